@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from activations.errors import ActivationsError as ActivationsError
     from activations.loading import load as load
     from activations.loading import wrap as wrap
+    from activations.locating import locate as locate
     from activations.maps import PatchMap as PatchMap
     from activations.models import Model as Model
-    from activations.models import locate as locate
     from activations.patching import patch_map as patch_map
     from activations.planning import dry_run as dry_run
     from activations.positions import Positions as Positions
@@ -49,7 +49,7 @@ _HOMES = {
     "edit": "edits",
     "gate": "edits",
     "load": "loading",
-    "locate": "models",
+    "locate": "locating",
     "patch_map": "patching",
     "project_out": "edits",
     "replace": "edits",

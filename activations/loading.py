@@ -19,7 +19,8 @@ from activations import lora
 from activations.anatomy import Anatomy
 from activations.batches import collate
 from activations.errors import AdapterError, ModelError
-from activations.models import DTYPES, Model, locate
+from activations.locating import locate
+from activations.models import DTYPES, Model
 from activations.tokens import Template, tokenizer_fingerprint
 
 

@@ -63,6 +63,7 @@ def attach(module: Any, name: str, path: Path) -> Any:
         warnings.filterwarnings(
             "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
         )  # peft calls an old name
+        warnings.filterwarnings("ignore", message=".*lora_bias=True.*")  # nothing is ever merged here
         try:
             if isinstance(module, PeftModel):
                 module.load_adapter(str(path), adapter_name=name, is_trainable=False)
@@ -94,10 +95,24 @@ def _canonical(key: str, name: str) -> str:
 
 
 def layers(inner: nn.Module) -> list[Any]:
-    """Every LoRA layer inside a model."""
+    """Every LoRA layer inside a model. They are not looked into: each holds many modules an adapter."""
     from peft.tuners.lora import LoraLayer
 
-    return [module for module in inner.modules() if isinstance(module, LoraLayer)]
+    found: list[Any] = []
+    seen: set[int] = set()  # a module may hang in two places, as under a bridge
+
+    def look(module: nn.Module) -> None:
+        for child in module.children():
+            if id(child) in seen:
+                continue
+            seen.add(id(child))
+            if isinstance(child, LoraLayer):
+                found.append(child)
+            else:
+                look(child)
+
+    look(inner)
+    return found
 
 
 def names(inner: nn.Module) -> tuple[str, ...]:

@@ -4,12 +4,10 @@ The law: what is active is what was asked for. An adapter that changes nothing o
 left on, or gradient checkpointing left on is an error, since each of them returns plausible numbers.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +179,8 @@ class Model:
     def _activate(self, name: str, alpha: float) -> None:
         scalings = self._scalings
         lora.activate(self.inner, None if name == "base" else name)
-        for adapter, values in scalings.items():
-            lora.set_scaling(self.inner, adapter, values, alpha if adapter == name else 1.0)
+        for adapter in {self._active[0], name} & set(scalings):  # all others are as they were
+            lora.set_scaling(self.inner, adapter, scalings[adapter], alpha if adapter == name else 1.0)
         self._active = (name, alpha)
 
     @cached_property
@@ -365,46 +363,3 @@ class Model:
             use_cache=use_cache,
             batch_tokens=batch_tokens,
         )
-
-
-def locate(name: str | os.PathLike[str], *, revision: str | None = None) -> Path:
-    """The folder of a model: a local one, one that an entry point of group `activations.models` names, or a
-    Hub download.
-
-    Raises:
-        ModelError: nothing is found under that name.
-    """
-    text = os.fspath(name)
-    if Path(text).is_dir():
-        return Path(text)
-    head, _, variant = text.partition("/")
-    for point in entry_points(group="activations.models"):
-        if point.name == head:
-            folder: Path = point.load()(variant or None)
-            return folder
-    known = (
-        ", ".join(sorted(point.name for point in entry_points(group="activations.models")))
-        or "none installed"
-    )
-    if text.startswith((".", "/", "~")) or text.count("/") != 1:
-        raise ModelError(
-            f"model {text!r} is neither a folder nor a known name ({known}) nor a Hub id (owner/name); "
-            "check its spelling"
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        found = snapshot_download(
-            text,
-            revision=revision,
-            allow_patterns=["*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.model"],
-        )
-    except (
-        Exception
-    ) as error:  # the Hub raises a family of errors without a common base for absent, offline and gated
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"model {text!r} could not be fetched ({reason}); check the id, your connection and your "
-            "access, or give a folder"
-        ) from None
-    return Path(found)

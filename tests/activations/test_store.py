@@ -1,8 +1,6 @@
 """A cache is complete, exact, tied to what made it, and read by plain h5py."""
 
 import json
-import resource
-import time
 from pathlib import Path
 
 import h5py
@@ -11,11 +9,11 @@ import pytest
 import torch
 
 import activations
-from activations import faults, hooks, sites, streaming, testing
+from activations import hooks, sites, streaming, testing
 from activations.errors import SiteError, StoreError
 from activations.repack import repack
 from activations.selection import select
-from activations.writer import exclusive, part_path
+from activations.writer import part_path
 
 ALL = (
     "embed,resid_pre,resid_mid,resid_post,attn_out,mlp_out,head_z,mlp_act,final_norm,"
@@ -205,84 +203,6 @@ def test_a_cache_is_never_overwritten_nor_mixed(
             activations.capture(other, ROWS, **again, resume=True)
 
 
-class _Interrupted(Exception):
-    pass
-
-
-def test_an_interrupted_capture_resumes_without_recomputing(
-    model: activations.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Committed batches are not run again, and the file is that of an uninterrupted run."""
-    request = {"sites": "resid_post", "positions": "all", "batch_tokens": 100}
-    whole = activations.capture(model, ROWS, out=tmp_path / "whole.h5", **request)
-
-    def stop_after_three(done: int, total: int) -> None:
-        calls.append(done)
-        if len(calls) == 4:
-            raise _Interrupted
-
-    calls: list[int] = []
-    with pytest.raises(_Interrupted):
-        activations.capture(model, ROWS, out=tmp_path / "part.h5", progress=stop_after_three, **request)
-    assert not (tmp_path / "part.h5").exists()
-    with pytest.raises(StoreError, match="resume its capture"):
-        activations.Store(tmp_path / "part.h5")
-    with pytest.raises(StoreError, match="begun and not finished"):
-        activations.capture(model, ROWS, out=tmp_path / "part.h5", **request)
-    committed = calls[-1]
-    seen: list[int] = []
-    original = hooks.read
-    monkeypatch.setattr(
-        hooks, "read", lambda m, batch, s, g: seen.extend(batch.examples.tolist()) or original(m, batch, s, g)
-    )
-    resumed = activations.capture(model, ROWS, out=tmp_path / "part.h5", resume=True, **request)
-    assert len(seen) == len(ROWS) - committed
-    assert faults.same_cache(whole.path, resumed.path) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["part.h5", "whole.h5"]
-
-
-def test_two_writers_are_refused_and_several_readers_are_not(
-    model: activations.Model, tmp_path: Path, store: activations.Store
-) -> None:
-    """The lock is another process's; two open readers are fine."""
-    with exclusive(tmp_path / "busy.h5"), pytest.raises(StoreError, match="two writers are refused"):
-        activations.capture(model, ROWS, sites="resid_post", out=tmp_path / "busy.h5")
-    with store.open() as one, store.open() as two:
-        assert np.array_equal(one["activations/resid_post/0"][:], two["activations/resid_post/0"][:])
-
-
-def test_shards_join_into_one_cache(
-    model: activations.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Job-array parts and ranks of a launcher; the joined rows are those of one run, and a missing shard is
-    an error."""
-    request = {"sites": "resid_post,head_z.1", "positions": "last:2", "batch_tokens": 100}
-    whole = activations.capture(model, ROWS, out=tmp_path / "whole.h5", **request)
-    parts = [
-        activations.capture(model, ROWS, out=tmp_path / "acts.h5", shard=(n, 3), **request) for n in (2, 0, 1)
-    ]
-    assert [part.path.name for part in parts] == ["acts.shard-2-of-3.h5", "acts.shard-0-of-3.h5", "acts.h5"]
-    joined = parts[-1]
-    assert joined.check(deep=True) == []
-    assert joined.index_hash == whole.index_hash
-    assert joined.table().equals(whole.table())
-    for site in whole.sites:
-        assert np.allclose(joined.read(site), whole.read(site), atol=1e-5)
-    with pytest.raises(StoreError, match="repack it plain"):
-        joined.view("resid_post", 0)
-    plain = repack(joined.path, tmp_path / "plain.h5", compression="none")
-    assert np.array_equal(plain.view("resid_post", 0), joined.read("resid_post", 0))
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    ranked = activations.capture(model, ROWS, out=tmp_path / "rank.h5", **request)
-    assert ranked.path.name == "rank.shard-1-of-2.h5"
-    (tmp_path / "acts.shard-1-of-3.h5").unlink()
-    with pytest.raises(StoreError, match="put them back"):
-        activations.Store(tmp_path / "acts.h5")
-    with pytest.raises(StoreError, match="does not exist"):
-        activations.capture(model, ROWS, out=tmp_path / "x.h5", shard=(3, 3), **request)
-
-
 @pytest.mark.parametrize("compression", ["gzip", "lzf"])
 def test_a_repacked_cache_holds_the_same_bits(
     store: activations.Store, tmp_path: Path, compression: str
@@ -326,18 +246,6 @@ def test_readers_agree(store: activations.Store) -> None:
         store.read("resid_post", 7)
     with pytest.raises(StoreError, match="do not lie within"):
         store.read("resid_post", 1, rows=[11])
-
-
-@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
-def test_flipped_bytes_are_found(model: activations.Model, tmp_path: Path, count: int) -> None:
-    """Random flips in data (values, tables, checksums): every one is reported by the deep check."""
-    store = activations.capture(
-        model, ROWS, sites="resid_post.1,head_z.0", positions="last:2", out=tmp_path / "acts.h5"
-    )
-    flips = faults.flip_bytes(store.path, count=count, seed=0)
-    assert [flip for flip in flips if not flip.reported] == []
-    assert len(flips) == count
-    assert store.check(deep=True) == []
 
 
 def test_what_is_no_cache_is_named(tmp_path: Path) -> None:
@@ -406,68 +314,6 @@ def test_edits_are_seen_by_a_capture(model: activations.Model, tmp_path: Path) -
                 model, ROWS, sites="resid_post.1", out=tmp_path / "none.h5", backend="transformer_lens"
             )
     assert np.allclose(edited.read("resid_post.1") - plain.read("resid_post.1"), 1.0, atol=1e-5)
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(model: activations.Model) -> None:
-    """/proc takes no files, not even root's."""
-    with pytest.raises(StoreError, match="choose a folder that can be written"):
-        activations.capture(model, ROWS, sites="resid_post", out="/proc/acts.h5")
-
-
-def test_a_full_disk_is_one_line_and_loses_nothing(model: activations.Model, tmp_path: Path) -> None:
-    """A size limit stands for a full disk: refused before any forward pass; hit later, what is committed is
-    kept and resumed."""
-    request = {"sites": "resid_post", "batch_tokens": 100}
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-        with pytest.raises(StoreError, match="the disk is full") as error:
-            activations.capture(model, testing.prompts(200), out=tmp_path / "full.h5", **request)
-        assert "\n" not in str(error.value)
-
-    assert faults.in_child(limited) == 0
-    assert list(tmp_path.iterdir()) == []
-
-    def filled_up(done: int, total: int) -> None:
-        if done > 4:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
-    def later() -> None:
-        with pytest.raises(StoreError, match="free space and resume"):
-            activations.capture(model, ROWS, out=tmp_path / "late.h5", progress=filled_up, **request)
-
-    assert faults.in_child(later) == 0
-    whole = activations.capture(model, ROWS, out=tmp_path / "whole.h5", **request)
-    late = activations.capture(model, ROWS, out=tmp_path / "late.h5", resume=True, **request)
-    assert faults.same_cache(whole.path, late.path) == []
-
-
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
-def test_a_killed_capture_resumes_to_the_same_bits(
-    model: activations.Model, tmp_path: Path, kills: int
-) -> None:
-    """SIGKILL at random moments, each resumed: all datasets and attributes equal an uninterrupted run's."""
-    rows = testing.prompts(40, longest=40)
-    request = {"sites": "resid_post,head_z.1,lora_out.down_proj", "positions": "all", "batch_tokens": 64}
-
-    def run(out: Path) -> None:
-        torch.set_num_threads(1)
-        activations.capture(model, rows, out=out, resume=True, **request)
-
-    start = time.monotonic()
-    assert faults.in_child(lambda: run(tmp_path / "whole.h5")) == 0
-    seconds = time.monotonic() - start
-    generator = np.random.default_rng(kills)
-    midway = 0
-    for n in range(kills):
-        out = tmp_path / f"killed-{n}.h5"
-        hit = faults.in_child(lambda out=out: run(out), kill_after=float(generator.uniform(0, seconds)))
-        midway += hit == -9 and part_path(out).exists()
-        assert faults.in_child(lambda out=out: run(out)) == 0
-        assert faults.same_cache(tmp_path / "whole.h5", out) == []
-        assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "whole.h5"]
-        out.unlink()
-    assert midway >= kills // 4, f"only {midway} of {kills} kills hit a capture that was under way"
 
 
 def test_a_request_is_checked_before_any_forward_pass(

@@ -7,7 +7,7 @@ import pytest
 
 import activations
 from activations import testing
-from activations.models import locate
+from activations.locating import locate
 
 
 @pytest.fixture(scope="module", params=[*testing.FAMILIES, "embedded"])
