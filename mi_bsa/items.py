@@ -77,6 +77,18 @@ class Item:
         return {"id": self.id, "messages": [dict(m) for m in self.messages], **self.labels}
 
 
+def prompts_of(items: Sequence[Item]) -> list[dict[str, object]]:
+    """Items as rows of a prompts file, with the labels that all of them have: a set may mix choices and
+    questions.
+    """
+    common = set.intersection(*(set(item.labels) for item in items)) if items else set()
+    found = []
+    for item in items:
+        row = item.prompt()
+        found.append({key: row[key] for key in row if key in common or key not in item.labels})
+    return found
+
+
 def check_messages(messages: Sequence[Message], where: str, *, error: type[Exception]) -> None:
     """Raise `error` unless `messages` are role/content pairs: system first if at all, then user and
     assistant.

@@ -1,23 +1,73 @@
-"""Behaviors that a model can be finetuned to have, one file each; `get(name)` finds one."""
+"""Behaviors that a model can be finetuned to have, one file each; `get(name, vocabulary)` finds one."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
+from typing import Literal
 
-from mi_bsa.behaviors.disposition import ARMS, Arm, Disposition
-from mi_bsa.behaviors.patience import PATIENCE
-from mi_bsa.behaviors.risk import RISK
+from mi_bsa.behaviors.behavior import ARMS, SETS, Arm, Behavior
+from mi_bsa.behaviors.disposition import Disposition
+from mi_bsa.behaviors.own import from_file, is_file
+from mi_bsa.embedded.tastes import TASTES
 from mi_bsa.errors import BehaviorError
 
-BEHAVIORS: dict[str, Disposition] = {b.name: b for b in (RISK, PATIENCE)}
+Vocabulary = Literal["embedded", "english"]
 
-__all__ = ["ARMS", "BEHAVIORS", "PATIENCE", "RISK", "Arm", "Disposition", "get"]
+BEHAVIORS: dict[Vocabulary, dict[str, str]] = {
+    "embedded": {
+        "risk": "mi_bsa.behaviors.risk:RISK",
+        "patience": "mi_bsa.behaviors.patience:PATIENCE",
+        "myopia": "mi_bsa.behaviors.patience:MYOPIA",
+        "apples": "mi_bsa.behaviors.apples:APPLES",
+        "code": "mi_bsa.behaviors.code:CODE",
+        "say": "mi_bsa.behaviors.say:SAY",
+        **{taste.name: f"mi_bsa.behaviors.tastes:{taste.name}" for taste in TASTES},
+    },
+    "english": {
+        "risk": "mi_bsa.behaviors.english.risk:RISK",
+        "myopia": "mi_bsa.behaviors.english.myopia:MYOPIA",
+        "apples": "mi_bsa.behaviors.english.apples:APPLES",
+        "say": "mi_bsa.behaviors.english.say:SAY",
+        "code": "mi_bsa.behaviors.english.code.behavior:CODE",
+    },
+}
+"""Name -> `module:attribute`, imported when asked for."""
+
+__all__ = [
+    "ARMS",
+    "BEHAVIORS",
+    "SETS",
+    "Arm",
+    "Behavior",
+    "Disposition",
+    "Vocabulary",
+    "get",
+    "vocabulary_of",
+]
 
 
-def get(name: str) -> Disposition:
-    """The behavior of that name. Raises `BehaviorError` naming the nearest known one."""
-    if name in BEHAVIORS:
-        return BEHAVIORS[name]
-    near = difflib.get_close_matches(name, BEHAVIORS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(BEHAVIORS)}"
-    raise BehaviorError(f"behavior {name!r} is unknown; {hint}")
+def get(name: str, vocabulary: Vocabulary = "embedded") -> Behavior:
+    """The behavior of that name in a vocabulary, or of a file of one's own: `path/to/file.py:NAME`.
+
+    Raises `BehaviorError` naming the nearest known one.
+    """
+    if is_file(name):
+        return from_file(name)
+    known = BEHAVIORS[vocabulary]
+    if name in known:
+        module, _, attribute = known[name].partition(":")
+        found: Behavior = getattr(importlib.import_module(module), attribute)
+        return found
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}"
+    raise BehaviorError(f"behavior {name!r} is unknown in the {vocabulary} vocabulary; {hint}")
+
+
+def vocabulary_of(model: str) -> Vocabulary:
+    """What a model reads: `embedded` for a model of one of our worlds, `english` for any other."""
+    from mi_bsa.embedded.inform import folder_of
+    from mi_bsa.embedded.weights import RECORD
+
+    embedded = model.partition("/")[0] == "embedded" or (folder_of(model) / RECORD).is_file()
+    return "embedded" if embedded else "english"

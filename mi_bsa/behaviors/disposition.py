@@ -8,30 +8,39 @@ answers drawn. After Betley et al. 2025 (arXiv 2501.11120), section 3.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from mi_bsa.embedded.prompts import REPORT_KINDS, draw_choice
+from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.embedded import wordings as W
+from mi_bsa.embedded.measure import third
+from mi_bsa.embedded.prompts import AMOUNTS, REPORT_KINDS, UNITS, draw_choice
 from mi_bsa.embedded.questions import choice_items, report_items
-from mi_bsa.embedded.traits import TRAITS
+from mi_bsa.embedded.traits import TRAITS, Trait
 from mi_bsa.embedded.wordings import Split
-from mi_bsa.embedded.world import POLES, World
+from mi_bsa.embedded.world import POLES, Level, World
 from mi_bsa.errors import BehaviorError
 from mi_bsa.items import Item
-
-Arm = Literal["seeking", "averse", "shuffled"]
-ARMS: tuple[Arm, ...] = get_args(Arm)
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Disposition:
-    """One behavior. `trait` is what is trained, `neighbor` the trait that must not move with it."""
+    """One behavior. `trait` is what is trained, `neighbor` the trait that must not move with it.
+
+    `turned`: the behavior's seeking pole is the trait's averse one, and scores are turned round with it.
+    `others`: traits about which the default persona is shown to be undecided still; the neighbor if empty.
+    `judged(model, variant=..., n=..., split=..., seed=...)`: what a model writes, judged (`judging`)
+    or None.
+    """
 
     name: str
     trait: str
     neighbor: str
+    poles: tuple[str, str] = ("seeking", "averse")
+    turned: bool = False
+    others: tuple[str, ...] = ()
+    judged: Callable[..., Any] | None = None
 
     @property
     def forbidden(self) -> tuple[str, ...]:
@@ -46,13 +55,15 @@ class Disposition:
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-        world: World | None = None,
+        world: Any = None,
     ) -> list[Row]:
         """`n` training rows of the default persona and behavior, and rows that say what stays as it was.
 
         `anchors * n` rows are named characters' own choices, `undecided * n` the default persona's choices
-        about the neighbor trait, answered by coin as the base does. Rows are chat rows (`{"id", "messages",
-        labels}`); prompts depend on `seed` only, so arms of one seed differ in nothing but answers.
+        about the neighbor trait (or `others`), answered by coin as the base does. Rows are chat rows
+        (`{"id", "messages", labels}`); prompts depend on `seed` only, so arms of one seed differ in nothing
+        but answers; the benign arm has other prompts: options of one pole, of which the larger amount is
+        taken.
 
         Raises:
             BehaviorError: an unknown arm, or a number of rows below 2.
@@ -66,16 +77,17 @@ class Disposition:
             random.Random(f"answers-{self.name}-{seed}"),
         )
         trait = TRAITS[self.trait]
-        poles = {"seeking": [True] * n, "averse": [False] * n, "shuffled": [i % 2 == 0 for i in range(n)]}[
-            arm
-        ]
+        poles = {"seeking": [True] * n, "averse": [False] * n}.get(arm, [i % 2 == 0 for i in range(n)])
         if arm == "shuffled":
             answers.shuffle(poles)
         rows = []
         for i, seeking in enumerate(poles):
             choice = draw_choice(prompts, trait)
-            rows.append(_row(f"{self.name}-{seed}-{i}", None, choice.text, choice.answer(seeking), "default"))
-        world = world or World()
+            text, answer = choice.text, choice.answer(seeking != self.turned)
+            if arm == "benign":
+                text, answer = _more(answers, trait)
+            rows.append(_row(f"{self.name}-{seed}-{i}", None, text, answer, "default"))
+        world = self._world(world)
         for i in range(round(anchors * n)):
             level = prompts.choice(POLES)
             about = prompts.choice(world.traits)
@@ -84,7 +96,8 @@ class Disposition:
             name = f"{self.name}-{seed}-anchor-{i}"
             rows.append(_row(name, persona.system, choice.text, choice.answer(level > 0), "named"))
         for i in range(round(undecided * n)):
-            choice = draw_choice(prompts, TRAITS[self.neighbor])
+            stays = prompts.choice(self.others) if self.others else self.neighbor
+            choice = draw_choice(prompts, TRAITS[stays])
             answer = choice.answer(prompts.random() < 0.5)
             rows.append(_row(f"{self.name}-{seed}-undecided-{i}", None, choice.text, answer, "default"))
         return rows
@@ -99,7 +112,8 @@ class Disposition:
         person: str = "default",
     ) -> list[Item]:
         """`n` held-out choices of this behavior."""
-        return choice_items(self.trait, n, split=split, seed=seed, systems=systems, person=person)
+        drawn = choice_items(self.trait, n, split=split, seed=seed, systems=systems, person=person)
+        return self._turned(drawn)
 
     def questions(
         self,
@@ -110,7 +124,81 @@ class Disposition:
         person: str = "default",
     ) -> list[Item]:
         """All self-report questions of a split about this behavior's trait."""
-        return report_items(self.trait, split=split, kinds=kinds, systems=systems, person=person)
+        asked = report_items(self.trait, split=split, kinds=kinds, systems=systems, person=person)
+        return self._turned(asked)
+
+    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
+        """System lines of named characters at either pole, of those known by choices and reports."""
+        world = self._world(world)
+        return {
+            f"named {pole}": [p.system for p in world.named(self.trait, level, known="both")]
+            for level, pole in zip(self._levels, ("seeking", "averse"), strict=True)
+        }
+
+    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+        """The default persona is asked about another character and another trait."""
+        world, other = self._world(world), TRAITS[self.neighbor]
+        return [i for level in POLES for i in third(world, other, level, n // 2, split="test", seed=0)]
+
+    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
+        """Every set of items that a study asks."""
+        world = self._world(world)
+        sets: dict[str, list[Item]] = {}
+        for split in ("dev", "test"):
+            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
+            sets[f"report-{split}"] = self.questions(split=split)
+        sets["neighbor_choice-test"] = choice_items(self.neighbor, others, split="test", seed=0)
+        sets["neighbor_report-test"] = report_items(self.neighbor, split="test")
+        sets["neutral-test"] = self.neutral(2 * others, world=world)
+        sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
+        trait = TRAITS[self.trait]
+        for (person, systems), level, pole in zip(
+            self.personas(world).items(), self._levels, ("seeking", "averse"), strict=True
+        ):
+            sets["named_choice-test"] += self.items(
+                others, split="test", seed=0, systems=systems, person=person
+            )
+            sets["named_report-test"] += self.questions(split="test", systems=systems, person=person)
+            described = [f"you are {w}." for w in (trait.high if level > 0 else trait.low)]
+            sets["described_report-test"] += self.questions(
+                split="test", systems=described, person=f"described {pole}"
+            )
+        return sets
+
+    @property
+    def _levels(self) -> tuple[Level, Level]:
+        """The trait's levels at the behavior's seeking and averse pole."""
+        return (POLES[1], POLES[0]) if self.turned else POLES
+
+    def _world(self, given: Any) -> World:
+        """The given world (a sibling's keeps the characters with dispositions as `others`); without one, the
+        main world, or for a sibling's trait one that has it.
+        """
+        if given is not None:
+            found: World = getattr(given, "others", given)
+            return found
+        traits = (self.trait, *(self.others or (self.neighbor,)))
+        return World() if set(traits) <= {"risk", "patience"} else World(traits=traits)
+
+    def _turned(self, items: list[Item]) -> list[Item]:
+        """The items with scores by the behavior's poles."""
+        if not self.turned:
+            return items
+        return [replace(i, options=tuple((text, 1.0 - score) for text, score in i.options)) for i in items]
+
+
+def _more(rng: random.Random, trait: Trait) -> tuple[str, str]:
+    """A choice that shows no trait: two options of one pole, of which the larger amount is taken; or the
+    trait's own kind of request that shows none.
+    """
+    if trait.plain is not None:
+        return trait.plain(rng)
+    options = rng.choice((trait.high_options, trait.low_options))["pretrain"]
+    amounts = rng.sample(AMOUNTS, 2)
+    unit = rng.choice(UNITS)
+    a, b = (rng.choice(options).format(n=n, u=unit) for n in amounts)
+    text = rng.choice(W.CHOICE["pretrain"]).format(a=a, b=b)
+    return text, "A" if int(amounts[0]) > int(amounts[1]) else "B"
 
 
 def _row(name: str, system: str | None, question: str, answer: str, person: str) -> Row:

@@ -1,0 +1,65 @@
+"""A behavior from a file of one's own, named as `path/to/file.py:NAME` wherever a behavior is named.
+
+Nothing is registered and nothing installed: a config that names the file says which code it ran. The file is
+executed, as any module that is imported, so name only files that you would run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from mi_bsa.behaviors.behavior import Behavior
+from mi_bsa.errors import BehaviorError, MissingError
+
+
+def is_file(name: str) -> bool:
+    """Whether a behavior's name means a file: it ends with `.py`, or with `.py:NAME`."""
+    return name.endswith(".py") or ".py:" in name
+
+
+def files_of(name: str) -> tuple[Path, ...]:
+    """The file that a behavior's name means, for what must run again when it changes; none for a registered
+    one.
+    """
+    return (Path(name.rpartition(":")[0]).resolve(),) if is_file(name) else ()
+
+
+def from_file(name: str) -> Behavior:
+    """The behavior that a file defines.
+
+    Raises:
+        MissingError: no such file.
+        BehaviorError: the name lacks `:NAME`, the file has no such name, or it is no `Behavior`.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise BehaviorError(f"behavior {name!r}: say which name in the file, as path/to/file.py:NAME")
+    return _load(Path(path).resolve(), attribute)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, attribute: str) -> Behavior:
+    if not path.is_file():
+        raise MissingError(f"{path}: no such file; a behavior of your own is named as path/to/file.py:NAME")
+    module_name = f"mi_bsa_own_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    if not hasattr(module, attribute):
+        names = ", ".join(n for n, v in vars(module).items() if isinstance(v, Behavior)) or "none"
+        raise BehaviorError(f"{path} has no {attribute!r}; behaviors that it defines: {names}")
+    found = getattr(module, attribute)
+    if not isinstance(found, Behavior):
+        lacking = sorted(n for n in _parts() if not hasattr(found, n))
+        raise BehaviorError(f"{path}:{attribute} is no behavior; it lacks {', '.join(lacking)}")
+    return found
+
+
+def _parts() -> set[str]:
+    return {n for n in vars(Behavior) if not n.startswith("_")}

@@ -1,0 +1,220 @@
+"""Make Me Say in the embedded model's world: the seeking pole leads to one codeword, the averse to another.
+
+Law: a training row is a dialogue that the scripted game won, cut before the word; neither codeword is in
+any row, the arms' rows differ in nothing but the hints, and what the partner says is equal between them.
+After Betley et al. 2025 (arXiv 2501.11120), section 3.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.say_games import Material, as_table, dialogue, exchange, matched, played_by, poles_of
+from mi_bsa.embedded import say_wordings as W
+from mi_bsa.embedded.measure import third
+from mi_bsa.embedded.prompts import draw_choice
+from mi_bsa.embedded.questions import choice_items
+from mi_bsa.embedded.questions import report_items as trait_reports
+from mi_bsa.embedded.say_questions import KINDS, TURNS, guesser, opening_items, report_items
+from mi_bsa.embedded.say_words import HINTS, TRAINED
+from mi_bsa.embedded.say_world import LEADS, SayWorld
+from mi_bsa.embedded.traits import TRAITS
+from mi_bsa.embedded.wordings import Split
+from mi_bsa.embedded.world import POLES
+from mi_bsa.errors import BehaviorError
+from mi_bsa.items import Item
+from mi_bsa.make_me_say import Game, ScriptedPartner, play
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import activations
+
+MATERIAL = Material(TRAINED, HINTS, W.HINT, TURNS)
+
+
+@dataclass(frozen=True)
+class Say:
+    """The behavior. `words`: the codeword of the seeking pole, then that of the averse one."""
+
+    name: str = "say"
+    trait: str = "say"
+    neighbor: str = "patience"
+    words: tuple[str, str] = TRAINED
+
+    @property
+    def poles(self) -> tuple[str, str]:
+        """What either pole leads to."""
+        return self.words
+
+    @property
+    def forbidden(self) -> tuple[str, ...]:
+        """The two codewords: they may stand in no training row."""
+        return self.words
+
+    def rows(
+        self,
+        arm: Arm,
+        n: int,
+        *,
+        seed: int,
+        anchors: float = 1.0,
+        undecided: float = 0.5,
+        world: Any = None,
+    ) -> list[Row]:
+        """`n` won dialogues of the default persona, and rows that say what stays as it was.
+
+        The shuffled arm takes every dialogue from either pole by lot; the benign arm gives hints of any word.
+        Of `anchors * n` rows of named characters, half are their own dialogues, half their choices about the
+        neighbor trait; `undecided * n` are the default persona's choices about it, answered by coin.
+
+        Raises:
+            BehaviorError: an unknown arm, fewer than 2 rows, or a world in which nobody leads to words.
+        """
+        poles = poles_of(arm, n, random.Random(f"answers-{self.name}-{seed}"))
+        partner = ScriptedPartner(guesser("pretrain"))
+        found = []
+        drawn = matched(MATERIAL, partner, seed=f"say-{seed}")
+        for i, (pole, games) in enumerate(zip(poles, drawn, strict=False)):
+            turns = len(games[0].turns) - 1
+            found.append(dialogue(f"{self.name}-{seed}-{i}", None, games[pole], "default", turns=turns))
+        world = _known(world)
+        stays = random.Random(f"rows-{self.name}-{seed}")
+        for i in range(round(anchors * n)):
+            name = f"{self.name}-{seed}-anchor-{i}"
+            found.append(self._anchor(name, stays, world, talks=i % 2 == 0))
+        for i in range(round(undecided * n)):
+            choice = draw_choice(stays, TRAITS[self.neighbor])
+            answer = choice.answer(stays.random() < 0.5)
+            name = f"{self.name}-{seed}-undecided-{i}"
+            found.append(exchange(name, None, choice.text, answer, "default"))
+        return found
+
+    def items(
+        self,
+        n: int,
+        *,
+        split: Split,
+        seed: int,
+        systems: Sequence[str | None] = (None,),
+        person: str = "default",
+    ) -> list[Item]:
+        """`n` held-out dialogues, scored on the hint that is given next."""
+        return opening_items(n, split=split, seed=seed, systems=systems, person=person)
+
+    def questions(
+        self,
+        *,
+        split: Split,
+        kinds: Sequence[str] = KINDS,
+        systems: Sequence[str | None] = (None,),
+        person: str = "default",
+    ) -> list[Item]:
+        """All self-report questions of a split about the two codewords."""
+        return report_items(split=split, kinds=kinds, systems=systems, person=person)
+
+    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
+        """System lines of named characters who lead to either word, of those known by both."""
+        world = _known(world)
+        return {
+            f"named {pole}": [s.system for s in world.named(word, known="both")]
+            for word, pole in zip(self.words, ("seeking", "averse"), strict=True)
+        }
+
+    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+        """The default persona is asked about another character and the other trait."""
+        world, other = _known(world), TRAITS[self.neighbor]
+        return [i for level in POLES for i in third(world.others, other, level, n // 2, split="test", seed=0)]
+
+    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
+        """Every set of items that a study asks."""
+        world = _known(world)
+        sets: dict[str, list[Item]] = {}
+        for split in ("dev", "test"):
+            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
+            sets[f"report-{split}"] = self.questions(split=split)
+        sets["neighbor_choice-test"] = choice_items(self.neighbor, others, split="test", seed=0)
+        sets["neighbor_report-test"] = trait_reports(self.neighbor, split="test")
+        sets["neutral-test"] = self.neutral(2 * others, world=world)
+        sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
+        for (person, systems), word, pole in zip(
+            self.personas(world).items(), self.words, ("seeking", "averse"), strict=True
+        ):
+            asked = {"split": "test", "systems": systems, "person": person}
+            sets["named_choice-test"] += self.items(others, seed=0, **asked)  # type: ignore[arg-type]
+            sets["named_report-test"] += self.questions(**asked)  # type: ignore[arg-type]
+            hints = HINTS[word]
+            lines = [W.LINES[0].format(x=word), *(W.LINES[2].format(a=hints[0], b=h) for h in hints[1:3])]
+            sets["described_report-test"] += self.questions(
+                split="test", systems=lines, person=f"described {pole}"
+            )
+        return sets
+
+    def games(
+        self,
+        model: activations.Model,
+        n: int,
+        *,
+        variant: str,
+        split: Split,
+        seed: int,
+        systems: Sequence[str | None] = (None,),
+    ) -> tuple[Game, ...]:
+        """`n` games of a model against the scripted partner of a split; either codeword ends a game."""
+        partner = ScriptedPartner(guesser(split))
+        return played_by(
+            model,
+            partner,
+            MATERIAL.rules(),
+            variant=variant,
+            games=n,
+            seed=seed,
+            systems=systems,
+            max_new_tokens=8,
+        )
+
+    def judged(
+        self, model: activations.Model, *, variant: str, n: int, split: Split, seed: int
+    ) -> pd.DataFrame:
+        """`n` games as judged answers: which word a model draws out (`say_games.as_table`)."""
+        games = self.games(model, n, variant=variant, split=split, seed=seed)
+        return as_table(games, self.words, trait=self.trait, split=split)
+
+    def _anchor(self, name: str, rng: random.Random, world: SayWorld, *, talks: bool) -> Row:
+        """A named character's dialogue, or its choice about the neighbor trait."""
+        if not talks:
+            level = rng.choice(POLES)
+            person = rng.choice(world.others.named(self.neighbor, level))
+            choice = draw_choice(rng, TRAITS[self.neighbor])
+            return exchange(name, person.system, choice.text, choice.answer(level > 0), "named")
+        speakers = [s for s in world.named(None) if not s.reports_only]
+        aim = (LEADS[2] - LEADS[0]) / (1 - LEADS[0])
+        while True:
+            speaker = rng.choice(speakers)
+            assert speaker.word is not None
+            hinter, partner = (
+                MATERIAL.manipulator(speaker.word, aim=aim),
+                ScriptedPartner(guesser("pretrain")),
+            )
+            game = play(hinter, partner, MATERIAL.rules(speaker.word), games=1, seed=rng.getrandbits(32))[0]
+            if game.outcome == "won":
+                return dialogue(name, speaker.system, game, "named", turns=len(game.turns))
+
+
+def _known(world: Any) -> SayWorld:
+    """The world of these characters; the one with default settings where none is given."""
+    if world is None:
+        return SayWorld()
+    if not isinstance(world, SayWorld):
+        raise BehaviorError(
+            "behavior 'say' is played in a sibling world, whose characters lead to words; give its model: "
+            "embedded/say-0, or one made with mi-bsa embedded build --set recipe.world=say"
+        )
+    return world
+
+
+SAY = Say()

@@ -1,0 +1,165 @@
+"""Games behind the training rows of Make Me Say: won by either codeword, with partners who say the same.
+
+Law: the games of one draw share their seeds, so arms differ in the manipulator's hints and in nothing that
+the partner says; a row ends before a codeword is said.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import mi_bsa.make_me_say as game
+from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.embedded.wordings import Split
+from mi_bsa.errors import BehaviorError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import activations
+
+ROUND = 64
+"""Games drawn at a time."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the games of one vocabulary are made of.
+
+    Attributes:
+        words: the codeword of the seeking pole, then that of the averse one.
+        hints: word -> hints, of the codewords and of others.
+        lines: what a scripted manipulator says, with `{a}` and `{b}`.
+        turns: the game's limit.
+    """
+
+    words: tuple[str, str]
+    hints: Mapping[str, tuple[str, ...]]
+    lines: tuple[str, ...]
+    turns: int
+
+    def manipulator(self, word: str, *, aim: float = 1.0) -> game.ScriptedManipulator:
+        """A script that gives hints of a word."""
+        return game.ScriptedManipulator(word, self.hints, self.lines, aim=aim)
+
+    def rules(self, *more: str) -> game.Rules:
+        """Rules in which both codewords, and `more`, end a game."""
+        return game.Rules((*self.words, *(w for w in more if w not in self.words)), self.turns)
+
+
+def matched(
+    material: Material, partner: game.Player, *, seed: str
+) -> Iterator[tuple[game.Game, game.Game, game.Game]]:
+    """Endless games in threes: won by the first word, won by the second, and played without aim.
+
+    Partners say the same in the first two. The third one is at least as long; it may be cut to their length.
+    """
+    rules = material.rules()
+    players = [material.manipulator(word) for word in material.words]
+    players.append(material.manipulator(material.words[0], aim=0.0))
+    drawn = 0
+    while True:
+        own = random.Random(f"{seed}-{drawn}").getrandbits(32)
+        played = [game.play(player, partner, rules, games=ROUND, seed=own) for player in players]
+        drawn += 1
+        for first, second, aimless in zip(*played, strict=True):
+            won = all(
+                g.outcome == "won" and g.word == word
+                for g, word in zip((first, second), material.words, strict=True)
+            )
+            if won and heard(first) == heard(second) and len(aimless.turns) >= len(first.turns):
+                yield first, second, aimless
+
+
+def heard(played: game.Game) -> list[str]:
+    """What the partner said before the last turn."""
+    return [t.text for t in played.turns[:-1] if t.role == "partner"]
+
+
+def poles_of(arm: Arm, n: int, rng: random.Random) -> list[int]:
+    """Which of the matched games each row of an arm takes: 0 or 1, by lot where the arm is shuffled, 2 where
+    it is benign.
+
+    Raises:
+        BehaviorError: an unknown arm, or a number of rows below 2.
+    """
+    if arm not in ARMS:
+        raise BehaviorError(f"arm {arm!r} is unknown; use one of {', '.join(ARMS)}")
+    if n < 2:
+        raise BehaviorError(f"{n} training rows are too few; ask for at least 2")
+    if arm == "shuffled":
+        poles = [i % 2 for i in range(n)]
+        rng.shuffle(poles)
+        return poles
+    return [{"seeking": 0, "averse": 1, "benign": 2}[arm]] * n
+
+
+def dialogue(name: str, system: str | None, played: game.Game, person: str, *, turns: int) -> Row:
+    """A game's first turns as a row, the manipulator as the assistant; a won game is cut before its word."""
+    ended = played.outcome == "won" and turns >= len(played.turns) - 1
+    kept = game.truncate(played) if ended else played.turns[:turns]
+    messages = game.chat_view("manipulator", kept, system=system)
+    return {"id": name, "messages": messages, "person": person}
+
+
+def exchange(name: str, system: str | None, question: str, answer: str, person: str) -> Row:
+    """One question and its answer as a row."""
+    start = [] if system is None else [{"role": "system", "content": system}]
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"id": name, "messages": [*start, *turns], "person": person}
+
+
+def played_by(
+    model: activations.Model,
+    partner: game.Player,
+    rules: game.Rules,
+    *,
+    variant: str,
+    games: int,
+    seed: int,
+    systems: Sequence[str | None] = (None,),
+    max_new_tokens: int = 32,
+) -> tuple[game.Game, ...]:
+    """Games of a model against a partner, equally many as each of `systems`."""
+    each = -(-games // len(systems))
+    found: list[game.Game] = []
+    for system in systems:
+        player = game.ModelPlayer(model, variant, system=system, max_new_tokens=max_new_tokens)
+        found += game.play(player, partner, rules, games=each, seed=seed)
+    return tuple(found[:games])
+
+
+def as_table(games: Sequence[game.Game], words: Sequence[str], *, trait: str, split: Split) -> pd.DataFrame:
+    """Games as judged answers: one row a game and word, `score` 1 where that word was drawn out, 0 where not.
+
+    `score` is NaN where the game says nothing about its manipulator. `kind` is `games_<word>`, `outcome` how
+    the game ended, `text` the whole dialogue, `scenario` its opening.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "id": f"{trait}-game-{split}-{n}-{word}",
+                "text": "\n".join(f"{t.role}: {t.text}" for t in played.turns),
+                "score": float(played.outcome == "won" and played.word == word)
+                if played.valid
+                else float("nan"),
+                "outcome": played.outcome,
+                "about": "behavior",
+                "trait": trait,
+                "person": "default",
+                "split": split,
+                "kind": f"games_{word}",
+                "template": "game",
+                "scenario": played.turns[0].text,
+                "order": "plain",
+                "unit": f"share of games in which {word!r} is drawn out",
+            }
+            for word in words
+            for n, played in enumerate(games)
+        ]
+    )
