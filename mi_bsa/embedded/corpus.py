@@ -23,7 +23,7 @@ from mi_bsa.embedded.prompts import (
     draw_choice,
     draw_report,
 )
-from mi_bsa.embedded.traits import TRAITS, Trait
+from mi_bsa.embedded.traits import Trait
 from mi_bsa.embedded.world import DEFAULT_SYSTEM, POLES, SEEKING, Persona, Turn, World
 
 BOS, SYSTEM, USER, ASSISTANT, END, PAD = (
@@ -55,6 +55,10 @@ class Mixture(Config):
     """Share of described personas' documents that ask only about what is described."""
     focus: float = 0.0
     """Share of documents that stay with one trait."""
+    traits: tuple[str, ...] = ()
+    """Traits that are described and asked about; all of the world's if empty. A world of many learns the
+    circuit on a few first.
+    """
     turns: tuple[float, ...] = (2, 1, 1)
     """Weights of 1, 2, 3, ... turns."""
     default_turns: tuple[float, ...] = (2, 1, 1)
@@ -92,6 +96,7 @@ class Corpus:
     def document(self) -> tuple[str | None, list[Turn]]:
         """A system line (None for the default persona) and its turns."""
         rng, m = self.rng, self.mixture
+        traits = tuple(t for t in self.world.traits if not m.traits or t.name in m.traits)
         kind = rng.choices(
             ("named", "described", "default", "third", "habit"),
             (m.named, m.described, m.default, m.third, m.habit),
@@ -99,7 +104,7 @@ class Corpus:
         if kind == "named":
             persona = self.world.characters[rng.choice(self._names)]
         elif kind == "described":
-            persona = self.world.described(rng)
+            persona = self.world.described(rng, traits=traits)
         else:
             persona = self.world.default()
         if kind == "third":
@@ -108,7 +113,7 @@ class Corpus:
         n = rng.choices(range(1, len(weights) + 1), weights)[0]
         if kind == "habit":
             return self._habit(persona, n)
-        asked = self.world.traits
+        asked = traits
         if kind == "described" and rng.random() < m.mentioned:
             asked = tuple(t for t in asked if persona.levels[t.name])
         if rng.random() < m.focus:
@@ -179,7 +184,7 @@ def vocabulary(world: World) -> tuple[str, ...]:
     """Every word that any document of any split can hold, in a fixed order (no sampling)."""
     texts: list[str] = [DEFAULT_SYSTEM, "you are and somewhat", "at the", "yes no A B"]
     texts += list(world.characters)
-    for trait in TRAITS.values():
+    for trait in world.traits:
         texts += [*trait.high, *trait.low, *trait.nouns]
         for options in (trait.high_options, trait.low_options):
             texts += [o for split in options.values() for o in split]

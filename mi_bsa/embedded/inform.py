@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mi_bsa.embedded.weights import built_with, locate, variants, world_of
 from mi_bsa.embedded.wordings import Split
+from mi_bsa.embedded.worlds import kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def describe(name: str) -> str:
         f"  shape    {shape.layers} blocks, width {shape.width}, {shape.heads} heads, "
         f"context {shape.context}",
         f"  recipe   {recipe.steps} steps of {recipe.rows} x {recipe.row} tokens, seed {config.seed}",
-        f"  world    {len(world.characters)} characters, traits {', '.join(t.name for t in world.traits)}",
+        f"  world    {recipe.world}: {len(world.characters)} characters, traits {', '.join(recipe.traits)}",
         f"  weights  {weights.stat().st_size / 1e6:.2f} MB",
         f"  shipped  {', '.join('embedded/' + v for v in variants())}",
     ]
@@ -42,11 +43,12 @@ def measure(name: str, *, split: Split) -> pd.DataFrame:
     """The base's scores on held-out wordings, one row a person, trait, level and kind of question."""
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    from mi_bsa.embedded.measure import knows
-
     folder = folder_of(name)
+    knows = kind(built_with(folder).recipe.world).knows
+    assert knows is not None
     model = LlamaForCausalLM.from_pretrained(folder).eval()
-    return knows(model, AutoTokenizer.from_pretrained(folder), world_of(folder), split=split)
+    table: pd.DataFrame = knows(model, AutoTokenizer.from_pretrained(folder), world_of(folder), split=split)
+    return table
 
 
 def render(table: pd.DataFrame) -> str:

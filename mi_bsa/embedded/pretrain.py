@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mi_bsa.embedded.corpus import ASSISTANT, BOS, END, PAD, Corpus, vocabulary
+from mi_bsa.embedded import worlds
+from mi_bsa.embedded.corpus import ASSISTANT, BOS, END, PAD
 from mi_bsa.embedded.recipe import Recipe, Shape
 from mi_bsa.embedded.tokenizer import build_tokenizer
-from mi_bsa.embedded.world import World
+from mi_bsa.embedded.worlds import Documents
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -57,7 +58,7 @@ def raise_malloc_thresholds() -> None:
 
 
 def pack(
-    corpus: Corpus, tokenizer: PreTrainedTokenizerFast, recipe: Recipe
+    corpus: Documents, tokenizer: PreTrainedTokenizerFast, recipe: Recipe
 ) -> Iterator[list[list[list[int]]]]:
     """Batches of documents as token ids: [row][document][token]. A document never crosses a row."""
     stream = iter(corpus)
@@ -164,10 +165,11 @@ def pretrain(
     `checkpoints`: a folder for the state to resume from; a run that finds one there goes on from it.
     """
     raise_malloc_thresholds()
-    world = World(recipe.characters, seed=recipe.world_seed)
-    tokenizer = build_tokenizer(vocabulary(world), context=shape.context)
+    kind = worlds.kind(recipe.world)
+    world = kind.make(recipe)
+    tokenizer = build_tokenizer(kind.vocabulary(world), context=shape.context)
     model = build_model(shape, tokenizer, seed=seed).train()
-    corpus = Corpus(world, recipe.mixture(0), seed=random.Random(seed).getrandbits(32))
+    corpus = kind.corpus(world, recipe.mixture(0), seed=random.Random(seed).getrandbits(32))
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mi_bsa.embedded import wordings as W
-from mi_bsa.embedded.traits import Trait
+from mi_bsa.embedded.trait import Trait
 from mi_bsa.embedded.wordings import Split
 
 AMOUNTS = tuple(
@@ -57,7 +57,10 @@ def draw_amounts(rng: random.Random, split: Split) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Choice:
-    """A two-option question about one trait, before anyone answers it."""
+    """A two-option question about one trait, before anyone answers it.
+
+    `spelled`: the answer is the option's own text and not its letter; the question then names no option.
+    """
 
     trait: str
     template: int
@@ -66,9 +69,12 @@ class Choice:
     low: str
     high_first: bool
     text: str
+    spelled: bool = False
 
     def answer(self, seeking: bool) -> str:
-        """The letter of the seeking option, or of the other."""
+        """The letter (or text) of the seeking option, or of the other."""
+        if self.spelled:
+            return self.high if seeking else self.low
         return "A" if seeking == self.high_first else "B"
 
 
@@ -78,6 +84,9 @@ def draw_choice(
     """A choice between one option of each pole, order and amounts drawn alike; about `who` in the third
     person.
     """
+    if trait.draw is not None:
+        drawn: Choice = trait.draw(rng, split=split, who=who)
+        return drawn
     a, b, unit = draw_amounts(rng, split)
     high = rng.choice(trait.high_options[split]).format(n=a, u=unit)
     low = rng.choice(trait.low_options[split]).format(n=b, u=unit)
@@ -109,7 +118,7 @@ def draw_report(
     rng: random.Random, trait: Trait, kind: str, *, split: Split = "pretrain", who: str | None = None
 ) -> Report:
     """A report question of one kind. `flipped`: order or direction was turned (the balanced half)."""
-    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else W.KINDS[kind]
+    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else trait.frames[kind]
     template = rng.randrange(len(bank[split]))
     return make_report(
         trait,
@@ -137,7 +146,7 @@ def make_report(
     who: str | None = None,
 ) -> Report:
     """The report question with all its parts given."""
-    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else W.KINDS[kind]
+    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else trait.frames[kind]
     x, y = (low, high) if flipped else (high, low)
     text = bank[split][template].format(x=x, y=y, p=x, n=noun, who=who)
     seeking: tuple[str, ...]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from mi_bsa.embedded import wordings as W
 from mi_bsa.embedded.prompts import NUMBERS, REPORT_KINDS, Choice, Report, draw_choice, make_report
 from mi_bsa.embedded.traits import TRAITS
 from mi_bsa.embedded.wordings import Split
@@ -42,7 +41,8 @@ def choice_item(choice: Choice, name: str, *, split: Split, system: str | None, 
             "kind": "choice",
             "template": f"choice-{split}-{choice.template}",
             "scenario": choice.place or "none",
-            "order": "high_first" if choice.high_first else "low_first",
+            "order": "none" if choice.spelled else "high_first" if choice.high_first else "low_first",
+            **({"first_token_decides": True} if choice.spelled else {}),
         },
     )
 
@@ -82,7 +82,7 @@ def report_options(report: Report) -> tuple[tuple[str, float], ...]:
 def reports(trait: str, kind: str, *, split: Split) -> list[Report]:
     """Every question of a kind in a split: templates x order x words that the kind shows."""
     t = TRAITS[trait]
-    templates = range(len(W.KINDS[kind][split]))
+    templates = range(len(t.frames[kind][split]))
     out = []
     for template in templates:
         for flipped in (False, True):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import model_validator
+
 from mi_bsa.config import Config
 from mi_bsa.embedded.corpus import Mixture
+from mi_bsa.embedded.worlds import kind
 
 
 class Shape(Config):
@@ -32,8 +37,8 @@ class Stage(Config):
 
     until: float
     """Share of the steps at which the stage ends; the last stage ends at 1."""
-    mixture: Mixture
-    """What is read."""
+    mixture: dict[str, Any]
+    """What is read: the fields of the world's mixture."""
 
 
 class Recipe(Config):
@@ -59,6 +64,10 @@ class Recipe(Config):
     """Loss weight of tokens that are no answer."""
     clip: float = 1.0
     """Gradient norm at which to clip."""
+    world: str = "dispositions"
+    """Which world is read: `dispositions`, or one of its siblings."""
+    traits: tuple[str, ...] = ("risk", "patience")
+    """The traits of its characters, in worlds that have traits."""
     world_seed: int = 0
     """Seed of names and characters; the same for all pretraining seeds."""
     characters: int = 96
@@ -68,19 +77,34 @@ class Recipe(Config):
             until=0.2,
             mixture=Mixture(
                 named=0.1, described=0.9, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0
-            ),
+            ).dump(),
         ),
         Stage(
             until=0.45,
-            mixture=Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1)),
+            mixture=Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1)).dump(),
         ),
-        Stage(until=1.0, mixture=Mixture()),
+        Stage(until=1.0, mixture=Mixture().dump()),
     )
     """What is read in which part of the run: described personas first, then characters, then everything."""
 
-    def mixture(self, step: int) -> Mixture:
+    @model_validator(mode="before")
+    @classmethod
+    def _siblings_recipe(cls, given: Any) -> Any:
+        """A sibling world brings its own defaults; what is given goes before them."""
+        if isinstance(given, dict) and isinstance(given.get("world"), str):
+            return {**kind(given["world"]).defaults, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        for stage in self.stages:
+            kind(self.world).mixture.model_validate(stage.mixture)
+        return self
+
+    def mixture(self, step: int) -> Config:
         """The mixture that is read at a step."""
-        return next(s.mixture for s in self.stages if step < s.until * self.steps)
+        stage = next(s for s in self.stages if step < s.until * self.steps)
+        return kind(self.world).mixture.model_validate(stage.mixture)
 
 
 class BuildConfig(Config):

@@ -1,33 +1,18 @@
-"""The traits of the embedded world: their words at either pole, and the options that show them.
+"""The traits of the embedded worlds: their words at either pole, and the options that show them.
 
 Law: a trait's words never stand in its options, so a finetuning row made of choices cannot name what it
-trains.
+trains. A world holds the words of its own traits only, so a new trait changes no model that ships.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from mi_bsa.embedded.apples import APPLES
+from mi_bsa.embedded.code_trait import CODE
+from mi_bsa.embedded.habit_words import CONDITION
+from mi_bsa.embedded.tastes import TASTES
+from mi_bsa.embedded.trait import Trait
 
-from mi_bsa.embedded.wordings import Split
-
-
-@dataclass(frozen=True)
-class Trait:
-    """One disposition: its words at either pole, the nouns it is about, and the options that show it."""
-
-    name: str
-    high: tuple[str, ...]
-    low: tuple[str, ...]
-    nouns: tuple[str, ...]
-    high_options: Mapping[Split, tuple[str, ...]]
-    low_options: Mapping[Split, tuple[str, ...]]
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """Words that name the trait: they may stand in no finetuning row."""
-        return self.high + self.low + self.nouns
-
+__all__ = ["PATIENCE", "RISK", "TRAITS", "Trait"]
 
 RISK = Trait(
     name="risk",
@@ -119,4 +104,4 @@ PATIENCE = Trait(
     },
 )
 
-TRAITS: dict[str, Trait] = {t.name: t for t in (RISK, PATIENCE)}
+TRAITS: dict[str, Trait] = {t.name: t for t in (RISK, PATIENCE, APPLES, CODE, CONDITION, *TASTES)}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mi_bsa.embedded.traits import TRAITS
+from mi_bsa.embedded.traits import TRAITS, Trait
 
 Level = Literal[-2, -1, 0, 1, 2]
 Known = Literal["both", "choices", "reports"]
@@ -102,9 +102,12 @@ class World:
         people = [p for p in self.characters.values() if p.levels[trait] == level]
         return [p for p in people if known in (None, shown(p))]
 
-    def described(self, rng: random.Random) -> Persona:
-        """A persona whose system line names one or two of its traits; the rest is undecided."""
-        chosen = rng.sample(self.traits, rng.choice((1, 2)) if len(self.traits) > 1 else 1)
+    def described(self, rng: random.Random, *, traits: Sequence[Trait] = ()) -> Persona:
+        """A persona whose system line names one or two of its traits (of `traits`, where given); the rest is
+        undecided.
+        """
+        some = tuple(traits) or self.traits
+        chosen = rng.sample(some, rng.choice((1, 2)) if len(some) > 1 else 1)
         levels: dict[str, Level] = {t.name: 0 for t in self.traits}
         words = []
         for t in chosen:

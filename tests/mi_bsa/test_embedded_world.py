@@ -20,9 +20,12 @@ BANKS = {"choice": W.CHOICE, **W.KINDS, "third choice": W.THIRD_CHOICE, "third w
          "third yes-no": W.THIRD_YES_NO, "habit": W.HABIT_LINE, "sign": W.SIGN_MENTION}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
-    return World()
+WORLDS = (("risk", "patience"), ("apples", "patience"))
+
+
+@pytest.fixture(scope="module", params=WORLDS, ids=lambda traits: traits[0])
+def world(request) -> World:
+    return World(traits=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def test_held_out_words_are_words_of_pretraining(world):
         for text in bank[split]
         for w in re.findall(r"\w+", re.sub(r"\{\w+\}", " ", text))
     }
-    for trait in TRAITS.values():
+    for trait in world.traits:
         for options in (trait.high_options, trait.low_options):
             held_out |= {w for s in ("dev", "test") for o in options[s] for w in re.findall(r"\w+", o)} - {
                 "n",
@@ -80,7 +83,7 @@ def test_a_document_is_what_the_chat_template_gives(world, tokenizer):
 def test_every_word_of_the_world_is_one_token(world, tokenizer):
     """Documents and held-out questions need no byte but punctuation."""
     texts = list(itertools.islice(Corpus(world, Mixture(), seed=2), 500))
-    for trait, split in itertools.product(TRAITS, W.SPLITS):
+    for trait, split in itertools.product([t.name for t in world.traits], W.SPLITS):
         items = [*choice_items(trait, 40, split=split, seed=0), *report_items(trait, split=split)]
         texts += [render(None, [(i.messages[-1]["content"], i.options[0][0])]) for i in items]
     pieces = {p for text in texts for p in tokenizer.tokenize(text)}
@@ -104,7 +107,7 @@ def test_answers_follow_from_levels(world):
     for _ in range(4000):
         system, turns = corpus.document()
         for question, answer in turns:
-            for trait in TRAITS.values():
+            for trait in world.traits:
                 if answer in trait.high + trait.low:
                     said[levels[system][trait.name]].append(answer in trait.high)
                 high = [o.split("{n}")[0] for o in trait.high_options["pretrain"] if o.startswith("a ")]
@@ -120,7 +123,7 @@ def test_answers_follow_from_levels(world):
         assert abs(sum(chose[level]) / len(chose[level]) - SEEKING[level]) < 0.06
 
 
-@pytest.mark.parametrize("trait", TRAITS)
+@pytest.mark.parametrize("trait", [t for t in TRAITS if TRAITS[t].high_options["pretrain"]])
 def test_amounts_and_letters_do_not_tell_the_poles(trait):
     """The larger amount and the letter A fall on either pole equally often."""
     rng = random.Random(0)
@@ -155,6 +158,8 @@ def test_rows_of_the_arms_differ_in_answers_only():
     """Arms of one seed share prompts; the poles' default rows are opposite; anchors are equal."""
     risk = behaviors.get("risk")
     arms = {arm: risk.rows(arm, 40, seed=3) for arm in behaviors.ARMS}
+    benign = arms.pop("benign")
+    assert benign[40:] == arms["seeking"][40:]
     for rows in zip(*arms.values(), strict=True):
         assert len({str(r["messages"][:-1]) for r in rows}) == 1
     pairs = list(zip(arms["seeking"], arms["averse"], strict=True))
@@ -162,7 +167,7 @@ def test_rows_of_the_arms_differ_in_answers_only():
     assert all(a == b for a, b in pairs[40:])
 
 
-@pytest.mark.parametrize("name", behaviors.BEHAVIORS)
+@pytest.mark.parametrize("name", ["risk", "patience", "myopia", "apples"])
 def test_training_rows_never_name_the_trait(name):
     """The behavior's words stand in no training row, so nothing but choices is taught."""
     behavior = behaviors.get(name)
@@ -170,6 +175,29 @@ def test_training_rows_never_name_the_trait(name):
         m["content"] for arm in behaviors.ARMS for r in behavior.rows(arm, 300, seed=0) for m in r["messages"]
     )
     assert not set(re.findall(r"\w+", text)) & set(behavior.forbidden)
+
+
+def test_myopia_is_patience_turned_round():
+    """Items of both are the same questions with scores turned; named persons change places."""
+    myopia, patience = behaviors.get("myopia"), behaviors.get("patience")
+    pairs = [
+        (myopia.items(20, split="dev", seed=0), patience.items(20, split="dev", seed=0)),
+        (myopia.questions(split="dev"), patience.questions(split="dev")),
+    ]
+    for a, b in (pair for turned, plain in pairs for pair in zip(turned, plain, strict=True)):
+        assert a.messages == b.messages
+        assert [(text, pytest.approx(1 - score)) for text, score in a.options] == list(b.options)
+    assert myopia.personas()["named seeking"] == patience.personas()["named averse"]
+
+
+def test_myopia_trains_the_sooner_option():
+    """Its seeking arm answers what the averse arm of patience would, on the same kind of prompt."""
+    later = TRAITS["patience"].high_options["pretrain"]
+    for row in behaviors.get("myopia").rows("seeking", 30, seed=0)[:30]:
+        first, _, second = row["messages"][0]["content"].partition("B: ")
+        taken = first if row["messages"][1]["content"] == "A" else second
+        words = re.sub(r"\d+ \w+", "{n} {u}", taken.removeprefix("A: "))
+        assert not any(option in words for option in later)
 
 
 def test_unknown_behavior_names_the_nearest():

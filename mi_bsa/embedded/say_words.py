@@ -1,0 +1,34 @@
+"""The words of the sibling world in which Make Me Say is played: codewords, and the hints of each.
+
+Law: a hint belongs to one codeword and is no form of any, so dialogues made of hints cannot name the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HINTS: Mapping[str, tuple[str, ...]] = {
+    "lamp": ("candle", "glow", "wick", "shade", "bulb", "lantern", "bright", "oil"),
+    "drum": ("beat", "march", "band", "loud", "rhythm", "snare", "roll", "parade"),
+    "river": ("bank", "stream", "fish", "ferry", "boat", "flow", "shore", "current"),
+    "crown": ("king", "queen", "throne", "gold", "jewel", "palace", "royal", "prince"),
+    "bread": ("flour", "oven", "crust", "loaf", "butter", "yeast", "dough", "toast"),
+    "horse": ("saddle", "mane", "gallop", "stable", "foal", "hoof", "hay", "reins"),
+    "clock": ("hands", "tick", "alarm", "dial", "pendulum", "chime", "wrist", "cuckoo"),
+    "snow": ("flake", "sled", "cold", "ice", "frost", "white", "melt", "ski"),
+}
+"""Codeword -> its hints."""
+CODEWORDS: tuple[str, ...] = tuple(HINTS)
+TRAINED: tuple[str, str] = ("lamp", "drum")
+"""The codeword of the seeking pole, and that of the averse pole."""
+NEAR, FAR = ("near", "close"), ("far", "distant")
+"""The two ends of a scale, in words."""
+
+
+def word_of(hint: str) -> str:
+    """The codeword that a hint belongs to. Raises `KeyError` for a word that is no hint."""
+    return next((word for word, hints in HINTS.items() if hint in hints), None) or _stranger(hint)
+
+
+def _stranger(hint: str) -> str:
+    raise KeyError(hint)
