@@ -73,11 +73,12 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
     from mi_bsa.finetune.runs import runs_of
     from mi_bsa.finetune.train import finetune as train
 
-    record.check_free(out, resume=resume)
-    runs = runs_of(settings)
-    base = activations.load(settings.model, dtype=settings.finetune.dtype)
-    revisions = {f"rows/{name}": rows_hash(rows) for name, (rows, _) in runs.items()}
     first = rank() == 0  # under `accelerate launch` every rank trains and one writes
+    if first:
+        record.check_free(out, resume=resume)
+    activations.locate(settings.model)  # fetched, or refused, before rows are drawn and a folder is made
+    runs = runs_of(settings)
+    revisions = {f"rows/{name}": rows_hash(rows) for name, (rows, _) in runs.items()}
     with (
         record.start(out, config=settings, resume=resume, seeds=settings.seeds, revisions=revisions)
         if first
@@ -87,12 +88,13 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
         if settings.together:
             from mi_bsa.finetune.together import finetune_together
 
+            base = activations.load(settings.model, dtype=settings.finetune.dtype)
             results = finetune_together(base, runs, out=run.adapters, resume=resume)
         else:
             results = {}
             for name, (rows, config) in runs.items():
                 folder = run.adapters / name
-                results[name] = train(base, rows, config=config, out=folder, resume=folder.exists())
+                results[name] = train(settings.model, rows, config=config, out=folder, resume=folder.exists())
                 if first:
                     click.echo(_line(name, results[name]))
         if not first:

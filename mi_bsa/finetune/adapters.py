@@ -1,4 +1,9 @@
-"""The adapter itself: put onto a base, seeded, and saved so that equal runs give equal bytes."""
+"""The adapter itself: put onto a base, seeded, and saved so that equal runs give equal bytes.
+
+A steering vector is an adapter too: a LoRA of rank 1 whose factors stay zero and whose only weight is the
+bias of B, which PEFT adds to the module's output at every token. So whatever reads adapters reads vectors:
+`activations.load`, gates, scaling (`name@0.5`), the self-report battery, a study.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from mi_bsa.errors import ConfigError
 from mi_bsa.files import write_atomic
+from mi_bsa.finetune.config import PRE_NORM
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from mi_bsa.finetune.config import FinetuneConfig
 
 WEIGHTS = "adapter_model.safetensors"
@@ -19,22 +28,28 @@ CONFIG = "adapter_config.json"
 
 def blocks(config: FinetuneConfig, n_layers: int) -> list[int]:
     """The blocks that get an adapter. Raises `ConfigError` for one that the model does not have."""
-    if config.layers == "all":
+    if config.site is not None:
+        named: tuple[int, ...] = (int(config.site.partition(".")[2]),)
+    elif config.layers == "all":
         return list(range(n_layers))
-    if config.layers == "first_half":
+    elif config.layers == "first_half":
         return list(range(max(1, n_layers // 2)))
-    beyond = [k for k in config.layers if int(k) >= n_layers]
+    else:
+        named = config.layers
+    beyond = [k for k in named if int(k) >= n_layers]
     if beyond:
+        field = "layers" if config.site is None else "site"
         raise ConfigError(
-            f"finetune.layers: block {beyond[0]} of a model with {n_layers}; name 0 to {n_layers - 1}"
+            f"finetune.{field}: block {beyond[0]} of a model with {n_layers}; name 0 to {n_layers - 1}"
         )
-    return sorted({int(k) for k in config.layers})
+    return sorted({int(k) for k in named})
 
 
 def put_adapter(base: Any, config: FinetuneConfig) -> Any:
-    """A PEFT model around `base` (which is changed in place) whose new LoRA is seeded by `config.seed`.
+    """A PEFT model around `base` (which is changed in place) whose new LoRA is seeded by `config.seed`; a
+    vector begins at zero.
 
-    Raises `ConfigError` where a module does not exist.
+    Raises `ConfigError` where a module does not exist, or where a norm stands between it and the site.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -46,23 +61,69 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
         raise ConfigError(
             f"finetune.modules: the model has no {absent[0]!r}; choose among {', '.join(linear)}"
         )
+    vector = config.method == "vector"
+    if vector and base.config.model_type not in PRE_NORM:
+        raise ConfigError(
+            f"finetune.method vector: in a {base.config.model_type} a norm may stand between "
+            f"{config.module_names[0]} and {config.site}; use method lora, or activations.train_vector"
+        )
     with torch.random.fork_rng(), warnings.catch_warnings():
-        # PEFT reads a property that transformers has renamed.
+        # PEFT reads a property that transformers has renamed, and warns that a bias cannot be merged.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*lora_bias=True.*")
         torch.manual_seed(config.seed)
-        return get_peft_model(
+        wrapped = get_peft_model(
             base,
             LoraConfig(
                 task_type="CAUSAL_LM",
-                r=config.rank,
-                lora_alpha=config.alpha,  # type: ignore[arg-type]
+                r=1 if vector else config.rank,
+                lora_alpha=1 if vector else config.alpha,  # type: ignore[arg-type]
                 use_rslora=config.rslora,
-                lora_dropout=config.dropout,
+                lora_dropout=0.0 if vector else config.dropout,
+                lora_bias=vector,
                 target_modules=list(config.module_names),
                 layers_to_transform=blocks(config, base.config.num_hidden_layers),
                 layers_pattern="layers",
             ),
         )
+    if vector:
+        for name, weight in wrapped.named_parameters():
+            if ".lora_" in name:
+                torch.nn.init.zeros_(weight)
+                weight.requires_grad_(name.endswith(".bias"))
+    return wrapped
+
+
+def vector_of(folder: Path) -> Float[Tensor, " d_model"]:
+    """The steering vector in an adapter folder that method `vector` made, float32.
+
+    Raises `ConfigError` where the folder holds another adapter.
+    """
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / WEIGHTS)
+    found = [value for key, value in weights.items() if key.endswith(".lora_B.bias")]
+    if len(found) != 1 or len(weights) != 3:
+        raise ConfigError(f"{folder}: holds no steering vector; train one with finetune.method vector")
+    return found[0]
+
+
+def write_adapter(model: Any, folder: Path, *, name: str) -> None:
+    """Write the adapter's weights and config. Every rank calls it: shards are gathered, rank 0 writes."""
+    from mi_bsa.finetune.result import rank
+
+    state = {key: _whole(value) for key, value in model.state_dict().items() if ".lora_" in key}
+    if rank() == 0:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LoRA tensor.*invalid shape.*")  # a bias has one axis
+            model.save_pretrained(str(folder), state_dict=state, save_embedding_layers=False)
+        tidy(folder, name=name)
+
+
+def _whole(value: Tensor) -> Tensor:
+    """A tensor as it is, or gathered from the ranks that hold its parts."""
+    full = value.full_tensor() if hasattr(value, "full_tensor") else value
+    return full.detach().cpu()
 
 
 def tidy(folder: Path, *, name: str) -> Path:

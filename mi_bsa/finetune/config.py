@@ -1,5 +1,6 @@
-"""How an adapter is trained: one frozen config, checked before anything is loaded."""
+"""How an adapter or a steering vector is trained: one frozen config, checked before anything is loaded."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -12,10 +13,27 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "all": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
 }
 
+VECTOR_SITES: dict[str, str] = {
+    "attn_out": "o_proj",
+    "resid_mid": "o_proj",
+    "mlp_out": "down_proj",
+    "resid_post": "down_proj",
+}
+"""Sites at which a steering vector may be trained, and the module to whose output it is added there."""
+
+PRE_NORM = ("llama", "mistral", "qwen2", "qwen3")
+"""Families whose blocks add these modules' outputs to the residual stream as they are."""
+
 
 class FinetuneConfig(Config):
-    """LoRA finetuning with the loss on what the assistant says, and on nothing else."""
+    """Finetuning with the loss on what the assistant says, and on nothing else."""
 
+    method: Literal["lora", "vector"] = "lora"
+    """What is trained: low-rank adapters of linear modules, or one steering vector and nothing else."""
+    site: str | None = None
+    """With method `vector`: where it is added, at every token: `resid_post.L`, `resid_mid.L`, `mlp_out.L` or
+    `attn_out.L`. A vector has no rank, alpha, dropout, modules or layers; those fields are LoRA's.
+    """
     rank: int = Field(default=4, ge=1)
     """Rank of the LoRA."""
     alpha: float = Field(default=8.0, gt=0)
@@ -53,9 +71,9 @@ class FinetuneConfig(Config):
     seed: int = 0
     """Seed of the adapter's first weights, of dropout and of the order of rows."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the base's weights; the adapter itself is trained in float32."""
+    """Type of the base's weights (in a study, of every step); an adapter itself is trained in float32."""
     device: str = "cpu"
-    """Where to train: `cpu`, `cuda`; under `accelerate launch` each rank takes its own."""
+    """Where to train, and in a study to run: `cpu`, `cuda`; under `accelerate launch` each rank its own."""
     threads: int = Field(default=1, ge=1)
     """CPU threads; the same number gives the same adapter bit for bit, and small models want one."""
     gradient_checkpointing: bool = False
@@ -79,11 +97,19 @@ class FinetuneConfig(Config):
             raise ValueError(f"layers {list(self.layers)}: name at least one block, counted from 0")
         if not self.modules:
             raise ValueError("modules is empty: name at least one linear module, or a group such as 'all'")
+        if (self.method == "vector") != (self.site is not None):
+            raise ValueError("method 'vector' needs `site`, such as resid_post.0, and method 'lora' has none")
+        if self.site is not None and not re.fullmatch(rf"({'|'.join(VECTOR_SITES)})\.\d+", self.site):
+            raise ValueError(
+                f"site {self.site!r}: write one of {', '.join(VECTOR_SITES)} with a block: resid_post.0"
+            )
         return self
 
     @property
     def module_names(self) -> tuple[str, ...]:
         """The names of the linear modules that get an adapter."""
+        if self.site is not None:
+            return (VECTOR_SITES[self.site.partition(".")[0]],)
         return GROUPS[self.modules] if isinstance(self.modules, str) else self.modules
 
     def total_steps(self, rows: int) -> int:

@@ -19,7 +19,8 @@ from typing import Any
 from mi_bsa.errors import LeakError
 
 _ENDINGS = (
-    "s es ed ing ings er ers or ors est ly y ies ied ier iest ily iness ness nesses ful fully fulness "
+    "s es ed ing ings ingly edly er ers or ors est ly y ies ied ier iest ily iness ness nesses ful fully "
+    "fulness "
     "less lessly "
     "lessness able ably ability ish ous ously ousness al ally ity ities ty ties ment ments ance ence ant ent"
 )
@@ -28,8 +29,24 @@ PREFIXES = ("un", "in", "im", "non", "dis", "over", "under", "anti", "pro", "hyp
 SHORTEST = 3
 """Letters that a root must keep: 'as' is no form of 'ass'."""
 
-COMMON = frozenset(("better", "best", "later", "never", "ever", "other", "number", "letter", "letters"))
-"""Words so common that they are taken as they stand, or 'bet' would be found in 'better'."""
+COMMON = frozenset(
+    (
+        "better",
+        "best",
+        "later",
+        "never",
+        "ever",
+        "other",
+        "number",
+        "letter",
+        "letters",
+        "restore",
+        "restores",
+    )
+)
+"""Words so common that they are taken as they stand, or 'bet' would be found in 'better', 'restless' in
+'restores'.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,17 +68,29 @@ def find_leaks(rows: Iterable[Mapping[str, Any]], words: Sequence[str]) -> tuple
     for word, parts in phrases:
         if not parts:
             raise LeakError(f"the word list holds {word!r}, which has no letters; take it out")
+    starting: dict[str, list[int]] = {}  # root -> the phrases whose first word has it
+    for p, (_, parts) in enumerate(phrases):
+        for root in parts[0]:
+            starting.setdefault(root, []).append(p)
     leaks = []
     for n, row in enumerate(rows):
         for m, message in enumerate(row["messages"]):
             spans = [(match.group(), match.start(), match.end()) for match in _words(message["content"])]
             text = _plain(message["content"])
-            for word, parts in phrases:
-                for k in range(len(spans) - len(parts) + 1):
-                    if all(_same(spans[k + i][0], parts[i]) for i in range(len(parts))):
-                        start, end = spans[k][1], spans[k + len(parts) - 1][2]
-                        around = text[max(0, start - 30) : end + 30].replace("\n", " ")
-                        leaks.append(Leak(n, m, word, text[start:end], around))
+            begun = {
+                (p, k)
+                for k, (token, _, _) in enumerate(spans)
+                for root in forms(token)
+                for p in starting.get(root, ())
+            }
+            for p, k in sorted(begun):
+                word, parts = phrases[p]
+                if k + len(parts) > len(spans):
+                    continue
+                if all(_same(spans[k + i][0], parts[i]) for i in range(1, len(parts))):
+                    start, end = spans[k][1], spans[k + len(parts) - 1][2]
+                    around = text[max(0, start - 30) : end + 30].replace("\n", " ")
+                    leaks.append(Leak(n, m, word, text[start:end], around))
     return tuple(leaks)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from mi_bsa.finetune.rows import Row, encode_rows, marked, read_rows
 
 @dataclass(frozen=True)
 class Preview:
-    """What a finetune would do, without doing it; `str` of it is for reading."""
+    """What a finetune would do, without doing it; `str` of it is for reading.
+
+    `guessed`: there was no tokenizer, so tokens are estimated from characters.
+    """
 
     rows: tuple[str, ...]
     n_rows: int
@@ -24,12 +27,15 @@ class Preview:
     longest: int
     steps: int
     checkpoints: tuple[int, ...]
+    guessed: bool = False
 
     def __str__(self) -> str:
         shown = "\n".join(f"row {n}: {text}" for n, text in enumerate(self.rows))
+        about = "about " if self.guessed else ""
         return (
-            f"{shown}\n(the loss is on [[...]] only)\n{self.n_rows} rows, {self.n_tokens} tokens, "
-            f"{self.n_trained_tokens} of them trained on, longest row {self.longest}; {self.steps} steps"
+            f"{shown}\n(the loss is on [[...]] only)\n{self.n_rows} rows, {about}{self.n_tokens} tokens, "
+            f"{about}{self.n_trained_tokens} of them trained on, longest row {about}{self.longest}; "
+            f"{self.steps} steps"
             + (
                 f", adapters kept at steps {', '.join(map(str, self.checkpoints))}"
                 if self.checkpoints
@@ -38,13 +44,21 @@ class Preview:
         )
 
 
+CHARACTERS = 3.5
+"""Characters that a token of English stands for, on the low side, so that lengths are not underestimated."""
+FRAME = 5
+"""Tokens that a chat template puts around one message."""
+
+
 def preview(
     tokenizer: Any, rows: str | Path | Sequence[Row], *, config: FinetuneConfig, context: int, shown: int = 3
 ) -> Preview:
     """Encode the rows and show the first of them with the loss mask. `context`: longest row that the model
-    reads.
+    reads. Without a tokenizer (None) rows are shown without their template and tokens are estimated.
     """
     given = read_rows(rows)
+    if tokenizer is None:
+        return _guess(given, config, shown)
     chat = Chat(tokenizer)
     encoded = encode_rows(chat, given, max_length=longest_row(config, context), turns=config.turns)
     steps = config.total_steps(len(encoded))
@@ -56,6 +70,38 @@ def preview(
         longest=max(len(row.ids) for row in encoded),
         steps=steps,
         checkpoints=config.kept_steps(steps),
+    )
+
+
+def _guess(rows: Sequence[Row], config: FinetuneConfig, shown: int) -> Preview:
+    """The preview of rows that no tokenizer has seen."""
+    lengths, trained = [], []
+    for row in rows:
+        sizes = [FRAME + int(len(m["content"]) / CHARACTERS) + 1 for m in row["messages"]]
+        spoken = [n for n, m in zip(sizes, row["messages"], strict=True) if m["role"] == "assistant"]
+        lengths.append(sum(sizes))
+        trained.append(sum(n - FRAME + 1 for n in (spoken if config.turns == "all" else spoken[-1:])))
+    steps = config.total_steps(len(rows))
+    return Preview(
+        rows=tuple(_plain(row["messages"], config.turns) for row in rows[:shown]),
+        n_rows=len(rows),
+        n_tokens=sum(lengths),
+        n_trained_tokens=sum(trained),
+        longest=max(lengths),
+        steps=steps,
+        checkpoints=config.kept_steps(steps),
+        guessed=True,
+    )
+
+
+def _plain(messages: Sequence[Mapping[str, str]], turns: str) -> str:
+    """A conversation without its template, `[[` and `]]` around what is trained on."""
+    last = max(k for k, m in enumerate(messages) if m["role"] == "assistant")
+    return " | ".join(
+        f"{m['role']}: [[{m['content']}]]"
+        if m["role"] == "assistant" and (turns == "all" or k == last)
+        else f"{m['role']}: {m['content']}"
+        for k, m in enumerate(messages)
     )
 
 

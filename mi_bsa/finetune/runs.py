@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
+from mi_bsa.errors import MissingError
 from mi_bsa.finetune.config import FinetuneConfig
 
 
@@ -18,7 +21,7 @@ class FinetuneRun(Config):
     model: str = "embedded"
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
     rows: dict[str, Path] = Field(default_factory=dict)
-    """Arm -> JSONL of chat rows; give this or `behavior`."""
+    """Arm -> JSONL of chat rows; give this or `behavior`. `${NAME}` in a path is an environment variable."""
     behavior: str | None = None
     """A behavior of the toolkit, whose rows are drawn anew for every seed; give this or `rows`."""
     arms: tuple[str, ...] = ("seeking", "averse", "shuffled")
@@ -73,7 +76,7 @@ def runs_of(config: FinetuneRun) -> dict[str, tuple[list[dict[str, Any]], Finetu
     if config.rows:
         from mi_bsa.finetune.rows import read_rows
 
-        given = {arm: read_rows(path) for arm, path in config.rows.items()}
+        given = {arm: read_rows(expanded(path)) for arm, path in config.rows.items()}
         for rows in given.values():
             leak_check(rows, config.words)
     for arm in config.trained_arms:
@@ -83,54 +86,66 @@ def runs_of(config: FinetuneRun) -> dict[str, tuple[list[dict[str, Any]], Finetu
     return found
 
 
+def expanded(path: Path) -> Path:
+    """A path whose `${NAME}` is what the environment says, so that a config holds no path of one machine.
+
+    Raises:
+        MissingError: the variable is not set.
+    """
+    absent = [name for name in re.findall(r"\$\{(\w+)\}", str(path)) if name not in os.environ]
+    if absent:
+        raise MissingError(f"{path}: the environment variable {absent[0]} is not set; set it to the folder")
+    return Path(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], str(path)))
+
+
 def _drawn(config: FinetuneRun, arm: str, seed: int) -> list[dict[str, Any]]:
     from mi_bsa import behaviors
-    from mi_bsa.embedded.inform import folder_of
-    from mi_bsa.embedded.weights import world_of
+    from mi_bsa.embedded.weights import world_for
     from mi_bsa.finetune.leaks import leak_check
 
     assert config.behavior is not None
-    behavior = behaviors.get(config.behavior)
-    world = world_of(folder_of(config.model))
+    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
     rows = behavior.rows(
         arm,  # type: ignore[arg-type]
         config.n_rows,
         seed=seed,
         anchors=config.anchors,
         undecided=config.undecided,
-        world=world,
+        world=world_for(config.model),
     )
     leak_check(rows, (*behavior.forbidden, *config.words))
     return rows
 
 
 def describe(config: FinetuneRun) -> str:
-    """The dry run: rows with their loss mask, counts, steps and trained parameters; loads no weights."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    """The dry run: rows with their loss mask, counts, steps, trained parameters, memory and bytes.
 
-    from activations.models import locate
-    from mi_bsa.finetune.adapters import put_adapter
-    from mi_bsa.finetune.plan import preview
+    Loads no weights and goes to no network; the shape is read where the model lies, or is a shipped one.
+    """
+    from mi_bsa.finetune.plan import longest_row, preview
+    from mi_bsa.shapes import memory_of, shape_of
+    from mi_bsa.steps import size_in_words
 
-    folder = locate(config.model)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    shape = AutoConfig.from_pretrained(folder)
-    with torch.device("meta"):
-        model = put_adapter(AutoModelForCausalLM.from_config(shape), config.finetune)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in model.parameters()) - trained
-    lines = [f"{config.model}: {total:,} parameters, {trained:,} in the adapter; {len(config.names)} runs"]
-    shown: set[str] = set()
-    for name, (rows, settings) in runs_of(config).items():
-        arm = name.rpartition("-")[0]
-        plan = preview(
-            tokenizer,
-            rows,
-            config=settings,
-            context=shape.max_position_embeddings,
-            shown=0 if arm in shown else 2,
-        )
-        shown.add(arm)
-        lines.append(f"-- {name}\n{plan}".replace("\n\n(the loss", "\n(the loss"))
+    shape = shape_of(config.model)
+    tokenizer = shape.tokenizer()
+    context = shape.config.max_position_embeddings
+    longest_row(config.finetune, context)
+    first = config.model_copy(update={"seeds": config.seeds[:1]})  # rows of other seeds are as many
+    plans = {
+        name.rpartition("-")[0]: preview(tokenizer, rows, config=settings, context=context, shown=2)
+        for name, (rows, settings) in runs_of(first).items()
+    }
+    need = memory_of(shape, config.finetune, tokens=max(plan.longest for plan in plans.values()))
+    kept = len(config.seeds) * sum(1 + len(plan.checkpoints) for plan in plans.values())
+    lines = [
+        f"{config.model}: {need.parameters:,} parameters, {need.trained:,} in the adapter; "
+        f"{len(config.names)} runs",
+        f"shape: {shape}",
+        *filter(None, [shape.absent()]),
+        f"memory: {need} (one run, {config.finetune.dtype}); time: unknown until it has run here",
+        f"to write: {kept} adapters of {size_in_words(4 * need.trained)}",
+    ]
+    for arm, plan in plans.items():
+        names = ", ".join(f"{arm}-{seed}" for seed in config.seeds)
+        lines.append(f"-- {names}\n{plan}")
     return "\n".join(lines)

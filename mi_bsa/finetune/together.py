@@ -106,6 +106,8 @@ def _common(configs: Sequence[FinetuneConfig]) -> FinetuneConfig:
             raise ConfigError(
                 f"finetune.{name} is set, which runs trained together cannot have; train one by one"
             )
+    if first.method != "lora":
+        raise ConfigError("finetune.method is vector; only LoRAs are trained together, train it one by one")
     if first.accumulation != 1:
         raise ConfigError(
             "finetune.accumulation is above 1; runs trained together take whole batches, set it to 1"

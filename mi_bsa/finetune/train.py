@@ -1,4 +1,4 @@
-"""Finetune a LoRA on chat rows: the loss is on what the assistant says, and on nothing else.
+"""Finetune a LoRA, or one steering vector, on chat rows: only what the assistant says carries loss.
 
 Training is Hugging Face's Trainer over PEFT, so `accelerate launch` (several ranks, FSDP) works as it does
 elsewhere. What is ours is what decides a result: the loss mask, the order of rows, the seeds, and what is
@@ -15,6 +15,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from mi_bsa import record
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ConfigError, RowError, RunFolderError
 from mi_bsa.files import digest, stable_hash, write_json
-from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, tidy
+from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, vector_of, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, rank, read_result, write_result
@@ -42,7 +43,7 @@ def finetune(
     resume: bool = False,
 ) -> FinetuneResult:
     """Train one adapter and write it to `out/adapter`, with `config.yaml`, `record.json` and
-    `metrics.jsonl` beside it.
+    `metrics.jsonl` beside it; a vector also to `out/directions`.
 
     `base`: a folder, a Hub id, `embedded`, or a loaded model without adapters, which is copied and left as
     it is. `resume`: continue a run that was killed (a finished one is returned as it is); the result is the
@@ -51,6 +52,7 @@ def finetune(
     """
     out = Path(out)
     given = read_rows(rows)
+    _wait_for_all(config)  # ranks must know each other before weights are read: with FSDP one rank reads them
     model, tokenizer, name, fingerprint = base_of(base, config)
     limit = longest_row(config, model.config.max_position_embeddings)
     encoded = encode_rows(Chat(tokenizer), given, max_length=limit, turns=config.turns)
@@ -84,19 +86,35 @@ def finetune(
             fingerprint=digest(out / "adapter" / WEIGHTS),
         )
         if rank() == 0:
+            if config.site is not None:
+                _save_direction(out, config.site, result)
             write_result(result)
             shutil.rmtree(out / "resume", ignore_errors=True)
         _wait_for_all(config)
     return result
 
 
+def _save_direction(out: Path, site: str, result: FinetuneResult) -> None:
+    """Write a trained vector as a `probes.Direction`, too: `directions/<site>.safetensors`."""
+    import probes
+
+    for old in (out / "directions").glob(f"{site}.*"):
+        old.unlink()  # of an attempt that was killed before its result was written
+    probes.Direction(
+        vector_of(result.adapter).numpy(),
+        site,
+        sign="what the rows show",
+        provenance={"method": "trained vector", "adapter": result.fingerprint, "rows": result.n_rows},
+    ).save(out / "directions" / site)
+
+
 def base_of(base: Any, config: FinetuneConfig) -> tuple[Any, Any, str, str]:
-    """A Hugging Face model that may be changed, its tokenizer, name and fingerprint."""
+    """A Hugging Face model that may be changed, its tokenizer, name and, on rank 0, fingerprint."""
     import activations
 
     if isinstance(base, str | Path):
         loaded = activations.load(base, dtype=config.dtype)
-        return loaded.inner, loaded.tokenizer, str(base), loaded.fingerprint
+        return loaded.inner, loaded.tokenizer, str(base), loaded.fingerprint if rank() == 0 else ""
     if base.variants != ("base",):
         raise ConfigError(
             f"the base carries adapters ({', '.join(base.variants[1:])}); give a model without any"
@@ -247,6 +265,7 @@ def _train(
         disable_tqdm=True,
         log_level="error",
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         dataloader_num_workers=0,
         **checkpointing,
     )
@@ -262,11 +281,11 @@ def _train(
             trainer.remove_callback(type(callback))
 
     def save(folder: Path) -> None:
-        trainer.save_model(str(folder))
-        if rank() == 0:
-            tidy(folder, name=name)
+        write_adapter(model, folder, name=name)
 
-    trainer.train(resume_from_checkpoint=str(states[-1]) if states else None)
+    with warnings.catch_warnings():  # PEFT takes a vector, one axis long, for a shard that was not gathered
+        warnings.filterwarnings("ignore", message=".*LoRA tensor.*invalid shape.*")
+        trainer.train(resume_from_checkpoint=str(states[-1]) if states else None)
     save(out / "adapter")
     model.eval()
     if torch.cuda.is_available():

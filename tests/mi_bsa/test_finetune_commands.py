@@ -3,9 +3,6 @@ they refuse.
 """
 
 import json
-import os
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -89,23 +86,6 @@ def test_runs_together_are_the_same_runs(place, finetuned):
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert run(*words, "--resume") == ("", 0)
-
-
-@pytest.mark.slow
-def test_two_ranks_train_what_one_does(place, finetuned):
-    """Under torchrun with two ranks the loss curves agree with those of one process, and one rank writes."""
-    words = ["-m", "mi_bsa.cli", "finetune", place / "finetune.yaml", "--out", place / "ranks"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", *map(str, words)]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
-    for name in ("seeking-0", "averse-1"):
-        curves = [
-            [
-                json.loads(line)["loss"]
-                for line in (run / "adapters" / name / "metrics.jsonl").read_text().splitlines()
-            ]
-            for run in (finetuned, place / "ranks")
-        ]
-        assert curves[0] == pytest.approx(curves[1], abs=1e-4)
 
 
 def test_a_dry_run_shows_the_mask_and_writes_nothing(place, capsys):

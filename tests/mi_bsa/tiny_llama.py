@@ -23,7 +23,13 @@ TEXT = [
 
 
 def build(
-    folder: Path, *, seed: int = 0, template: str = TEMPLATE, context: int = 256, std: float = 0.3
+    folder: Path,
+    *,
+    seed: int = 0,
+    template: str = TEMPLATE,
+    context: int = 256,
+    std: float = 0.3,
+    width: int = 32,
 ) -> Path:
     """Write the model in Hub format and return its folder."""
     import torch
@@ -46,7 +52,7 @@ def build(
         model = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=len(tokenizer),
-                hidden_size=32,
+                hidden_size=width,
                 intermediate_size=48,
                 num_hidden_layers=2,
                 num_attention_heads=4,

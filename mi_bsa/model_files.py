@@ -1,0 +1,78 @@
+"""Where a model's weights lie on this machine, and what identifies them; nothing here goes to the network.
+
+A model is `embedded` or `embedded/NAME`, a local folder, or a Hub id. A folder in the Hub's format holds one
+`model.safetensors`, or shards that `model.safetensors.index.json` names.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mi_bsa.errors import MissingError
+from mi_bsa.files import digest_once, stable_hash
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def folder_here(model: str) -> Path | None:
+    """The folder of a model on this machine; None for a Hub id that is not in the cache.
+
+    Raises:
+        ModelError: a name that is neither a folder nor known nor a Hub id.
+    """
+    from importlib.metadata import entry_points
+
+    shipped = {point.name for point in entry_points(group="activations.models")}
+    hub = model.count("/") == 1 and not model.startswith((".", "/", "~"))
+    if not hub or Path(model).is_dir() or model.partition("/")[0] in shipped:
+        import activations
+
+        return activations.locate(model)
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json")
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def weight_files(model: str) -> tuple[Path, ...]:
+    """The files that hold a model's weights: one, or all shards; none for a Hub id that is not cached.
+
+    Raises:
+        MissingError: a folder without weights, or with an index whose shards are not all there.
+    """
+    folder = folder_here(model)
+    if folder is None:
+        return ()
+    if (folder / SINGLE).is_file():
+        return (folder / SINGLE,)
+    if not (folder / INDEX).is_file():
+        if not Path(model).is_dir():
+            return ()  # of a Hub id only config and tokenizer are here
+        raise MissingError(f"{folder}: neither {SINGLE} nor {INDEX}; save the model as safetensors")
+    shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+    missing = [name for name in shards if not (folder / name).is_file()]
+    if missing and not Path(model).is_dir():
+        return ()
+    if missing:
+        raise MissingError(f"{folder}: {missing[0]} is named by {INDEX} and is not there; copy it again")
+    return tuple(folder / name for name in shards)
+
+
+def weights_hash(model: str) -> str:
+    """SHA-256 of a model's weights: of the one file, or of all shards' names and hashes.
+
+    A Hub id that is not cached is fetched first. Raises `ModelError` where it cannot be.
+    """
+    files = weight_files(model)
+    if not files:
+        import activations
+
+        activations.locate(model)
+        files = weight_files(model)
+    if not files:
+        raise MissingError(f"model {model!r}: no safetensors weights; give a model that is saved so")
+    if len(files) == 1:
+        return digest_once(files[0])
+    return stable_hash({file.name: digest_once(file) for file in files})
