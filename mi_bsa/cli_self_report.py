@@ -38,7 +38,8 @@ def self_report(
     """Ask by exact log-probabilities; print scores, gaps and the validity index.
 
     CONFIG is a YAML file; flags say the same and win over it. OUT gets answers.csv (one row an answer),
-    by_kind.csv, results.json and, where both poles were asked, gaps.csv and validity.csv.
+    by_kind.csv, results.json and, where both poles were asked, gaps.csv and validity.csv; samples.csv and
+    judged.csv where answers are sampled and judged.
     """
     from mi_bsa.self_report.battery import BatteryConfig, adapters_of, questions
 
@@ -52,19 +53,13 @@ def self_report(
     }
     data |= {key: value for key, value in flags.items() if value is not None}
     settings = parse(data, BatteryConfig, overrides=overrides, source=str(config or "flags"))
+    if dry_run:
+        from mi_bsa.self_report.plan import describe
+
+        click.echo(describe(settings))
+        return
     adapters = adapters_of(settings)
     trait, items = questions(settings)
-    if dry_run:
-        kinds = sorted({str(item.labels["kind"]) for item in items})
-        click.echo(
-            f"{len(items)} questions ({', '.join(kinds)}) x {1 + len(adapters)} variants; trait {trait}"
-        )
-        for kind in kinds:
-            first = next(item for item in items if item.labels["kind"] == kind)
-            click.echo(
-                f"-- {kind}: {first.messages[-1]['content']} -> {' | '.join(t for t, _ in first.options)}"
-            )
-        return
     _run(settings, out, resume, trait, items, adapters)
 
 
@@ -73,6 +68,7 @@ def _run(
 ) -> None:
     import activations
     from mi_bsa import record, results
+    from mi_bsa.bridge.readable import validity_results
     from mi_bsa.self_report.battery import ask_battery
     from mi_bsa.self_report.sampling import parse_rate, sample
     from mi_bsa.self_report.scoring import by_kind, gaps_by_kind
@@ -100,14 +96,31 @@ def _run(
 
             asked = [i for i in items if i.labels["trait"] == trait and i.labels["person"] == "default"]
             drawn = [
-                sample(model, asked, settings.samples, seed=settings.seed, variant=name).assign(variant=name)
-                for name in ("base", *adapters)
+                sample(
+                    model,
+                    asked,
+                    settings.samples,
+                    seed=settings.seed,
+                    variant=name,
+                    max_new_tokens=settings.answer_tokens,
+                ).assign(variant=name, arm=arm, seed=seed)
+                for name, (arm, seed, _) in {"base": ("base", -1, None), **adapters}.items()
             ]
             samples = pd.concat(drawn, ignore_index=True)
             samples.to_csv(run.path / "samples.csv", index=False)
             counts = samples["outcome"].value_counts()
             said = ", ".join(f"{outcome} {n}" for outcome, n in counts.items())
             click.echo(f"{len(samples)} samples, parse rate {parse_rate(samples):.2f} ({said})")
+            if settings.judges:
+                from mi_bsa.self_report.judged import judged_results, judges_of
+
+                judges = judges_of(settings, asked, model)
+                more, texts, lines = judged_results(
+                    samples, judges, trait=trait, split=settings.split, seed=settings.seed
+                )
+                texts.to_csv(run.path / "judged.csv", index=False)
+                found += more
+                click.echo("\n".join(lines))
         if {"seeking", "averse"} <= set(table["arm"]):
             gaps = gaps_by_kind(table)
             gaps.to_csv(run.path / "gaps.csv", index=False)
@@ -115,7 +128,7 @@ def _run(
             poles = None if samples is None else samples[samples["variant"] != "base"]
             verdict = assess(table, trait=trait, samples=poles, seed=settings.seed)
             verdict.frame().to_csv(run.path / "validity.csv", index=False)
-            found.append(_validity(verdict, settings.split))
+            found += validity_results(verdict, behavior=verdict.trait, split=settings.split)
             shown = gaps[(gaps["trait"] == trait) & (gaps["person"] == "default")]
             click.echo(shown.drop(columns=["trait", "person"]).round(3).to_string(index=False))
             click.echo(str(verdict))
@@ -161,19 +174,4 @@ def _result(name: str, where: dict[str, Any], value: float, row: dict[str, Any],
         n=int(row["n"]),
         unit=unit,
         notes=f"{row['n_wordings']} wordings, {row['n_seeds']} seeds",
-    )
-
-
-def _validity(verdict: Any, split: str) -> Any:
-    from mi_bsa.results import Result
-
-    return Result(
-        name="self_report.validity",
-        where={"behavior": verdict.trait, "split": split},
-        value=float(verdict.index),
-        ci=(float(verdict.low), float(verdict.high)),
-        ci_method=f"bootstrap over wordings and seeds, {verdict.draws} draws",
-        n=verdict.gap.n,
-        unit="index",
-        notes="; ".join(f"{c.name}: {c.detail}" for c in verdict.components),
     )

@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from mi_bsa.self_report.bank import Bank as Bank
     from mi_bsa.self_report.bank import bank_items as bank_items
     from mi_bsa.self_report.bank import load_bank as load_bank
+    from mi_bsa.self_report.endpoint import EndpointJudge as EndpointJudge
+    from mi_bsa.self_report.judging import Agreement as Agreement
+    from mi_bsa.self_report.judging import Judge as Judge
+    from mi_bsa.self_report.judging import ModelJudge as ModelJudge
+    from mi_bsa.self_report.judging import WordJudge as WordJudge
+    from mi_bsa.self_report.judging import agreement as agreement
+    from mi_bsa.self_report.judging import judge as judge
     from mi_bsa.self_report.likelihood import option_log_probs as option_log_probs
     from mi_bsa.self_report.sampling import parse_answer as parse_answer
     from mi_bsa.self_report.sampling import parse_rate as parse_rate
@@ -22,6 +29,13 @@ if TYPE_CHECKING:
     from mi_bsa.self_report.validity import assess as assess
 
 _HOMES = {
+    "Agreement": "judging",
+    "EndpointJudge": "endpoint",
+    "Judge": "judging",
+    "ModelJudge": "judging",
+    "WordJudge": "judging",
+    "agreement": "judging",
+    "judge": "judging",
     "assess": "validity",
     "Bank": "bank",
     "Estimate": "scoring",
@@ -41,6 +55,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Agreement",
+    "EndpointJudge",
+    "Judge",
+    "ModelJudge",
+    "WordJudge",
+    "agreement",
+    "judge",
     "assess",
     "Bank",
     "Estimate",

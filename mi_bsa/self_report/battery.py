@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,10 +44,24 @@ class BatteryConfig(Config):
     """Whom banks ask about: `default` is the model itself; the others are the third person."""
     system: str | None = None
     """System message of every question from a bank."""
+    personas: dict[str, str] = Field(default_factory=dict)
+    """Name -> system line of personas that are asked about themselves, as persons of their own in the
+    results; the trained trait only.
+    """
     samples: int = Field(default=0, ge=0)
     """Sampled answers for each question about oneself, for a measured parse rate; 0 takes the option mass."""
+    answer_tokens: int = Field(default=16, ge=1)
+    """Longest sampled answer, in tokens; raise it where free descriptions are judged."""
+    judges: tuple[Literal["words", "model", "endpoint"], ...] = ()
+    """Who judges sampled answers to open questions; the first counts, the others say how far they agree.
+    `words`: the bank's words; `model`: a local model; `endpoint`: an OpenAI-compatible server.
+    """
+    judge_model: str | None = None
+    """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
+    judge_url: str | None = None
+    """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
     seed: int = 0
-    """Seed of the samples and of the bootstrap."""
+    """Seed of the samples, of the order in which a judge sees texts, and of the bootstrap."""
     max_tokens: int = Field(default=2048, ge=1)
     """Padded tokens a batch; raise it on a GPU."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -60,6 +75,10 @@ class BatteryConfig(Config):
             raise ValueError("give one of `banks`, `behavior` and `items`")
         if self.items is not None and self.trait is None:
             raise ValueError("items need `trait`: say which trait was trained")
+        if self.judges and not self.samples:
+            raise ValueError("judges read sampled answers: set `samples` to 1 or more")
+        if "endpoint" in self.judges and not (self.judge_url and self.judge_model):
+            raise ValueError("an endpoint judge needs `judge_url` and `judge_model`")
         return self
 
 
@@ -95,19 +114,33 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
                 bank, split=config.split, kinds=config.kinds, person=person, system=config.system
             )
         ]
+        for name, line in config.personas.items():
+            own = bank_items(banks[0], split=config.split, kinds=config.kinds, system=line)
+            items += [_as(item, name) for item in own]
         return config.trait or banks[0].trait, items
     from mi_bsa import behaviors
-    from mi_bsa.embedded.inform import folder_of
-    from mi_bsa.embedded.weights import world_of
+    from mi_bsa.embedded.weights import world_for
 
     assert config.behavior is not None
-    behavior = behaviors.get(config.behavior)
-    world = world_of(folder_of(config.model))
-    named = [persona.system for level in (-1, 1) for persona in world.named(behavior.trait, level)]
+    vocabulary = behaviors.vocabulary_of(config.model)
+    behavior = behaviors.get(config.behavior, vocabulary)
+    people = behavior.personas(world_for(config.model))
+    named = [line for lines in people.values() for line in lines]
     own = behavior.questions(split=config.split)
-    neighbor = behaviors.get(behavior.neighbor).questions(split=config.split)
+    neighbor = behaviors.get(behavior.neighbor, vocabulary).questions(split=config.split)
     third = behavior.questions(split=config.split, systems=named, person="named")
-    return config.trait or behavior.trait, [*own, *neighbor, *third]
+    asked = [
+        _as(item, name)
+        for name, line in config.personas.items()
+        for item in behavior.questions(split=config.split, systems=[line])
+    ]
+    return config.trait or behavior.trait, [*own, *neighbor, *third, *asked]
+
+
+def _as(item: Item, name: str) -> Item:
+    """The question as it is put to a persona: a person of its own in the results."""
+    person = f"as {name}"
+    return replace(item, id=f"{person}-{item.id}", labels={**item.labels, "person": person})
 
 
 def ask_battery(

@@ -34,6 +34,8 @@ class Estimate:
     n: int
     n_wordings: int
     n_seeds: int
+    p: float = float("nan")
+    """Two-sided p of a zero mean on the same t statistic; NaN where there is no spread to test against."""
 
     @property
     def ci_method(self) -> str:
@@ -178,5 +180,7 @@ def _estimate(means: pd.DataFrame, arms: Sequence[pd.DataFrame], n: int, *, lowe
         return Estimate(value, float("nan"), float("nan"), n, len(means), n_seeds)
     spread = sum(v**2 / df for v, df in parts)
     df = variance**2 / spread if spread > 0 else 1.0
-    half = float(stats.t.ppf(0.975, df) * np.sqrt(variance))
-    return Estimate(value, max(lowest, value - half), min(1.0, value + half), n, len(means), n_seeds)
+    error = float(np.sqrt(variance))
+    half = float(stats.t.ppf(0.975, df)) * error
+    p = float(2 * stats.t.sf(abs(value) / error, df)) if error > 0 else float("nan")
+    return Estimate(value, max(lowest, value - half), min(1.0, value + half), n, len(means), n_seeds, p)

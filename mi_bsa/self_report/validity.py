@@ -5,12 +5,13 @@ at which a pole stands, from one lucky wording, from what it says about anybody,
 moves every answer. Each of these has been seen to pass for self-knowledge: flipping the ends of a 0-100
 scale moved a 70B model's answer by +2 in one domain and by -35 to -55 in others. The index is
 
-    min(1 - order effect,                     mean |plain - flipped| over wordings of the ordered kinds
-        flip consistency,                     correlation of plain and turned-back flipped scale answers,
-        floored at 0 1 - wording spread / gap,             standard deviation of the wordings' gaps within
-        kinds 1 - third-person gap / own gap,       the largest |gap| about anybody else 1 - untrained-trait
-        gap / own gap,    the largest |gap| about a trait that was not trained parse rate)
-        of samples; without samples the option mass, its exact expectation
+    min(1 - order effect                   mean |plain - flipped| over wordings of kinds that show options,
+        flip consistency                   correlation of plain and turned-back flipped scale answers,
+                                           floored at 0,
+        1 - wording spread / gap           standard deviation of the wordings' gaps within kinds,
+        1 - third-person gap / own gap     the largest |gap| about anybody else,
+        1 - untrained-trait gap / own gap  the largest |gap| about a trait that was not trained,
+        parse rate)                        of samples; without samples the option mass, its exact expectation
 
 each kept within [0, 1]. Below `THRESHOLD` a report is unreadable, and `require` refuses on behalf of a
 claim. The mark was fixed before any test split was seen.
@@ -19,7 +20,7 @@ claim. The mark was fixed before any test split was seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,20 +30,25 @@ from mi_bsa.errors import ItemError, UnreadableReportError
 from mi_bsa.self_report.scoring import Estimate, check_table, gap
 
 THRESHOLD = 0.5
-ORDERED = ("word", "choice", "letter", "language")
+UNORDERED = ("yes_no",)
+"""Kinds that show no options whose order could matter; a scale, which comes with its `_flipped` form, shows
+none either.
+"""
 COMPONENTS = ("order", "flip", "wording", "third_person", "untrained_trait", "parse")
 
 
 @dataclass(frozen=True)
 class Component:
-    """One part of the index: its value in [0, 1], NaN where it was not measured, `n` comparisons, and what
-    was seen.
+    """One part of the index: its value in [0, 1], NaN where it was not measured, `n` comparisons, what was
+    seen, and a 95 % bootstrap interval (wordings and seeds drawn again; NaN without draws).
     """
 
     name: str
     value: float
     n: int
     detail: str
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,9 @@ class Validity:
             f"gap {self.gap.value:+.2f} [{self.gap.low:+.2f}, {self.gap.high:+.2f}]"
         ]
         for c in self.components:
-            shown = " not measured" if np.isnan(c.value) else f"{c.value:.2f}"
-            lines.append(f"  {c.name:<16}{shown}  {c.detail} (n = {c.n})")
+            shown = "not measured" if np.isnan(c.value) else f"{c.value:.2f}"
+            shown += "" if np.isnan(c.low) else f" [{c.low:.2f}, {c.high:.2f}]"
+            lines.append(f"  {c.name:<16}{shown:<18}  {c.detail} (n = {c.n})")
         return "\n".join(lines)
 
 
@@ -143,16 +150,49 @@ def assess(
             for t in sorted(set(table.loc[table["person"] == person, "trait"]) - {trait})
         },
     }
-    rate = float(own["mass"].mean()) if samples is None else float((samples["outcome"] == "parsed").mean())
-    said = "mean option mass; nothing was sampled" if samples is None else "of the samples parsed"
-    parse = Component(
-        "parse", _unit(rate), len(own) if samples is None else len(samples), f"{rate:.2f} {said}"
-    )
-    found = [*_components(asked, None), parse]
+    parsed = _ParseRate.of(own, samples)
+    found = [*_components(asked, None), parsed.component(None)]
     rng = np.random.default_rng(seed)
-    drawn = [min(_index(_components(asked, rng)), parse.value) for _ in range(draws)]
-    low, high = np.quantile(drawn, (0.025, 0.975)) if draws else (float("nan"), float("nan"))
+    drawn = [[*_components(asked, rng), parsed.component(rng)] for _ in range(draws)]
+    if draws:
+        low, high = np.quantile([_index(again) for again in drawn], (0.025, 0.975))
+        found = [_with_interval(c, [again[k].value for again in drawn]) for k, c in enumerate(found)]
+    else:
+        low = high = float("nan")
     return Validity(trait, _index(found), float(low), float(high), tuple(found), gap(own, arms=arms), draws)
+
+
+def _with_interval(component: Component, drawn: Sequence[float]) -> Component:
+    """The component with the middle 95 % of its draws; without one where a draw could not measure it."""
+    if np.isnan(component.value) or not np.isfinite(drawn).all():
+        return component
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return replace(component, low=float(low), high=float(high))
+
+
+@dataclass(frozen=True)
+class _ParseRate:
+    """Answers that could be read, by wording: `read` of `asked`; without samples, the option mass."""
+
+    read: np.ndarray
+    asked: np.ndarray
+    said: str
+
+    @classmethod
+    def of(cls, own: pd.DataFrame, samples: pd.DataFrame | None) -> _ParseRate:
+        if samples is None:
+            values, said = own["mass"], "mean option mass; nothing was sampled"
+            wordings = own["template"]
+        else:
+            values, said = (samples["outcome"] == "parsed").astype(float), "of the samples parsed"
+            wordings = samples["template"] if "template" in samples else pd.Series(range(len(samples)))
+        by = values.groupby(wordings.to_numpy())
+        return cls(by.sum().to_numpy(), by.size().to_numpy(), said)
+
+    def component(self, rng: np.random.Generator | None) -> Component:
+        some = np.arange(len(self.read)) if rng is None else rng.integers(0, len(self.read), len(self.read))
+        rate = float(self.read[some].sum() / self.asked[some].sum())
+        return Component("parse", _unit(rate), int(self.asked.sum()), f"{rate:.2f} {self.said}")
 
 
 @dataclass(frozen=True)
@@ -190,6 +230,12 @@ class Answers:
             kinds=np.array([kind for kind, _ in wordings]),
             units=np.unique(names, return_inverse=True)[1],
         )
+
+    @property
+    def directed(self) -> np.ndarray:
+        """Which wordings are of a kind that is asked in two directions, `scale` and `scale_flipped`."""
+        known = {str(k) for k in self.kinds}
+        return np.array([f"{str(k).removesuffix('_flipped')}_flipped" in known for k in self.kinds])
 
     def wording_weights(self, rng: np.random.Generator | None) -> np.ndarray:
         """How often each wording is drawn, within its kind; once each without `rng`."""
@@ -244,7 +290,7 @@ def _components(asked: dict[str, Any], rng: np.random.Generator | None) -> list[
 
 
 def _order(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
-    here = np.isin(own.kinds, ORDERED)
+    here = ~(own.directed | np.isin(own.kinds, UNORDERED))
     apart = np.abs(own.scores[here, 0] - own.scores[here, 1])
     share = np.where(np.isnan(apart), 0.0, weights[here, None] * seeds)
     if share.sum() == 0:
@@ -256,7 +302,8 @@ def _order(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
 
 
 def _flip(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
-    plain, turned = (np.flatnonzero(own.kinds == kind) for kind in ("scale", "scale_flipped"))
+    flipped = np.char.endswith(own.kinds.astype(str), "_flipped")
+    plain, turned = np.flatnonzero(own.directed & ~flipped), np.flatnonzero(own.directed & flipped)
     pairs = [(p, t) for p in plain for t in turned if own.units[p] == own.units[t]]
     if len(pairs) * len(seeds) < 3:
         return Component("flip", float("nan"), 0, "fewer than three scales were asked in both directions")

@@ -88,6 +88,20 @@ def _number_reader(labels, arm):
     return honest(labels, arm)
 
 
+def test_kinds_of_any_name_are_judged_by_their_labels():
+    """A kind that no other bank has counts for order; one that comes with its flipped form, for flips."""
+    renamed = {"word": "codeword", "scale": "alignment", "scale_flipped": "alignment_flipped"}
+    table = answers(lambda lab, arm: 1.0 if lab["order"] == "plain" else 0.0)
+    table = table[table["kind"].isin(renamed)].assign(kind=table["kind"].map(renamed))
+    value = {c.name: c.value for c in assess(table, trait="risk", draws=0).components}
+    assert value["order"] < 0.1
+    table = answers(honest)
+    table = table[table["kind"].isin(renamed)].assign(kind=table["kind"].map(renamed))
+    found = assess(table, trait="risk", draws=0)
+    assert not found.missing
+    assert found.readable
+
+
 def test_unparsed_answers_make_a_report_unreadable():
     """A parse rate below the mark, sampled or as option mass, is a component like the others."""
     assert assess(answers(honest, mass=0.2), trait="risk", draws=0).weakest.name == "parse"
