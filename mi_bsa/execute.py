@@ -12,17 +12,22 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mi_bsa.config import Config
 from mi_bsa.files import write_json
 from mi_bsa.progress import Progress, duration
 from mi_bsa.steps import Cell, Declared, Planned, Step, fingerprint, marker_path, plan, read_marker
+
+Engine = Literal["local", "ray"]
+"""What runs steps beside each other: processes of this machine, or a Ray cluster."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ def execute(
     folder: str | Path,
     workers: int = 1,
     threads: int | None = None,
+    engine: Engine = "local",
     title: str = "study",
 ) -> Executed:
     """Run the steps that are not finished, each after those it depends on.
@@ -59,17 +65,21 @@ def execute(
         folder: the run folder.
         workers: processes; 1 runs the steps in this one.
         threads: threads of each worker process (OMP_NUM_THREADS), all cores shared evenly by default.
+        engine: `local` processes, or `ray` (see `mi_bsa.cluster`).
         title: heads the progress.
 
     Raises:
         StepError: the graph contradicts itself, or a step did not write what it declares.
+        ConfigError: engine `ray` where Ray is not installed.
         Exception: whatever a step raises, with a note that names the step.
     """
     began, folder = time.monotonic(), Path(folder)
     todo = [item for item in plan(steps, config=config, folder=folder) if item.reason is not None]
     with Progress(title, sum(item.seconds for item in todo)) as progress:
-        if workers == 1:
-            ran = []
+        ran: list[str] = []
+        if not todo:
+            pass
+        elif workers == 1 and engine == "local":
             for item in todo:
                 progress.start(item.step.name)
                 seconds = run_step(item, config=config, folder=folder)
@@ -77,7 +87,7 @@ def execute(
                 ran.append(item.step.name)
         else:
             share = max(1, (os.cpu_count() or 1) // workers) if threads is None else threads
-            ran = _run_beside(todo, config, folder, workers, share, progress)
+            ran = _run_beside(todo, config, folder, progress, pool=_pool(engine, workers, share))
     values = {step.name: _value(folder, step.name) for step in steps}
     skipped = tuple(step.name for step in steps if step.name not in set(ran))
     return Executed(tuple(ran), skipped, values, time.monotonic() - began)
@@ -110,21 +120,31 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
     return seconds
 
 
+def _pool(engine: Engine, workers: int, threads: int) -> Any:
+    """What runs steps beside each other."""
+    if engine == "ray":
+        from mi_bsa.cluster import RayPool
+
+        return RayPool(workers, threads)
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_prepare, initargs=(threads,))
+
+
 def _run_beside(
-    todo: Sequence[Planned], config: Config, folder: Path, workers: int, threads: int, progress: Progress
+    todo: Sequence[Planned], config: Config, folder: Path, progress: Progress, *, pool: Any
 ) -> list[str]:
-    """Run steps in spawned processes, each as soon as all steps before it are done."""
+    """Run steps in other processes, each as soon as all steps before it are done."""
     waiting = {item.step.name: item for item in todo}
     running: dict[Future[float], Planned] = {}
     ran: list[str] = []
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_prepare, initargs=(threads,)) as pool:
+    with pool:
         try:
             while waiting or running:
                 unfinished = waiting.keys() | {item.step.name for item in running.values()}
                 for name, item in list(waiting.items()):
                     if not unfinished & set(item.step.after):
-                        running[pool.submit(_call, item, config, folder)] = waiting.pop(name)
+                        with _interrupt_held():
+                            running[pool.submit(_call, item, config, folder)] = waiting.pop(name)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     item = running.pop(future)
@@ -137,6 +157,17 @@ def _run_beside(
                     process.terminate()
             raise
     return ran
+
+
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Workers are spawned within: they inherit the held signal, so that none prints a traceback of its start."""
+    resource_tracker.ensure_running()  # it lets the signal through again when it starts: before, not within
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _prepare(threads: int) -> None:
