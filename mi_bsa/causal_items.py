@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa import behaviors
 from mi_bsa.causal_config import ItemsConfig, ModelConfig, Split
 from mi_bsa.errors import ItemError, MissingError
-from mi_bsa.items import Item, read_items, read_jsonl
+from mi_bsa.items import Item, prompts_of, read_items, read_jsonl
 
 if TYPE_CHECKING:
     from activations import Model
@@ -42,14 +42,23 @@ def thin(items: Sequence[Item], n: int) -> list[Item]:
     return [items[round(i * (len(items) - 1) / (n - 1))] for i in range(n)]
 
 
-def items_of(config: ItemsConfig, *, split: Split) -> dict[str, list[Item]]:
-    """{read-out: items} of one split."""
+def items_of(
+    config: ItemsConfig, *, split: Split, model: str = "embedded", reader: Model | None = None
+) -> dict[str, list[Item]]:
+    """{read-out: items} of one split. With a `reader`, of a behavior's items those whose options it reads in
+    one token each, unless the first token may stand for an option; files are taken as they are.
+    """
     if config.behavior is not None:
-        behavior = behaviors.get(config.behavior)
-        return {
-            "behavior": thin(behavior.items(config.n, split=split, seed=0), config.n),
-            "self_report": thin(behavior.questions(split=split), config.n),
+        from mi_bsa.readouts import readable
+
+        behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
+        found = {
+            "behavior": behavior.items(config.n, split=split, seed=0),
+            "self_report": behavior.questions(split=split),
         }
+        if reader is not None and not config.first_token:
+            found = {name: readable(reader, items) for name, items in found.items()}
+        return {name: thin(items, config.n) for name, items in found.items()}
     files = config.files if split == "test" else config.development
     return {name: thin(read_items(path), config.n) for name, path in files.items()}
 
@@ -63,18 +72,12 @@ def neutral_of(config: ItemsConfig, model: str) -> list[Any]:
             {"id": p.id, "messages": list(p.messages)} if p.messages else {"id": p.id, "text": p.text}
             for p in read(config.neutral)
         ]
-    from mi_bsa.embedded.inform import folder_of
-    from mi_bsa.embedded.measure import third
-    from mi_bsa.embedded.weights import world_of
+    from mi_bsa.embedded.weights import world_for
 
     assert config.behavior is not None
-    behavior = behaviors.get(config.behavior)
-    world = world_of(folder_of(model))
-    other = next(trait for trait in world.traits if trait.name == behaviors.get(behavior.neighbor).trait)
-    found: list[Item] = []
-    for level in (1, -1):
-        found += third(world, other, level, config.n, split="test", seed=0)
-    return [item.prompt() for item in thin(found, config.n)]
+    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
+    found = behavior.neutral(2 * config.n, world=world_for(model))
+    return prompts_of(thin(found, config.n))
 
 
 def pairs_of(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], list[str], list[str]]:

@@ -17,13 +17,18 @@ from jaxtyping import Float, Int
 
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ItemError
-from mi_bsa.items import Item, unique_ids
+from mi_bsa.items import Item, prompts_of, unique_ids
 from mi_bsa.self_report.likelihood import branch
 
 if TYPE_CHECKING:
     from activations import Model
     from activations.metrics import Metric
     from activations.tokens import Row
+
+DECIDED = "first_token_decides"
+"""Label of an item whose options of several tokens may be read by their first ones: these tell the poles
+apart, whatever follows.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,8 @@ class Readout:
             model: whose tokenizer and chat template are used.
             items: the items.
             name: what the read-out is called.
-            first_token: where an option has several tokens, let its first one stand for it.
+            first_token: where an option has several tokens, let its first one stand for it; items that are
+                labeled `first_token_decides` are read so anyway.
 
         Raises:
             ItemError: no items; options of several tokens without `first_token`; options that begin with
@@ -66,7 +72,7 @@ class Readout:
             raise ItemError(f"read-out {name!r} has no items; give at least one")
         unique_ids(items)
         chat = Chat(model.tokenizer)
-        rows = model.rows([item.prompt() for item in items])
+        rows = model.rows(prompts_of(items))
         widest = max(len(item.options) for item in items)
         tokens = np.zeros((len(items), widest), np.int64)
         scores = np.zeros((len(items), widest))
@@ -80,7 +86,8 @@ class Readout:
                     "with; "
                     "use a template whose generation prompt is complete"
                 )
-            if any(len(reads) > 1 for reads in tree.reads) and not first_token:
+            decided = first_token or item.labels.get(DECIDED, False)
+            if any(len(reads) > 1 for reads in tree.reads) and not decided:
                 raise ItemError(
                     f"item {item.id!r} has options of several tokens, and this reads one logit an option; "
                     "use one-token options, or first_token=True"
@@ -99,7 +106,7 @@ class Readout:
     @property
     def prompts(self) -> list[dict[str, Any]]:
         """The items as prompts rows, for `activations.capture` and `activations.patch_map`."""
-        return [item.prompt() for item in self.items]
+        return prompts_of(self.items)
 
     def score(self, logits: Float[np.ndarray, "*more item option"]) -> Float[np.ndarray, "*more item"]:
         """Expected score of every item from its options' logits."""
@@ -128,3 +135,28 @@ class Readout:
         """Means over the items of each group, in sorted order of groups."""
         names = sorted(set(self.groups))
         return np.stack([values[..., self.groups == name].mean(-1) for name in names], -1)
+
+
+def readable(model: Model, items: Sequence[Item]) -> list[Item]:
+    """The items whose options are one token each, no two the same (or are decided by their first): what a
+    `Readout` takes as it is.
+
+    The embedded model's questions all are; of an English bank, letters, yes or no and numbers usually are and
+    phrases are not.
+
+    Raises:
+        ItemError: none is.
+    """
+    chat = Chat(model.tokenizer)
+    found = []
+    for item in items:
+        reads = branch(item, chat).reads
+        short = all(len(r) == 1 for r in reads) or item.labels.get(DECIDED, False)
+        if short and len({r[0][1] for r in reads}) == len(reads):
+            found.append(item)
+    if not found:
+        raise ItemError(
+            f"none of {len(items)} items has options of one token each that differ; give some that have, "
+            "such as letters"
+        )
+    return found

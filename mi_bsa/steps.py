@@ -20,7 +20,7 @@ from typing import Any
 
 from mi_bsa.config import Config
 from mi_bsa.errors import MissingError, StepError
-from mi_bsa.files import digest, size, stable_hash
+from mi_bsa.files import digest, digest_once, size, stable_hash
 from mi_bsa.progress import duration
 
 _NAME = re.compile(r"[A-Za-z0-9._+=-]+(/[A-Za-z0-9._+=-]+)*")
@@ -156,14 +156,15 @@ def describe(planned: Sequence[Planned]) -> str:
     lines = []
     for item in planned:
         state = "finished" if item.reason is None else f"runs: {item.reason}"
-        lines.append(
-            f"  {item.step.name:<40} {duration(item.seconds):>10} {_bytes(item.step.bytes):>10}  {state}"
-        )
+        large = size_in_words(item.step.bytes)
+        lines.append(f"  {item.step.name:<40} {duration(item.seconds):>10} {large:>10}  {state}")
     todo = [item for item in planned if item.reason is not None]
     seconds, written = sum(item.seconds for item in todo), sum(item.step.bytes for item in todo)
+    known = seconds == seconds
     lines.append(
-        f"{len(todo)} of {len(planned)} steps to run: about {duration(seconds)} in one process, "
-        f"{_bytes(written)} to write"
+        f"{len(todo)} of {len(planned)} steps to run: "
+        f"{f'about {duration(seconds)} in one process' if known else 'time unknown'}, "
+        f"{size_in_words(written)} to write"
     )
     return "\n".join(lines)
 
@@ -273,10 +274,10 @@ def _pick(values: Any, path: str, step: str) -> Any:
 def _digest_given(path: Path, step: str) -> str:
     if not path.exists():
         raise MissingError(f"{path}: not found, and step {step!r} reads it; check the path in the config")
-    return digest(path)
+    return digest_once(path)
 
 
-def _bytes(count: int) -> str:
+def size_in_words(count: float | int) -> str:
     """A count of bytes as people say it."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):

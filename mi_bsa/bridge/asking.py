@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.bridge.items import SETS, items_of
-from mi_bsa.steps import Cell
+from mi_bsa.behaviors import SETS
+from mi_bsa.bridge.items import items_of
+from mi_bsa.bridge.judging import judged_answers
+from mi_bsa.steps import Cell, Step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +24,14 @@ def load(cell: Cell, *variants: str) -> Model:
     import activations
 
     adapters = {v: cell.folder / "adapters" / v / "adapter" for v in variants if v != "base"}
-    return activations.load(cell.config.model, adapter=adapters or None)
+    how = cell.config.finetune
+    return activations.load(cell.config.model, adapter=adapters or None, dtype=how.dtype, device=how.device)
+
+
+def loads(step: Step) -> Step:
+    """A step, which may read how a model is loaded (`finetune.dtype` and `.device`) if it reads which."""
+    how = ("finetune.dtype", "finetune.device")
+    return replace(step, fields=(*step.fields, *how)) if "model" in step.fields else step
 
 
 def table_path(folder: Path, variant: str) -> Path:
@@ -37,6 +47,7 @@ def ask_variant(cell: Cell, *, variant: str) -> dict[str, Any]:
 
     model = load(cell, variant)
     frames = [ask(model, items_of(cell.folder, name), variant=variant).assign(set=name) for name in ASKED]
+    frames += judged_answers(cell, model, variant=variant)
     table = pd.concat(frames, ignore_index=True).assign(variant=variant)
     path = table_path(cell.folder, variant)
     path.parent.mkdir(exist_ok=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mi_bsa.bridge.asking import load
 from mi_bsa.bridge.items import items_of, thin
+from mi_bsa.items import prompts_of
 from mi_bsa.steps import Cell
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def cache_set(cell: Cell, *, name: str, variants: list[str]) -> dict[str, Any]:
 
     probe = cell.config.probe
     model = load(cell, *variants)
-    prompts = [i.prompt() for i in thin(items_of(cell.folder, name), probe.prompts)]
+    prompts = prompts_of(thin(items_of(cell.folder, name), probe.prompts))
     stores = activations.capture(
         model,
         prompts,
@@ -53,9 +54,29 @@ def examples(
         arm, _, seed = variant.rpartition("-")
         table = store.table()
         frames.append(
-            table.assign(pole=int(arm == "seeking"), seed=int(seed) if arm else -1, adapter=variant)
+            table.assign(
+                pole=int(arm.removeprefix("wrong_") == "seeking"),
+                seed=int(seed) if arm else -1,
+                adapter=variant,
+            )
         )
         for layer in store.layers(site):
             stacks.setdefault(layer, []).append(store.read(site, layer))
     joined = pd.concat(frames, ignore_index=True)
     return {layer: np.concatenate(parts) for layer, parts in stacks.items()}, joined
+
+
+def base_examples(folder: Path, name: str, site: str) -> tuple[dict[int, np.ndarray], pd.DataFrame]:
+    """The base's arrays by layer and row table; `answer` is its own score of each item where it was asked,
+    `pole` that of the persona which the system line describes.
+    """
+    import pandas as pd
+
+    arrays, table = examples(folder, name, ("base",), site)
+    asked = folder / "asked" / "base.csv"
+    if asked.is_file():
+        known = pd.read_csv(asked).drop_duplicates("id").set_index("id")["score"]
+        table["answer"] = table["id"].map(known)
+    if "person" in table:
+        table["pole"] = table["person"].astype(str).str.endswith(" seeking").astype(int)
+    return arrays, table

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mi_bsa.bridge.asking import load
 from mi_bsa.bridge.items import items_of, thin
+from mi_bsa.items import prompts_of
 from mi_bsa.results import Result
 from mi_bsa.steps import Cell
+
+if TYPE_CHECKING:
+    from mi_bsa.items import Item
 
 READ_OUTS = (("behavior", "choice"), ("self_report", "report"))
 
@@ -24,6 +28,7 @@ def steer_base(cell: Cell) -> dict[str, Any]:
     """
     import probes
     from mi_bsa import steering
+    from mi_bsa.readouts import readable
 
     config = cell.config
     model = load(cell, "base")
@@ -33,12 +38,16 @@ def steer_base(cell: Cell) -> dict[str, Any]:
         for layer in range(model.n_layers)
     ]
     n = config.steer.items
+
+    def asked(stem: str, split: str) -> list[Item]:
+        return thin(readable(model, items_of(cell.folder, f"{stem}-{split}")), n)
+
     found = steering.steer(
         model,
         directions,
-        development={name: thin(items_of(cell.folder, f"{stem}-dev"), n) for name, stem in READ_OUTS},
-        report={name: thin(items_of(cell.folder, f"{stem}-test"), n) for name, stem in READ_OUTS},
-        neutral=[i.prompt() for i in thin(items_of(cell.folder, "neutral-test"), n)],
+        development={name: asked(stem, "dev") for name, stem in READ_OUTS},
+        report={name: asked(stem, "test") for name, stem in READ_OUTS},
+        neutral=prompts_of(thin(items_of(cell.folder, "neutral-test"), n)),
         strengths=list(config.steer.scales),
         choose_by="behavior",
         max_kl=config.steer.max_kl,
@@ -55,7 +64,7 @@ def steer_base(cell: Cell) -> dict[str, Any]:
 def patch_into_base(cell: Cell) -> dict[str, Any]:
     """Patch finetuned runs of both poles into the base on the same prompts, layer by position."""
     import activations
-    from mi_bsa.readouts import Readout
+    from mi_bsa.readouts import Readout, readable
 
     config = cell.config
     seeds = config.seeds[: config.patch.seeds]
@@ -63,7 +72,7 @@ def patch_into_base(cell: Cell) -> dict[str, Any]:
     model = load(cell, *variants)
     results = []
     for name, stem in READ_OUTS:
-        items = thin(items_of(cell.folder, f"{stem}-test"), config.patch.items)
+        items = thin(readable(model, items_of(cell.folder, f"{stem}-test")), config.patch.items)
         readout = Readout.of(model, items, name=name)
         frames = []
         for variant in variants:

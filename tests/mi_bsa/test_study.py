@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import activations
 from mi_bsa import behaviors, execute, results
 from mi_bsa.bridge.effects import all_effects
+from mi_bsa.bridge.readable import validity_of
 from mi_bsa.config import load_study, parse
 from mi_bsa.embedded.questions import ASKED_KINDS
-from mi_bsa.errors import RunFolderError
+from mi_bsa.errors import RunFolderError, UnreadableReportError
 from mi_bsa.finetune import FinetuneConfig, finetune
+from mi_bsa.report.headline import lines
 from mi_bsa.self_report import ask
+from mi_bsa.self_report.validity import COMPONENTS
 from mi_bsa.study import StudyConfig, run, steps
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +27,16 @@ TINY = {
     "finetune": {"rank": 2, "layers": [0], "steps": 4, "batch_size": 8, "learning_rate": 3e-3},
     "probe": {"prompts": 24, "shuffles": 20, "test_shuffles": 20},
     "steer": {"scales": [-0.05, 0.0, 0.05], "items": 10, "max_kl": 5.0},
+    "beside": {"seeds": 2, "benign": False, "ranks": [], "all_layers": False},
+    "place": {"items": 6, "scopes": ["before-3", "slot"]},
+    "recovery": {"kinds": ["constant", "trained"], "strengths": [1.0], "train_steps": 2},
+    "necessity": {"kinds": ["trained"], "random": 20},
+    "mediation": {"kinds": ["trained"], "random": 19},
+    "attribution": {"items": 4, "permutations": 4},
+    "geometry": {"kinds": ["mean_difference"], "items": 6},
+    "state_or_prompt": {"items": 6},
+    "concealing": {"enabled": False},
+    "emergence": {"checkpoints": 0},
     "patch": {"items": 4},
     "workers": 1,
 }
@@ -38,12 +53,18 @@ def test_a_study_leaves_what_the_contract_names(finished):
     """Config, record, adapters, caches, directions, results, figures and the page are there."""
     for name in ("config.yaml", "record.json", "results.json", "report.html"):
         assert (finished / name).stat().st_size > 0
-    assert len(list((finished / "adapters").iterdir())) == 9
+    assert len(list((finished / "adapters").iterdir())) == 9 + 4  # arms, and the wrong behavior
     assert (finished / "caches" / "report-test" / "seeking-0.h5").exists()
     assert list((finished / "directions").glob("*.safetensors"))
     assert {p.stem for p in (finished / "figures").glob("*.svg")} >= {
         "levels",
         "transfer",
+        "recovery",
+        "necessity",
+        "mediation",
+        "attribution",
+        "constancy",
+        "geometry",
         "steering",
         "patching",
     }
@@ -57,6 +78,13 @@ def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
         "behavior.effect",
         "self_report.effect",
         "bridge.transfer.chosen",
+        "bridge.transfer.claim",
+        "bridge.recovery.self_report",
+        "bridge.necessity.behavior",
+        "bridge.mediation.nie",
+        "bridge.attribution.rank_correlation",
+        "bridge.constancy.c_mean",
+        "bridge.geometry.cosine",
         "steer.effect",
         "patch.recovery",
     } <= names
@@ -110,36 +138,89 @@ def test_choices_alone_move_the_self_report(tmp_path):
     assert means["averse"] < base < means["seeking"]
 
 
-def test_effects_of_planted_tables():
-    """Known answers give known effects: a planted gap is recovered, and equal arms give zero."""
-    import numpy as np
-    import pandas as pd
+SETS = (
+    "choice-test",
+    "report-test",
+    "neighbor_choice-test",
+    "neighbor_report-test",
+    "named_choice-test",
+    "named_report-test",
+)
 
+
+def planted(kinds: tuple[str, ...], *, spread: float = 0.01) -> pd.DataFrame:
+    """Answers of a study whose trained trait alone moves: .9 and .2 in the arms, .5 elsewhere."""
     rng = np.random.default_rng(0)
     rows = []
-    sets = (
-        "choice-test",
-        "report-test",
-        "neighbor_choice-test",
-        "neighbor_report-test",
-        "named_choice-test",
-        "named_report-test",
-    )
     for arm, center in (("seeking", 0.9), ("averse", 0.2), ("shuffled", 0.5), ("base", 0.5)):
         for seed in (0, 1, 2, 3) if arm != "base" else (-1,):
-            for name in sets:
+            for name in SETS:
                 trained = name in ("choice-test", "report-test")
-                kinds = ASKED_KINDS if "report" in name else ("choice",)
-                for kind in kinds:
+                for kind in kinds if "report" in name else ("choice",):
                     for person in ("named averse", "named seeking") if "named" in name else ("default",):
                         for k in range(6):
-                            score = (center if trained else 0.5) + rng.normal(0, 0.01)
-                            rows.append((name, arm, seed, kind, person, f"s{k % 3}", score))
-    table = pd.DataFrame(rows, columns=["set", "arm", "seed", "kind", "person", "scenario", "score"])
+                            rows.append(
+                                {
+                                    "set": name,
+                                    "arm": arm,
+                                    "seed": seed,
+                                    "kind": kind,
+                                    "person": person,
+                                    "trait": "patience" if "neighbor" in name else "risk",
+                                    "scenario": f"s{k % 3}",
+                                    "template": f"{kind.removesuffix('_flipped')}-{k % 3}",
+                                    "order": "flipped" if kind.endswith("_flipped") or k > 2 else "plain",
+                                    "mass": 0.98,
+                                    "score": (center if trained else 0.5) + rng.normal(0, spread),
+                                }
+                            )
+    return pd.DataFrame(rows)
+
+
+def effects_of(table: pd.DataFrame) -> dict:
+    """Its results by name and kind."""
     found = all_effects(table, behavior="risk", arms=("seeking", "averse", "shuffled"), seeds=(0, 1, 2, 3))
-    by = {(r.name, r.where.get("kind")): r for r in found}
+    results.check(found)
+    return {(r.name, r.where.get("kind")): r for r in found}
+
+
+def test_effects_of_planted_tables():
+    """Known answers give known effects: a planted gap is recovered, and equal arms give zero."""
+    by = effects_of(planted(ASKED_KINDS))
     assert by["self_report.effect", "all"].value == pytest.approx(0.7, abs=0.02)
     assert by["behavior.effect", None].value == pytest.approx(0.7, abs=0.02)
     neighbor = by["self_report.neighbor_effect", None]
     assert neighbor.ci[0] < 0 < neighbor.ci[1]
     assert by["self_report.shuffled_shift", "all"].notes.startswith("equivalent to the base")
+
+
+def test_kinds_are_those_of_the_labels():
+    """Questions of kinds that no other behavior has are reported like any, and the mean is over all of
+    them.
+    """
+    by = effects_of(planted(("codeword", "describe", "word")))
+    assert {kind for name, kind in by if name == "self_report.effect"} == {
+        "all", "codeword", "describe", "word"
+    }  # fmt: skip
+    assert "3 wordings x 4 seeds" in by["self_report.effect", "codeword"].notes
+
+
+def test_validity_stands_among_the_effects_and_claims_ask_for_it():
+    """The index and each measured component are results; a readable report passes, any other is refused."""
+    by = effects_of(planted(ASKED_KINDS))
+    index = by["self_report.validity", "index"]
+    assert index.value > 0.8
+    assert index.ci[0] <= index.value <= index.ci[1]
+    assert {k for n, k in by if n == "self_report.validity"} == {"index", *COMPONENTS}
+    printed = "\n".join(lines(list(by.values())))
+    assert "report may be read" in printed
+    assert all(name.replace("_", " ") in printed for name in COMPONENTS)
+    validity_of(planted(ASKED_KINDS), draws=0).require("the claim")
+    noisy = planted(ASKED_KINDS)
+    noisy.loc[noisy["order"] == "flipped", "score"] = 0.5
+    with pytest.raises(UnreadableReportError, match="below 0.5"):
+        validity_of(noisy, draws=0).require("the claim")
+    unasked = planted(("codeword", "describe"))
+    assert "flip not measured" in effects_of(unasked)["self_report.validity", "index"].notes
+    with pytest.raises(UnreadableReportError, match="ask those questions"):
+        validity_of(unasked, draws=0).require("the claim")
