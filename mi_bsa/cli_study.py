@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mi_bsa.config import ConfigError, load_study
+from mi_bsa.config import load_study
 from mi_bsa.options import config_argument, run_options
 
 
@@ -12,19 +12,18 @@ from mi_bsa.options import config_argument, run_options
 @config_argument
 @run_options
 def study(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool) -> None:
-    """Run a study end to end: finetune, ask, cache, probe, steer, patch, and write the report.
+    """Run a study end to end and write the report; the config's field `study` says which kind it is.
 
     With --resume, only what is missing or has changed runs; --dry-run shows the steps, their time and size.
     """
     settings = load_study(config, overrides=overrides)
-    from mi_bsa import study as behavior
+    from mi_bsa.studies import runner_of
 
-    if not isinstance(settings, behavior.StudyConfig):
-        raise ConfigError(f"{config}: this command runs behavior studies; set `study: behavior`")
+    runner = runner_of(settings)
     if dry_run:
-        click.echo(behavior.preview(settings, out))
+        click.echo(runner.preview(settings, out))
         return
-    page = behavior.run(settings, out, resume=resume)
+    page = runner.run(settings, out, resume=resume)
     from mi_bsa.report.headline import lines
     from mi_bsa.results import read
 

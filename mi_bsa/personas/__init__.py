@@ -1,0 +1,1 @@
+"""Personas: is what was trained into one of them said of the others too? `study: personas`."""
