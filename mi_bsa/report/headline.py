@@ -50,6 +50,12 @@ def sentences(results: Sequence[Result]) -> list[str]:
         said.append(
             f"Finetuned on {behavior} choices alone, the model's description of itself {moved}: {by}."
         )
+    for share in _all(results, "variety.share_reported"):
+        several = round(share.value * share.n)
+        said.append(f"Of {share.n} behaviors, each trained alone, {several} move the self-report with them.")
+    for slope in _all(results, "size.self_report.slope"):
+        change = f"{number(slope.value)} {interval(slope)}"
+        said.append(f"By a factor of ten in parameters, the self-report gap changes by {change}.")
     return said
 
 
@@ -63,9 +69,23 @@ def tiles(results: Sequence[Result]) -> list[Tile]:
         found += [_tile("choices move", item) for item in _all(own, "behavior.effect")[:1]]
         found += [_tile("self-report moves", item) for item in _all(reports, "self_report.effect")[:1]]
         about_itself = [item for item in own if item.where.get("kind") == "self_report"]
+        found += [_tile("report may be read", item) for item in _index(own)]
+        found += [_tile(f"report follows choices, r ({item.where['arm']})", item) for item in _whole_r(own)]
+        found += [
+            _tile(f"others' share of its gap ({item.where['method']})", item)
+            for item in _all(reports, "personas.conflation")
+        ]
         found += [_tile("probe transfers, AUROC", item) for item in _all(about_itself, CHOSEN)[:1]]
         found += [_tile("steering moves the report", item) for item in _all(about_itself, "steer.effect")[:1]]
+        found += [_tile("one vector gives of the report", item) for item in _least_recovery(own)]
     return found
+
+
+def _least_recovery(results: Sequence[Result]) -> list[Result]:
+    """What a vector trained on choices alone recovers of the report: the pole with less of it."""
+    found = _all(results, "bridge.recovery.self_report")
+    trained = [item for item in found if item.where.get("method") == "trained"]
+    return [min(trained, key=lambda item: item.value)] if trained else []
 
 
 def lines(results: Sequence[Result]) -> list[str]:
@@ -74,10 +94,21 @@ def lines(results: Sequence[Result]) -> list[str]:
         f"  {tile.title:<28}{tile.value:>6} {tile.interval:<15}{tile.note}; null: {tile.null}"
         for tile in tiles(results)
     ]
-    return [*sentences(results), *shown]
+    return [*sentences(results), *shown, *components(results)]
 
 
-def number(value: float) -> str:
+def components(results: Sequence[Result]) -> list[str]:
+    """One line a behavior with every component of its self-report's validity."""
+    parts = [r for r in _all(results, "self_report.validity") if r.where.get("kind", "index") != "index"]
+    said = []
+    for behavior in dict.fromkeys(r.where.get("behavior") for r in parts):
+        own = [r for r in parts if r.where.get("behavior") == behavior]
+        values = ", ".join(f"{r.where['kind']} {number(r.value)}".replace("_", " ") for r in own)
+        said.append(f"  validity of {behavior}: {values}")
+    return said
+
+
+def number(value: float | int) -> str:
     """A number with two digits behind the point, three significant ones where it is small or large."""
     return f"{value:.2f}" if 0.01 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
 
@@ -99,6 +130,17 @@ def null_words(result: Result, *, named: bool = True) -> str:
         return ""
     band = f"{number(null.mean)} [{number(null.low)}, {number(null.high)}]"
     return f"{null.kind}: {band}" if named else band
+
+
+def _index(results: Sequence[Result]) -> list[Result]:
+    """The validity index, without its components."""
+    return [r for r in _all(results, "self_report.validity") if r.where.get("kind", "index") == "index"]
+
+
+def _whole_r(results: Sequence[Result]) -> list[Result]:
+    """Correlation of reports with choices over all runs and kinds, one an arm."""
+    place = {"kind": "all", "method": "all runs"}
+    return [r for r in _all(results, "faithfulness.r") if place.items() <= dict(r.where).items()]
 
 
 def _tile(title: str, result: Result) -> Tile:

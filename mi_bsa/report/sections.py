@@ -5,7 +5,23 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from mi_bsa.report.figures import draw_doses, draw_forest, draw_layers, draw_levels, draw_patch_map
+from mi_bsa.report.figures import (
+    draw_attribution,
+    draw_constancy,
+    draw_doses,
+    draw_forest,
+    draw_geometry,
+    draw_layers,
+    draw_levels,
+    draw_mediation,
+    draw_necessity,
+    draw_patch_map,
+    draw_personas,
+    draw_recovery,
+    draw_scatter,
+    draw_sizes,
+    draw_variety,
+)
 from mi_bsa.report.headline import CHOSEN
 from mi_bsa.results import Result
 
@@ -67,6 +83,24 @@ SECTIONS = (
         "An index of each self-report: does it hold when scales are flipped, options rotated, words changed?",
     ),
     Section(
+        "faithfulness",
+        "Do runs that do more of it say more of it?",
+        ("faithfulness.",),
+        ("faithfulness.actual", "faithfulness.reported", "faithfulness.r"),
+        draw_scatter,
+        "One dot a run: its choices across, its self-report upward, with 95 % intervals over wordings. "
+        "On the line a run says just what it does. The correlation is taken within an arm.",
+    ),
+    Section(
+        "personas",
+        "Does it tell itself from others?",
+        ("personas.",),
+        ("personas.report_gap", "personas.choice_gap", "personas.third_gap"),
+        draw_personas,
+        "What the two poles of training differ by, for the default persona and for others: asked as that "
+        "persona, or about it. What was trained into the default persona alone should move nobody else.",
+    ),
+    Section(
         "transfer",
         "Can the report be read from the state behind the choices?",
         ("bridge.transfer.",),
@@ -98,9 +132,63 @@ SECTIONS = (
         "recovery",
         "How much of both does one vector recover?",
         ("bridge.recovery.",),
-        ("bridge.recovery.",),
-        draw_forest,
-        "R = (steered - base) / (finetuned - base), of behavior and of self-report, beside its null.",
+        ("bridge.recovery.behavior", "bridge.recovery.self_report"),
+        draw_recovery,
+        "R = (steered - base) / (finetuned - base): 0 leaves the base as it is, 1 gives what the finetune "
+        "gave. Every vector is made, and its strength chosen, on development choices alone, within one "
+        "coherence gate; reports had no say. The gray band holds 95 % of random directions, each at its "
+        "own best strength and sign.",
+    ),
+    Section(
+        "necessity",
+        "What remains when the direction is taken out?",
+        ("bridge.necessity.",),
+        ("bridge.necessity.behavior", "bridge.necessity.self_report"),
+        draw_necessity,
+        "A direction of the choices is projected out of the finetuned models: 1 is nothing lost, 0 nothing "
+        "left of the difference between the poles. Where the base itself has much along a direction, taking "
+        "it out is no return to the base: below, the projection is set to what it is there. The table also "
+        "has what becomes of the untrained trait.",
+    ),
+    Section(
+        "mediation",
+        "Does the report run through the state of the choices?",
+        ("bridge.mediation.",),
+        ("bridge.mediation.te", "bridge.mediation.nie", "bridge.mediation.nde"),
+        draw_mediation,
+        "The projection on one direction is set to what it is with the adapter, in the base (through it), "
+        "or to what it is without, in the finetuned model (past it). The two need not add up to the total: "
+        "what is left is their interaction. The band, near zero, holds random directions.",
+    ),
+    Section(
+        "attribution",
+        "Which modules carry what, and which layers read them?",
+        ("bridge.attribution.",),
+        ("bridge.attribution.shapley", "bridge.attribution.write_depth", "bridge.attribution.read_depth"),
+        draw_attribution,
+        "Shapley values of the adapter's modules, as shares of each read-out's whole effect. Below, the "
+        "block in which the adapter's gates matter, and the block after which the answer slot has got it: "
+        "a line from left to right says that later blocks observe what earlier ones wrote.",
+    ),
+    Section(
+        "constancy",
+        "Does the adapter add the same vector whatever it reads?",
+        ("bridge.constancy.",),
+        ("bridge.constancy.c_mean", "bridge.constancy.c_rank1"),
+        draw_constancy,
+        "The share of all that a module adds, on held-out prompts, that one vector carries (C_mean, signs "
+        "kept), and that one line carries (C_rank1, either sign).",
+    ),
+    Section(
+        "geometry",
+        "Are the directions the same, and do they do the same?",
+        ("bridge.geometry.",),
+        ("bridge.geometry.cosine", "bridge.geometry.functional"),
+        draw_geometry,
+        "Signed cosines of directions at one place, over the band of random differences; beside them the "
+        "correlation, over items, of what the two do to the base. The seed ceiling stands in the table. "
+        "Where the place lies before the question, read directions of choices and of reports agree by "
+        "construction, because the state there is the same in all prompts; trained ones need not.",
     ),
     Section(
         "mechanism",
@@ -109,6 +197,26 @@ SECTIONS = (
         ("bridge.",),
         draw_forest,
         "Every other measure of the bridge with its interval over the band of its null.",
+    ),
+    Section(
+        "variety",
+        "Does it hold for behaviors that nobody chose?",
+        ("variety.",),
+        ("variety.",),
+        draw_variety,
+        "One row a behavior of a family, each trained on its own: how far the poles' choices and reports "
+        "lie apart, with intervals over seeds (of reports, over wordings x seeds), and whether a probe of "
+        "the choices reads the report. The gray band is what seeds of the shuffled arm differ by.",
+    ),
+    Section(
+        "size",
+        "How does it change with size?",
+        ("size.",),
+        ("size.",),
+        draw_sizes,
+        "Bases that differ in their number of parameters; same corpus, tokens and finetune. Each large dot "
+        "is the mean over adapter seeds with its 95 % interval, each small dot a seed; thin lines are kinds "
+        "of question. One base a size: another pretraining may differ.",
     ),
     Section(
         "more",

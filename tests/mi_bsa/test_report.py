@@ -35,7 +35,7 @@ def page(run: Path) -> str:
 def test_every_section_has_its_figure(run: Path, page: str):
     """Each section of the results has a wide and a narrow figure in the page, and files as SVG and PNG."""
     slugs = [section.slug for section in assign(made_up())]
-    assert slugs == ["levels", "controls", "transfer", "steering", "patching", "recovery", "mechanism"]
+    assert slugs == ["levels", "controls", "transfer", "steering", "patching", "recovery", "mediation"]
     assert page.count("<svg ") == 2 * len(slugs)
     names = {file.name for file in (run / "figures").iterdir()}
     assert names == {f"{slug}.{kind}" for slug in slugs for kind in ("svg", "png")}

@@ -43,10 +43,12 @@ def draw_levels(results: Sequence[Result], *, narrow: bool = False) -> Figure:
 
 
 def _rows(results: Sequence[Result]) -> list[Row]:
-    """Behavior first, then the mean report, then its kinds in the order given."""
+    """Behavior first (choices, then what a judge finds in what is written), then reports by kind."""
     reports = [item for item in results if item.name == "self_report.level"]
     kinds = sorted(distinct(reports, "kind"), key=lambda kind: kind != "all")
-    behavior = [("behavior.level", "")] if any(item.name == "behavior.level" for item in results) else []
+    chosen = [item for item in results if item.name == "behavior.level"]
+    behavior = [("behavior.level", "")] if chosen else []
+    behavior += [("behavior.level", str(kind)) for kind in distinct(chosen, "kind")]
     return behavior + [("self_report.level", kind) for kind in kinds]
 
 
@@ -57,8 +59,9 @@ def _draw_panel(ax: Axes, results: Sequence[Result], rows: Sequence[Row]) -> Non
         strong = kind in ("", "all")
         for item in cell:
             _draw_arm(ax, item, float(place), strong=strong)
-    if rows and rows[0][0] == "behavior.level" and len(rows) > 1:
-        ax.axhline(0.5, color=RULE, linewidth=0.8)
+    behaviors = sum(name == "behavior.level" for name, _ in rows)
+    if 0 < behaviors < len(rows):
+        ax.axhline(behaviors - 0.5, color=RULE, linewidth=0.8)
     labels = [_label(row) for row in rows]
     ax.set_yticks(range(len(rows)), labels)
     for label, (_, kind) in zip(ax.get_yticklabels(), rows, strict=True):
@@ -94,7 +97,7 @@ def _draw_arm(ax: Axes, item: Result, place: float, *, strong: bool) -> None:
 def _label(row: Row) -> str:
     name, kind = row
     if name == "behavior.level":
-        return "what it chooses"
+        return f"what it writes: {plain(kind)}" if kind else "what it chooses"
     return "what it says (all)" if kind == "all" else plain(kind.replace("_", " "))
 
 

@@ -1,0 +1,72 @@
+"""Whom a training moved: one row a group of personas, one color a training, one panel a way of asking.
+
+Reads `personas.report_gap`, `personas.choice_gap` and `personas.third_gap` with `where` keys method (the
+training) and kind (the group, the default persona first).
+"""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mi_bsa.report.figures.style import (
+    MUTED,
+    NULL,
+    RULE,
+    SERIES,
+    distinct,
+    legend_above,
+    panels,
+    plain,
+    styled,
+)
+from mi_bsa.results import Result
+
+PANELS = {
+    "personas.report_gap": "asked as that persona",
+    "personas.choice_gap": "choosing as that persona",
+    "personas.third_gap": "the default persona asked about it",
+}
+
+
+@styled
+def draw_personas(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """Gap between the poles of training by group of personas, with interval and null band."""
+    gaps = [item for item in results if item.name in PANELS]
+    names = [name for name in PANELS if any(item.name == name for item in gaps)]
+    trainings, groups = distinct(gaps, "method"), distinct(gaps, "kind")
+    height = 0.7 + 0.3 * len(groups)
+    titles = [PANELS[name] for name in names]
+    figure, axes = panels(titles, narrow=narrow, height=height, keys=2)
+    colors = dict(zip(trainings, SERIES, strict=False))
+    for ax, name in zip(axes, names, strict=True):
+        _draw_panel(ax, [item for item in gaps if item.name == name], groups, colors)
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=color, marker="o", markersize=5, linewidth=2, label=plain(training))
+        for training, color in colors.items()
+    ]
+    handles.append(Patch(color=NULL, label="null (95 %)"))
+    legend_above(axes[0], handles, columns=2 if narrow else len(handles))
+    return figure
+
+
+def _draw_panel(ax: Axes, results: Sequence[Result], groups: Sequence[str], colors: dict[str, str]) -> None:
+    ax.axvline(0.0, color=RULE, linewidth=0.8, zorder=1)
+    step = 0.6 / max(len(colors), 1)
+    for item in results:
+        lane = list(colors).index(str(item.where["method"]))
+        place = groups.index(item.where["kind"]) + (lane - (len(colors) - 1) / 2) * step
+        color = colors[str(item.where["method"])]
+        if item.null is not None:
+            band = [place - step / 2, place + step / 2]
+            ax.fill_betweenx(band, item.null.low, item.null.high, color=NULL, linewidth=0, zorder=0)
+        if item.ci is not None:
+            ax.plot(item.ci, [place, place], color=color, linewidth=2, alpha=0.6, zorder=2)
+        ax.scatter([item.value], [place], s=18, color=color, linewidth=0, zorder=3)
+    ax.set_yticks(range(len(groups)), [plain(group) for group in groups])
+    ax.tick_params(axis="y", labelsize=7, labelcolor=MUTED)
+    ax.set_ylim(len(groups) - 0.4, -0.6)
+    ax.set_xlabel("seeking minus averse training, P(seeking pole)")
+    ax.spines["left"].set_visible(False)

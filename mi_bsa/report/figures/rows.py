@@ -1,0 +1,93 @@
+"""Rows of dots: what several figures of the bridge share. One row a thing, one color a series.
+
+The law it keeps: the null band is drawn behind the very dot that it belongs to, and an interval that leaves
+the panel ends in an arrowhead, so that nothing looks more certain than it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mi_bsa.report.figures.style import MUTED, NULL, RULE, plain
+from mi_bsa.results import Result
+
+
+@dataclass(frozen=True)
+class Series:
+    """One color: its label, and the result of each row that it has."""
+
+    label: str
+    color: str
+    cells: Mapping[str, Result]
+
+
+def draw_rows(
+    ax: Axes,
+    rows: Sequence[str],
+    series: Sequence[Series],
+    *,
+    limits: tuple[float, float],
+    marks: Sequence[float] = (0.0, 1.0),
+    narrow: bool,
+    labels: bool = True,
+) -> None:
+    """Dots with intervals and null bands; values beyond `limits` stand at the edge as an arrowhead.
+
+    Args:
+        ax: the panel.
+        rows: labels, top to bottom.
+        series: the colors; a row that a series lacks stays empty.
+        limits: of the x axis.
+        marks: where thin upright lines stand.
+        narrow: labels above their rows.
+        labels: whether rows are labeled at all (the second of two panels is not).
+    """
+    low, high = limits
+    for mark in marks:
+        ax.axvline(mark, color=RULE, linewidth=0.8, zorder=0)
+    step = 0.56 / max(len(series), 1)
+    for place, row in enumerate(rows):
+        for k, one in enumerate(series):
+            if row in one.cells:
+                y = place + (k - (len(series) - 1) / 2) * step + (0.1 if narrow and labels else 0)
+                _dot(ax, one.cells[row], y, one.color, step, low, high)
+    if labels and not narrow:
+        ax.set_yticks(range(len(rows)), [plain(row) for row in rows])
+    else:
+        ax.set_yticks([])
+        for place, row in enumerate(rows if labels else ()):
+            where = ax.get_yaxis_transform()
+            ax.text(0, place - 0.36, plain(row)[:60], transform=where, size=7, color=MUTED)
+    ax.set_ylim(len(rows) - 0.4, -0.7)
+    ax.set_xlim(low, high)
+    ax.spines["left"].set_visible(False)
+
+
+def handles(series: Sequence[Series]) -> list[Line2D | Patch]:
+    """Keys of a legend: every series, and the null where some row has one."""
+    found: list[Line2D | Patch] = [
+        Line2D([], [], color=one.color, marker="o", markersize=5, linewidth=2, label=one.label)
+        for one in series
+    ]
+    if any(item.null is not None for one in series for item in one.cells.values()):
+        found.append(Patch(color=NULL, label="null (95 %)"))
+    return found
+
+
+def _dot(ax: Axes, item: Result, y: float, color: str, step: float, low: float, high: float) -> None:
+    def inside(x: float) -> float:
+        return min(max(x, low), high)
+
+    if item.null is not None:
+        ends = inside(item.null.low), inside(item.null.high)
+        ax.fill_betweenx([y - step / 2, y + step / 2], *ends, color=NULL, linewidth=0, zorder=0)
+    if item.ci is not None:
+        ax.plot([inside(end) for end in item.ci], [y, y], color=color, linewidth=1.8, alpha=0.6, zorder=2)
+        for end, marker in zip(item.ci, ("<", ">"), strict=True):
+            if inside(end) != end:
+                ax.scatter([inside(end)], [y], s=14, color=color, marker=marker, linewidth=0, clip_on=False)
+    if inside(item.value) == item.value:
+        ax.scatter([item.value], [y], s=22, color=color, linewidth=0, zorder=3)
