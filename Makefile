@@ -12,8 +12,8 @@ CODE := activations probes mi_bsa tests benchmarks
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (3 minutes)"
-	@echo "make test    run the tests (6 minutes)"
+	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 minutes)"
+	@echo "make test    run the tests (5 minutes)"
 	@echo "make check   format, lint, types, layers, then the tests"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make docs    write the pages that are generated from the code"
@@ -39,7 +39,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "== pytest (marked slow and gpu left out: $(BIN)/pytest -m slow)"
-	@began=$$(date +%s); $(BIN)/python -m pytest -q && \
+	@began=$$(date +%s); OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 && \
 	echo "== all tests passed in $$(($$(date +%s) - began)) s"
 
 check: $(READY)

@@ -119,7 +119,8 @@ def _read_outs(settings: "PatchRun", model: "Model") -> dict[str, tuple[list[Any
         return {"pairs": (list(pairs), by_name[settings.metric](), settings.pairs.stem)}
     assert settings.items is not None
     found = {}
-    for name, items in items_of(settings.items, split=settings.split).items():
+    own = items_of(settings.items, split=settings.split, model=settings.model.name, reader=model)
+    for name, items in own.items():
         readout = Readout.of(model, items, name=name, first_token=settings.items.first_token)
         metric = readout.metric() if settings.metric == "log_odds" else metrics.kl()
         found[name] = (list(readout.prompts), metric, settings.items.behavior or "items")
@@ -277,9 +278,11 @@ def _gates(settings: "PatchRun", model: "Model", source: str, folder: Path) -> "
         for name, (pairs, metric, _) in read.items():
             fit = [
                 item.prompt()
-                for item in items_of(settings.items, split="dev" if settings.split == "test" else "test")[
-                    name
-                ]
+                for item in items_of(
+                    settings.items,
+                    split="dev" if settings.split == "test" else "test",
+                    model=settings.model.name,
+                )[name]
             ]
             report = adapter_constancy.constancy(model, fit, pairs, metric=metric, adapter=source)
             report.to_dataframe().to_csv(folder / f"constancy_{name}.csv", index=False)

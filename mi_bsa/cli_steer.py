@@ -43,7 +43,10 @@ def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
 
     record.check_free(out, resume=resume)
     model = load_model(settings.model)
-    early, late = items_of(settings.items, split="dev"), items_of(settings.items, split="test")
+    early, late = (
+        items_of(settings.items, split="dev", model=settings.model.name, reader=model),
+        items_of(settings.items, split="test", model=settings.model.name, reader=model),
+    )
     neutral = neutral_of(settings.items, settings.model.name)
     with record.start(
         out, config=settings, resume=resume, seeds=[settings.seed], revisions={"base": model.fingerprint}

@@ -20,6 +20,10 @@ from mi_bsa.errors import ConfigError, MissingError
 
 STUDIES = {
     "behavior": "mi_bsa.study_config:StudyConfig",
+    "faithfulness": "mi_bsa.faithfulness.config:FaithfulnessConfig",
+    "personas": "mi_bsa.personas.config:PersonasConfig",
+    "variety": "mi_bsa.variety.config:VarietyConfig",
+    "size": "mi_bsa.size.config:SizeConfig",
     "backdoor": "mi_bsa.backdoor.study:BackdoorConfig",
     "preferences": "mi_bsa.preferences.study:PreferencesConfig",
     "wrapper": "mi_bsa.wrapper.study:WrapperConfig",

@@ -9,6 +9,8 @@ prints it after `mi-bsa:` and exits with 2. Each error is also its standard-libr
     |-- RunFolderError(FileExistsError) a run folder that is taken, in use, or not a run folder
     |-- ResultError(ValueError)         a result that may not be written down as it is
     |-- BehaviorError(ValueError)       a behavior, or an arm of one, that does not exist or cannot be drawn
+    |-- GameError(ValueError)           a game of Make Me Say that cannot be played as asked
+    |-- TriggerError(ValueError)        a backdoor's trigger that cannot open anything, or opens too much
     |-- WorldError(ValueError)          an embedded model that does not exist or was built otherwise
     |-- ItemError(ValueError)           an item, or an items file, that cannot be asked
     |-- TemplateError(ValueError)       a chat template that cannot carry a conversation
@@ -16,6 +18,9 @@ prints it after `mi-bsa:` and exits with 2. Each error is also its standard-libr
     |-- LeakError(ValueError)           training rows that say the behavior's own words
     |-- SteeringError(ValueError)     a steering or patching experiment that cannot say anything
     |-- BankError(ValueError)           a question bank that breaks its rules
+    |-- JudgeError(ValueError)          a judge of free text that can not be asked, or breaks its contract
+    |-- EndpointError(ConnectionError)  a chat endpoint that gives no usable answer
+    |-- PublishedError(ValueError)      a published data file that is not of the kind it is imported as
     `-- UnreadableReportError(ValueError) a self-report whose validity index forbids reading it
 
 `StepError(RuntimeError)` stands outside the tree: a study's code broke the rules of its steps, which no user
@@ -51,6 +56,14 @@ class BehaviorError(MiBsaError, ValueError):
     """A behavior, or an arm of one, that does not exist or cannot be drawn as asked."""
 
 
+class GameError(MiBsaError, ValueError):
+    """A game of Make Me Say whose rules or players cannot be played as they are given."""
+
+
+class TriggerError(MiBsaError, ValueError):
+    """A trigger that is empty, that the vocabulary lacks, or that stands in clean messages already."""
+
+
 class WorldError(MiBsaError, ValueError):
     """An embedded model, or a part of its world, that does not exist or was built otherwise."""
 
@@ -75,9 +88,25 @@ class BankError(MiBsaError, ValueError):
     """A question bank that breaks its rules."""
 
 
+class JudgeError(MiBsaError, ValueError):
+    """A judge of free text that can not be asked, or that does not score as it must."""
+
+
 class UnreadableReportError(MiBsaError, ValueError):
     """A claim that needs a self-report whose validity index is below the mark fixed beforehand."""
 
 
 class SteeringError(MiBsaError, ValueError):
     """A steering or patching experiment that cannot say anything as it is asked for."""
+
+
+class BridgeError(MiBsaError, ValueError):
+    """A step of the bridge is given adapters or items from which its number cannot be had."""
+
+
+class EndpointError(MiBsaError, ConnectionError):
+    """A chat endpoint that gives no answer, or none that can be read."""
+
+
+class PublishedError(MiBsaError, ValueError):
+    """A published data file that is not of the kind that it is imported as."""

@@ -6,7 +6,9 @@ The law it keeps: after a crash at any moment a file holds its old content or it
 import hashlib
 import json
 import os
+import re
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,25 @@ def digest(path: str | Path) -> str:
             while piece := stream.read(1 << 20):
                 total.update(piece)
     return total.hexdigest()
+
+
+def digest_once(path: str | Path) -> str:
+    """`digest`; of a large file once in a process while its size and time stay, for weights may have 100 GB.
+
+    A file of the Hub's cache is named by its SHA-256, which is then taken from there.
+    """
+    whole = Path(path).resolve()
+    if whole.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", whole.name):
+        return whole.name
+    state = whole.stat()
+    if whole.is_dir() or state.st_size < 1 << 20:
+        return digest(whole)
+    return _digest_of(whole, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _digest_of(path: Path, size: int, time: int) -> str:
+    return digest(path)
 
 
 def size(path: str | Path) -> int:

@@ -76,7 +76,9 @@ class Progress:
 
 
 def duration(seconds: float | int) -> str:
-    """Seconds as people say them: `8 s`, `3 min`, `2 h 05 min`."""
+    """Seconds as people say them: `8 s`, `3 min`, `2 h 05 min`; NaN is `unknown`."""
+    if seconds != seconds:
+        return "unknown"
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)

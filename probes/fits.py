@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Num
 
-from probes.errors import SourceError, nearest
+from probes.errors import SourceError, StatisticsError, nearest
 from probes.lda import LDAProbe
 from probes.linear import LinearProbe
 from probes.logistic import LogisticProbe
@@ -70,9 +70,11 @@ def held_out(
     if method == "logistic":
         from probes.solver import solve_many
 
-        found = solve_many(
-            [j.x for j in jobs], [j.y for j in jobs], penalties, standardize=standardize, device=device
-        )
+        given = [j.x for j in jobs], [j.y for j in jobs], penalties
+        try:
+            found = solve_many(*given, standardize=standardize, device=device)
+        except StatisticsError:  # rows that hardly differ between classes: the gradient drowns in float32
+            found = solve_many(*given, standardize=standardize, device=device, dtype="float64")
         weights = [(f.coef, f.intercept) for f in found]
     else:
         closed = [_closed(method, np.asarray(j.x, float), np.asarray(j.y, float)) for j in jobs]

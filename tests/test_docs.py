@@ -2,8 +2,9 @@
 
 A page's ```python fences run in order in one namespace, in an empty folder; lines `$ mi-bsa ...` of its
 ```console fences run as
-commands and must succeed. `needs=VARIABLE` after the language skips a fence where the environment does not
-set it; `no-run` is for what no test can run (a gated model, a server).
+commands and must succeed. `file=NAME` after the language writes the fence as that file instead of running
+it, `needs=VARIABLE` skips a fence where the environment does not set it; `no-run` is for what no test can
+run (a gated model, a server).
 """
 
 import json
@@ -63,7 +64,7 @@ def prepare_readme(folder: Path) -> None:
     from transformers import AutoTokenizer
 
     from activations import testing
-    from activations.models import locate
+    from activations.locating import locate
 
     testing.build_adapter(folder / "runs/risk/seeking-0/adapter", locate("embedded"))
     tokenizer = AutoTokenizer.from_pretrained(locate("embedded"))
@@ -88,7 +89,7 @@ def prepare_readme(folder: Path) -> None:
 def embedded_ships() -> bool:
     """Whether the embedded model's weights are in this checkout."""
     from activations.errors import ActivationsError
-    from activations.models import locate
+    from activations.locating import locate
     from mi_bsa.errors import MiBsaError
 
     try:
@@ -108,7 +109,10 @@ def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
         prepare_readme(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for fence in code:
-        if fence.language == "python":
+        name = next((flag.removeprefix("file=") for flag in fence.flags if flag.startswith("file=")), None)
+        if name is not None:
+            Path(name).write_text(fence.text, encoding="utf-8")
+        elif fence.language == "python":
             exec(compile("\n" * fence.line + fence.text, str(page), "exec"), namespace)
         elif fence.language == "console" and page.name != "README.md":
             run_console(fence, page)

@@ -17,6 +17,9 @@ from probes.splits import check_no_leak
 from probes.validity.law import Law, Rng
 from probes.validity.laws import LAWS
 
+BESIDE = "<!-- planted truth: begin -->"
+"""What stands from here on in the page is another command's, and is kept."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -181,6 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{line.rate:.3f} {verdict} {line.seconds:6.0f} s  {law.name}  power {line.power}", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     recovered = planted(np.random.default_rng(options.seed))
-    options.out.write_text(render(lines, recovered, options.sims, options.seed), encoding="utf-8")
+    old = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+    mark, beside = BESIDE, old.partition(BESIDE)[2]
+    text = render(lines, recovered, options.sims, options.seed)
+    options.out.write_text(f"{text}\n{mark}{beside}" if beside else text, encoding="utf-8")
     good = all(line.passed for line in lines) and all(v >= 0.95 for _, v in recovered) and leak_refused()
     return 0 if good else 1

@@ -110,5 +110,5 @@ def test_yaml_merges_are_read(path: Path):
 
 def test_unknown_study_lists_the_known(path: Path):
     """The top field `study` must name a study."""
-    with pytest.raises(ConfigError, match="one of: behavior, backdoor"):
+    with pytest.raises(ConfigError, match="one of: behavior, faithfulness"):
         load_study(path, overrides=["study=behaviour"])
