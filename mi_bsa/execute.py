@@ -161,7 +161,7 @@ def _run_beside(
 
 @contextmanager
 def _interrupt_held() -> Iterator[None]:
-    """Workers are spawned within: they inherit the held signal, so that none prints a traceback of its start."""
+    """Workers are spawned within, and inherit the held signal: none prints a traceback of its start."""
     resource_tracker.ensure_running()  # it lets the signal through again when it starts: before, not within
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
