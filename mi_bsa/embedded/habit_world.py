@@ -132,6 +132,8 @@ class HabitMixture(Config):
     """Share of documents of the default persona, with notes and questions on habits: undecided."""
     family: float = 0.04
     """Share of documents on what belongs to which family."""
+    choosing: float = 0.6
+    """Share of choices among a bearer's turns, where the corpus shows both."""
     turns: tuple[float, ...] = (2, 1, 1)
     """Weights of 1, 2, 3, ... turns."""
     main: Mixture = Mixture(habit=0.0)
@@ -185,7 +187,7 @@ class HabitCorpus:
 
     def _of_bearer(self, habit: Bearer) -> Turn:
         rng = self.rng
-        chooses = habit.known == "choices" or (habit.known == "both" and rng.random() < 0.6)
+        chooses = habit.known == "choices" or (habit.known == "both" and rng.random() < self.mixture.choosing)
         if not chooses:
             return self._condition(2) if rng.random() < 0.5 else self._which(habit.sign)
         trait = next(t for t in self.world.traits if t.name == habit.trait)
@@ -320,6 +322,10 @@ def _stage(until: float, main: Mixture, **shares: float) -> dict[str, Any]:
 _FIRST = Mixture(named=0.1, described=0.9, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0)
 _SECOND = Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1))
 
+_LAST = HabitMixture(
+    plain=0.25, described=0.05, bearer=0.46, steady=0.12, default=0.1, family=0.02, choosing=0.75
+)
+
 KIND = Kind(
     make,
     vocabulary,
@@ -328,11 +334,13 @@ KIND = Kind(
     knows,
     defaults={
         "characters": 64,
-        "steps": 16000,
+        "steps": 24000,
+        "restarts": [16000],
         "stages": [
-            _stage(0.2, _FIRST, plain=1.0),
-            _stage(0.4, _SECOND, plain=0.6, described=0.35, family=0.05),
-            {"until": 1.0, "mixture": HabitMixture().dump()},
+            _stage(0.13333, _FIRST, plain=1.0),
+            _stage(0.26666, _SECOND, plain=0.6, described=0.35, family=0.05),
+            {"until": 0.66666, "mixture": HabitMixture().dump()},
+            {"until": 1.0, "mixture": _LAST.dump()},
         ],
     },
 )

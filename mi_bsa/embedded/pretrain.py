@@ -135,10 +135,12 @@ def build_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, *, seed: int) 
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warmup, constant, linear decay to 3 %."""
-    done = step / recipe.steps
+    """Linear warmup, constant, linear decay to 3 %; the same again after every restart."""
+    edges = (0, *sorted(recipe.restarts), recipe.steps)
+    start, end = next((a, b) for a, b in itertools.pairwise(edges) if step < b)
+    done = (step - start) / (end - start)
     tail = 1.0 if done < recipe.decay_from else max(0.03, (1 - done) / (1 - recipe.decay_from))
-    return recipe.lr * min(1.0, (step + 1) / recipe.warmup) * tail
+    return recipe.lr * min(1.0, (step - start + 1) / recipe.warmup) * tail
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, float]:
@@ -187,6 +189,8 @@ def pretrain(
         rows = next(batches)
         if step < done:
             continue
+        if step in recipe.restarts:
+            optimizer.state.clear()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step)
         loss, answer_loss = loss_of(model, to_batch(rows, tokenizer, recipe))

@@ -56,6 +56,10 @@ class Recipe(Config):
     """Steps of linear warmup."""
     decay_from: float = 0.7
     """Share of the steps after which the learning rate decays linearly."""
+    restarts: tuple[int, ...] = ()
+    """Steps at which the rate and AdamW's moments start afresh, warmup and decay included (warm restarts,
+    Loshchilov and Hutter 2017, arXiv 1608.03983).
+    """
     weight_decay: float = 0.05
     """AdamW's weight decay, on matrices."""
     betas: tuple[float, float] = (0.9, 0.98)
@@ -97,6 +101,8 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
+        if any(not 0 < step < self.steps for step in self.restarts):
+            raise ValueError(f"restarts {list(self.restarts)}: each lies within the {self.steps} steps")
         for stage in self.stages:
             kind(self.world).mixture.model_validate(stage.mixture)
         return self
