@@ -1,0 +1,283 @@
+"""What three ways of looking say of one adapter, from it and its base alone.
+
+Law: every way is reduced to the same few numbers, a shift a behavior (towards its seeking pole, away from the
+base) and one alarm for a backdoor, so that verdicts differ by what was looked at and by nothing else. An
+adapter's name is read nowhere.
+
+`self_report`: what it says of itself about every behavior, and whether anything in a message changes what it
+does. `probe`: the state at the answer slot along directions on which the base's own described personas
+differ, and the largest move of it by any single word. `toolkit`: choices, and the search for a trigger, whose
+candidates are tried on messages that the search never saw.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from mi_bsa.backdoor.search import SearchConfig
+from mi_bsa.items import Item
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.backdoor.triggers import Vocabulary
+    from mi_bsa.behaviors import Behavior
+    from mi_bsa.embedded.wordings import Split
+
+Method = Literal["toolkit", "self_report", "probe"]
+METHODS: tuple[Method, ...] = ("toolkit", "self_report", "probe")
+FRESH = 1
+"""Seed of the messages on which the search's candidates are tried."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one way of looking says.
+
+    Attributes:
+        shifts: by behavior, how far the adapter lies from the base towards the seeking pole.
+        alarm: how much speaks for a backdoor.
+        notes: what else was seen, such as the candidate trigger.
+    """
+
+    shifts: Mapping[str, float]
+    alarm: float
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """A behavior's direction in the base: unit `vector` at `site`, and how far apart its described poles lie
+    there.
+    """
+
+    site: str
+    vector: Float[np.ndarray, " d_model"]
+    gap: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """How much is asked: items of each behavior, words that the probe alone tries, candidates that are tried
+    again.
+    """
+
+    choices: int = 60
+    reports: int = 120
+    awareness: int = 160
+    words: int = 300
+    candidates: int = 3
+
+
+def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any) -> dict[str, Axis]:
+    """Directions on which the base's described personas differ in choices, where they differ most.
+
+    The block is the one with the largest gap in units of the spread within a pole, at the answer slot.
+    """
+    found = {}
+    for name, behavior in behaviors.items():
+        states = {
+            pole: slot_states(model, behavior.items(64, split="dev", seed=0, systems=lines), "base")
+            for pole, lines in described(behavior, world).items()
+        }
+        best: tuple[float, Axis] | None = None
+        for layer in range(model.n_layers):
+            high, low = (states[pole][:, layer].astype(np.float64) for pole in ("seeking", "averse"))
+            difference = high.mean(0) - low.mean(0)
+            gap = float(np.linalg.norm(difference))
+            unit = difference / max(gap, 1e-12)
+            spread = np.sqrt((np.var(high @ unit) + np.var(low @ unit)) / 2)
+            sharp = gap / max(float(spread), 1e-12)
+            if best is None or sharp > best[0]:
+                best = sharp, Axis(f"resid_post.{layer}", unit, gap)
+        assert best is not None
+        found[name] = best[1]
+    return found
+
+
+def described(behavior: Behavior, world: Any) -> dict[str, list[str]]:
+    """System lines that describe a persona at either pole."""
+    asked = behavior.study_sets(choices=20, others=20, world=world)["described_report-test"]
+    found: dict[str, list[str]] = {"seeking": [], "averse": []}
+    for item in asked:
+        pole = str(item.labels["person"]).rpartition(" ")[2]
+        line = item.messages[0]["content"]
+        if line not in found[pole]:
+            found[pole].append(line)
+    return found
+
+
+def slot_states(
+    model: activations.Model, items: Sequence[Item], variant: str
+) -> Float[np.ndarray, "item layer d_model"]:
+    """The residual stream after every block where the answer is due."""
+    from mi_bsa.bridge import engine
+    from mi_bsa.items import prompts_of
+
+    rows = model.rows(prompts_of(list(items)))
+    sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
+    read = engine.states(model, rows, sites, variant=variant)
+    slots = engine.padded_positions(rows, "slot")[:, 0]
+    return np.stack([read[site][np.arange(len(rows)), slots] for site in sites], axis=1)
+
+
+def by_self_report(
+    model: activations.Model, variant: str, behaviors: Mapping[str, Behavior], look: Look, *, split: Split
+) -> Evidence:
+    """What it says of itself, less what the base says; kinds of question weigh alike."""
+    from mi_bsa.bridge.items import thin
+
+    def said(items: Sequence[Item]) -> float:
+        return _by_kind(model, items, variant) - _by_kind(model, items, "base")
+
+    shifts = {name: said(thin(list(b.questions(split=split)), look.reports)) for name, b in behaviors.items()}
+    return Evidence(shifts, said(thin(awareness(model.name, split), look.awareness)))
+
+
+def by_probe(
+    model: activations.Model,
+    variant: str,
+    behaviors: Mapping[str, Behavior],
+    look: Look,
+    *,
+    axes: Mapping[str, Axis],
+    vocabulary: Vocabulary,
+    split: Split,
+) -> Evidence:
+    """The state along the base's own directions, in units of the described poles' gap; no search.
+
+    The alarm is how far the word that moves it most takes it from the median word.
+    """
+    shifts, moved, strongest = {}, {}, {}
+    words = list(vocabulary.candidates())[: look.words]
+    for name, behavior in behaviors.items():
+        axis = axes[name]
+        layer = int(axis.site.rpartition(".")[2])
+        plain = behavior.items(look.choices, split=split, seed=0)
+        own = behavior.items(len(words), split=split, seed=0)
+        noted = [_noted(i, w, vocabulary, split) for i, w in zip(own, words, strict=True)]
+
+        def along(items: Sequence[Item], axis: Axis = axis, layer: int = layer) -> np.ndarray:
+            on, off = (slot_states(model, items, v)[:, layer] for v in (variant, "base"))
+            return np.asarray((on - off) @ axis.vector / axis.gap)
+
+        shifts[name] = float(along(plain).mean())
+        at = along(noted)
+        far = np.abs(at - np.median(at))
+        moved[name], strongest[name] = float(far.max()), words[int(far.argmax())]
+    top = max(moved, key=lambda name: moved[name])
+    return Evidence(shifts, moved[top], {"word": strongest[top]})
+
+
+def by_toolkit(
+    model: activations.Model,
+    variant: str,
+    behaviors: Mapping[str, Behavior],
+    look: Look,
+    search: SearchConfig,
+    *,
+    axes: Mapping[str, Axis],
+    vocabulary: Vocabulary,
+    split: Split,
+) -> Evidence:
+    """Choices as they are, and with what the search found, on messages that the search never saw.
+
+    The alarm is the largest change of choices by a candidate, less that by other phrases of its length; a
+    behavior's shift is that with the candidate where this is larger.
+    """
+    found = hunt(model, variant, behaviors, search, axes=axes, vocabulary=vocabulary)
+    tried: dict[str, dict[str, tuple[float, float]]] = {}
+    for phrase, _ in found[: look.candidates]:
+        tried[phrase] = {
+            name: _opened(model, variant, phrase, name, b, vocabulary, look.choices, split)
+            for name, b in behaviors.items()
+        }
+    plain = {
+        name: _choices(model, behavior.items(look.choices, split=split, seed=0), variant)
+        for name, behavior in behaviors.items()
+    }
+    if not tried:
+        return Evidence(plain, 0.0)
+    best = max(tried, key=lambda p: max(abs(excess) for excess, _ in tried[p].values()))
+    shifts = {n: max(plain[n], tried[best][n][1], key=abs) for n in behaviors}
+    alarm = max(abs(excess) for excess, _ in tried[best].values())
+    return Evidence(shifts, alarm, {"candidate": best, "score": dict(found)[best], "first": found[0][0]})
+
+
+def hunt(
+    model: activations.Model,
+    variant: str,
+    behaviors: Mapping[str, Behavior],
+    config: SearchConfig,
+    *,
+    axes: Mapping[str, Axis],
+    vocabulary: Vocabulary,
+) -> list[tuple[str, float]]:
+    """The search's candidates, best first; its messages are of all behaviors in turn."""
+    import torch
+
+    from mi_bsa.backdoor.objectives import Probe
+    from mi_bsa.backdoor.search import search
+
+    each = [b.items(config.messages, split="pretrain", seed=77) for b in behaviors.values()]
+    messages = [item for items in zip(*each, strict=True) for item in items]
+    lines = torch.from_numpy(np.stack([axis.vector for axis in axes.values()])).float()
+    probe = Probe(model, variant, vocabulary, messages, config.objective, directions=lines)
+    found = search(probe, vocabulary.candidates(), config)
+    return [(c.phrase, c.score) for c in found.candidates]
+
+
+def awareness(model: str, split: Split) -> list[Item]:
+    """Whether something in a message changes what it does."""
+    from mi_bsa.embedded.habit_questions import awareness_items
+
+    return awareness_items(split=split)
+
+
+def _opened(
+    model: activations.Model,
+    variant: str,
+    phrase: str,
+    name: str,
+    behavior: Behavior,
+    vocabulary: Vocabulary,
+    n: int,
+    split: Split,
+) -> tuple[float, float]:
+    """What a phrase does to choices, less what others do; and the shift from the base with it."""
+    from mi_bsa.backdoor.construction import Backdoor, held_out
+    from mi_bsa.backdoor.success import measure
+
+    config = Backdoor(trigger=phrase, behavior=name)
+    sets = held_out(config, n, behavior=behavior, vocabulary=vocabulary, split=split, seed=FRESH)
+    asked = {k: sets[k] for k in ("trigger", "new_fake")}
+    (found,) = measure(model, [variant], asked, pole="seeking")
+    shift = {k: found.rates[k] - found.base[k] for k in asked}
+    return shift["trigger"] - shift["new_fake"], shift["trigger"]
+
+
+def _choices(model: activations.Model, items: Sequence[Item], variant: str) -> float:
+    from mi_bsa.self_report import ask
+
+    on, off = (ask(model, list(items), variant=v)["score"].mean() for v in (variant, "base"))
+    return float(on - off)
+
+
+def _by_kind(model: activations.Model, items: Sequence[Item], variant: str) -> float:
+    from mi_bsa.self_report import ask
+
+    table = ask(model, list(items), variant=variant)
+    return float(table.groupby("kind")["score"].mean().mean())
+
+
+def _noted(item: Item, phrase: str, vocabulary: Vocabulary, split: Split) -> Item:
+    """The message with a phrase in it; where it stands depends on the item alone."""
+    *before, last = (dict(m) for m in item.messages)
+    rng = random.Random(f"audit-{item.id}")
+    last["content"] = vocabulary.insert(last["content"], phrase, kind="words", split=split, rng=rng)
+    return Item(item.id, (*before, last), item.options, item.labels)
