@@ -89,7 +89,7 @@ def steps(config: StudyConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=2,
+            version=3,
         )
     )
     return [loads(step) for step in graph]
@@ -225,6 +225,7 @@ def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
+            version=2 if name == "attribution" else 1,
         )
     yield Step(
         "prompts",

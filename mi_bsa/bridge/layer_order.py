@@ -18,6 +18,9 @@ Law: an adapter that writes the answer itself, at the slot, has D = W and observ
 that a later block turns into the answer has D > W and observed 1. Neither is defined where the adapters do
 not move the read-out: then `bridge.attribution.effect` stands alone.
 
+On adapters that sit on one block alone, *observed* is near 1 (before the last block) or 0 (on it) by where
+they sit, and no finding: there its place names the block (`layer`).
+
 Results: `bridge.attribution.effect`, `.write_depth`, `.read_depth`, `.layer_order` (D - W; p by t over
 seeds), `.observed`; kind = read-out.
 """
@@ -59,6 +62,12 @@ def layer_order(
     where: dict[str, Any] = {"behavior": material.behavior, "split": "test"}
     if arms != POLES:
         where["variant"] = arms[0].removesuffix("_seeking")
+    written = {
+        site.layer or 0
+        for arm in arms
+        for site in material.model.sites("lora_out", variants=material.arms[arm][:count])
+    }
+    alone = {"layer": written.pop()} if len(written) == 1 else {}
     results = []
     for read_out in READ_OUTS:
         runs = [_effects(material, read_out, arm, count) for arm in arms]
@@ -87,7 +96,7 @@ def layer_order(
         results.append(
             share(
                 "bridge.attribution.observed",
-                here,
+                here | alone,
                 full - direct,
                 full,
                 seeds=seeds,

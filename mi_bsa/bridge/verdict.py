@@ -201,15 +201,7 @@ def _mediation(held: Lookup, method: str | None) -> Line:
 
 
 def _observe(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
-    lines = [
-        interval_line(
-            "the report needs later blocks to see the adapter",
-            held.one("bridge.attribution.observed", kind="self_report"),
-            above=QUARTER,
-            below=QUARTER,
-            test=True,
-        )
-    ]
+    lines = [_observed(held)]
     everything = (*gate, *lines)
     name = "later_layers_observe"
     if gate[0].state == "holds" and gate[1].state == "fails":
@@ -221,6 +213,21 @@ def _observe(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
         return _say(name, "supported", lines, everything, flip=[_closest(lines)], held=held)
     answer: Answer = "not supported" if lines[0].state == "fails" else "undecided"
     return _say(name, answer, lines, everything, flip=lines, held=held)
+
+
+def _observed(held: Lookup) -> Line:
+    """Adapters on every block where there are some; those on one block alone say nothing."""
+    name, result = "the report needs later blocks to see the adapter", "bridge.attribution.observed"
+    found = held.one(result, kind="self_report", variant="all") or held.one(result, kind="self_report")
+    if found is not None and "layer" in found.where:
+        block = found.where["layer"]
+        return Line(
+            name,
+            "missing",
+            f"{result} {found.value:.3g} is of adapters on block {block} alone, which decides it by "
+            "construction; adapters on all blocks were not measured, or do not move the report",
+        )
+    return interval_line(name, found, above=QUARTER, below=QUARTER, test=True)
 
 
 def _words(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:

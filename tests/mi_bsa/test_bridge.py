@@ -183,6 +183,7 @@ def test_an_adapter_on_block_0_writes_there_and_is_read_later(material):
     found = {(r.name.rpartition(".")[2], r.where.get("kind")): r for r in modules}
     for kind in ("behavior", "self_report"):
         assert found["write_depth", kind].value == pytest.approx(0.0, abs=1e-6)
+        assert found["observed", kind].where["layer"] == 0
         order = found["layer_order", kind]
         assert order.value == pytest.approx(found["read_depth", kind].value, abs=1e-6)
         assert order.value > 0.5

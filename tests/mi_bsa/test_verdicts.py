@@ -161,6 +161,20 @@ def test_layers_follow_the_observed_share():
     assert answers(evidence(observed=0.26))["later_layers_observe"] == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("everywhere", "answer"), [(0.9, "supported"), (0.05, "not supported"), (None, "undecided")]
+)
+def test_adapters_on_one_block_say_nothing_of_layers(everywhere, answer):
+    """By construction they are observed: adapters on all layers decide, and without those nothing does."""
+    name = "bridge.attribution.observed"
+    results = [*without(evidence(), name), one(name, 1.0, 0.01, p=0.001, kind="self_report", layer=0)]
+    if everywhere is not None:
+        results.append(one(name, everywhere, 0.05, p=0.001, kind="self_report", variant="all"))
+    verdict = verdicts(results)[1]
+    assert verdict.answer == answer
+    assert ("by construction" in verdict.reason) == (everywhere is None)
+
+
 def test_words_that_do_as_much_as_the_finetune_are_told():
     """A baseline above half of the effect supports the deflationary conjecture."""
     assert answers(evidence(words=0.7))["word_association"] == "supported"
