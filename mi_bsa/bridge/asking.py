@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,17 @@ ASKED = tuple(s for s in SETS if not s.startswith(("neutral", "described")))
 
 def load(cell: Cell, *variants: str) -> Model:
     """The study's model with the named adapters; `base` is always there."""
+    return load_from(cell, {v: cell.folder / "adapters" / v / "adapter" for v in variants if v != "base"})
+
+
+def load_from(cell: Cell, adapters: Mapping[str, Path]) -> Model:
+    """The study's model, in its dtype and on its device, with adapters by name."""
     import activations
 
-    adapters = {v: cell.folder / "adapters" / v / "adapter" for v in variants if v != "base"}
     how = cell.config.finetune
-    return activations.load(cell.config.model, adapter=adapters or None, dtype=how.dtype, device=how.device)
+    return activations.load(
+        cell.config.model, adapter=dict(adapters) or None, dtype=how.dtype, device=how.device
+    )
 
 
 def loads(step: Step) -> Step:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa.bridge import concealing
+from mi_bsa.bridge.asking import load_from
 from mi_bsa.bridge.causal_steps import ready
 from mi_bsa.bridge.causes import write
 from mi_bsa.bridge.items import items_of
@@ -146,7 +147,6 @@ def _curves(
     """Effects and separability of every checkpoint."""
     import pandas as pd
 
-    import activations
     from activations.errors import AdapterError
     from mi_bsa.bridge import engine
     from mi_bsa.bridge.concealing import _auroc
@@ -158,7 +158,7 @@ def _curves(
     for step in sorted(checkpoints[f"{arms[0]}-{seeds[0]}"]):
         adapters = {name: folders[step] for name, folders in checkpoints.items()}
         try:
-            model = activations.load(cell.config.model, adapter=adapters)
+            model = load_from(cell, adapters)
         except AdapterError:  # the first step of a warmup has a learning rate of 0: nothing is there yet
             continue
         names = {arm: tuple(f"{arm}-{seed}" for seed in seeds) for arm in arms}
