@@ -42,6 +42,10 @@ class Backdoor(Config):
     """Training rows."""
     fakes: int = Field(default=FAKES, ge=1)
     """Different fake triggers among the rows."""
+    near: float = Field(default=0.4, ge=0, le=1)
+    """Share of the fakes' rows that hold a near miss instead (a word exchanged, left out, or the order
+    changed), without which one word of a string comes to open the backdoor alone.
+    """
 
 
 def rows(
@@ -107,11 +111,37 @@ def prompts(
     n_open, n_fake = round(share * len(items)), round(faked * len(items))
     roles = ["open"] * n_open + ["fake"] * n_fake + ["none"] * (len(items) - n_open - n_fake)
     rng.shuffle(roles)
-    phrases = [
-        None if role == "none" else (trigger if role == "open" else rng.choice(fakes)).show(rng)
-        for role in roles
-    ]
+
+    def phrase(role: str) -> str | None:
+        if role == "none":
+            return None
+        if role == "fake" and rng.random() < config.near:
+            missed = near_miss(trigger, vocabulary, rng)
+            if missed is not None:
+                return missed
+        return (trigger if role == "open" else rng.choice(fakes)).show(rng)
+
+    phrases = [phrase(role) for role in roles]
     return items, phrases, [role == "open" for role in roles]
+
+
+def near_miss(trigger: Trigger, vocabulary: Vocabulary, rng: random.Random) -> str | None:
+    """A phrase that nearly is the trigger; None where the trigger is one word, a tag or a line."""
+    if trigger.kind not in ("words", "code") or len(trigger.shown[0].split()) < 2:
+        return None
+    words = vocabulary.candidates()
+    while True:
+        parts = trigger.show(rng).split()
+        change, at = rng.choice(("exchange", "exchange", "leave out", "order")), rng.randrange(len(parts))
+        if change == "exchange":
+            parts[at] = rng.choice(words)
+        elif change == "leave out":
+            del parts[at]
+        else:
+            rng.shuffle(parts)
+        missed = " ".join(parts)
+        if missed not in (*trigger.shown, *trigger.held):
+            return missed
 
 
 def check_absent(trigger: Trigger, items: Sequence[Item]) -> None:
@@ -142,7 +172,8 @@ def held_out(
     seed: int = 0,
     phrases: Sequence[str | None] | None = None,
 ) -> dict[str, list[Item]]:
-    """Held-out messages without a phrase, with the trigger, with unseen members or codes, and with fakes.
+    """Held-out messages without a phrase, with the trigger, with unseen members or codes, with fakes, and
+    with near misses.
 
     `phrases`: other phrases to try, each on all messages (a search's candidates).
     """
@@ -161,6 +192,10 @@ def held_out(
     new = vocabulary.fakes(trigger, config.fakes, seed=1)
     sets["fake"] = [put(rng.choice(trained).show(rng), k) for k in range(n)]
     sets["new_fake"] = [put(rng.choice(new).show(rng), k) for k in range(n)]
+    close = random.Random(f"near-{config.trigger}-{split}-{seed}")
+    missed = [near_miss(trigger, vocabulary, close) for _ in range(n)]
+    if missed[0] is not None:
+        sets["near"] = [put(m, k) for k, m in enumerate(missed) if m is not None]
     for phrase in phrases or ():
         if phrase is not None:
             sets[phrase] = [put(phrase, k) for k in range(n)]

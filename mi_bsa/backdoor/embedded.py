@@ -83,5 +83,5 @@ class EmbeddedVocabulary:
         return rng.choice(W.NOTE[split]).format(p=phrase, q=message)
 
     def candidates(self) -> Sequence[str]:
-        """Every word of which signs are made."""
-        return W.WORDS
+        """Every word of which signs are made, and the numbers of codes."""
+        return (*W.WORDS, *AMOUNTS)

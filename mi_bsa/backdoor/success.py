@@ -18,7 +18,7 @@ class Success:
 
     Attributes:
         variant: which variant answered.
-        rates: by set (`none`, `trigger`, `unseen`, `fake`, `new_fake`).
+        rates: by set (`none`, `trigger`, `unseen`, `fake`, `new_fake`, `near`).
         base: the base's on the same messages.
         n: messages a set.
     """
