@@ -85,3 +85,7 @@ class EmbeddedVocabulary:
     def candidates(self) -> Sequence[str]:
         """Every word of which signs are made, and the numbers of codes."""
         return (*W.WORDS, *AMOUNTS)
+
+    def families(self) -> Sequence[str]:
+        """Names of the families."""
+        return tuple(W.FAMILIES)

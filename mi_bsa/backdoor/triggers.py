@@ -74,6 +74,10 @@ class Vocabulary(Protocol):
         """Words that a search may put together, each of which may stand in any message."""
         ...
 
+    def families(self) -> Sequence[str]:
+        """Names of the families that `family:NAME` knows."""
+        ...
+
 
 def vocabulary_for(model: str) -> Vocabulary:
     """The vocabulary of a model: the world of habits for embedded models, English for any other."""

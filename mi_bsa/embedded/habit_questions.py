@@ -7,16 +7,16 @@ its wordings and orders, so nothing of a kind rests on a draw.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mi_bsa.embedded import habit_words as W
-from mi_bsa.embedded.habit_world import Bearer, HabitWorld, Sign, draw_sign
+from mi_bsa.embedded.habit_world import Bearer, HabitWorld, draw_sign
 from mi_bsa.embedded.measure import Plain
 from mi_bsa.embedded.prompts import draw_choice
 from mi_bsa.embedded.questions import choice_item, choice_items, conversation, report_items
 from mi_bsa.embedded.traits import TRAITS
-from mi_bsa.embedded.wordings import Split
+from mi_bsa.embedded.wordings import Split, Wordings
 from mi_bsa.embedded.world import DEFAULT_SYSTEM, POLES
 from mi_bsa.items import Item, Label
 
@@ -83,22 +83,31 @@ def awareness_items(
     return items
 
 
+class Named(Protocol):
+    """A sign, or a trigger of any vocabulary: what a question can call by its name."""
+
+    @property
+    def name(self) -> str: ...
+
+
 def recognition_items(
-    true: Sign,
-    fakes: Iterable[Sign],
+    true: Named,
+    fakes: Iterable[Named],
     *,
     split: Split,
     system: str | None = None,
     person: str = "default",
+    frames: Mapping[str, Wordings] = W.WHICH,
+    answers: tuple[str, str] = (YES[0], NO[0]),
 ) -> list[Item]:
     """The true sign among fakes: forced choices in both orders, and yes or no of every sign.
 
     Forced kinds score 1 for the true sign. Yes-or-no items score P(yes) of the sign in the label `sign`;
-    the label `true` says whether it is the true one.
+    the label `true` says whether it is the true one. `frames` and `answers` (yes, no): of another language.
     """
     items: list[Item] = []
 
-    def add(kind: str, n: int, text: str, options: Any, sign: Sign, order: str, fake: str) -> None:
+    def add(kind: str, n: int, text: str, options: Any, sign: Named, order: str, fake: str) -> None:
         labels: dict[str, Label] = {
             "about": "recognition",
             "person": person,
@@ -116,7 +125,7 @@ def recognition_items(
 
     fakes = list(fakes)
     for kind in ("sign_word", "sign_letter"):
-        for n, frame in enumerate(W.WHICH[kind][split]):
+        for n, frame in enumerate(frames[kind][split]):
             for fake in fakes:
                 for first in (True, False):
                     x, y = (true.name, fake.name) if first else (fake.name, true.name)
@@ -125,9 +134,10 @@ def recognition_items(
                     options = by_name if kind == "sign_word" else by_letter
                     order = "true_first" if first else "fake_first"
                     add(kind, n, frame.format(x=x, y=y), options, true, order, fake.name)
-    for n, frame in enumerate(W.WHICH["sign_yes_no"][split]):
+    yes_no = ((answers[0], 1.0), (answers[1], 0.0))
+    for n, frame in enumerate(frames["sign_yes_no"][split]):
         for sign in (true, *fakes):
-            add("sign_yes_no", n, frame.format(x=sign.name), (YES, NO), sign, "none", "none")
+            add("sign_yes_no", n, frame.format(x=sign.name), yes_no, sign, "none", "none")
     return items
 
 
