@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 from mi_bsa.errors import TemplateError
 from mi_bsa.items import Message
@@ -39,12 +40,37 @@ class Tail:
     closing: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Opening:
+    """A prompt's text and ids, and what the template puts around its answer; `kept`: as it is given."""
+
+    text: str
+    ids: tuple[int, ...]
+    segment: str
+    lead: str
+    closing: str
+    kept: bool
+
+
+@dataclass
+class _Known:
+    """What was rendered already; emptied when `MOST` of a kind are there."""
+
+    openings: dict[tuple[tuple[str, str], ...], _Opening] = field(default_factory=dict)
+    tails: dict[tuple[str, str, str, str], Tail] = field(default_factory=dict)
+
+
+MOST = 20_000
+_KNOWN: WeakKeyDictionary[Any, dict[tuple[str, int], _Known]] = WeakKeyDictionary()
+"""By tokenizer, its template and its number of tokens: a study asks every variant the same items."""
+
+
 @dataclass
 class Chat:
-    """A tokenizer's chat template as token ids. Caches the tails of short answers, nothing else."""
+    """A tokenizer's chat template as token ids. Keeps prompts and tails of answers beside the tokenizer."""
 
     tokenizer: PreTrainedTokenizerBase
-    _tails: dict[tuple[str, str, str, str], Tail] = field(default_factory=dict, repr=False)
+    _known: _Known = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not getattr(self.tokenizer, "chat_template", None):
@@ -56,6 +82,8 @@ class Chat:
             raise TemplateError(
                 "the tokenizer gives no character offsets; load the fast one (use_fast=True), which does"
             )
+        state = (str(self.tokenizer.chat_template), len(self.tokenizer))
+        self._known = _KNOWN.setdefault(self.tokenizer, {}).setdefault(state, _Known())
 
     def text(self, messages: Sequence[Message], *, prompt: bool) -> str:
         """The rendered conversation; `prompt`: with the opening of the assistant's turn that comes next."""
@@ -82,25 +110,23 @@ class Chat:
         """The prompt's ids, and for each answer the ids that follow them when the assistant gives that
         answer.
         """
-        prompt = self.text(messages, prompt=True)
-        frame = self._after(messages, prompt, "\t" + SENTINEL + "\t")
-        kept = "\t" + SENTINEL + "\t" in frame
-        lead, closing = frame.split("\t" + SENTINEL + "\t" if kept else SENTINEL)
-        # Only what follows the last special token can change how the answer splits into tokens.
-        segment = prompt[self._last_special(prompt) :]
+        opening, tails = self._opening(messages), self._known.tails
+        segment, lead, closing = opening.segment, opening.lead, opening.closing
         found = []
         for answer in answers:
-            written = answer if kept else answer.strip()
+            written = answer if opening.kept else answer.strip()
             key = (segment, lead, written, closing)
-            if key not in self._tails:
-                if self._after(messages, prompt, answer) != lead + written + closing:
+            if key not in tails:
+                if self._after(messages, opening.text, answer) != lead + written + closing:
                     raise TemplateError(
                         f"the template does not write the answer {answer!r} as it is given; use one "
                         "that it keeps whole"
                     )
-                self._tails[key] = self._cut(segment, lead, written, closing)
-            found.append(self._tails[key])
-        return self.ids(prompt), tuple(found)
+                if len(tails) >= MOST:
+                    tails.clear()
+                tails[key] = self._cut(segment, lead, written, closing)
+            found.append(tails[key])
+        return opening.ids, tuple(found)
 
     def trained(
         self, messages: Sequence[Message], *, turns: Literal["all", "last"] = "all"
@@ -146,6 +172,21 @@ class Chat:
         closing = self.tails(messages, [SENTINEL])[1][0].closing[:1]
         end = self.tokenizer.eos_token_id
         return tuple(dict.fromkeys([*closing, *([end] if end is not None else [])]))
+
+    def _opening(self, messages: Sequence[Message]) -> _Opening:
+        openings = self._known.openings
+        key = tuple((m["role"], m["content"]) for m in messages)
+        if key not in openings:
+            text = self.text(messages, prompt=True)
+            frame = self._after(messages, text, "\t" + SENTINEL + "\t")
+            kept = "\t" + SENTINEL + "\t" in frame
+            lead, closing = frame.split("\t" + SENTINEL + "\t" if kept else SENTINEL)
+            # Only what follows the last special token can change how the answer splits into tokens.
+            segment = text[self._last_special(text) :]
+            if len(openings) >= MOST:
+                openings.clear()
+            openings[key] = _Opening(text, self.ids(text), segment, lead, closing, kept)
+        return openings[key]
 
     def _tokens(self, text: str) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
         coded = self.tokenizer(

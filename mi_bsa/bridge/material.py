@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.bridge.items import thin
-from mi_bsa.errors import BridgeError, ItemError
+from mi_bsa.errors import BridgeError
 from mi_bsa.items import Item
-from mi_bsa.readouts import Readout
+from mi_bsa.readouts import Readout, readable
 
 if TYPE_CHECKING:
     from activations import Model
@@ -79,7 +79,7 @@ class Material:
         """
         key = (name, items or self.items)
         if key not in self._readouts:
-            kept = thin([i for i in self.sets[name] if _readable(self.model, i)], key[1])
+            kept = thin(readable(self.model, self.sets[name]), key[1])
             self._readouts[key] = Readout.of(self.model, kept, name=name)
         return self._readouts[key]
 
@@ -96,11 +96,3 @@ class Material:
     def pairs(self) -> list[tuple[str, int, str]]:
         """(pole, place in `seeds`, adapter) of both poles, seed by seed."""
         return [(arm, n, self.arms[arm][n]) for n in range(len(self.seeds)) for arm in POLES]
-
-
-def _readable(model: Model, item: Item) -> bool:
-    try:
-        Readout.of(model, [item], name="one item")
-    except ItemError:
-        return False
-    return True
