@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import yaml
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from mi_bsa import results as results_module
 from mi_bsa.errors import RunFolderError
@@ -69,7 +70,7 @@ def render(folder: str | Path) -> Path:
         wide = figure_of(section, items, narrow=False)
         if wide is not None:
             save(wide, folder / "figures", section.slug)
-        parts.append({"section": section, "figure": _figure(section, items, ""), "table": table(items)})
+        parts.append({"section": section, "figure": _figure(section, items, "", wide), "table": table(items)})
     page = folder / "report.html"
     write_atomic(
         page, _template("page.jinja").render(run=run, parts=parts, headline=_headline(run), **_shared())
@@ -89,7 +90,7 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path) -> Path:
     sides = [assign(run.results) for run in runs]
     parts = []
     for section in dict.fromkeys(section for side in sides for section in side):
-        figures = [_figure(section, side.get(section, []), f"{i}-", one=True) for i, side in enumerate(sides)]
+        figures = [_figure(section, side.get(section, []), f"{i}-", None) for i, side in enumerate(sides)]
         rows = _pairs(*(side.get(section, []) for side in sides))
         parts.append({"section": section, "figures": figures, "rows": rows})
     context = {"runs": runs, "headlines": [_headline(run) for run in runs], "parts": parts}
@@ -128,16 +129,17 @@ def _headline(run: Run) -> dict[str, Any]:
     return {"sentences": sentences(run.results), "tiles": tiles(run.results)}
 
 
-def _figure(section: Section, results: Sequence[Result], prefix: str, *, one: bool = False) -> Markup | None:
-    """The figure for wide and for narrow screens, the style sheet shows one; `one`: only the narrow."""
+def _figure(section: Section, results: Sequence[Result], prefix: str, wide: Figure | None) -> Markup | None:
+    """The figure for narrow and, where `wide` is given, for wide screens; the style sheet shows one."""
+    narrow = figure_of(section, results, narrow=True)
+    if narrow is None:
+        return None
+    shown = {"only": narrow} if wide is None else {"wide": wide, "narrow": narrow}
     parts = []
-    for narrow in (True,) if one else (False, True):
-        figure = figure_of(section, results, narrow=narrow)
-        if figure is None:
-            return None
-        kind = "narrow" if narrow else "wide"
-        drawing = inline(figure, prefix=f"{prefix}{section.slug}-{kind}", label=section.title)
-        parts.append(Markup('<div class="{}">{}</div>').format("only" if one else kind, drawing))
+    for kind, figure in shown.items():
+        name = "narrow" if kind == "only" else kind
+        drawing = inline(figure, prefix=f"{prefix}{section.slug}-{name}", label=section.title)
+        parts.append(Markup('<div class="{}">{}</div>').format(kind, drawing))
     return Markup("").join(parts)
 
 

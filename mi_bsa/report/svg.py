@@ -11,21 +11,29 @@ from pathlib import Path
 
 import matplotlib
 from markupsafe import Markup, escape
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from mi_bsa.files import write_atomic
 from mi_bsa.report.figures.style import PAINTS, STYLE
 
 _FONT = '"Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
+DPI = 200
+"""Of a PNG."""
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write `<name>.svg` and `<name>.png` (200 dpi), on white; the same figure gives the same bytes."""
+    write_atomic(folder / f"{name}.svg", _svg(figure))
+    data = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-            data = io.BytesIO()
-            figure.savefig(data, format=kind, dpi=200, metadata=metadata)
-            write_atomic(folder / f"{name}.{kind}", data.getvalue())
+        _lay_out(figure)
+        before = figure.dpi
+        figure.set_dpi(DPI)
+        FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})
+        figure.set_dpi(before)
+    write_atomic(folder / f"{name}.png", data.getvalue())
 
 
 def inline(figure: Figure, *, prefix: str, label: str) -> Markup:
@@ -36,10 +44,13 @@ def inline(figure: Figure, *, prefix: str, label: str) -> Markup:
         prefix: put before every id; unique in the page.
         label: what a screen reader says.
     """
-    data = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
-    text = data.getvalue()
+    grounds = [figure.patch, *(ax.patch for ax in figure.axes)]
+    shown = [patch.get_visible() for patch in grounds]
+    for patch in grounds:
+        patch.set_visible(False)
+    text = _svg(figure)
+    for patch, before in zip(grounds, shown, strict=True):
+        patch.set_visible(before)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
@@ -55,3 +66,20 @@ def inline(figure: Figure, *, prefix: str, label: str) -> Markup:
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     return Markup(text.replace("<svg", head, 1))
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an SVG file. `savefig` would draw twice, first for a layout that stands already."""
+    data = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        _lay_out(figure)
+        FigureCanvasSVG(figure).print_svg(data, metadata={"Date": None})
+    return data.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place the panels once: each later writing of the figure finds them there."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
