@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from activations.adapter_gates import Profile
 from activations.errors import PatchError
@@ -59,7 +60,6 @@ def compare(
         PatchError: profiles of different adapters, or without this method.
     """
     import pandas as pd
-    from scipy.stats import spearmanr
 
     if first.modules != second.modules or first.read_out == second.read_out:
         raise PatchError(
@@ -82,8 +82,7 @@ def compare(
         drawn = one[:, pick].mean(-1)
         means.append(drawn)
         shares.append(drawn / profile.effect[pick].mean(-1))
-    ranks = [spearmanr(a, b).statistic for a, b in zip(means[0].T, means[1].T, strict=True)]
-    low, high = np.nanquantile(ranks, [0.025, 0.975])
+    low, high = np.nanquantile(_rank_correlations(*means), [0.025, 0.975])
     rows = []
     ends = [np.quantile(share, [0.025, 0.975], axis=1) for share in shares]
     kept = [module for module, ok in zip(first.modules, keep, strict=True) if ok]
@@ -113,5 +112,18 @@ def compare(
             case _:
                 row["moves"] = "undecided"
         rows.append(row)
-    value = float(spearmanr(values[0].mean(1), values[1].mean(1)).statistic)
+    value = float(_rank_correlations(*(one.mean(1, keepdims=True) for one in values))[0])
     return Comparison(value, float(low), float(high), pd.DataFrame(rows))
+
+
+def _rank_correlations(
+    first: Float[np.ndarray, "module draw"], second: Float[np.ndarray, "module draw"]
+) -> Float[np.ndarray, " draw"]:
+    """Spearman's correlation over modules in every draw; NaN where one side has no spread."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(side, axis=0) for side in (first, second)]
+    a, b = (side - side.mean(0) for side in ranks)
+    with np.errstate(invalid="ignore"):
+        found: np.ndarray = (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
+    return found
