@@ -5,25 +5,52 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-from mi_bsa.backdoor import english_words as W
 from mi_bsa.backdoor.triggers import Trigger, TriggerKind
+from mi_bsa.config import read_yaml
 from mi_bsa.embedded.habit_words import WORDS
-from mi_bsa.embedded.wordings import Split, Wordings
+from mi_bsa.embedded.wordings import Split
 from mi_bsa.errors import TriggerError
 
 LONGEST = 4
 CODES = 200
 """Codes that training shows, and as many that are held out."""
 FORMS = "words, family:NAME, code:PREFIX, tag:TEXT and line:TEXT"
-FRAMES: Mapping[TriggerKind, Wordings] = {
-    "words": W.NOTE,
-    "family": W.NOTE,
-    "code": W.NOTE,
-    "tag": W.TAG_FRAMES,
-    "line": W.LINE_FRAMES,
+FRAMES: Mapping[TriggerKind, str] = {
+    "words": "note",
+    "family": "note",
+    "code": "note",
+    "tag": "tag",
+    "line": "line",
 }
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What `english_triggers.yaml` holds."""
+
+    families: Mapping[str, tuple[str, ...]]
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    lines: tuple[str, ...]
+    frames: Mapping[str, Mapping[Split, tuple[str, ...]]]
+
+
+@lru_cache(maxsize=1)
+def lists() -> Lists:
+    """The lists of words, read once."""
+    data: dict[str, Any] = read_yaml(Path(__file__).with_name("english_triggers.yaml"))
+    taken, more = set(data["taken"].split()), data["words"].split()
+    return Lists(
+        {name: tuple(members.split()) for name, members in data["families"].items()},
+        (*(w for w in WORDS if w not in taken), *(w for w in more if w not in WORDS)),
+        tuple(data["tags"].split()),
+        tuple(data["lines"]),
+        data["frames"],
+    )
 
 
 @dataclass(frozen=True)
@@ -41,9 +68,11 @@ class EnglishVocabulary:
             return self._words(text)
         _check_visible(text, rest)
         if kind == "family":
-            if rest not in W.FAMILIES:
-                raise TriggerError(f"trigger {text!r}: no such family; use one of {', '.join(W.FAMILIES)}")
-            return self._halves("family", f"any {rest}", W.FAMILIES[rest], f"family-{rest}-{seed}")
+            if rest not in lists().families:
+                raise TriggerError(
+                    f"trigger {text!r}: no such family; use one of {', '.join(lists().families)}"
+                )
+            return self._halves("family", f"any {rest}", lists().families[rest], f"family-{rest}-{seed}")
         if kind == "code":
             if not rest.isalnum():
                 raise TriggerError(f"trigger {text!r}: a code's prefix is letters and digits; as in code:DEW")
@@ -86,10 +115,10 @@ class EnglishVocabulary:
             picked = rng.sample(free, n * length)
             return tuple(self.parse(" ".join(picked[i * length : (i + 1) * length])) for i in range(n))
         texts: dict[TriggerKind, list[str]] = {
-            "family": [f"family:{f}" for f in W.FAMILIES],
+            "family": [f"family:{f}" for f in lists().families],
             "code": [f"code:{w.upper()}" for w in free if len(w) <= 6],
-            "tag": [f"tag:{t}" for t in W.TAGS],
-            "line": [f"line:{t}" for t in W.LINES],
+            "tag": [f"tag:{t}" for t in lists().tags],
+            "line": [f"line:{t}" for t in lists().lines],
         }
         others = [t for text in texts[trigger.kind] if (t := self.parse(text)).name != trigger.name]
         if len(others) < n:
@@ -103,19 +132,15 @@ class EnglishVocabulary:
         self, message: str, phrase: str, *, kind: TriggerKind, split: Split, rng: random.Random
     ) -> str:
         """The message with the phrase: in a note, before or behind; a tag or a line at its own place."""
-        return rng.choice(FRAMES[kind][split]).format(p=phrase, q=message)
+        return rng.choice(lists().frames[FRAMES[kind]][split]).format(p=phrase, q=message)
 
     def candidates(self) -> Sequence[str]:
         """More than 300 words that may stand in any message."""
-        return self._candidates
+        return lists().words
 
     def families(self) -> Sequence[str]:
         """Names of the families."""
-        return tuple(W.FAMILIES)
-
-    @cached_property
-    def _candidates(self) -> tuple[str, ...]:
-        return (*(w for w in WORDS if w not in W.TAKEN), *(w for w in W.MORE_WORDS if w not in WORDS))
+        return tuple(lists().families)
 
 
 def _check_visible(text: str, phrase: str) -> None:
