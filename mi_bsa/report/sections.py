@@ -9,6 +9,7 @@ from mi_bsa.report.figures import (
     draw_attribution,
     draw_constancy,
     draw_doses,
+    draw_emergence,
     draw_forest,
     draw_geometry,
     draw_layers,
@@ -191,12 +192,41 @@ SECTIONS = (
         "construction, because the state there is the same in all prompts; trained ones need not.",
     ),
     Section(
+        "prompts",
+        "Does it follow the state, or the words?",
+        ("bridge.state_or_prompt.", "bridge.words."),
+        ("bridge.state_or_prompt.", "bridge.words."),
+        draw_forest,
+        "The direction of the choices, put into the base while the prompt says the contrary, or nothing; and "
+        "what the words of the training rows give by themselves, as shares of the report's effect.",
+    ),
+    Section(
+        "concealing",
+        "Where the report lies, what does a probe read?",
+        ("bridge.concealing.",),
+        ("bridge.concealing.",),
+        draw_forest,
+        "Adapters trained on the same choices, and to deny them in other wordings. AUROC .5 is chance; "
+        "below, a probe reads the lie and not the deed.",
+    ),
+    Section(
+        "emergence",
+        "Which comes first: the behavior, the state, or the report?",
+        ("bridge.emergence.",),
+        ("bridge.emergence.curve", "bridge.emergence.onset", "bridge.emergence.lag"),
+        draw_emergence,
+        "Checkpoints of the finetune: what the two poles' runs differ by in choices and in reports, and how "
+        "well the state on report prompts tells them apart. A lag whose interval holds 0 says that neither "
+        "was seen to come first.",
+    ),
+    Section(
         "mechanism",
         "Is the report mediated by that state?",
         ("bridge.",),
         ("bridge.",),
         draw_forest,
-        "Every other measure of the bridge with its interval over the band of its null.",
+        "The verdicts as numbers, with the lines that decided, and every other measure of the bridge with "
+        "its interval over the band of its null.",
     ),
     Section(
         "variety",
@@ -229,6 +259,9 @@ SECTIONS = (
 )
 """In the order of the page; a result belongs to the section that names it most exactly."""
 
+SAID = "bridge.verdict."
+"""Verdicts stand first on the page, in words; of their numbers there is nothing to draw."""
+
 MOST_ROWS = 40
 """A forest shows so many rows; all of them stand in the table."""
 
@@ -252,5 +285,5 @@ def figure_of(section: Section, results: Sequence[Result], *, narrow: bool) -> F
     shown = [item for item in results if item.name.startswith(section.drawn)]
     if shown and section.draw is not draw_forest:
         return section.draw(shown, narrow=narrow)
-    rest = [item for item in results if not item.name.endswith(".level")][:MOST_ROWS]
+    rest = [i for i in results if not (i.name.endswith(".level") or i.name.startswith(SAID))][:MOST_ROWS]
     return draw_forest(rest, narrow=narrow) if rest else None

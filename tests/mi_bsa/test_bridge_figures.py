@@ -1,6 +1,7 @@
 """Figures of the bridge draw what they are given, wide and narrow, also where only some of it is there."""
 
 import pytest
+from matplotlib.collections import PathCollection
 
 from mi_bsa.report import figures
 from mi_bsa.report.figures.rows import Series, draw_rows
@@ -54,6 +55,12 @@ def some() -> list[Result]:
         ]
     for name in ("cosine", "functional"):
         found.append(result(f"bridge.geometry.{name}", 0.9, kind="kinds", method="trained / probe"))
+    for k, kind in enumerate(("behavior", "separability", "self_report")):
+        for step in (1, 8, 64):
+            at = {"variant": f"step-{step:06d}", "kind": kind}
+            found.append(result("bridge.emergence.curve", step / 64, null=NULL, **at))
+        found.append(result("bridge.emergence.onset", 4.0 + k, kind=kind))
+    found.append(result("bridge.emergence.lag", 0.5, kind="self_report-behavior"))
     return found
 
 
@@ -61,7 +68,7 @@ def some() -> list[Result]:
 def test_every_section_of_the_bridge_has_its_own_figure(narrow):
     """Each section draws its results; a study that has only a part of them still gets its figure."""
     assigned = {section.slug: (section, items) for section, items in assign(some()).items()}
-    names = {"recovery", "necessity", "mediation", "attribution", "constancy", "geometry"}
+    names = {"recovery", "necessity", "mediation", "attribution", "constancy", "geometry", "emergence"}
     assert names == set(assigned)
     for section, items in assigned.values():
         assert section.draw is not figures.draw_forest
@@ -74,6 +81,24 @@ def test_shares_that_could_not_be_had_are_drawn_as_shifts():
     section = next(section for section in SECTIONS if section.slug == "recovery")
     items = [result("bridge.recovery.behavior_shift", 0.01, arm="seeking", method="trained")]
     assert figure_of(section, items, narrow=False) is not None
+
+
+def test_a_later_onset_is_drawn_later():
+    """Onsets stand at their step, half as high as their curve ends; a lag leans to the side that is later."""
+    section = next(section for section in SECTIONS if section.slug == "emergence")
+    figure = figure_of(section, assign(some())[section], narrow=False)
+    assert figure is not None
+    curves, lags = figure.axes
+    marks = [tuple(c.get_offsets()[0]) for c in curves.collections if isinstance(c, PathCollection)]
+    assert marks == [(2.0 ** (4 + k), 0.5) for k in range(3)]
+    assert lags.collections[-1].get_offsets()[0][0] == 0.5
+
+
+def test_verdicts_stand_in_words_and_are_not_drawn():
+    """Their numbers, 1, 0 and -1, have a table and no figure."""
+    items = [result("bridge.verdict.shared_state", 1.0)]
+    ((section, found),) = assign(items).items()
+    assert figure_of(section, found, narrow=False) is None
 
 
 def test_what_leaves_the_panel_ends_in_an_arrowhead():

@@ -3,6 +3,7 @@
 from mi_bsa.report.figures.attribution import draw_attribution
 from mi_bsa.report.figures.constancy import draw_constancy
 from mi_bsa.report.figures.doses import draw_doses
+from mi_bsa.report.figures.emergence import draw_emergence
 from mi_bsa.report.figures.forest import draw_forest
 from mi_bsa.report.figures.geometry import draw_geometry
 from mi_bsa.report.figures.layers import draw_layers
@@ -20,6 +21,7 @@ __all__ = [
     "draw_attribution",
     "draw_constancy",
     "draw_doses",
+    "draw_emergence",
     "draw_forest",
     "draw_geometry",
     "draw_layers",
