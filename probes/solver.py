@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MEMORY = 10
 """Steps that L-BFGS remembers."""
+PATIENCE = 200
+"""Steps without a gradient smaller by a tenth after which a fit is given up: rounding is all that is left."""
 BUDGET = 4_000_000
 """Numbers of padded rows that training sets may hold together; larger sets are solved one by one."""
 
@@ -115,9 +117,13 @@ def _descend(
     g = torch.bmm(p - y, rows)
     first = g.norm(dim=2, keepdim=True).clamp(min=1e-30)  # [set, problem, 1]
     memory: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    least, since = torch.full_like(first, float("inf")), torch.zeros_like(first)
     for step in range(max_steps + 1):
         size = g.norm(dim=2, keepdim=True) / first
-        done = (size <= tol).all(dim=0)[:, 0]  # a problem leaves when it is solved on every set
+        better = size < 0.9 * least
+        least, since = torch.where(better, size, least), since.masked_fill(better, step)
+        over = (size <= tol) | (step - since > PATIENCE)
+        done = over.all(dim=0)[:, 0]  # a problem leaves when it is solved, or given up, on every set
         if step == max_steps:
             done = torch.ones_like(done)
         steps_out[:, live] += (size > tol)[:, :, 0].long()
@@ -128,7 +134,8 @@ def _descend(
             if not bool(keep.any()):
                 break
             live, ridge = live[keep], ridge[keep]
-            v, m, p, g, y, first = (a[:, keep] for a in (v, m, p, g, y, first))
+            v, m, p, g, y = (a[:, keep] for a in (v, m, p, g, y))
+            first, least, since = (a[:, keep] for a in (first, least, since))
             memory = [(s[:, keep], q[:, keep], rho[:, keep]) for s, q, rho in memory]
         # the Hessian's diagonal in this basis, with the mean weight p (1 - p) of each problem; padding has
         # weight 1/4
@@ -258,7 +265,7 @@ def _solve_chunk(
     if bool((size > tol).any()):
         raise StatisticsError(
             f"{int((size > tol).sum())} fits stopped at a relative gradient of {float(size.max()):.1e} after "
-            f"{max_steps} steps (rule: {tol:g}); use a smaller C or dtype='float64'"
+            f"{int(steps.max())} steps (rule: {tol:g}); use a smaller C or dtype='float64'"
         )
     found = []
     for i, t in enumerate(turned):

@@ -165,6 +165,13 @@ def transfer(
                 out[:, rows], fold[rows] = values[0], k
         for t in reached:
             rows = np.flatnonzero((fold >= 0) & (names == t))
+            if not len(rows) and source in train:
+                raise GroupError(
+                    f"no fold keeps rows of {t!r} to test what is fitted on {source!r}; give more groups, or "
+                    "use fewer folds"
+                )
+            if not len(rows):
+                continue
             pooled = auroc_many(labels[:, rows], out[:, rows], strata=fold[rows])
             estimate = auroc(y[rows], out[0, rows], units=unit[rows], strata=fold[rows], seed=seed)
             frame = pd.DataFrame(
