@@ -10,30 +10,52 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
+BEHAVIOR = '''
+"""Risk, with half of its self-report questions."""
+
+from mi_bsa.behaviors.disposition import Disposition
+from mi_bsa.behaviors.risk import RISK
+from mi_bsa.bridge.items import thin
+
+
+class Few(Disposition):
+    def study_sets(self, **how):
+        return {name: thin(items, 102) for name, items in super().study_sets(**how).items()}
+
+
+FEW = Few(**vars(RISK))
+'''
 TINY = """
 study: behavior
+behavior: {folder}/few.py:FEW
 seeds: [0, 1, 2]
-data: {rows: 40, choices: 20, others: 20}
-finetune: {rank: 2, alpha: 4, layers: [0], steps: 4, batch_size: 8, learning_rate: 3.0e-3}
-probe: {prompts: 24, shuffles: 20, test_shuffles: 20}
-steer: {scales: [-0.05, 0.0, 0.05], items: 10, max_kl: 5.0}
-patch: {items: 4}
-beside: {ranks: [], benign: false, all_layers: false}
-place: {items: 8, scopes: [slot, all]}
-recovery: {strengths: [1.0, 2.0], train_steps: 4}
-necessity: {kinds: [mean_difference], random: 20}
-mediation: {kinds: [mean_difference], random: 19}
-attribution: {items: 4, permutations: 4}
-geometry: {items: 8}
-state_or_prompt: {items: 6, in_context: 2}
-concealing: {denials: 8, items: 6}
-emergence: {checkpoints: 2, items: 6}
+arms: [seeking, averse]
+data: {{rows: 40, choices: 20, others: 20}}
+finetune:
+  {{rank: 2, alpha: 4, layers: [0], modules: [o_proj, gate_proj, down_proj], steps: 3, batch_size: 4,
+  learning_rate: 3.0e-3}}
+probe: {{prompts: 12, shuffles: 20, test_shuffles: 20, method: lda}}
+beside: {{seeds: 2, ranks: [], benign: false, all_layers: false}}
+place: {{items: 6, scopes: [slot]}}
+recovery: {{kinds: [mean_difference, trained], strengths: [1.0], train_steps: 2, train_batch: 2}}
+necessity: {{kinds: [mean_difference], random: 20}}
+mediation: {{kinds: [mean_difference], random: 19}}
+attribution: {{items: 4, permutations: 4, draws: 99}}
+geometry: {{kinds: [mean_difference], items: 6}}
+state_or_prompt: {{items: 6, in_context: 2}}
+concealing: {{denials: 8, items: 6}}
+emergence: {{checkpoints: 1, items: 6}}
+steer: {{scales: [-0.05, 0.0, 0.05], items: 10, max_kl: 5.0}}
+patch: {{items: 4}}
 workers: 1
 """
 KILLS = int(os.environ.get("STUDY_KILLS", "50"))
+PART = 6
+"""A run is killed within this part of a study's length, so that each study is killed about so often."""
 
 
 def start(config, out, *, resume):
@@ -48,33 +70,52 @@ def start(config, out, *, resume):
     )
 
 
+def wait_for(path):
+    """Until a path is there."""
+    while not path.exists():
+        time.sleep(0.02)
+
+
+def running(out):
+    """Which step a kill hit: the one that was started and has not finished."""
+    markers = [json.loads(path.read_text()) for path in (out / "steps").rglob("*.json")]
+    hit = [marker["name"].partition("/")[0] for marker in markers if marker["state"] == "started"]
+    return hit[0] if hit else "report" if (out / "results.json").exists() else "between steps"
+
+
 def values(folder):
-    """Every number of a study."""
-    return json.loads((folder / "results.json").read_text())
+    """Every number of a study, and what it says of them."""
+    return [json.loads((folder / name).read_text()) for name in ("results.json", "verdicts.json")]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_a_killed_study_resumes_to_the_same_values(tmp_path):
     """SIGKILL at moments drawn over the whole length; every value equals the uninterrupted run's."""
-    config = tmp_path / "tiny.yaml"
-    config.write_text(TINY)
+    config, whole = tmp_path / "tiny.yaml", tmp_path / "whole"
+    (tmp_path / "few.py").write_text(BEHAVIOR)
+    config.write_text(TINY.format(folder=tmp_path))
     began = time.monotonic()
-    assert start(config, tmp_path / "whole", resume=False).wait() == 0
-    length = time.monotonic() - began
+    process = start(config, whole, resume=False)
+    wait_for(whole / "steps")
+    imports = time.monotonic() - began
+    assert process.wait() == 0
+    length = time.monotonic() - began - imports
     rng = random.Random(0)
-    out, done = tmp_path / "killed", 0
-    for number in range(KILLS):
-        if (out / "results.json").exists():  # it came through: another one begins
-            assert values(out) == values(tmp_path / "whole")
-            out = tmp_path / f"killed-{number}"
+    out, at, ended = tmp_path / "killed", Counter(), 0
+    while at.total() < KILLS:
         process = start(config, out, resume=out.exists())
         try:
-            process.wait(timeout=rng.uniform(0.05, 1.0) * length / 2)
+            assert process.wait(timeout=imports + rng.uniform(-0.1, 1.0) * length * 2 / PART) == 0
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            done += 1
-    assert done > KILLS // 2
+            at[running(out)] += 1
+            continue
+        assert values(out) == values(whole)
+        ended += 1
+        out = tmp_path / f"killed-{ended}"
     assert start(config, out, resume=out.exists()).wait() == 0
-    assert values(out) == values(tmp_path / "whole")
+    assert values(out) == values(whole)
+    print(f"{length:.1f} s after {imports:.1f} s of imports; {ended + 1} studies; killed in {dict(at)}")
+    assert len(at) > min(KILLS, 50) // 5
