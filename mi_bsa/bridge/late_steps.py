@@ -116,11 +116,11 @@ def conceal(cell: Cell) -> dict[str, Any]:
 
 
 def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
-    """Train all runs at once with checkpoints, ask each, and find the onsets."""
+    """Train runs with checkpoints, at once where the model is small; ask each, and find the onsets."""
     import shutil
 
     from mi_bsa.bridge.emergence import emergence
-    from mi_bsa.finetune import FinetuneConfig, finetune_together, read_rows
+    from mi_bsa.finetune import FinetuneConfig, finetune, finetune_together, read_rows
 
     values = cell.config.finetune.model_dump() | {"checkpoints": cell.config.emergence.checkpoints}
     jobs = {
@@ -133,12 +133,25 @@ def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
     }
     out = cell.folder / "emergence"
     shutil.rmtree(out, ignore_errors=True)
-    trained = finetune_together(cell.config.model, jobs, out=out)
+    model = cell.config.model
+    if _stacks(model, cell.config.finetune.dtype):
+        trained = finetune_together(model, jobs, out=out)
+    else:
+        trained = {n: finetune(model, rows, config=own, out=out / n) for n, (rows, own) in jobs.items()}
     table = _curves(cell, {name: run.checkpoints for name, run in trained.items()}, arms, seeds)
     table.to_csv(out / "curves.csv", index=False)
     results = emergence(table, behavior=cell.config.behavior, seeds=seeds)
     write(cell.folder / "emergence.json", results)
     return {"results": len(results)}
+
+
+def _stacks(model: str, dtype: str) -> bool:
+    """Whether its runs can be trained at once."""
+    from mi_bsa.finetune.stacked import LARGEST
+    from mi_bsa.shapes import shape_of
+
+    shape = shape_of(model)
+    return dtype == "float32" and shape.config.model_type == "llama" and shape.parameters() <= LARGEST
 
 
 def _curves(
