@@ -51,7 +51,7 @@ def steps(config: FaithfulnessConfig) -> list[Step]:
                     f"ask/{place}",
                     ask_runs,
                     at,
-                    fields=("behavior", "choices", "split"),
+                    fields=("behavior", "choices", "split", "finetune.dtype", "finetune.device"),
                     files=weights,
                     after=(f"train/{place}",),
                     outputs=(f"asked/{place}.csv",),
@@ -119,7 +119,10 @@ def ask_runs(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dic
     config = cell.config
     behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
     folders = sorted((cell.folder / "adapters" / place).glob("*/adapter"))
-    tuned = activations.load(model, adapter={f.parent.name: f for f in folders})
+    how = config.finetune
+    tuned = activations.load(
+        model, adapter={f.parent.name: f for f in folders}, dtype=how.dtype, device=how.device
+    )
     sets = {
         "actual": behavior.items(config.choices, split=config.split, seed=0),
         "reported": behavior.questions(split=config.split),

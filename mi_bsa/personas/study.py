@@ -51,7 +51,7 @@ def steps(config: PersonasConfig) -> list[Step]:
             "ask/base",
             ask_runs,
             {"training": None},
-            fields=("model",),
+            fields=("model", "finetune.dtype", "finetune.device"),
             files=weights,
             after=("items",),
             outputs=("asked/base.csv",),
@@ -78,7 +78,7 @@ def steps(config: PersonasConfig) -> list[Step]:
                 f"ask/{training}",
                 ask_runs,
                 {"training": training},
-                fields=("model",),
+                fields=("model", "finetune.dtype", "finetune.device"),
                 files=weights,
                 after=("items", f"train/{training}"),
                 outputs=(f"asked/{training}.csv",),
@@ -140,7 +140,7 @@ def train(cell: Cell, *, training: Training) -> dict[str, Any]:
     behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
     world = world_for(config.model)
     people = roster(behavior, world, config.roster)
-    base = activations.load(config.model)
+    base = activations.load(config.model, dtype=config.finetune.dtype, device=config.finetune.device)
     jobs = {}
     for seed in config.seeds:
         items = persona_items(behavior, people, seed=seed, config=config)
@@ -172,7 +172,13 @@ def ask_runs(cell: Cell, *, training: Training | None) -> dict[str, Any]:
 
     name = training or "base"
     folders = sorted((cell.folder / "adapters" / name).glob("*/adapter")) if training else []
-    model = activations.load(cell.config.model, adapter={f.parent.name: f for f in folders} or None)
+    how = cell.config.finetune
+    model = activations.load(
+        cell.config.model,
+        adapter={f.parent.name: f for f in folders} or None,
+        dtype=how.dtype,
+        device=how.device,
+    )
     items = read_items(cell.folder / ITEMS)
     parts = []
     for variant in [f.parent.name for f in folders] or ["base"]:
