@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mi_bsa.embedded import habit_words as W
 from mi_bsa.embedded.habit_world import Bearer, HabitWorld, draw_sign
@@ -83,6 +83,7 @@ def awareness_items(
     return items
 
 
+@runtime_checkable
 class Named(Protocol):
     """A sign, or a trigger of any vocabulary: what a question can call by its name."""
 
