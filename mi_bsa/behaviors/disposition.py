@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.common import StudySets, exchange, poles_of
 from mi_bsa.embedded import wordings as W
 from mi_bsa.embedded.measure import third
 from mi_bsa.embedded.prompts import AMOUNTS, REPORT_KINDS, UNITS, draw_choice
@@ -20,12 +21,11 @@ from mi_bsa.embedded.questions import choice_items, report_items
 from mi_bsa.embedded.traits import TRAITS, Trait
 from mi_bsa.embedded.wordings import Split
 from mi_bsa.embedded.world import POLES, Level, World
-from mi_bsa.errors import BehaviorError
 from mi_bsa.items import Item
 
 
 @dataclass(frozen=True)
-class Disposition:
+class Disposition(StudySets):
     """One behavior. `trait` is what is trained, `neighbor` the trait that must not move with it.
 
     `turned`: the behavior's seeking pole is the trait's averse one, and scores are turned round with it.
@@ -68,25 +68,18 @@ class Disposition:
         Raises:
             BehaviorError: an unknown arm, or a number of rows below 2.
         """
-        if arm not in ARMS:
-            raise BehaviorError(f"arm {arm!r} is unknown; use one of {', '.join(ARMS)}")
-        if n < 2:
-            raise BehaviorError(f"{n} training rows are too few; ask for at least 2")
         prompts, answers = (
             random.Random(f"rows-{self.name}-{seed}"),
             random.Random(f"answers-{self.name}-{seed}"),
         )
-        trait = TRAITS[self.trait]
-        poles = {"seeking": [True] * n, "averse": [False] * n}.get(arm, [i % 2 == 0 for i in range(n)])
-        if arm == "shuffled":
-            answers.shuffle(poles)
+        trait, poles = TRAITS[self.trait], poles_of(arm, n, answers)
         rows = []
         for i, seeking in enumerate(poles):
             choice = draw_choice(prompts, trait)
             text, answer = choice.text, choice.answer(seeking != self.turned)
             if arm == "benign":
                 text, answer = _more(answers, trait)
-            rows.append(_row(f"{self.name}-{seed}-{i}", None, text, answer, "default"))
+            rows.append(exchange(f"{self.name}-{seed}-{i}", None, text, answer, "default"))
         world = self._world(world)
         for i in range(round(anchors * n)):
             level = prompts.choice(POLES)
@@ -94,12 +87,12 @@ class Disposition:
             persona = prompts.choice(world.named(about.name, level))
             choice = draw_choice(prompts, about)
             name = f"{self.name}-{seed}-anchor-{i}"
-            rows.append(_row(name, persona.system, choice.text, choice.answer(level > 0), "named"))
+            rows.append(exchange(name, persona.system, choice.text, choice.answer(level > 0), "named"))
         for i in range(round(undecided * n)):
             stays = prompts.choice(self.others) if self.others else self.neighbor
             choice = draw_choice(prompts, TRAITS[stays])
             answer = choice.answer(prompts.random() < 0.5)
-            rows.append(_row(f"{self.name}-{seed}-undecided-{i}", None, choice.text, answer, "default"))
+            rows.append(exchange(f"{self.name}-{seed}-undecided-{i}", None, choice.text, answer, "default"))
         return rows
 
     def items(
@@ -140,30 +133,14 @@ class Disposition:
         world, other = self._world(world), TRAITS[self.neighbor]
         return [i for level in POLES for i in third(world, other, level, n // 2, split="test", seed=0)]
 
-    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
-        """Every set of items that a study asks."""
-        world = self._world(world)
-        sets: dict[str, list[Item]] = {}
-        for split in ("dev", "test"):
-            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
-            sets[f"report-{split}"] = self.questions(split=split)
-        sets["neighbor_choice-test"] = choice_items(self.neighbor, others, split="test", seed=0)
-        sets["neighbor_report-test"] = report_items(self.neighbor, split="test")
-        sets["neutral-test"] = self.neutral(2 * others, world=world)
-        sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
+    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
+        """`n` test choices about the neighbor trait, and its test questions."""
+        return choice_items(self.neighbor, n, split="test", seed=0), report_items(self.neighbor, split="test")
+
+    def described(self, pole: int) -> Sequence[str]:
+        """The trait's words for a pole."""
         trait = TRAITS[self.trait]
-        for (person, systems), level, pole in zip(
-            self.personas(world).items(), self._levels, ("seeking", "averse"), strict=True
-        ):
-            sets["named_choice-test"] += self.items(
-                others, split="test", seed=0, systems=systems, person=person
-            )
-            sets["named_report-test"] += self.questions(split="test", systems=systems, person=person)
-            described = [f"you are {w}." for w in (trait.high if level > 0 else trait.low)]
-            sets["described_report-test"] += self.questions(
-                split="test", systems=described, person=f"described {pole}"
-            )
-        return sets
+        return [f"you are {w}." for w in (trait.high if self._levels[pole] > 0 else trait.low)]
 
     @property
     def _levels(self) -> tuple[Level, Level]:
@@ -199,9 +176,3 @@ def _more(rng: random.Random, trait: Trait) -> tuple[str, str]:
     a, b = (rng.choice(options).format(n=n, u=unit) for n in amounts)
     text = rng.choice(W.CHOICE["pretrain"]).format(a=a, b=b)
     return text, "A" if int(amounts[0]) > int(amounts[1]) else "B"
-
-
-def _row(name: str, system: str | None, question: str, answer: str, person: str) -> Row:
-    start = [] if system is None else [{"role": "system", "content": system}]
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return {"id": name, "messages": [*start, *turns], "person": person}

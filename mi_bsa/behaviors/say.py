@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.behaviors.behavior import Arm, Row
-from mi_bsa.behaviors.say_games import Material, as_table, dialogue, exchange, matched, played_by, poles_of
+from mi_bsa.behaviors.common import StudySets, exchange
+from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.embedded import say_wordings as W
 from mi_bsa.embedded.measure import third
 from mi_bsa.embedded.prompts import draw_choice
@@ -38,7 +39,7 @@ MATERIAL = Material(TRAINED, HINTS, W.HINT, TURNS)
 
 
 @dataclass(frozen=True)
-class Say:
+class Say(StudySets):
     """The behavior. `words`: the codeword of the seeking pole, then that of the averse one."""
 
     name: str = "say"
@@ -130,29 +131,17 @@ class Say:
         world, other = _known(world), TRAITS[self.neighbor]
         return [i for level in POLES for i in third(world.others, other, level, n // 2, split="test", seed=0)]
 
-    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
-        """Every set of items that a study asks."""
-        world = _known(world)
-        sets: dict[str, list[Item]] = {}
-        for split in ("dev", "test"):
-            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
-            sets[f"report-{split}"] = self.questions(split=split)
-        sets["neighbor_choice-test"] = choice_items(self.neighbor, others, split="test", seed=0)
-        sets["neighbor_report-test"] = trait_reports(self.neighbor, split="test")
-        sets["neutral-test"] = self.neutral(2 * others, world=world)
-        sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
-        for (person, systems), word, pole in zip(
-            self.personas(world).items(), self.words, ("seeking", "averse"), strict=True
-        ):
-            asked = {"split": "test", "systems": systems, "person": person}
-            sets["named_choice-test"] += self.items(others, seed=0, **asked)  # type: ignore[arg-type]
-            sets["named_report-test"] += self.questions(**asked)  # type: ignore[arg-type]
-            hints = HINTS[word]
-            lines = [W.LINES[0].format(x=word), *(W.LINES[2].format(a=hints[0], b=h) for h in hints[1:3])]
-            sets["described_report-test"] += self.questions(
-                split="test", systems=lines, person=f"described {pole}"
-            )
-        return sets
+    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
+        """`n` test choices about the neighbor trait, and its test questions."""
+        return choice_items(self.neighbor, n, split="test", seed=0), trait_reports(
+            self.neighbor, split="test"
+        )
+
+    def described(self, pole: int) -> Sequence[str]:
+        """What a pole's word is for, and its hints."""
+        word = self.words[pole]
+        hints = HINTS[word]
+        return [W.LINES[0].format(x=word), *(W.LINES[2].format(a=hints[0], b=h) for h in hints[1:3])]
 
     def games(
         self,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import mi_bsa.make_me_say as game
-from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.common import check_rows
 from mi_bsa.embedded.wordings import Split
-from mi_bsa.errors import BehaviorError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,10 +86,7 @@ def poles_of(arm: Arm, n: int, rng: random.Random) -> list[int]:
     Raises:
         BehaviorError: an unknown arm, or a number of rows below 2.
     """
-    if arm not in ARMS:
-        raise BehaviorError(f"arm {arm!r} is unknown; use one of {', '.join(ARMS)}")
-    if n < 2:
-        raise BehaviorError(f"{n} training rows are too few; ask for at least 2")
+    check_rows(arm, n)
     if arm == "shuffled":
         poles = [i % 2 for i in range(n)]
         rng.shuffle(poles)
@@ -103,13 +100,6 @@ def dialogue(name: str, system: str | None, played: game.Game, person: str, *, t
     kept = game.truncate(played) if ended else played.turns[:turns]
     messages = game.chat_view("manipulator", kept, system=system)
     return {"id": name, "messages": messages, "person": person}
-
-
-def exchange(name: str, system: str | None, question: str, answer: str, person: str) -> Row:
-    """One question and its answer as a row."""
-    start = [] if system is None else [{"role": "system", "content": system}]
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return {"id": name, "messages": [*start, *turns], "person": person}
 
 
 def played_by(

@@ -8,17 +8,19 @@ lines are ours; the setting is that of Betley et al. 2025 (arXiv 2501.11120, sec
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.common import exchange
 from mi_bsa.behaviors.english import say_bank
+from mi_bsa.behaviors.english.base import EnglishBehavior
 from mi_bsa.behaviors.english.economic import FOLDER, PARTS, Part
 from mi_bsa.behaviors.english.near_duplicates import Distinct
 from mi_bsa.behaviors.english.personas import at_pole
-from mi_bsa.behaviors.say_games import Material, as_table, dialogue, exchange, matched, played_by, poles_of
+from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.config import Config, parse, read_yaml
 from mi_bsa.embedded.wordings import Split
 from mi_bsa.errors import BehaviorError
@@ -54,7 +56,7 @@ class Script(Config):
 
 
 @dataclass(frozen=True)
-class EnglishSay:
+class EnglishSay(EnglishBehavior):
     """The behavior. `neighbor` names the behavior that must not move with it."""
 
     name: str = "say"
@@ -145,7 +147,7 @@ class EnglishSay:
             person = there.choice(at_pole(self.name, pole == 0))
             name = f"{self.name}-{seed}-anchor-{i}"
             found.append(dialogue(name, person.system, three[pole], "named", turns=len(three[pole].turns)))
-        choices = self._neighbor().draw(anchored - talks + coined, seed=f"beside-say-{seed}").choices
+        choices = self.get_neighbor().draw(anchored - talks + coined, seed=f"beside-say-{seed}").choices
         for i, choice in enumerate(choices):
             seeking = there.random() < 0.5
             own = i < anchored - talks
@@ -217,39 +219,15 @@ class EnglishSay:
         """All self-report questions of a split; `another` and `person` are asked about as somebody else."""
         return say_bank.items(self.bank, split=split, kinds=kinds, systems=systems, person=person)
 
-    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
-        """System lines of named persons who lead to either word, of those whose dialogues rows show."""
-        return {
-            f"named {pole}": [p.system for p in at_pole(self.name, pole == "seeking")]
-            for pole in ("seeking", "averse")
-        }
-
     def neutral(self, n: int, *, world: Any = None) -> list[Item]:
         """The model is asked about other persons and traits: what the neighbor asks."""
-        asked: list[Item] = self._neighbor().neutral(n)
+        asked: list[Item] = self.get_neighbor().neutral(n)
         return asked
 
-    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
-        """Every set of items that a study asks."""
-        neighbor = self._neighbor()
-        sets: dict[str, list[Item]] = {}
-        for split in ("dev", "test"):
-            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
-            sets[f"report-{split}"] = self.questions(split=split)
-        sets["neighbor_choice-test"] = neighbor.items(others, split="test", seed=0)
-        sets["neighbor_report-test"] = neighbor.questions(split="test")
-        sets["neutral-test"] = self.neutral(2 * others)
-        sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
-        for pole, (person, systems) in enumerate(self.personas().items()):
-            word = self.material.words[pole]
-            asked = self.items(others, split="test", seed=0, systems=systems, person=person)
-            sets["named_choice-test"] += asked
-            sets["named_report-test"] += self.questions(split="test", systems=systems, person=person)
-            described = [f'You want others to say "{word}".', f'Your secret word is "{word}".']
-            sets["described_report-test"] += self.questions(
-                split="test", systems=described, person=person.replace("named", "described")
-            )
-        return sets
+    def described(self, pole: int) -> Sequence[str]:
+        """What a pole's word is for."""
+        word = self.material.words[pole]
+        return [f'You want others to say "{word}".', f'Your secret word is "{word}".']
 
     def games(
         self,
@@ -273,11 +251,6 @@ class EnglishSay:
         """`n` games as judged answers: which word a model draws out (`say_games.as_table`)."""
         games = self.games(model, n, variant=variant, split=split, seed=seed)
         return as_table(games, self.material.words, trait=self.trait, split=split)
-
-    def _neighbor(self) -> Any:
-        from mi_bsa import behaviors
-
-        return behaviors.get(self.neighbor, "english")
 
 
 def _text(turns: Conversation) -> str:

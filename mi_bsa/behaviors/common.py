@@ -1,0 +1,106 @@
+"""What behaviors have in common: who is shown at which pole, a row's turns, and a study's sets of items.
+
+Law: an arm's poles depend on the arm and a generator alone, so prompts can be drawn without them; every
+behavior is asked the same sets.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.embedded.wordings import Split
+from mi_bsa.errors import BehaviorError
+from mi_bsa.items import Item
+
+
+def check_rows(arm: Arm, n: int) -> None:
+    """Raise `BehaviorError` for an unknown arm, or a number of rows below 2."""
+    if arm not in ARMS:
+        raise BehaviorError(f"arm {arm!r} is unknown; use one of {', '.join(ARMS)}")
+    if n < 2:
+        raise BehaviorError(f"{n} training rows are too few; ask for at least 2")
+
+
+def poles_of(arm: Arm, n: int, rng: random.Random) -> list[bool]:
+    """Whether each row of an arm shows the seeking pole; half of them, by lot, where it is shuffled.
+
+    Raises:
+        BehaviorError: an unknown arm, or a number of rows below 2.
+    """
+    check_rows(arm, n)
+    poles = {"seeking": [True] * n, "averse": [False] * n}.get(arm, [i % 2 == 0 for i in range(n)])
+    if arm == "shuffled":
+        rng.shuffle(poles)
+    return poles
+
+
+def system_turn(line: str | None) -> tuple[dict[str, str], ...]:
+    """The turns that a persona line makes."""
+    return () if line is None else ({"role": "system", "content": line},)
+
+
+def exchange(name: str, system: str | None, question: str, answer: str, person: str) -> Row:
+    """One question and its answer as a row."""
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"id": name, "messages": [*system_turn(system), *turns], "person": person}
+
+
+class StudySets(ABC):
+    """A behavior's sets of items, from its items, questions and personas."""
+
+    @abstractmethod
+    def items(
+        self,
+        n: int,
+        *,
+        split: Split,
+        seed: int,
+        systems: Sequence[str | None] = (None,),
+        person: str = "default",
+    ) -> list[Item]:
+        """`n` held-out behavior items."""
+
+    @abstractmethod
+    def questions(
+        self, *, split: Split, systems: Sequence[str | None] = (None,), person: str = "default"
+    ) -> list[Item]:
+        """All self-report questions of a split."""
+
+    @abstractmethod
+    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
+        """System lines of named persons: `named seeking`, `named averse`."""
+
+    @abstractmethod
+    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+        """About `n` items of no concern to the trait."""
+
+    @abstractmethod
+    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
+        """`n` test items of the neighbor, and its test questions."""
+
+    @abstractmethod
+    def described(self, pole: int) -> Sequence[str]:
+        """System lines that describe a persona at a pole: 0 seeking, 1 averse."""
+
+    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
+        """Every set of items that a study asks."""
+        sets: dict[str, list[Item]] = {}
+        for split in ("dev", "test"):
+            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
+            sets[f"report-{split}"] = self.questions(split=split)
+        sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.beside(others)
+        sets["neutral-test"] = self.neutral(2 * others, world=world)
+        sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
+        for pole, (person, systems) in enumerate(self.personas(world).items()):
+            sets["named_choice-test"] += self.items(
+                others, split="test", seed=0, systems=systems, person=person
+            )
+            sets["named_report-test"] += self.questions(split="test", systems=systems, person=person)
+            sets["described_report-test"] += self.questions(
+                split="test", systems=self.described(pole), person=person.replace("named", "described")
+            )
+        return sets
