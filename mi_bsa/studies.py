@@ -18,7 +18,6 @@ from mi_bsa.steps import Step
 
 
 @runtime_checkable
-@runtime_checkable
 class Runner(Protocol):
     """A module that runs one kind of study."""
 
