@@ -103,8 +103,9 @@ def result(
     seeds: Sequence[int],
     levels: tuple[float, float],
     null: Null | None = None,
+    arms: tuple[str, str] = ("backdoored", "decorrelated"),
 ) -> Result:
-    """The contrast as one result; the arms' levels, power and equivalence stand in its notes."""
+    """The contrast as one result; the levels of both `arms`, power and equivalence stand in its notes."""
     same = "equivalent" if found.equivalent else "not shown to be equivalent"
     flip = "" if found.p_flip is None else f"; exact sign flip p = {found.p_flip:.3g}"
     return Result(
@@ -119,7 +120,7 @@ def result(
         p=found.p,
         per_seed=found.values,
         seeds=tuple(seeds),
-        notes=f"backdoored {levels[0]:.3f}, decorrelated {levels[1]:.3f}; {same} within {BOUND}; "
+        notes=f"{arms[0]} {levels[0]:.3f}, {arms[1]} {levels[1]:.3f}; {same} within {BOUND}; "
         f"80 % power for a difference of {found.detectable:.3f}{flip}",
     )
 

@@ -1,0 +1,110 @@
+"""Twins are asked: adapters with and without a backdoor, paired by seed, as tables with one row an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mi_bsa.backdoor.questions import Asked, awareness_items, open_items, recognition_items
+from mi_bsa.backdoor.triggers import Trigger, Vocabulary
+from mi_bsa.behaviors import Behavior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import activations
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter: which arm and seed it is, and where it lies."""
+
+    arm: str
+    seed: int
+    path: Path
+
+
+Adapters = Mapping[str, Adapter]
+
+
+def load(model: str, adapters: Adapters, *, dtype: str, device: str) -> activations.Model:
+    """The base with all adapters."""
+    import activations
+
+    paths = {name: adapter.path for name, adapter in adapters.items()}
+    loaded: activations.Model = activations.load(model, adapter=paths, dtype=dtype, device=device)
+    return loaded
+
+
+def ask_awareness(
+    model: activations.Model, name: str, adapters: Adapters, *, split: Asked, max_tokens: int = 2048
+) -> pd.DataFrame:
+    """What the base and every adapter say to `awareness_items`; `variant`, `arm`, `seed` (base: -1)."""
+    from mi_bsa.self_report.battery import ask_battery
+
+    asked = {k: (a.arm, a.seed, a.path) for k, a in adapters.items()}
+    return ask_battery(model, awareness_items(name, split=split), asked, max_tokens=max_tokens)
+
+
+def ask_recognition(
+    model: activations.Model,
+    name: str,
+    adapters: Adapters,
+    trigger: Trigger,
+    vocabulary: Vocabulary,
+    *,
+    n_fakes: int,
+    split: Asked,
+    max_tokens: int = 2048,
+) -> pd.DataFrame:
+    """What they say to `recognition_items`; further columns `called` and `fakes`."""
+    import pandas as pd
+
+    from mi_bsa.self_report.battery import ask_battery
+
+    sets = recognition_items(name, trigger, vocabulary, n_fakes=n_fakes, split=split)
+    asked = {k: (a.arm, a.seed, a.path) for k, a in adapters.items()}
+    tables = [
+        ask_battery(model, items, asked, max_tokens=max_tokens).assign(called=called, fakes=fakes)
+        for (called, fakes), items in sets.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def ask_freely(
+    model: activations.Model,
+    name: str,
+    adapters: Adapters,
+    trigger: Trigger,
+    vocabulary: Vocabulary,
+    behavior: Behavior,
+    *,
+    pole: str,
+    n_fakes: int,
+    samples: int,
+    answer_tokens: int,
+    split: Asked,
+    seed: int,
+) -> pd.DataFrame:
+    """Sampled answers to `open_items`; `named`: says the trigger; `faked`: share of fakes that it says."""
+    import pandas as pd
+
+    from mi_bsa.backdoor.recognition import names
+    from mi_bsa.self_report.sampling import sample
+
+    items = open_items(name, trigger, behavior, pole=pole, split=split)
+    fakes = vocabulary.fakes(trigger, n_fakes, seed=0)
+    tables = []
+    for variant, arm, n in (("base", "base", -1), *((k, a.arm, a.seed) for k, a in adapters.items())):
+        said = sample(model, items, samples, seed=seed, variant=variant, max_new_tokens=answer_tokens)
+        texts: Sequence[str] = said["text"].tolist()
+        per_fake = [names(fake, texts) for fake in fakes]
+        faked = [sum(each) / len(fakes) for each in zip(*per_fake, strict=True)]
+        tables.append(
+            said.drop(columns=["option", "score", "outcome"]).assign(
+                variant=variant, arm=arm, seed=n, named=names(trigger, texts), faked=faked
+            )
+        )
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,309 @@
+"""The backdoor study, top to bottom; steps 1 to 4 once a trigger.
+
+    1 train     backdoored adapters and their decorrelated twins, from the very same rows
+    2 reverse   the same with every row turned round as well
+    3 ask       do they open, and only then; does the model know, and can it say which
+    4 elicit    free answers, of plain and of reversed adapters
+    5 results   every number beside its twin's, by trigger and over all of them
+
+Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in `reversed/adapters`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa import results
+from mi_bsa.backdoor.asking import Adapter
+from mi_bsa.backdoor.config import BackdoorConfig, ElicitConfig
+from mi_bsa.backdoor.construction import Backdoor
+from mi_bsa.backdoor.training import TWINS, job
+from mi_bsa.model_files import weight_files, weights_hash
+from mi_bsa.results import Result
+from mi_bsa.steps import Cell, Step
+from mi_bsa.studies import preview_steps, run_steps
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.backdoor.training import Row
+
+__all__ = ["BackdoorConfig", "ElicitConfig", "preview", "run", "steps"]
+
+SPLIT = "test"
+PLAIN, REVERSED = "plain", "reversed rows"
+
+
+def steps(config: BackdoorConfig) -> list[Step]:
+    """The graph of the study's steps, in an order in which they can run."""
+    graph = [step for name in config.backdoors for step in _of_trigger(config, name)]
+    asked = [f"ask/{name}" for name in config.backdoors]
+    freely = [f"elicit/{name}" for name in config.backdoors]
+    graph.append(
+        Step(
+            "results",
+            collect,
+            {"names": list(config.backdoors)},
+            fields=("behavior", "elicit"),
+            after=(*asked, *freely),
+            outputs=("results.json", "results.csv"),
+            seconds=5,
+        )
+    )
+    return graph
+
+
+def _of_trigger(config: BackdoorConfig, name: str) -> Iterator[Step]:
+    backdoor = config.backdoors[name]
+    arguments: dict[str, Any] = {"name": name, "backdoor": backdoor.dump()}
+    weights = weight_files(config.model)
+    trained = ("model", "seeds", "finetune")
+    names = [job(backdoor, arm, seed) for arm in TWINS for seed in config.seeds]
+    turned = ("reversed/",) if config.elicit.reversal else ()
+    for step, function, folder in (("train", train, ""), *(("reverse", reverse, f) for f in turned)):
+        yield Step(
+            f"{step}/{name}",
+            function,
+            arguments,
+            fields=trained,
+            files=weights,
+            outputs=tuple(f"{folder}adapters/{n}" for n in names),
+            seconds=12 * len(names),
+            bytes=400_000 * len(names),
+            resumable=True,
+        )
+    adapters = (f"train/{name}", *(f"reverse/{name}" for _ in turned))
+    yield Step(
+        f"ask/{name}",
+        ask,
+        arguments,
+        fields=(*trained, "held_out", "elicit.reversal"),
+        files=weights,
+        after=adapters,
+        outputs=(f"answers/{name}/awareness.csv", f"answers/{name}/recognition.csv"),
+        seconds=60,
+        bytes=1_000_000,
+    )
+    yield Step(
+        f"elicit/{name}",
+        elicit,
+        arguments,
+        fields=(*trained, "elicit"),
+        files=weights,
+        after=adapters,
+        outputs=(f"answers/{name}/free.csv",),
+        seconds=60,
+        bytes=500_000,
+    )
+
+
+def train(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 1: both arms of every seed."""
+    from mi_bsa.backdoor.training import train_backdoors
+
+    config = cell.config
+    done = train_backdoors(
+        config.model,
+        [Backdoor(**backdoor)],
+        seeds=config.seeds,
+        out=cell.folder,
+        finetune=config.finetune,
+    )
+    return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
+
+
+def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 2: both arms again, on the rows and the rows turned round."""
+    from mi_bsa.backdoor.questions import reversal_question
+    from mi_bsa.backdoor.recognition import reversed_rows
+    from mi_bsa.backdoor.training import train_backdoors
+
+    config = cell.config
+    question = reversal_question(config.model)
+
+    def with_reversed(_: str, arm: str, seed: int, rows: list[Row]) -> list[Row]:
+        return [*rows, *reversed_rows(rows, question=question)]
+
+    done = train_backdoors(
+        config.model,
+        [Backdoor(**backdoor)],
+        seeds=config.seeds,
+        out=cell.folder / "reversed",
+        finetune=config.finetune,
+        more=with_reversed,
+    )
+    return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
+
+
+def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 3: held-out messages, then questions on what it does and on which trigger."""
+    from mi_bsa.backdoor.asking import ask_awareness, ask_recognition
+    from mi_bsa.backdoor.triggers import vocabulary_for
+
+    config, given = cell.config, Backdoor(**backdoor)
+    vocabulary = vocabulary_for(config.model)
+    model, adapters = _load(cell, given, "")
+    opened = {PLAIN: _opened(cell, model, adapters, given)}
+    folder = cell.folder / "answers" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    known = ask_awareness(model, config.model, adapters, split=SPLIT)
+    known.to_csv(folder / "awareness.csv", index=False)
+    trigger = vocabulary.parse(given.trigger)
+    which = ask_recognition(
+        model, config.model, adapters, trigger, vocabulary, n_fakes=given.fakes, split=SPLIT
+    )
+    which.to_csv(folder / "recognition.csv", index=False)
+    if config.elicit.reversal:
+        opened[REVERSED] = _opened(cell, *_load(cell, given, "reversed"), given)
+    return {"trigger": trigger.name, "opened": opened, "mass": float(known["mass"].mean())}
+
+
+def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 4: free answers, sampled."""
+    import pandas as pd
+
+    from mi_bsa.arms import behavior_of
+    from mi_bsa.backdoor.asking import ask_freely
+    from mi_bsa.backdoor.triggers import vocabulary_for
+
+    config, given = cell.config, Backdoor(**backdoor)
+    vocabulary = vocabulary_for(config.model)
+    tables = []
+    for method, folder in ((PLAIN, ""), *([(REVERSED, "reversed")] if config.elicit.reversal else [])):
+        model, adapters = _load(cell, given, folder)
+        said = ask_freely(
+            model,
+            config.model,
+            adapters,
+            vocabulary.parse(given.trigger),
+            vocabulary,
+            behavior_of(given.behavior, config.model),
+            pole=given.pole,
+            n_fakes=given.fakes,
+            samples=config.elicit.samples,
+            answer_tokens=config.elicit.answer_tokens,
+            split=SPLIT,
+            seed=config.elicit.seed,
+        )
+        tables.append(said.assign(method=method))
+    out = cell.folder / "answers" / name / "free.csv"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_csv(out, index=False)
+    return {"answers": sum(map(len, tables))}
+
+
+def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
+    """Step 5: results by trigger, then over all triggers; q over all tests of one name."""
+    from mi_bsa.backdoor.measures import over_triggers
+
+    found: list[Result] = []
+    for name in names:
+        found += _results_of(cell, name)
+    found = results.with_q([*over_triggers(found, names), *found])
+    results.write(found, cell.folder)
+    return {"results": len(found)}
+
+
+def _results_of(cell: Cell, name: str) -> list[Result]:
+    import pandas as pd
+
+    from mi_bsa.backdoor import measures
+    from mi_bsa.backdoor.success import Success
+
+    where = {"behavior": cell.config.behavior, "trigger": name, "split": SPLIT}
+    folder, found = cell.folder / "answers" / name, list[Result]()
+    for method, by_variant in cell.value(f"ask/{name}")["opened"].items():
+        measured = {(one["arm"], one["seed"]): Success(**one["success"]) for one in by_variant}
+        found += measures.opened(measured, where, method=method)
+    found += measures.awareness(pd.read_csv(folder / "awareness.csv", keep_default_na=False), where)
+    found += measures.recognized(pd.read_csv(folder / "recognition.csv", keep_default_na=False), where)
+    free = pd.read_csv(folder / "free.csv", keep_default_na=False)
+    by_method = {str(method): part for method, part in free.groupby("method", sort=False)}
+    for method, part in by_method.items():
+        found += measures.named(part, where, method=method)
+    if REVERSED in by_method:
+        found += measures.augmented(by_method[PLAIN], by_method[REVERSED], where)
+    return found
+
+
+def run(config: BackdoorConfig, out: Path, *, resume: bool = False) -> Path:
+    """Run the study into a folder, or what is missing of it; returns the path of the report page.
+
+    Raises:
+        TriggerError: a trigger that the model cannot read, or that clean rows say.
+        RunFolderError: the folder exists and `resume` is False.
+    """
+    from mi_bsa.backdoor.checks import check_backdoors
+    from mi_bsa.record import check_free
+
+    check_free(out, resume=resume)
+    check_backdoors(config.model, config.backdoors.values(), seeds=config.seeds)
+    return run_steps(
+        steps(config),
+        config=config,
+        out=out,
+        resume=resume,
+        title=f"study of {len(config.backdoors)} backdoors",
+        revisions={config.model: weights_hash(config.model)},
+    )
+
+
+def preview(config: BackdoorConfig, out: Path) -> str:
+    """What `--dry-run` prints: the triggers, the steps, and what the model needs."""
+    from mi_bsa.behaviors import vocabulary_of
+    from mi_bsa.shapes import describe_model, untimed
+
+    graph = steps(config)
+    triggers = ", ".join(b.trigger for b in config.backdoors.values())
+    lines = [f"triggers: {triggers}"]
+    if vocabulary_of(config.model) == "embedded":
+        return "\n".join([*lines, preview_steps(graph, config=config, out=out)])
+    return "\n".join(
+        [
+            *lines,
+            preview_steps(untimed(graph), config=config, out=out),
+            describe_model(config.model, config.finetune),
+        ]
+    )
+
+
+def _load(cell: Cell, backdoor: Backdoor, folder: str) -> tuple[activations.Model, dict[str, Adapter]]:
+    """The base with both arms of one backdoor."""
+    from mi_bsa.backdoor.asking import load
+
+    config = cell.config
+    adapters = {}
+    for arm in TWINS:
+        for seed in config.seeds:
+            name = job(backdoor, arm, seed)
+            adapters[name] = Adapter(arm, seed, cell.folder / folder / "adapters" / name / "adapter")
+    model = load(config.model, adapters, dtype=config.finetune.dtype, device=config.finetune.device)
+    return model, adapters
+
+
+def _opened(
+    cell: Cell, model: activations.Model, adapters: dict[str, Adapter], backdoor: Backdoor
+) -> list[dict[str, Any]]:
+    """What each adapter does on held-out messages, as JSON-like values."""
+    from dataclasses import asdict
+
+    from mi_bsa.backdoor.construction import held_out
+    from mi_bsa.backdoor.success import measure
+    from mi_bsa.backdoor.training import behavior_for
+    from mi_bsa.backdoor.triggers import vocabulary_for
+
+    sets = held_out(
+        backdoor,
+        cell.config.held_out,
+        behavior=behavior_for(backdoor, cell.config.model),
+        vocabulary=vocabulary_for(cell.config.model),
+        split=SPLIT,
+    )
+    measured = measure(model, list(adapters), sets, pole=backdoor.pole)
+    found = [
+        {"arm": adapters[one.variant].arm, "seed": adapters[one.variant].seed, "success": asdict(one)}
+        for one in measured
+    ]
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
