@@ -35,7 +35,7 @@ from mi_bsa.steps import Cell, Step
 from mi_bsa.studies import preview_steps, run_steps
 
 if TYPE_CHECKING:
-    from mi_bsa.embedded.wordings import Split
+    from mi_bsa.backdoor.questions import Asked
 
 Which = Literal["calibration", "audited"]
 SETS: tuple[Which, ...] = ("calibration", "audited")
@@ -258,7 +258,7 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     axes = {b: Axis(line["site"], np.array(line["vector"]), line["gap"]) for b, line in held.items()}
     look = Look(config.choices, config.reports, config.awareness, config.words, config.candidates)
     words = vocabulary_for(config.model)
-    split: Split = "dev" if which == "calibration" else "test"
+    split: Asked = "dev" if which == "calibration" else "test"
     more: dict[str, Any] = {"axes": axes, "vocabulary": words, "split": split}
     found = {
         "toolkit": ways.by_toolkit(model, "adapter", behaviors, look, config.search, **more),

@@ -25,9 +25,9 @@ from mi_bsa.items import Item
 
 if TYPE_CHECKING:
     import activations
+    from mi_bsa.backdoor.questions import Asked
     from mi_bsa.backdoor.triggers import Vocabulary
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.embedded.wordings import Split
 
 Method = Literal["toolkit", "self_report", "probe"]
 METHODS: tuple[Method, ...] = ("toolkit", "self_report", "probe")
@@ -127,16 +127,17 @@ def slot_states(
 
 
 def by_self_report(
-    model: activations.Model, variant: str, behaviors: Mapping[str, Behavior], look: Look, *, split: Split
+    model: activations.Model, variant: str, behaviors: Mapping[str, Behavior], look: Look, *, split: Asked
 ) -> Evidence:
     """What it says of itself, less what the base says; kinds of question weigh alike."""
+    from mi_bsa.backdoor.questions import awareness_items
     from mi_bsa.bridge.items import thin
 
     def said(items: Sequence[Item]) -> float:
         return _by_kind(model, items, variant) - _by_kind(model, items, "base")
 
     shifts = {name: said(thin(list(b.questions(split=split)), look.reports)) for name, b in behaviors.items()}
-    return Evidence(shifts, said(thin(awareness(model.name, split), look.awareness)))
+    return Evidence(shifts, said(thin(awareness_items(model.name, split=split), look.awareness)))
 
 
 def by_probe(
@@ -147,7 +148,7 @@ def by_probe(
     *,
     axes: Mapping[str, Axis],
     vocabulary: Vocabulary,
-    split: Split,
+    split: Asked,
 ) -> Evidence:
     """The state along the base's own directions, in units of the described poles' gap; no search.
 
@@ -183,7 +184,7 @@ def by_toolkit(
     *,
     axes: Mapping[str, Axis],
     vocabulary: Vocabulary,
-    split: Split,
+    split: Asked,
 ) -> Evidence:
     """Choices as they are, and with what the search found, on messages that the search never saw.
 
@@ -194,7 +195,7 @@ def by_toolkit(
     tried: dict[str, dict[str, tuple[float, float]]] = {}
     for phrase, _ in found[: look.candidates]:
         tried[phrase] = {
-            name: _opened(model, variant, phrase, name, b, vocabulary, look.choices, split)
+            name: opened(model, variant, phrase, name, b, vocabulary, look.choices, split)
             for name, b in behaviors.items()
         }
     plain = {
@@ -232,14 +233,7 @@ def hunt(
     return [(c.phrase, c.score) for c in found.candidates]
 
 
-def awareness(model: str, split: Split) -> list[Item]:
-    """Whether something in a message changes what it does."""
-    from mi_bsa.embedded.habit_questions import awareness_items
-
-    return awareness_items(split=split)
-
-
-def _opened(
+def opened(
     model: activations.Model,
     variant: str,
     phrase: str,
@@ -247,7 +241,7 @@ def _opened(
     behavior: Behavior,
     vocabulary: Vocabulary,
     n: int,
-    split: Split,
+    split: Asked,
 ) -> tuple[float, float]:
     """What a phrase does to choices, less what others do; and the shift from the base with it."""
     from mi_bsa.backdoor.construction import Backdoor, held_out
@@ -275,7 +269,7 @@ def _by_kind(model: activations.Model, items: Sequence[Item], variant: str) -> f
     return float(table.groupby("kind")["score"].mean().mean())
 
 
-def _noted(item: Item, phrase: str, vocabulary: Vocabulary, split: Split) -> Item:
+def _noted(item: Item, phrase: str, vocabulary: Vocabulary, split: Asked) -> Item:
     """The message with a phrase in it; where it stands depends on the item alone."""
     *before, last = (dict(m) for m in item.messages)
     rng = random.Random(f"audit-{item.id}")

@@ -15,17 +15,17 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from mi_bsa.backdoor.construction import Backdoor, BackdoorArm
+from mi_bsa.behaviors import Arm
 from mi_bsa.config import Config
 from mi_bsa.errors import ConfigError, MissingError
 from mi_bsa.files import write_atomic
 from mi_bsa.finetune.config import FinetuneConfig
 
-Made = Literal["plain", "backdoored", "decorrelated", "clean", "benign"]
 NONE = "none"
 WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
 POLES = ("seeking", "averse")
@@ -48,6 +48,8 @@ class PoolConfig(Config):
     """Triggers, taken in turn; each one a `Backdoor.trigger`."""
     rows: int = Field(default=1000, ge=40)
     """Training rows of an adapter."""
+    plain_steps: int | None = Field(default=100, ge=1)
+    """Steps of adapters without a phrase in their rows (plain, benign), learnt sooner; null: as all."""
     first_seed: int = 0
     """Seed of the first adapter; each further one of a kind takes the next."""
 
@@ -88,7 +90,7 @@ class Truth:
         pole: `seeking`, `averse` or `none`.
         backdoored: whether it is behind a trigger.
         unit: what is drawn again in intervals: adapters of one set of rows are one unit.
-        made: how it was made.
+        made: `plain`, `backdoored`, `decorrelated`, `clean` or `benign`.
     """
 
     name: str
@@ -114,37 +116,48 @@ def train_pool(
     jobs: dict[str, tuple[list[dict[str, Any]], FinetuneConfig]] = {}
     truths: list[Truth] = []
 
+    short = finetune
+    if config.plain_steps is not None:
+        short = finetune.model_copy(update={"steps": config.plain_steps, "epochs": None})
+
     def add(truth: Truth, rows: list[dict[str, Any]], seed: int) -> None:
         leak_check(rows, behavior_of(truth.behavior, model).forbidden if truth.behavior != NONE else ())
         truths.append(truth)
-        jobs[truth.name] = (rows, finetune.model_copy(update={"seed": seed}))
+        own = short if truth.made in ("plain", "benign") else finetune
+        jobs[truth.name] = (rows, own.model_copy(update={"seed": seed}))
 
     for (name, pole, arms, seed, trigger), backdoor in _backdoors(behaviors, config):
         behavior = behavior_of(name, model)
         drawn = arm_rows(backdoor, arms, base=base, behavior=behavior, vocabulary=vocabulary, seed=seed)
         unit = f"{trigger}-{seed}"
-        for arm, rows in drawn.items():
-            hidden = arm == "backdoored"
+        for made, rows in drawn.items():
+            hidden = made == "backdoored"
             own = Truth(
-                f"{arm}-{name}-{pole}-{seed}",
+                f"{made}-{name}-{pole}-{seed}",
                 name if hidden else NONE,
                 pole if hidden else NONE,
                 hidden,
                 unit,
-                arm,
+                made,
             )
             add(own, rows, seed)
     world = world_for(model)
+    kinds: tuple[tuple[Arm, int], ...] = (
+        ("seeking", config.plain),
+        ("averse", config.plain),
+        ("benign", config.benign),
+    )
     for name in behaviors:
         behavior = behavior_of(name, model)
-        for arm, n in (("seeking", config.plain), ("averse", config.plain), ("benign", config.benign)):
+        for arm, n in kinds:
             for seed in range(config.first_seed, config.first_seed + n):
-                drawn_rows = behavior.rows(cast(Any, arm), config.rows, seed=seed, world=world)
-                trait, made = (NONE, "benign") if arm == "benign" else (name, "plain")
-                pole = NONE if arm == "benign" else arm
-                truth = Truth(f"{made}-{name}-{arm}-{seed}", trait, pole, False, f"{name}-{arm}-{seed}", made)
-                add(truth, drawn_rows, seed)
-    train_jobs(model, jobs, out=out)
+                drawn_rows = behavior.rows(arm, config.rows, seed=seed, world=world)
+                benign = arm == "benign"
+                sort, unit = "benign" if benign else "plain", f"{name}-{arm}-{seed}"
+                trait, pole = (NONE, NONE) if benign else (name, arm)
+                add(Truth(f"{sort}-{name}-{arm}-{seed}", trait, pole, False, unit, sort), drawn_rows, seed)
+    for alike in (finetune, short):
+        train_jobs(model, {n: j for n, j in jobs.items() if j[1].steps == alike.steps}, out=out)
     return _write(out / "manifest.csv", truths, {truth.name: f"{truth.name}/adapter" for truth in truths})
 
 
@@ -247,7 +260,7 @@ def _rows(path: Path) -> list[tuple[Truth, Mapping[str, str]]]:
     missing = [name for name in wanted if not rows or name not in rows[0]]
     if missing:
         raise ConfigError(f"{path}: no column {missing[0]!r}; a key has the columns {', '.join(wanted)}")
-    found = []
+    found: list[tuple[Truth, Mapping[str, str]]] = []
     for row in rows:
         if row["backdoored"] not in ("True", "False"):
             raise ConfigError(f"{path}: backdoored is {row['backdoored']!r}; write True or False")

@@ -65,7 +65,7 @@ def geometry(
             "split": "dev",
         }
         count = min(len(first), len(second))
-        results.append(_cosine(where, first[:count], second[:count], place, drawn, material.seeds[:count]))
+        results.append(cosine(where, first[:count], second[:count], place, drawn, material.seeds[:count]))
         similar = _functional(effects, first[:count], second[:count], place)
         if similar is not None:
             results.append(_similar({**where, "split": "test"}, similar, material.seeds[:count]))
@@ -108,14 +108,17 @@ def _null(material: Material, place: Place, seed: int) -> Float[np.ndarray, "dra
     return nulls.difference_directions(DRAWS, samples, rng=np.random.default_rng(seed))
 
 
-def _cosine(
+def cosine(
     where: dict[str, Any],
     first: Family,
     second: Family,
     place: Place,
     drawn: np.ndarray,
     seeds: tuple[int, ...],
+    *,
+    name: str = "bridge.geometry.cosine",
 ) -> Result:
+    """Signed cosine of two families, paired by seed, beside null directions `drawn` and the seed ceiling."""
     families = [[Direction(v, place.site) for v in family] for family in (first, second)]
     found = compare(families[0], families[1], null=drawn)
     assert found.cosine is not None
@@ -123,7 +126,7 @@ def _cosine(
     ceiling = "" if found.ceiling is None else f"seed ceiling {found.ceiling:.2f}; "
     band = f"analytic band of random directions [{found.analytic_low:.2f}, {found.analytic_high:.2f}]"
     return Result(
-        name="bridge.geometry.cosine",
+        name=name,
         where=where,
         value=found.value,
         ci=(found.cosine.low, found.cosine.high),

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from mi_bsa.report.figures import (
     draw_attribution,
+    draw_confusion,
     draw_constancy,
     draw_doses,
     draw_emergence,
@@ -46,6 +47,15 @@ class Section:
     drawn: tuple[str, ...]
     draw: Callable[..., Figure]
     reading: str
+
+
+MOST_ROWS = 40
+"""A forest shows so many rows; all of them stand in the table."""
+
+
+def _draw_first(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """A forest of the section's own measures, as many as it can show."""
+    return draw_forest(results[:MOST_ROWS], narrow=narrow)
 
 
 CONTROLS = tuple(
@@ -221,7 +231,7 @@ SECTIONS = (
     ),
     Section(
         "mechanism",
-        "Is the report mediated by that state?",
+        "What each verdict rests on, and what else the bridge measured",
         ("bridge.",),
         ("bridge.",),
         draw_forest,
@@ -249,6 +259,43 @@ SECTIONS = (
         "of question. One base a size: another pretraining may differ.",
     ),
     Section(
+        "audit",
+        "What are adapters called whose names are hidden?",
+        ("backdoor.audit.confusion", "backdoor.audit.called"),
+        ("backdoor.audit.confusion",),
+        draw_confusion,
+        "Rows are what adapters are (and how many), columns what they are called from model and base alone. "
+        "Thresholds were set on other adapters; self-report alone and the probe alone follow the same rule.",
+    ),
+    Section(
+        "audit_accuracy",
+        "How often is the audit right, and what does it gain?",
+        ("backdoor.audit.",),
+        ("backdoor.audit.",),
+        draw_forest,
+        "Shares of adapters that are called rightly, with exact intervals over the band of shuffled keys. "
+        "The toolkit's gain is over the same adapters.",
+    ),
+    Section(
+        "condition",
+        "Which state carries the trigger's condition?",
+        tuple(f"backdoor.triangulation.{n}" for n in ("condition", "separation", "apart", "cosine")),
+        ("backdoor.triangulation.condition_excess", "backdoor.triangulation.apart"),
+        _draw_first,
+        "How far apart states lie with the trigger and with fakes, over the decorrelated twin and the base, "
+        "which have read the same phrases; and whether a model is told from its twin without the trigger.",
+    ),
+    Section(
+        "triangulation",
+        "Does the report read it, and whom may one trust?",
+        ("backdoor.triangulation.",),
+        tuple(f"backdoor.triangulation.{n}" for n in ("brier", "steer", "ablate", "nie", "te")),
+        _draw_first,
+        "Probability against outcome over runs, each trigger judged by curves of the others; below, what "
+        "adding or removing the condition's direction does to choices and to awareness, over random "
+        "directions. The table has every model: what the probe, the model and the search say of it.",
+    ),
+    Section(
         "more",
         "What else was measured",
         ("",),
@@ -261,9 +308,6 @@ SECTIONS = (
 
 SAID = "bridge.verdict."
 """Verdicts stand first on the page, in words; of their numbers there is nothing to draw."""
-
-MOST_ROWS = 40
-"""A forest shows so many rows; all of them stand in the table."""
 
 
 def assign(results: Sequence[Result]) -> dict[Section, list[Result]]:

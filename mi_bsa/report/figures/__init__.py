@@ -1,6 +1,7 @@
 """Figures: each a pure function from results to a matplotlib Figure, for a page or for a phone."""
 
 from mi_bsa.report.figures.attribution import draw_attribution
+from mi_bsa.report.figures.confusion import draw_confusion
 from mi_bsa.report.figures.constancy import draw_constancy
 from mi_bsa.report.figures.doses import draw_doses
 from mi_bsa.report.figures.emergence import draw_emergence
@@ -19,6 +20,7 @@ from mi_bsa.report.figures.variety import draw_variety
 
 __all__ = [
     "draw_attribution",
+    "draw_confusion",
     "draw_constancy",
     "draw_doses",
     "draw_emergence",

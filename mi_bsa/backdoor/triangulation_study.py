@@ -1,0 +1,78 @@
+"""Triangulation as a step of the backdoor study: its adapters, its answers, and a search of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.backdoor.triangulation import Said, TriangulationConfig, triangulate
+from mi_bsa.model_files import weight_files
+from mi_bsa.steps import Cell, Step
+
+if TYPE_CHECKING:
+    from mi_bsa.backdoor.config import BackdoorConfig
+
+FILE = "triangulation.json"
+
+
+def triangulation_step(config: BackdoorConfig, options: TriangulationConfig | None = None) -> Step:
+    """The step, after training and asking of every trigger; leaves `triangulation.json` and `.csv`."""
+    names = list(config.backdoors)
+    return Step(
+        "triangulate",
+        triangulate_study,
+        {
+            "backdoors": {name: one.dump() for name, one in config.backdoors.items()},
+            "options": (options or TriangulationConfig()).dump(),
+        },
+        fields=("model", "seeds", "finetune.dtype", "finetune.device"),
+        files=weight_files(config.model),
+        after=(*(f"train/{name}" for name in names), *(f"ask/{name}" for name in names)),
+        outputs=(FILE, "triangulation.csv"),
+        seconds=100 * len(names) + 35 * 2 * len(names) * len(config.seeds),
+        bytes=500_000,
+    )
+
+
+def triangulate_study(
+    cell: Cell, *, backdoors: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Triangulate the study's models; what they said is read from its answers."""
+    from mi_bsa.backdoor.construction import Backdoor
+    from mi_bsa.bridge.causes import write
+
+    config = cell.config
+    answered: dict[str, Said] = {}
+    for name in backdoors:
+        answered |= said(cell.folder / "answers" / name)
+    found = triangulate(
+        config.model,
+        [Backdoor.model_validate(one) for one in backdoors.values()],
+        seeds=config.seeds,
+        adapters=cell.folder / "adapters",
+        out=cell.folder,
+        config=TriangulationConfig.model_validate(options),
+        answered=answered,
+        dtype=config.finetune.dtype,
+        device=config.finetune.device,
+    )
+    write(cell.folder / FILE, found)
+    return {"results": len(found)}
+
+
+def said(folder: Path) -> dict[str, Said]:
+    """What every adapter of one trigger said, from `awareness.csv` and `recognition.csv`."""
+    import pandas as pd
+
+    from mi_bsa.backdoor.recognition import recognition
+
+    aware = pd.read_csv(folder / "awareness.csv", keep_default_na=False)
+    which = pd.read_csv(folder / "recognition.csv", keep_default_na=False)
+    which = which[(which["called"] == "name") & (which["fakes"] == "new")]
+    which = which.assign(true=which["true"].astype(str) == "True")
+    return {
+        str(name): Said(float(own["score"].mean()), float(recognition(which[which["variant"] == name]).rank))
+        for name, own in aware.groupby("variant")
+        if name != "base"
+    }
