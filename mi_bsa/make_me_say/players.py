@@ -7,15 +7,13 @@ what it says does not depend on which other games are played.
 
 from __future__ import annotations
 
-import json
 import random
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from mi_bsa.errors import GameError
+from mi_bsa.endpoint import KEY_VARIABLE, Endpoint
+from mi_bsa.errors import EndpointError, GameError
 from mi_bsa.make_me_say.guesser import Guesser
 
 if TYPE_CHECKING:
@@ -152,7 +150,7 @@ class EndpointPlayer:
         url: the endpoint up to and with its version, such as `http://localhost:8000/v1`.
         model: the name that the endpoint knows.
         system: its instructions.
-        key: sent as bearer token where there is one.
+        key_variable: environment variable that holds the bearer token; unset means none is sent.
         temperature: of sampling.
         max_new_tokens: the longest turn.
         begin: what stands before the conversation where this player speaks first.
@@ -162,7 +160,7 @@ class EndpointPlayer:
     url: str
     model: str
     system: str | None = None
-    key: str | None = None
+    key_variable: str = KEY_VARIABLE
     temperature: float | int = 1.0
     max_new_tokens: int = 128
     begin: str = "Hello."
@@ -175,32 +173,16 @@ class EndpointPlayer:
 
     def speak(self, role: Role, games: Sequence[Conversation], seeds: Sequence[int]) -> list[str]:
         """One answer a game, asked one after the other. Raises `GameError` where the endpoint gives none."""
+        endpoint = Endpoint(self.url, self.model, self.key_variable, float(self.timeout))
         views = [chat_view(role, turns, system=self.system, begin=self.begin) for turns in games]
-        return [self._ask(view, seed) for view, seed in zip(views, seeds, strict=True)]
-
-    def _ask(self, messages: list[dict[str, str]], seed: int) -> str:
-        body = {
-            "model": self.model,
-            "messages": messages,
-            "temperature": self.temperature,
-            "max_tokens": self.max_new_tokens,
-            "seed": seed % 2**31,
-        }
-        headers = {"Content-Type": "application/json"}
-        if self.key is not None:
-            headers["Authorization"] = f"Bearer {self.key}"
-        address = f"{self.url.rstrip('/')}/chat/completions"
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        warm, most = float(self.temperature), self.max_new_tokens
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                said = json.load(answer)["choices"][0]["message"]["content"]
-        except (urllib.error.URLError, TimeoutError) as bad:
-            raise GameError(f"{address}: no answer ({bad}); check the address and that it runs") from None
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise GameError(
-                f"{address}: its answer has no choices[0].message.content; give an OpenAI-compatible endpoint"
-            ) from None
-        return said if isinstance(said, str) else ""
+            return [
+                endpoint.complete(view, temperature=warm, max_tokens=most, seed=seed)
+                for view, seed in zip(views, seeds, strict=True)
+            ]
+        except EndpointError as error:
+            raise GameError(str(error)) from None
 
 
 def chat_view(

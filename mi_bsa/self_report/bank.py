@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -57,31 +57,44 @@ class Bank(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Bank:
-        where: dict[str, str] = {}
+        one_split_each(self.frames)
         for kind, splits in self.frames.items():
-            for split, frames in splits.items():
-                for frame in frames:
-                    if where.setdefault(frame, split) != split:
-                        raise ValueError(
-                            f"the {kind} wording {frame!r} is in two splits; a wording belongs to one"
-                        )
-                    _check_frame(kind, frame)
+            for frame in (frame for frames in splits.values() for frame in frames):
+                _check_frame(kind, frame)
         return self
+
+
+def one_split_each(frames: Mapping[Any, Mapping[Any, Sequence[str]]]) -> None:
+    """Raise `ValueError` where a wording of {kind: {split: wordings}} is in two splits."""
+    where: dict[str, str] = {}
+    for kind, splits in frames.items():
+        for split, wordings in splits.items():
+            for wording in wordings:
+                if where.setdefault(wording, split) != split:
+                    raise ValueError(
+                        f"the {kind} wording {wording!r} is in two splits; a wording belongs to one"
+                    )
 
 
 def load_bank(name: str | Path) -> Bank:
     """A bank from a YAML file, or one that ships with the toolkit by its name (`risk`, `patience`,
     `tidiness`).
 
-    Raises `MissingError` where there is none, `ConfigError` where it breaks a rule.
+    Raises `MissingError` where there is none, `ConfigError` where it breaks a rule, `BankError` for the
+    bank of Make Me Say, whose questions are about two words and not about a trait.
     """
     path = Path(name)
     if not path.suffix:
         path = BANKS / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in BANKS.glob("*.yaml") if not p.stem.startswith("frames")))
+        known = ", ".join(sorted(p.stem for p in BANKS.glob("*.yaml") if "trait" in read_yaml(p)))
         raise MissingError(f"question bank {str(name)!r}: no such file; give a YAML file or one of: {known}")
     data = read_yaml(path)
+    if "trait" not in data and "others" in data:
+        raise BankError(
+            f"question bank {str(name)!r} asks about two codewords, not about a trait; the behavior 'say' "
+            "asks its questions, and mi_bsa.behaviors.english.say_bank.load reads it"
+        )
     if isinstance(data.get("frames"), str):
         data["frames"] = read_yaml(path.parent / data["frames"])
     return parse(data, Bank, source=str(path))

@@ -79,6 +79,8 @@ def test_bad_banks_are_refused(tmp_path):
     """
     with pytest.raises(MissingError, match="one of: .*patience, risk, .*tidiness"):
         load_bank("boldness")
+    with pytest.raises(BankError, match="two codewords"):
+        load_bank("say")
     good = yaml.safe_load((BANKS / "risk.yaml").read_text())
     good["frames"] = {"word": {"dev": ["[you|{who}]: {x} or {y}?"]}}
     for change, remedy in (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mi_bsa.behaviors.behavior import Arm, Row
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of, system_turn
@@ -19,6 +19,7 @@ from mi_bsa.items import Item
 from mi_bsa.self_report.bank import OTHERS
 
 
+@runtime_checkable
 class Question(Protocol):
     """A question of which either pole has an answer."""
 

@@ -18,7 +18,7 @@ from mi_bsa.config import Config, parse, read_yaml
 from mi_bsa.embedded.wordings import Split
 from mi_bsa.errors import BankError
 from mi_bsa.items import Item, unique_ids
-from mi_bsa.self_report.bank import BANKS, NUMBERS, OTHERS
+from mi_bsa.self_report.bank import BANKS, NUMBERS, OTHERS, one_split_each
 
 Kind = Literal["many", "word", "description", "scale", "open", "game", "yes_no"]
 KINDS: tuple[Kind, ...] = ("many", "word", "description", "scale", "open", "game", "yes_no")
@@ -52,14 +52,7 @@ class SayBank(Config):
 
     @model_validator(mode="after")
     def _check(self) -> SayBank:
-        where: dict[str, str] = {}
-        for kind, splits in self.frames.items():
-            for split, frames in splits.items():
-                for frame in frames:
-                    if where.setdefault(frame, split) != split:
-                        raise ValueError(
-                            f"the {kind} wording {frame!r} is in two splits; a wording belongs to one"
-                        )
+        one_split_each(self.frames)
         own = [len(self.descriptions.get(word, ())) for word in self.words]
         decoys = [d for word, some in self.descriptions.items() if word not in self.words for d in some]
         if own[0] != own[1] or not own[0] or len(decoys) < 2:
