@@ -20,6 +20,7 @@ WORLDS: dict[str, str] = {
     "code": "mi_bsa.embedded.code_world",
     "tastes": "mi_bsa.embedded.tastes_world",
     "habits": "mi_bsa.embedded.habit_world",
+    "preferences": "mi_bsa.embedded.preference_world",
 }
 """Name -> module with a `KIND`, imported when asked for."""
 
