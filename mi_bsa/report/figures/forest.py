@@ -1,9 +1,10 @@
 """Any results as rows: the value with its interval, over the band of what nothing gives.
 
-The figure of every section that has none of its own: recovery, mediation, attribution, geometry, emergence,
-backdoors, preferences. Rows of different units stand in panels of their own.
+The figure of every section that has none of its own: controls, words, concealing, backdoors,
+preferences. Rows of different units stand in panels of their own.
 """
 
+import os
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -35,12 +36,13 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     heights = [0.75 + (0.4 if narrow else 0.24) * len(items) for items in groups.values()]
     figure = Figure(figsize=(NARROW if narrow else WIDE, 2 * LEGEND_ROW + sum(heights)))
     axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    names = {item.name for item in results}
+    before = os.path.commonprefix(sorted(names)).rpartition(".")[0]
     for ax, (unit, items) in zip(axes, groups.items(), strict=True):
-        names = {item.name for item in items}
-        _draw_panel(ax, items, narrow=narrow, named=len(names) > 1)
-        if len(names) == 1:
-            ax.set_title(plain(items[0].name))
+        _draw_panel(ax, items, narrow=narrow, skip=f"{before}." if before else "", named=len(names) > 1)
         ax.set_xlabel(plain(unit))
+    if len(names) == 1:
+        axes[0].set_title(plain(results[0].name))
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=PAINTS["accent"], marker="o", markersize=5, label="value and 95 % interval")
     ]
@@ -50,9 +52,11 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     return figure
 
 
-def _label(item: Result, varying: Sequence[str], *, named: bool) -> str:
-    """What tells a row from the others: its name where names differ, and the places that differ."""
-    words = [item.name] if named or not varying else []
+def _label(item: Result, varying: Sequence[str], *, skip: str, named: bool) -> str:
+    """What tells a row from the others: its name where names differ (less the part that all share), and the
+    places that differ.
+    """
+    words = [item.name.removeprefix(skip).replace("_", " ")] if named or not varying else []
     for key in varying:
         if key in item.where:
             value = item.where[key]
@@ -60,7 +64,7 @@ def _label(item: Result, varying: Sequence[str], *, named: bool) -> str:
     return ", ".join(words)
 
 
-def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, named: bool) -> None:
+def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, skip: str, named: bool) -> None:
     ends = [end for item in results for end in (item.ci or (item.value,))]
     if min(ends) <= 0 <= max(ends):
         ax.axvline(0.0, color=RULE, linewidth=0.8, zorder=1)
@@ -73,7 +77,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, named: boo
             ax.plot(item.ci, [row, row], color=PAINTS["accent"], linewidth=2, alpha=0.6, zorder=2)
         ax.scatter([item.value], [row], s=26, color=PAINTS["accent"], linewidth=0, zorder=3)
     varying = [key for key in WHERE_KEYS if len({item.where.get(key) for item in results}) > 1]
-    labels = [plain(_label(item, varying, named=named)) for item in results]
+    labels = [plain(_label(item, varying, skip=skip, named=named)) for item in results]
     if narrow:  # a label above its row: beside it there is no room
         ax.set_yticks([])
         for row, label in enumerate(labels):
