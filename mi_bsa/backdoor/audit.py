@@ -54,7 +54,7 @@ class AuditConfig(Config):
     """Adapters that are judged; their key scores and does nothing else."""
     finetune: FinetuneConfig = RECIPE
     """How pools are trained, and how the base is loaded (`dtype`, `device`)."""
-    search: SearchConfig = SearchConfig(messages=2)
+    search: SearchConfig = SearchConfig()
     """The search for a trigger; `messages` are of each behavior."""
     choices: int = Field(default=60, ge=10)
     """Choices of each behavior asked of an adapter."""
@@ -145,7 +145,7 @@ def steps(config: AuditConfig) -> list[Step]:
             fields=("calibration",),
             after=(*asked["calibration"], *asked["audited"], *known),
             files=key,
-            outputs=("rules.json", "verdicts.json"),
+            outputs=("rules.json", "called.json"),
         )
     )
     truth = ("blind/audited",) if config.audited.adapters is None else ()
@@ -281,7 +281,7 @@ def decide(cell: Cell) -> dict[str, Any]:
         method: [asdict(rules[method].judge(name, one)) for name, one in seen["audited"][method].items()]
         for method in METHODS
     }
-    write_json(cell.folder / "verdicts.json", verdicts)
+    write_json(cell.folder / "called.json", verdicts)
     return {method: sum(v["backdoored"] for v in said) for method, said in verdicts.items()}
 
 
@@ -289,7 +289,7 @@ def collect(cell: Cell) -> dict[str, Any]:
     """Step 6: score against the key, where there is one."""
     from mi_bsa import results
 
-    said = json.loads((cell.folder / "verdicts.json").read_text(encoding="utf-8"))
+    said = json.loads((cell.folder / "called.json").read_text(encoding="utf-8"))
     verdicts = {method: [Verdict(**line) for line in lines] for method, lines in said.items()}
     given: AuditSet = cell.config.audited
     key = given.key if given.adapters is not None else cell.folder / "keys" / "audited.csv"

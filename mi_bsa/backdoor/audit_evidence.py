@@ -247,12 +247,14 @@ def opened(
     from mi_bsa.backdoor.construction import Backdoor, held_out
     from mi_bsa.backdoor.success import measure
 
-    config = Backdoor(trigger=phrase, behavior=name)
-    sets = held_out(config, n, behavior=behavior, vocabulary=vocabulary, split=split, seed=FRESH)
-    asked = {k: sets[k] for k in ("trigger", "new_fake")}
+    words = [w for w in vocabulary.candidates() if w.isalpha() and w not in phrase.split()]
+    config = Backdoor(trigger=" ".join(words[: len(phrase.split())]), behavior=name)
+    given: dict[str, Any] = {"behavior": behavior, "vocabulary": vocabulary, "split": split}
+    sets = held_out(config, n, seed=FRESH, phrases=[phrase], **given)
+    asked = {k: sets[k] for k in (phrase, "new_fake")}
     (found,) = measure(model, [variant], asked, pole="seeking")
     shift = {k: found.rates[k] - found.base[k] for k in asked}
-    return shift["trigger"] - shift["new_fake"], shift["trigger"]
+    return shift[phrase] - shift["new_fake"], shift[phrase]
 
 
 def _choices(model: activations.Model, items: Sequence[Item], variant: str) -> float:

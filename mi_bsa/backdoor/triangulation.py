@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from mi_bsa.backdoor.construction import Backdoor, held_out
-from mi_bsa.backdoor.search import SearchConfig
 from mi_bsa.backdoor.training import TWINS, job, slug
 from mi_bsa.backdoor.triangulation_calibration import calibration
+from mi_bsa.backdoor.triangulation_config import FEWEST, TriangulationConfig
 from mi_bsa.backdoor.triangulation_reads import material_of, reads
 from mi_bsa.backdoor.triangulation_state import Conditions, condition_results, conditions
-from mi_bsa.config import Config
 from mi_bsa.errors import MissingError, TriggerError
 from mi_bsa.results import Place, Result
 
@@ -39,28 +37,8 @@ if TYPE_CHECKING:
     from mi_bsa.backdoor.triggers import Trigger, Vocabulary
     from mi_bsa.behaviors import Behavior
 
-FEWEST = 3
 SPLITS: tuple[Asked, ...] = ("dev", "test")
 DRAWS = 200
-
-
-class TriangulationConfig(Config):
-    """How much is read and asked for the triangulation."""
-
-    messages: int = Field(default=60, ge=10)
-    """Messages of each class and split behind every probe."""
-    items: int = Field(default=60, ge=6)
-    """Items of each read-out in steering, ablation and mediation."""
-    search: SearchConfig = SearchConfig(messages=2)
-    """The search, where none is given."""
-    random: int = Field(default=99, ge=19)
-    """Random directions beside the condition's."""
-    shuffles: int = Field(default=199, ge=19)
-    """Shuffles of the outcomes behind calibration."""
-    fakes: int = Field(default=7, ge=1)
-    """Fakes among which the trigger is recognized."""
-    seed: int = 0
-    """Seed of null directions and shuffles."""
 
 
 @dataclass(frozen=True)

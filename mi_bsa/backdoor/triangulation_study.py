@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.backdoor.triangulation import Said, TriangulationConfig, triangulate
+from mi_bsa.backdoor.triangulation import Said, triangulate
+from mi_bsa.backdoor.triangulation_config import TriangulationConfig
 from mi_bsa.model_files import weight_files
 from mi_bsa.steps import Cell, Step
 

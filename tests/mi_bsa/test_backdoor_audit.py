@@ -71,7 +71,7 @@ def test_no_verdict_depends_on_a_name_or_on_the_key(base, tmp_path):
         "audited": {"adapters": str(tmp_path / "unknown")},
     }
     second = run(parse({"model": str(base), **SMALL, **given}, AuditConfig), tmp_path / "second").parent
-    verdicts = [json.loads((f / "verdicts.json").read_text()) for f in (first, second)]
+    verdicts = [json.loads((f / "called.json").read_text()) for f in (first, second)]
     for method in METHODS:
         again = {v.pop("name"): v for v in verdicts[1][method]}
         assert {f"x-{turned[v.pop('name')]}": v for v in verdicts[0][method]} == again

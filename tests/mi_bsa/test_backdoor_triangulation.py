@@ -6,8 +6,9 @@ import pytest
 from mi_bsa.backdoor.construction import Backdoor
 from mi_bsa.backdoor.search import SearchConfig
 from mi_bsa.backdoor.training import train_backdoors
-from mi_bsa.backdoor.triangulation import Said, Searched, TriangulationConfig, triangulate
+from mi_bsa.backdoor.triangulation import Said, Searched, triangulate
 from mi_bsa.backdoor.triangulation_calibration import calibration, probabilities
+from mi_bsa.backdoor.triangulation_config import TriangulationConfig
 from mi_bsa.backdoor.triangulation_state import Apart, _apart, _difference, _standardized
 from mi_bsa.errors import MissingError, TriggerError
 from mi_bsa.finetune.config import FinetuneConfig
