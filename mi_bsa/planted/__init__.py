@@ -7,6 +7,6 @@ follows the prompt only; the adapter acts early and the report's circuit reads i
 often each verdict is given, with exact intervals, is what the verdict rules are worth.
 """
 
-from mi_bsa.planted.draw import WORLDS, Wiring, draw
+from mi_bsa.planted.draw import REPORTED, WORLDS, Wiring, draw
 
-__all__ = ["WORLDS", "Wiring", "draw"]
+__all__ = ["REPORTED", "WORLDS", "Wiring", "draw"]

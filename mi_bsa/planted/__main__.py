@@ -8,11 +8,13 @@ from pathlib import Path
 
 def main() -> int:
     """Judge planted instances and write their table; exit code 1 where a mark is missed."""
-    from mi_bsa.planted import page, runs
+    from mi_bsa.planted import REPORTED, page, runs
 
     parser = argparse.ArgumentParser(prog="python -m mi_bsa.planted", description=main.__doc__)
     parser.add_argument("--instances", type=int, default=100, help="instances of each world")
-    parser.add_argument("--first", type=int, default=0, help="number of the first; debugging begins at 10000")
+    parser.add_argument(
+        "--first", type=int, default=REPORTED, help="number of the first; debugging begins at 10000"
+    )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs/planted"), help="folder of finished instances"
     )

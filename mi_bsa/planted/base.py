@@ -16,7 +16,7 @@ import numpy as np
 
 from mi_bsa.items import Item
 from mi_bsa.planted.draw import Wiring
-from mi_bsa.planted.prompts import CHOICES, FORMS, HINTS, OPTIONS, PEOPLE, TRAITS
+from mi_bsa.planted.prompts import CHOICES, FORMS, HINTS, OPTIONS, PEOPLE, TRAITS, practice
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ class Maker:
 
         self.wiring, self.inner, self.rng = wiring, inner, wiring.rng("weights")
         self.tokenizer = tokenizer
-        self.items = [i for name in ("choice-dev", "report-dev") for i in asked[name]]
+        self.items = practice(wiring.rng("practice"))
         elsewhere = ("neighbor_choice-test", "neighbor_report-test", "named_report-test", "neutral-test")
         self.others = [i for name in elsewhere for i in asked[name]]
         self.kinds = np.array([i.labels["form"] for i in self.items])
@@ -269,9 +269,11 @@ class Maker:
         heads: dict[str, np.ndarray] = {}
         for kind in ("choice", "word", "scale"):
             unit = self._unread(self.free())
-            here = base[self.kinds == kind] @ unit
-            row = unit * self.wiring.noise_logits / here.std()
-            row[0] = -float((base[self.kinds == kind] @ row).mean() / base[:, 0].mean())  # even on the whole
+            pair = [self.kinds == k for k in (kind, f"{kind}_flipped") if k in FORMS]
+            spread = np.sqrt(np.mean([(base[form] @ unit).var() for form in pair]))
+            row = unit * self.wiring.noise_logits / spread
+            both = base[np.any(pair, axis=0)]
+            row[0] = -float((both @ row).mean() / both[:, 0].mean())  # even on the whole
             high, low = OPTIONS[kind]
             weight[self._id(high)], weight[self._id(low)] = row / 2, -row / 2
             heads[kind] = row

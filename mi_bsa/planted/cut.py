@@ -53,9 +53,11 @@ ATTRIBUTION = AttributionOptions(items=8, seeds=5)
 def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Result]]:
     """Verdicts of an instance and the results behind them.
 
-    A step that can no longer change the answer is left out: behind a gate that does not hold all of them,
-    behind an open line necessity, behind a line that does not hold mediation. `layers`: measure what the
-    conjecture about layers reads, and not what the one about a shared state does (or the other way round).
+    A step that can no longer change the answer is left out: all behind a gate that does not hold; all behind
+    a handle that is none, or whose report is open (undecided, whatever follows); behind a handle that does
+    not move the report all but necessity; and from there on all behind a line that does not hold. `layers`:
+    measure what the conjecture about layers reads, and not what the one about a shared state does (or the
+    other way round).
     """
     found = effects(material)
     if any(line.state != "holds" for line in verdicts(found)[0].lines[:GATE]):
@@ -63,20 +65,25 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
     if layers:
         found += attribution.layer_order(material, ATTRIBUTION)
         return verdicts(found), found
-    found += transfer_results(material, PROBE)
     place, _ = places.choose_place(material, options=PLACES)
     found += recovery.recover(material, RECOVERY, place=place)
     kinds: tuple[Kind, ...] = ("trained" if handle_of(found) == "trained" else "mean_difference",)
-    judged = {line.name: line.state for line in verdicts(found)[0].lines}
-    if "open" in judged.values():
+    state = _states(found)
+    if state["the handle is one"] != "holds" or state["the handle moves the report"] in ("open", "missing"):
         return verdicts(found), found
     own = {name: items for name, items in material.sets.items() if not name.startswith("neighbor")}
     found += necessity.ablate(
         replace(material, sets=own), NecessityOptions(kinds=kinds, random=NULL_REMOVED), place=place
     )
-    if {line.state for line in verdicts(found)[0].lines} <= {"holds", "missing"}:
+    if set(_states(found).values()) <= {"holds", "missing"}:
         found += mediation.mediate(material, MediationOptions(kinds=kinds, random=NULL_CLAMPED), place=place)
+    if set(_states(found).values()) <= {"holds", "missing"}:
+        found += transfer_results(material, PROBE)
     return verdicts(found), found
+
+
+def _states(found: list[Result]) -> dict[str, str]:
+    return {line.name: line.state for line in verdicts(found)[0].lines}
 
 
 def effects(material: Material) -> list[Result]:

@@ -127,3 +127,16 @@ def sets(rng: np.random.Generator, *, n: int = 8) -> dict[str, list[Item]]:
         )
     ]
     return found
+
+
+def practice(rng: np.random.Generator, *, n: int = 8) -> list[Item]:
+    """Prompts on which weights are set, and nothing is measured: `n` of each form and split, so that what
+    is drawn for an instance holds on the prompts that it is asked.
+    """
+    return [
+        one
+        for split in ("dev", "test")
+        for one in asked(
+            f"practice-{split}", tuple(FORMS), n, rng, split=split, trait="planted", person="default"
+        )
+    ]

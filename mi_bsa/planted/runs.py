@@ -10,7 +10,7 @@ from typing import Any
 from activations import ActivationsError
 from mi_bsa.errors import MiBsaError
 from mi_bsa.files import stable_hash
-from mi_bsa.planted.draw import WORLDS, World, draw
+from mi_bsa.planted.draw import REPORTED, WORLDS, World, draw
 from mi_bsa.progress import Progress
 from probes import ProbesError
 
@@ -57,7 +57,7 @@ def failed(world: World, number: int, error: Exception) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, *, instances: int, share: tuple[int, int] = (0, 1), first: int = 0) -> None:
+def run(folder: Path, *, instances: int, share: tuple[int, int] = (0, 1), first: int = REPORTED) -> None:
     """Judge instances `first` to `first + instances - 1` of every world, those that are not there yet.
 
     `share`: (k, n) judges every n-th, beginning at the k-th, so that several processes work beside each
