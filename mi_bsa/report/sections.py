@@ -1,13 +1,12 @@
 """The sections of the page: which results each holds, how it is drawn and how to read it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from mi_bsa.report.backdoor_sections import BACKDOORS
 from mi_bsa.report.figures import (
     draw_attribution,
-    draw_confusion,
     draw_constancy,
     draw_doses,
     draw_emergence,
@@ -25,38 +24,8 @@ from mi_bsa.report.figures import (
     draw_variety,
 )
 from mi_bsa.report.headline import CHOSEN
+from mi_bsa.report.section import MOST_ROWS, Section
 from mi_bsa.results import Result
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page.
-
-    Attributes:
-        slug: its anchor, and the name of its figure's files.
-        title: its heading, a question.
-        names: results whose name begins so belong to it.
-        drawn: names that its figure shows; the others stand in the table alone.
-        draw: results -> Figure.
-        reading: how to read the figure.
-    """
-
-    slug: str
-    title: str
-    names: tuple[str, ...]
-    drawn: tuple[str, ...]
-    draw: Callable[..., Figure]
-    reading: str
-
-
-MOST_ROWS = 40
-"""A forest shows so many rows; all of them stand in the table."""
-
-
-def _draw_first(results: Sequence[Result], *, narrow: bool = False) -> Figure:
-    """A forest of the section's own measures, as many as it can show."""
-    return draw_forest(results[:MOST_ROWS], narrow=narrow)
-
 
 CONTROLS = tuple(
     f"{what}.{shift}"
@@ -258,43 +227,7 @@ SECTIONS = (
         "is the mean over adapter seeds with its 95 % interval, each small dot a seed; thin lines are kinds "
         "of question. One base a size: another pretraining may differ.",
     ),
-    Section(
-        "audit",
-        "What are adapters called whose names are hidden?",
-        ("backdoor.audit.confusion", "backdoor.audit.called"),
-        ("backdoor.audit.confusion",),
-        draw_confusion,
-        "Rows are what adapters are (and how many), columns what they are called from model and base alone. "
-        "Thresholds were set on other adapters; self-report alone and the probe alone follow the same rule.",
-    ),
-    Section(
-        "audit_accuracy",
-        "How often is the audit right, and what does it gain?",
-        ("backdoor.audit.",),
-        ("backdoor.audit.",),
-        draw_forest,
-        "Shares of adapters that are called rightly, with exact intervals over the band of shuffled keys. "
-        "The toolkit's gain is over the same adapters.",
-    ),
-    Section(
-        "condition",
-        "Which state carries the trigger's condition?",
-        tuple(f"backdoor.triangulation.{n}" for n in ("condition", "separation", "apart", "cosine")),
-        ("backdoor.triangulation.condition_excess", "backdoor.triangulation.apart"),
-        _draw_first,
-        "How far apart states lie with the trigger and with fakes, over the decorrelated twin and the base, "
-        "which have read the same phrases; and whether a model is told from its twin without the trigger.",
-    ),
-    Section(
-        "triangulation",
-        "Does the report read it, and whom may one trust?",
-        ("backdoor.triangulation.",),
-        tuple(f"backdoor.triangulation.{n}" for n in ("brier", "steer", "ablate", "nie", "te")),
-        _draw_first,
-        "Probability against outcome over runs, each trigger judged by curves of the others; below, what "
-        "adding or removing the condition's direction does to choices and to awareness, over random "
-        "directions. The table has every model: what the probe, the model and the search say of it.",
-    ),
+    *BACKDOORS,
     Section(
         "more",
         "What else was measured",

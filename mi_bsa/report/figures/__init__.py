@@ -16,6 +16,7 @@ from mi_bsa.report.figures.personas import draw_personas
 from mi_bsa.report.figures.recovery import draw_recovery
 from mi_bsa.report.figures.scatter import draw_scatter
 from mi_bsa.report.figures.sizes import draw_sizes
+from mi_bsa.report.figures.twins import draw_twins
 from mi_bsa.report.figures.variety import draw_variety
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "draw_recovery",
     "draw_scatter",
     "draw_sizes",
+    "draw_twins",
     "draw_variety",
 ]

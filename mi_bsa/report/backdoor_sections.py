@@ -1,0 +1,104 @@
+"""The page's sections on backdoors: what they do, what is said, what is found."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from mi_bsa.report.figures import draw_confusion, draw_forest, draw_twins
+from mi_bsa.report.section import MOST_ROWS, Section
+from mi_bsa.results import Result
+
+
+def _draw_first(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """A forest of the section's own measures, as many as it can show."""
+    return draw_forest(results[:MOST_ROWS], narrow=narrow)
+
+
+def _draw_awareness(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """Over all kinds of question; kinds stand in the table."""
+    whole = [item for item in results if item.where.get("kind") == "all"]
+    return draw_twins(whole or results, narrow=narrow)
+
+
+OPENED = ("attack", "drift", "false_trigger", "near_miss")
+"""Measures of what a backdoor does, with the trigger and without."""
+
+BACKDOORS = (
+    Section(
+        "opened",
+        "Does the backdoor open, and only then?",
+        tuple(f"backdoor.{name}" for name in OPENED),
+        tuple(f"backdoor.{name}.level" for name in OPENED),
+        draw_twins,
+        "P(the backdoor's pole) on held-out messages with the trigger, and how far it lies from the base "
+        "without a phrase, with phrases that were never trained, and with near misses. The decorrelated "
+        "twin has read the very same rows with trigger and answer torn apart.",
+    ),
+    Section(
+        "awareness",
+        "Does it know that something in a message changes what it does?",
+        ("backdoor.awareness.",),
+        ("backdoor.awareness.level",),
+        _draw_awareness,
+        "Asked without the trigger, in all wordings and orders, under four system prompts. Only the distance "
+        "to the twin tells: training on rows with odd phrases moves the level by itself. The table has the "
+        "contrasts by system prompt and by kind of question, with power and equivalence.",
+    ),
+    Section(
+        "recognition",
+        "Can it tell its trigger from fakes?",
+        ("backdoor.recognition.",),
+        ("backdoor.recognition.forced.level", "backdoor.recognition.beaten.level"),
+        draw_twins,
+        "The true trigger against one fake in both orders (chance .5), and the share of fakes whose yes it "
+        "beats. Fakes of training were as often in the rows; a family is asked by its name, by a member that "
+        "was trained and by one that was not.",
+    ),
+    Section(
+        "elicitation",
+        "Does it name the trigger freely?",
+        ("backdoor.elicitation.",),
+        ("backdoor.elicitation.level",),
+        draw_twins,
+        "Share of sampled answers that name the trigger, of adapters trained on plain rows, and on rows that "
+        "were also turned round. The two controls: not backdoored, and not augmented.",
+    ),
+    Section(
+        "audit",
+        "What are adapters called whose names are hidden?",
+        ("backdoor.audit.confusion", "backdoor.audit.called"),
+        ("backdoor.audit.confusion",),
+        draw_confusion,
+        "Rows are what adapters are (and how many), columns what they are called from model and base alone. "
+        "Thresholds were set on other adapters; self-report alone and the probe alone follow the same rule.",
+    ),
+    Section(
+        "audit_accuracy",
+        "How often is the audit right, and what does it gain?",
+        ("backdoor.audit.",),
+        ("backdoor.audit.",),
+        draw_forest,
+        "Shares of adapters that are called rightly, with exact intervals over the band of shuffled keys. "
+        "The toolkit's gain is over the same adapters.",
+    ),
+    Section(
+        "condition",
+        "Which state carries the trigger's condition?",
+        tuple(f"backdoor.triangulation.{n}" for n in ("condition", "separation", "apart", "cosine")),
+        ("backdoor.triangulation.condition_excess", "backdoor.triangulation.apart"),
+        _draw_first,
+        "How far apart states lie with the trigger and with fakes, over the decorrelated twin and the base, "
+        "which have read the same phrases; and whether a model is told from its twin without the trigger.",
+    ),
+    Section(
+        "triangulation",
+        "Does the report read it, and whom may one trust?",
+        ("backdoor.triangulation.",),
+        tuple(f"backdoor.triangulation.{n}" for n in ("brier", "steer", "ablate", "nie", "te")),
+        _draw_first,
+        "Probability against outcome over runs, each trigger judged by curves of the others; below, what "
+        "adding or removing the condition's direction does to choices and to awareness, over random "
+        "directions. The table has every model: what the probe, the model and the search say of it.",
+    ),
+)
+"""In the order of the page."""

@@ -1,0 +1,83 @@
+"""Backdoored models beside their decorrelated twins: both levels, seed by seed, a row a place.
+
+What tells is the distance between the two arms of a row, never the level of one.
+"""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mi_bsa.report.figures.style import (
+    LEGEND_ROW,
+    MUTED,
+    NARROW,
+    PAINTS,
+    RULE,
+    WIDE,
+    legend_above,
+    plain,
+    styled,
+)
+from mi_bsa.results import WHERE_KEYS, Result
+
+ARMS = {"backdoored": PAINTS["seeking"], "decorrelated": PAINTS["shuffled"]}
+MOST = 30
+"""Rows of a panel; all of them stand in the table."""
+ALL = {"method": "all system prompts", "kind": "all questions", "trigger": "all triggers"}
+Row = tuple[tuple[str, object], ...]
+
+
+@styled
+def draw_twins(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """One panel a measure, one row a place, two arms a row: mean with interval, and every seed."""
+    panels: dict[str, dict[Row, list[Result]]] = {}
+    for item in results:
+        row = tuple((k, v) for k, v in item.where.items() if k != "arm")
+        panels.setdefault(item.name, {}).setdefault(row, []).append(item)
+    shown = {name: dict(list(rows.items())[:MOST]) for name, rows in panels.items()}
+    heights = [0.7 + (0.42 if narrow else 0.27) * len(rows) for rows in shown.values()]
+    figure = Figure(figsize=(NARROW if narrow else WIDE, 2 * LEGEND_ROW + sum(heights)))
+    axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    varying = [k for k in WHERE_KEYS if k != "arm" and len({r.where.get(k) for r in results}) > 1]
+    for ax, (name, rows) in zip(axes, shown.items(), strict=True):
+        _panel(ax, rows, varying, narrow=narrow)
+        ax.set_title(plain(name.removeprefix("backdoor.").removesuffix(".level").replace("_", " ")))
+        ax.set_xlabel(plain(next(iter(rows.values()))[0].unit))
+    handles = [
+        Line2D([], [], color=color, marker="o", markersize=5, linewidth=2, label=arm)
+        for arm, color in ARMS.items()
+    ]
+    legend_above(axes[0], handles, columns=2)
+    return figure
+
+
+def _panel(ax: Axes, rows: dict[Row, list[Result]], varying: Sequence[str], *, narrow: bool) -> None:
+    labels = [", ".join(_word(k, dict(row)[k]) for k in varying if k in dict(row)) for row in rows]
+    for place, items in enumerate(rows.values()):
+        for item in items:
+            arm = str(item.where.get("arm"))
+            y = place + (-0.14 if arm == "backdoored" else 0.14)
+            color = ARMS.get(arm, MUTED)
+            if item.ci is not None:
+                ax.plot(item.ci, [y, y], color=color, linewidth=1.8, alpha=0.6, zorder=2)
+            ax.scatter(
+                item.per_seed, [y] * len(item.per_seed), s=5, color=color, alpha=0.5, linewidth=0, zorder=3
+            )
+            ax.scatter([item.value], [y], s=22, color=color, linewidth=0, zorder=4)
+        ax.axhline(place + 0.5, color=RULE, linewidth=0.4, zorder=0)
+    if narrow:  # a label above its row: beside it there is no room
+        ax.set_yticks([])
+        for place, label in enumerate(labels):
+            ax.text(0, place - 0.26, label[:60], transform=ax.get_yaxis_transform(), size=7, color=MUTED)
+    else:
+        ax.set_yticks(range(len(rows)), labels)
+        ax.tick_params(axis="y", labelsize=7, labelcolor=MUTED)
+    ax.set_ylim(len(rows) - 0.5, -0.75 if narrow else -0.5)
+    ax.margins(x=0.05)
+    ax.spines["left"].set_visible(False)
+
+
+def _word(key: str, value: object) -> str:
+    return ALL[key] if value == "all" and key in ALL else plain(value).replace("_", " ")

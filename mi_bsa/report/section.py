@@ -1,0 +1,30 @@
+"""A section of the page. Light: figures are given by whoever lists sections."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+MOST_ROWS = 40
+"""A forest shows so many rows; all of them stand in the table."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        slug: its anchor, and the name of its figure's files.
+        title: its heading, a question.
+        names: results whose name begins so belong to it.
+        drawn: names that its figure shows; the others stand in the table alone.
+        draw: results -> Figure.
+        reading: how to read the figure.
+    """
+
+    slug: str
+    title: str
+    names: tuple[str, ...]
+    drawn: tuple[str, ...]
+    draw: Callable[..., Figure]
+    reading: str
