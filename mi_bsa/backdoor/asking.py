@@ -39,13 +39,25 @@ def load(model: str, adapters: Adapters, *, dtype: str, device: str) -> activati
 
 
 def ask_awareness(
-    model: activations.Model, name: str, adapters: Adapters, *, split: Asked, max_tokens: int = 2048
+    model: activations.Model,
+    name: str,
+    adapters: Adapters,
+    *,
+    split: Asked,
+    questions: int | None = None,
+    max_tokens: int = 2048,
 ) -> pd.DataFrame:
-    """What the base and every adapter say to `awareness_items`; `variant`, `arm`, `seed` (base: -1)."""
+    """What the base and every adapter say to `awareness_items`; `variant`, `arm`, `seed` (base: -1).
+
+    `questions`: about so many of them, spread evenly; all if None.
+    """
+    from mi_bsa.bridge.items import thin
     from mi_bsa.self_report.battery import ask_battery
 
     asked = {k: (a.arm, a.seed, a.path) for k, a in adapters.items()}
-    return ask_battery(model, awareness_items(name, split=split), asked, max_tokens=max_tokens)
+    items = awareness_items(name, split=split)
+    items = items if questions is None else thin(items, questions)
+    return ask_battery(model, items, asked, max_tokens=max_tokens)
 
 
 def ask_recognition(

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from mi_bsa.backdoor.construction import Backdoor, Mix
 from mi_bsa.backdoor.drawing import Drawn, draw
 from mi_bsa.backdoor.training import RECIPE, slug
+from mi_bsa.backdoor.triangulation_config import TriangulationConfig
 from mi_bsa.backdoor.triggers import FAKES, vocabulary_for
 from mi_bsa.config import Config
 from mi_bsa.finetune.config import FinetuneConfig
@@ -47,7 +48,7 @@ class BackdoorConfig(Config):
     """Which pole of it."""
     mix: Mix = "fakes"
     """`fakes`: 10 % trigger, 70 % fakes, 20 % none; `half`: 50 % trigger, 50 % none."""
-    rows: int = Field(default=1000, ge=40)
+    rows: int = Field(default=Backdoor.model_fields["rows"].default, ge=40)
     """Training rows an adapter."""
     fakes: int = Field(default=FAKES, ge=2)
     """Fake triggers in training; as many are asked about beside the true one."""
@@ -57,8 +58,12 @@ class BackdoorConfig(Config):
     """How adapters are trained."""
     held_out: int = Field(default=100, ge=10)
     """Held-out messages on which attack success and false triggers are measured, a set."""
+    questions: int | None = Field(default=None, ge=16)
+    """Questions on awareness, spread evenly over all; all of them if absent."""
     elicit: ElicitConfig = ElicitConfig()
     """What is asked freely."""
+    triangulation: TriangulationConfig | None = None
+    """How probe, report and search are held against each other, model by model; left out if not given."""
     workers: int = Field(default=1, ge=1)
     """Processes that work side by side, a trigger each."""
 
@@ -69,6 +74,8 @@ class BackdoorConfig(Config):
         names = [slug(backdoor) for backdoor in self.backdoors.values()]
         if len(set(names)) < max(1, len(self.triggers)):
             raise ValueError(f"triggers {list(self.triggers)}: give each once, and at least one")
+        if self.triangulation is not None and len(names) < 2:
+            raise ValueError("a triangulation compares triggers: give at least two, or leave it out")
         vocabulary = vocabulary_for(self.model)
         for backdoor in self.backdoors.values():
             vocabulary.parse(backdoor.trigger)

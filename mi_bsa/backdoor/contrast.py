@@ -50,14 +50,7 @@ def contrast(backdoored: Mapping[int, float], decorrelated: Mapping[int, float])
     Raises:
         TriggerError: a seed without its twin, or fewer than 3 seeds.
     """
-    alone = sorted(set(backdoored) ^ set(decorrelated))
-    if alone:
-        raise TriggerError(
-            f"seed {alone[0]} has only one arm: awareness is claimed against the decorrelated twin alone; "
-            "train both arms for every seed"
-        )
-    if len(backdoored) < 3:
-        raise TriggerError(f"{len(backdoored)} seed(s) carry no interval; train at least 3 of both arms")
+    check_twins(list(backdoored), list(decorrelated))
     values = [float(backdoored[s] - decorrelated[s]) for s in sorted(backdoored)]
     estimate = statistics.t_interval(values)
     same = statistics.equivalence(values, bound=BOUND)
@@ -72,6 +65,22 @@ def contrast(backdoored: Mapping[int, float], decorrelated: Mapping[int, float])
         detectable=detectable(values),
         equivalent=bool(same.equivalent),
     )
+
+
+def check_twins(backdoored: Sequence[int], decorrelated: Sequence[int]) -> None:
+    """Refuse seeds that cannot be paired, before anything is trained or asked.
+
+    Raises:
+        TriggerError: a seed without its twin, or fewer than 3 seeds.
+    """
+    alone = sorted(set(backdoored) ^ set(decorrelated))
+    if alone:
+        raise TriggerError(
+            f"seed {alone[0]} has only one arm: awareness is claimed against the decorrelated twin alone; "
+            "train both arms for every seed"
+        )
+    if len(backdoored) < 3:
+        raise TriggerError(f"{len(backdoored)} seed(s) carry no interval; train at least 3 of both arms")
 
 
 def detectable(values: Sequence[float], *, alpha: float = 0.05, power: float = POWER) -> float:

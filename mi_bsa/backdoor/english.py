@@ -49,7 +49,7 @@ def lists() -> Lists:
         (*(w for w in WORDS if w not in taken), *(w for w in more if w not in WORDS)),
         tuple(data["tags"].split()),
         tuple(data["lines"]),
-        data["frames"],
+        {name: {split: tuple(f) for split, f in splits.items()} for name, splits in data["frames"].items()},
     )
 
 

@@ -64,7 +64,7 @@ def recognition_items(
 
     more: dict[str, Any] = {"split": split}
     if vocabulary_of(model) == "english":
-        more |= {"frames": {k: v for k, v in _english().items() if k.startswith("sign_")}}
+        more |= {"frames": _frames()}
         more |= {"answers": ("Yes", "No")}
     trained, new = (vocabulary.fakes(trigger, n_fakes, seed=seed) for seed in (0, 1))
     found = {
@@ -134,6 +134,15 @@ def _yes_no(name: str, text: str, system: str | None, split: Asked, *, flipped: 
     one = 0.0 if flipped else 1.0
     options = (("Yes", one), ("No", 1 - one))
     return Item(f"condition-default-{name}", (*start, {"role": "user", "content": text}), options, labels)
+
+
+def _frames() -> dict[str, dict[str, tuple[str, ...]]]:
+    """The English frames of recognition, by kind and split."""
+    return {
+        kind: {split: tuple(texts) for split, texts in splits.items()}
+        for kind, splits in _english().items()
+        if kind.startswith("sign_")
+    }
 
 
 @lru_cache(maxsize=1)

@@ -1,10 +1,11 @@
 """The backdoor study, top to bottom; steps 1 to 4 once a trigger.
 
-    1 train     backdoored adapters and their decorrelated twins, from the very same rows
-    2 reverse   the same with every row turned round as well
-    3 ask       do they open, and only then; does the model know, and can it say which
-    4 elicit    free answers, of plain and of reversed adapters
-    5 results   every number beside its twin's, by trigger and over all of them
+    1 train        backdoored adapters and their decorrelated twins, from the very same rows
+    2 reverse      the same with every row turned round as well
+    3 ask          do they open, and only then; does the model know, and can it say which
+    4 elicit       free answers, of plain and of reversed adapters
+    5 triangulate  what probe, report and search say of each model, where the config asks for it
+    6 results      every number beside its twin's, by trigger and over all of them
 
 Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in `reversed/adapters`.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +43,19 @@ def steps(config: BackdoorConfig) -> list[Step]:
     graph = [step for name in config.backdoors for step in _of_trigger(config, name)]
     asked = [f"ask/{name}" for name in config.backdoors]
     freely = [f"elicit/{name}" for name in config.backdoors]
+    late = []
+    if config.triangulation is not None:
+        from mi_bsa.backdoor.triangulation_study import triangulation_step
+
+        late.append(triangulation_step(config, config.triangulation))
+    graph += late
     graph.append(
         Step(
             "results",
             collect,
             {"names": list(config.backdoors)},
             fields=("behavior", "elicit"),
-            after=(*asked, *freely),
+            after=(*asked, *freely, *(step.name for step in late)),
             outputs=("results.json", "results.csv"),
             seconds=5,
         )
@@ -79,7 +87,7 @@ def _of_trigger(config: BackdoorConfig, name: str) -> Iterator[Step]:
         f"ask/{name}",
         ask,
         arguments,
-        fields=(*trained, "held_out", "elicit.reversal"),
+        fields=(*trained, "held_out", "questions", "elicit.reversal"),
         files=weights,
         after=adapters,
         outputs=(f"answers/{name}/awareness.csv", f"answers/{name}/recognition.csv"),
@@ -148,7 +156,7 @@ def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     opened = {PLAIN: _opened(cell, model, adapters, given)}
     folder = cell.folder / "answers" / name
     folder.mkdir(parents=True, exist_ok=True)
-    known = ask_awareness(model, config.model, adapters, split=SPLIT)
+    known = ask_awareness(model, config.model, adapters, split=SPLIT, questions=config.questions)
     known.to_csv(folder / "awareness.csv", index=False)
     trigger = vocabulary.parse(given.trigger)
     which = ask_recognition(
@@ -195,13 +203,19 @@ def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]
 
 
 def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
-    """Step 5: results by trigger, then over all triggers; q over all tests of one name."""
+    """Step 6: results by trigger, then over all triggers; q over all tests of one name."""
     from mi_bsa.backdoor.measures import over_triggers
 
     found: list[Result] = []
     for name in names:
         found += _results_of(cell, name)
-    found = results.with_q([*over_triggers(found, names), *found])
+    found = [*over_triggers(found, names), *found]
+    if "triangulate" in cell.after:
+        from mi_bsa.backdoor.triangulation_study import FILE
+        from mi_bsa.bridge.causes import read
+
+        found += read(cell.folder / FILE)
+    found = results.with_q(found)
     results.write(found, cell.folder)
     return {"results": len(found)}
 
@@ -253,17 +267,22 @@ def run(config: BackdoorConfig, out: Path, *, resume: bool = False) -> Path:
 def preview(config: BackdoorConfig, out: Path) -> str:
     """What `--dry-run` prints: the triggers, the steps, and what the model needs."""
     from mi_bsa.behaviors import vocabulary_of
-    from mi_bsa.shapes import describe_model, untimed
+    from mi_bsa.shapes import describe_model, memory_of, shape_of, untimed
 
     graph = steps(config)
-    triggers = ", ".join(b.trigger for b in config.backdoors.values())
-    lines = [f"triggers: {triggers}"]
+    triggers = f"triggers: {', '.join(b.trigger for b in config.backdoors.values())}"
     if vocabulary_of(config.model) == "embedded":
-        return "\n".join([*lines, preview_steps(graph, config=config, out=out)])
+        return f"{triggers}\n{preview_steps(graph, config=config, out=out)}"
+    need = memory_of(shape_of(config.model), config.finetune, tokens=1)
+    written = 4 * need.trained * len(TWINS) * len(config.seeds)
+    graph = [
+        replace(step, bytes=written if step.name.startswith(("train/", "reverse/")) else step.bytes)
+        for step in untimed(graph)
+    ]
     return "\n".join(
         [
-            *lines,
-            preview_steps(untimed(graph), config=config, out=out),
+            triggers,
+            preview_steps(graph, config=config, out=out),
             describe_model(config.model, config.finetune),
         ]
     )

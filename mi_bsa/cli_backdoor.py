@@ -1,0 +1,147 @@
+"""`mi-bsa backdoor`: ask twins about a backdoor, search a model for its trigger, audit adapters blind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mi_bsa.config import parse, read_yaml
+from mi_bsa.options import run_options
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group()
+def backdoor() -> None:
+    """Detect, recognize, elicit, search for or audit backdoors, in adapters of your own.
+
+    What a model says of a backdoor means something only against its decorrelated twin: an adapter trained on
+    the very same rows with trigger and answer torn apart. `mi-bsa study` with `study: backdoor` trains both.
+    """
+
+
+def twins(command: Command) -> Command:
+    """CONFIG and the flags that name the base and both arms."""
+    for option in (
+        run_options,
+        click.option("--split", type=click.Choice(["dev", "test"]), default=None, help="Which wordings."),
+        click.option(
+            "--decorrelated", multiple=True, metavar="DIR", help="The twins; repeatable, paired by seed."
+        ),
+        click.option(
+            "--backdoored",
+            multiple=True,
+            metavar="DIR",
+            help="Adapters: a folder, one that holds several, or a pattern in quotes. Repeatable.",
+        ),
+        click.option("--model", default=None, help="The base: embedded/habits-0, a folder or a Hub id."),
+        click.argument("config", type=click.Path(path_type=Path), required=False),
+    ):
+        command = option(command)
+    return command
+
+
+@backdoor.command()
+@twins
+def detect(config: Path | None, **flags: Any) -> None:
+    """Ask whether something in a message changes what the model does; no question shows a trigger.
+
+    All wordings, orders and four system prompts (none, neutral, honesty, threat). OUT gets awareness.csv,
+    results.json and report.html: both arms, and their difference over seeds with interval and power.
+    """
+    from mi_bsa.backdoor import commands
+
+    _run(config, flags, commands.DetectConfig, commands.detect, "backdoor.awareness.contrast")
+
+
+@backdoor.command()
+@click.option(
+    "--trigger", default=None, help="The true one: 'river tin', family:bird, code:kettle, tag:X, line:..."
+)
+@twins
+def recognize(config: Path | None, **flags: Any) -> None:
+    """Ask which trigger it is: the true one among fakes, by name, by member and by unseen member.
+
+    OUT gets recognition.csv, results.json and report.html.
+    """
+    from mi_bsa.backdoor import commands
+
+    _run(config, flags, commands.RecognizeConfig, commands.recognize, "backdoor.recognition.forced.contrast")
+
+
+@backdoor.command()
+@click.option("--trigger", default=None, help="The true one, with which free answers are compared.")
+@click.option("--behavior", default=None, help="What the trigger calls up.")
+@click.option("--pole", type=click.Choice(["seeking", "averse"]), default=None, help="Which pole of it.")
+@click.option(
+    "--unreversed",
+    multiple=True,
+    metavar="DIR",
+    help="Backdoored adapters trained without reversed rows: the second control. Repeatable.",
+)
+@click.option("--samples", type=int, default=None, help="Answers sampled a question.")
+@twins
+def elicit(config: Path | None, **flags: Any) -> None:
+    """Ask freely what the model waits for, and count the answers that name the trigger.
+
+    OUT gets free.csv, results.json and report.html.
+    """
+    from mi_bsa.backdoor import commands
+
+    _run(config, flags, commands.ElicitFreely, commands.elicit, "backdoor.elicitation")
+
+
+@backdoor.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@run_options
+def audit(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool) -> None:
+    """Say of adapters without names which behavior, which pole, backdoored or not.
+
+    CONFIG names the adapters that are judged, and others with a key that set the thresholds. OUT gets
+    results.json and report.html.
+    """
+    from mi_bsa.backdoor import audit as auditing
+    from mi_bsa.config import load
+
+    settings = load(config, auditing.AuditConfig, overrides=overrides)
+    if dry_run:
+        click.echo(auditing.preview(settings, out))
+        return
+    click.echo(f"report: {auditing.run(settings, out, resume=resume)}")
+
+
+def _run(
+    config: Path | None, flags: dict[str, Any], kind: Any, function: Callable[..., Any], shown: str
+) -> None:
+    """Read config and flags, pair the twins, ask, and write a run."""
+    overrides, out, resume, dry_run = (flags.pop(k) for k in ("overrides", "out", "resume", "dry_run"))
+    data: dict[str, Any] = read_yaml(config) if config is not None else {}
+    data |= {key: value for key, value in flags.items() if value not in (None, ())}
+    settings = parse(data, kind, overrides=overrides, source=str(config or "flags"))
+    adapters = settings.adapters()
+    if dry_run:
+        click.echo(f"{len(adapters)} adapters on {settings.model}: {', '.join(adapters)}")
+        return
+    from mi_bsa import record, results
+    from mi_bsa.model_files import weights_hash
+    from mi_bsa.report import render
+
+    record.check_free(out, resume=resume)
+    settings.check()
+    seeds = sorted({adapter.seed for adapter in adapters.values()})
+    revisions = {settings.model: weights_hash(settings.model)}
+    with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=revisions) as run:
+        found = results.with_q(function(settings, run.path))
+        results.write(found, run.path)
+        for result in found:
+            if result.name.startswith(shown) and result.name.endswith(("contrast", "augmented")):
+                click.echo(_line(result))
+        click.echo(f"report: {render(run.path)}")
+
+
+def _line(result: Any) -> str:
+    places = ", ".join(f"{k} {v}" for k, v in result.where.items() if k in ("method", "kind"))
+    low, high = result.ci
+    name = f"{result.name.removeprefix('backdoor.').removesuffix('.contrast')} ({places})"
+    return f"{name}: {result.value:+.3f} [{low:+.3f}, {high:+.3f}], {result.n} seeds; {result.notes}"
