@@ -100,7 +100,7 @@ def test_one_seed_and_gaps_are_drawn():
 
 def test_unknown_names_have_a_place():
     """A result of a name that no section knows is drawn at the end, not lost."""
-    strange = replace(made_up()[0], name="backdoor.awareness.contrast")
+    strange = replace(made_up()[0], name="unheard.of")
     assigned = assign([strange])
     assert [section.slug for section in assigned] == ["more"]
     assert figure_of(next(iter(assigned)), [strange], narrow=False) is not None
