@@ -13,8 +13,18 @@ from mi_bsa.planted.runs import CONJECTURE
 
 BEGIN, END = "<!-- planted truth: begin -->", "<!-- planted truth: end -->"
 ANSWERS = ("supported", "not supported", "undecided")
+ALL = 100
 MUST = {"shared": ">= 90", "separate": "<= 5", "prompt_only": "<= 5", "early": ">= 90", "reverse": "<= 5"}
 """How many of 100 instances may be answered "supported"."""
+EARLIER = (
+    "A first design was given up after 42 instances (numbers 0 to 9): supported were shared 7 of 10,",
+    "separate 0 of 8, prompt only 0 of 8, early 7 of 8, reverse 0 of 8. Its weights were set on four to six",
+    "prompts a form, so that log-odds of other prompts spread up to 18 times as far as drawn, and reports",
+    "that were planted could not be read (of instances for debugging, 3 of 40 early and 5 of 40 shared ones",
+    "stopped at the gate). Now weights are set on 16 prompts a form, none of which is asked, and the",
+    "instances have fresh numbers, 1,000 to 1,099. Rules and seeds are the same.",
+)
+"""What stood here before, and why it does not."""
 
 
 def render(records: Sequence[Mapping[str, Any]]) -> str:
@@ -28,12 +38,14 @@ def render(records: Sequence[Mapping[str, Any]]) -> str:
             "",
             "Small Llamas with hand-set weights and PEFT adapters of known wiring, judged by the bridge's",
             "own functions (`mi_bsa/planted/`). Each draws strengths, noise, overlaps, nuisances and 5",
-            "adapters of either pole; the rules are those of `docs/decisions/0006-verdict-rules.md`.",
+            "adapters of either pole; the rules are those of `docs/decisions/0006-verdict-rules.md`. Nulls",
+            "are as small as the rules allow: 50 random directions for recovery, 59 for mediation.",
             "",
             "```console",
             "$ python -m mi_bsa.planted --instances 100 --runs runs/planted --out docs/validity.md",
             "```",
             "",
+            *_short(records),
             "| world | conjecture | n | supported [95 %] | must be | not supported | undecided | |",
             "|---|---|---|---|---|---|---|---|",
             *(row for row in rows if row),
@@ -41,6 +53,8 @@ def render(records: Sequence[Mapping[str, Any]]) -> str:
             "Intervals are exact (Clopper-Pearson).",
             "",
             *_why(undecided),
+            *EARLIER,
+            "",
             END,
             "",
         ]
@@ -88,21 +102,28 @@ def _row(world: str, own: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _short(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Says where fewer than 100 of a world were judged."""
+    fewest = min(Counter(r["world"] for r in records).values(), default=0)
+    return [] if fewest >= ALL else [f"Not all {ALL} of each world were judged: {fewest} of the least.", ""]
+
+
 def _why(undecided: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Which line left how many instances undecided, world by world."""
+    """Which line left how many instances undecided, world by world; a line that was left out stopped none."""
     out = []
     for world in WORLDS:
         own = [r for r in undecided if r["world"] == world]
         if own:
-            stopped = Counter(
-                next(
-                    (k for k, state in r["lines"].items() if state != "holds"), "p, adjusted over conjectures"
-                )
-                for r in own
-            )
+            stopped = Counter(_stopped(r["lines"]) for r in own)
             told = ", ".join(f"{name} {n}" for name, n in stopped.most_common())
             out.append(
                 f"- undecided, {world.replace('_', ' ')} ({len(own)}): first line that did not hold: {told}"
             )
     assert set(CONJECTURES) >= set(CONJECTURE.values())
     return [*out, ""] if out else []
+
+
+def _stopped(lines: Mapping[str, str]) -> str:
+    short = [name for name, state in lines.items() if state in ("open", "fails")]
+    short += [name for name, state in lines.items() if state == "missing"]
+    return next(iter(short), "p, adjusted over conjectures")

@@ -1,5 +1,6 @@
 """Planted truth: models of known wiring get the verdict that their wiring deserves."""
 
+import numpy as np
 import pytest
 
 from mi_bsa.planted import draw
@@ -24,14 +25,28 @@ def test_an_instance_is_its_number():
 
 
 def test_wiring_is_as_planted():
-    """The adapter moves choices in either world, and the report only where it is read."""
-    from mi_bsa.planted.cut import effects
+    """The adapter moves choices in either world, and the report only where it is read; log-odds of prompts
+    that weights were not set on spread, and are moved, as drawn.
+    """
+    from mi_bsa.planted.cut import answers, effects
     from mi_bsa.planted.llama import build
 
+    built = {world: build(draw(world, DEBUG + 27)) for world in ("shared", "prompt_only")}
     for world, moved in (("shared", True), ("prompt_only", False)):
-        found = {r.name: r for r in effects(build(draw(world, DEBUG)))}
+        found = {r.name: r for r in effects(built[world])}
         assert found["behavior.effect"].ci[0] > 0.2
         assert (found["self_report.effect"].value > 0.2) == moved
+    table, wiring = answers(built["shared"]), draw("shared", DEBUG + 27)
+    odds = np.log(table["score"] / (1 - table["score"]))[table["set"] == "choice-test"]
+    means = odds.groupby(table["arm"]).mean()
+    assert odds[table["arm"] == "base"].std() < 3 * wiring.noise_logits
+    assert means["seeking"] - means["averse"] == pytest.approx(wiring.behavior_logits, rel=0.3)
+
+
+def test_layers_are_told():
+    """An adapter that is read later is observed, one that writes answers itself is not."""
+    assert judged("early", DEBUG)["answer"] == "supported"
+    assert judged("reverse", DEBUG)["answer"] == "not supported"
 
 
 def test_a_world_that_follows_the_prompt_is_refused_and_a_killed_run_goes_on(tmp_path):
