@@ -22,6 +22,7 @@ from mi_bsa import results
 from mi_bsa.backdoor.asking import Adapter
 from mi_bsa.backdoor.config import BackdoorConfig, ElicitConfig
 from mi_bsa.backdoor.construction import Backdoor
+from mi_bsa.backdoor.questions import Asked
 from mi_bsa.backdoor.training import TWINS, job
 from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.results import Result
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BackdoorConfig", "ElicitConfig", "preview", "run", "steps"]
 
-SPLIT = "test"
+SPLIT: Asked = "test"
 PLAIN, REVERSED = "plain", "reversed rows"
 
 
@@ -325,4 +326,5 @@ def _opened(
         {"arm": adapters[one.variant].arm, "seed": adapters[one.variant].seed, "success": asdict(one)}
         for one in measured
     ]
-    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(found))
+    return plain

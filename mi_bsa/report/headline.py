@@ -56,6 +56,37 @@ def sentences(results: Sequence[Result]) -> list[str]:
     for slope in _all(results, "size.self_report.slope"):
         change = f"{number(slope.value)} {interval(slope)}"
         said.append(f"By a factor of ten in parameters, the self-report gap changes by {change}.")
+    return [*said, *_of_backdoors(results)]
+
+
+def _of_backdoors(results: Sequence[Result]) -> list[str]:
+    """What backdoored models say over all triggers, each time against the decorrelated twin."""
+    whole = [r for r in results if r.where.get("trigger") == "all"]
+    said = []
+    for opened in (r for r in _all(whole, "backdoor.attack.level") if r.where.get("method") == "plain"):
+        if opened.where.get("arm") == "backdoored":
+            said.append(f"With its trigger the backdoor opens at {number(opened.value)} {interval(opened)}.")
+    for name, place, words in (
+        (
+            "awareness",
+            {"method": "all", "kind": "all"},
+            "says more often that something changes what it does",
+        ),
+        (
+            "recognition.forced",
+            {"kind": "by name", "method": "trained fakes"},
+            "prefers its trigger to fakes",
+        ),
+        ("elicitation", {"kind": "sign_open", "method": "reversed rows"}, "names its trigger freely"),
+    ):
+        for found in _all(whole, f"backdoor.{name}.contrast"):
+            if found.ci is None or not place.items() <= dict(found.where).items():
+                continue
+            low, high = found.ci
+            apart = "is behind it in whether it " if high < 0 else "does not measurably differ in whether it "
+            sure = "" if low > 0 else apart
+            by = f"{number(found.value)} {interval(found)}"
+            said.append(f"Against its decorrelated twin, a backdoored model {sure}{words}: {by}.")
     return said
 
 
