@@ -9,7 +9,6 @@ from typing import Any
 
 from activations import ActivationsError
 from mi_bsa.errors import MiBsaError
-from mi_bsa.files import stable_hash
 from mi_bsa.planted.draw import REPORTED, WORLDS, World, draw
 from mi_bsa.progress import Progress
 from probes import ProbesError
@@ -99,8 +98,3 @@ def _lines(folder: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except json.JSONDecodeError:
                 continue
-
-
-def fingerprint(folder: Path) -> str:
-    """Hash of all verdicts, for comparing two runs."""
-    return stable_hash({f"{r['world']} {r['number']}": r["answer"] for r in records(folder)})
