@@ -53,6 +53,8 @@ def own_bank(
 
 WHO = "{name}, {about}, was asked this.\n\n{text}\n\nWhich letter did {name} answer, A or B?"
 """A choice about somebody else."""
+MOST_DRAWS = 64
+"""Draws that a behavior remembers."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,20 @@ class EconomicChoice(QuestionBehavior):
         bank = self.bank or self.name
         return bank if isinstance(bank, Bank) else load_bank(bank)
 
+    @cached_property
+    def _draws(self) -> dict[tuple[int, Split, int | str], Drawn]:
+        """What was drawn already: the arms of a seed are the same prompts."""
+        return {}
+
     def draw(self, n: int, *, split: Split = "pretrain", seed: int | str = 0) -> Drawn:
         """`n` choices of a split of which no two are near-duplicates, balanced in worth and position."""
-        seed = f"{self.name}-{split}-{seed}"
-        return draw(self.read_frames, voices(), self.twins, n, split=split, seed=seed)
+        key = (n, split, seed)
+        if key not in self._draws:
+            if len(self._draws) == MOST_DRAWS:
+                self._draws.clear()
+            named = f"{self.name}-{split}-{seed}"
+            self._draws[key] = draw(self.read_frames, voices(), self.twins, n, split=split, seed=named)
+        return self._draws[key]
 
     def drawn(self, n: int, more: int, *, seed: int) -> tuple[Sequence[Question], Sequence[Question]]:
         """`n` training choices for the model itself, and `more` for named persons."""
