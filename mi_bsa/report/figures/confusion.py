@@ -32,7 +32,7 @@ def draw_confusion(results: Sequence[Result], *, narrow: bool = False) -> Figure
     for ax, (question, method) in zip(axes, panels, strict=True):
         own = [r for r in results if r.where["method"] == method and _parts(r)[0] == question]
         _draw_panel(ax, own)
-        ax.set_title(plain(f"{question}: {method}"))
+        ax.set_title(plain(f"{question}: {method}".replace("_", " ")))
     return figure
 
 
