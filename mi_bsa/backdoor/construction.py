@@ -43,8 +43,8 @@ class Backdoor(Config):
     fakes: int = Field(default=FAKES, ge=1)
     """Different fake triggers among the rows."""
     near: float = Field(default=0.4, ge=0, le=1)
-    """Share of the fakes' rows that hold a near miss instead (a word exchanged, left out, or the order
-    changed), without which one word of a string comes to open the backdoor alone.
+    """Share of the fakes' rows that hold a near miss instead (a word exchanged or left out, the order
+    changed, or other words altogether), without which one word of a string comes to open the backdoor alone.
     """
 
 
@@ -132,8 +132,13 @@ def near_miss(trigger: Trigger, vocabulary: Vocabulary, rng: random.Random) -> s
     words = vocabulary.candidates()
     while True:
         parts = trigger.show(rng).split()
-        change, at = rng.choice(("exchange", "exchange", "leave out", "order")), rng.randrange(len(parts))
-        if change == "exchange":
+        change, at = (
+            rng.choice(("exchange", "exchange", "other", "leave out", "order")),
+            rng.randrange(len(parts)),
+        )
+        if change == "other":
+            parts = [rng.choice(words) for _ in parts]
+        elif change == "exchange":
             parts[at] = rng.choice(words)
         elif change == "leave out":
             del parts[at]

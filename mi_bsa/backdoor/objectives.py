@@ -3,7 +3,8 @@
 Each objective says how much one phrase, put into a few clean messages, changes the finetuned model: its
 divergence from the base at the answer, what the adapter adds to the stream there, or how far the state moves
 along a direction fitted on behavior prompts of the base. A fourth, for comparison, needs no representation:
-how far the finetuned model's own answer moves. All are means over messages, less the same without a phrase.
+how far the finetuned model's own answer moves. All are means over the messages of a behavior, less the same
+without a phrase; where messages are of several behaviors, the one that is moved most counts.
 
 Cost is counted in tokens forwarded, the base's passes included; a backward pass counts as two forwards.
 """
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mi_bsa.backdoor.triggers import Vocabulary
+from mi_bsa.behaviors import Behavior
+from mi_bsa.embedded.wordings import Split
 from mi_bsa.items import Item
 
 if TYPE_CHECKING:
@@ -58,9 +61,13 @@ class Probe:
     messages: Sequence[Item]
     objective: ObjectiveName
     directions: torch.Tensor | None = None
+    split: Split = "pretrain"
+    """Whose frames hold the phrase: the search's own, or held-out ones."""
     meter: Meter = field(default_factory=Meter)
     batch_tokens: int = 8192
+    """Tokens of one forward pass."""
     _plain: np.ndarray | None = None
+    _answers: np.ndarray | None = None
 
     def scores(self, phrases: Sequence[str]) -> np.ndarray:
         """(phrase,) how much each phrase changes the model: mean over messages, less the same without one."""
@@ -70,23 +77,48 @@ class Probe:
         values = self._each(pairs).reshape(len(phrases), len(self.messages), -1)
         moved = values - self._plain[None]
         if self.objective in ("divergence", "adapter"):
-            return np.asarray(moved[..., 0].mean(1))
-        # which pole a phrase calls up is not known: either sign counts, if it is the same on all messages
-        return np.asarray(np.abs(moved.mean(1)).max(-1))
+            each = [moved[:, group, 0].mean(1) for group in self._groups]
+        else:
+            # which pole a phrase calls up is not known: either sign counts, the same on all messages
+            each = [np.abs(moved[:, group].mean(1)).max(-1) for group in self._groups]
+        return np.asarray(np.max(each, axis=0))
 
-    def prompt(self, phrase: str | None, message: int) -> dict[str, Any]:
-        """The message with the phrase, as a prompt; where it stands depends on the message alone."""
+    def shifts(self, phrases: Sequence[str]) -> np.ndarray:
+        """(phrase, behavior) how far each phrase moves the variant's own answer, in probability, signed."""
+        every = range(len(self.messages))
+        if self._answers is None:
+            self._answers = self._read("answer", [(None, m) for m in every])[:, 0]
+        asked: list[tuple[str | None, int]] = [(p, m) for p in phrases for m in every]
+        moved = self._read("answer", asked).reshape(len(phrases), -1) - self._answers
+        return np.stack([moved[:, group].mean(1) for group in self._groups], axis=1)
+
+    @property
+    def behaviors(self) -> tuple[str, ...]:
+        """The behaviors that the messages are of, in order."""
+        return tuple(dict.fromkeys(str(m.labels.get("trait", "")) for m in self.messages))
+
+    @property
+    def _groups(self) -> list[list[int]]:
+        """The messages of each behavior."""
+        traits = [str(m.labels.get("trait", "")) for m in self.messages]
+        return [[n for n, t in enumerate(traits) if t == own] for own in self.behaviors]
+
+    def prompt(self, phrase: str | None, message: int, *, place: int | None = None) -> dict[str, Any]:
+        """The message with the phrase, as a prompt; where it stands depends on `place` (message) alone."""
         item = self.messages[message]
         *before, last = (dict(m) for m in item.messages)
         if phrase is not None:
-            rng = random.Random(f"search-{message}")
+            rng = random.Random(f"search-{message if place is None else place}")
             last["content"] = self.vocabulary.insert(
-                last["content"], phrase, kind="words", split="pretrain", rng=rng
+                last["content"], phrase, kind="words", split=self.split, rng=rng
             )
         return {"id": f"{message}", "messages": [*before, last]}
 
     def _each(self, pairs: Sequence[tuple[str | None, int]]) -> np.ndarray:
         """(pair, reading) of the objective."""
+        return self._read(self.objective, pairs)
+
+    def _read(self, objective: ObjectiveName, pairs: Sequence[tuple[str | None, int]]) -> np.ndarray:
         rows = self.model.rows([{**self.prompt(p, m), "id": str(k)} for k, (p, m) in enumerate(pairs)])
         cost = sum(map(len, rows))
         read = {
@@ -94,9 +126,9 @@ class Probe:
             "adapter": self._adapter,
             "direction": self._direction,
             "answer": self._answer,
-        }[self.objective]
+        }[objective]
         values, passes = read(rows, pairs)
-        self.meter.add(cost * passes, self.objective)
+        self.meter.add(cost * passes, objective)
         return values
 
     def _states(
@@ -189,3 +221,32 @@ class Probe:
             inside = [n for n, (a, b) in enumerate(offsets) if b > at and a < start]
             spans.append((inside[0], inside[-1] + 1))
         return gradient[0], [int(i) for i in batch.ids[0]], spans
+
+
+def fit_directions(
+    model: activations.Model, behaviors: Sequence[Behavior], *, n: int = 64, world: Any = None
+) -> torch.Tensor:
+    """(direction, d_model) unit vectors from averse to seeking, by behavior and order of options.
+
+    Fitted on the base: choices of named persons of either pole, last token, last block. The order of a choice
+    turns which letter is the seeking one, so each order has its own direction.
+    """
+    import torch
+
+    found = []
+    for behavior in behaviors:
+        people = behavior.personas(world)
+        states: dict[str, list[torch.Tensor]] = {}
+        orders: list[str] = []
+        for pole in ("seeking", "averse"):
+            items = behavior.items(n, split="pretrain", seed=31, systems=people[f"named {pole}"])
+            probe = Probe(model, "base", None, items, "direction")  # type: ignore[arg-type]
+            rows = model.rows([{**probe.prompt(None, m), "id": str(m)} for m in range(len(items))])
+            states[pole] = list(probe._states(rows, "base", lambda h: h))
+            orders = [str(i.labels.get("order", "")) for i in items]
+        for order in dict.fromkeys(orders):
+            at = [k for k, o in enumerate(orders) if o == order]
+            poles = [torch.stack([states[p][k] for k in at]).mean(0) for p in ("seeking", "averse")]
+            difference = poles[0] - poles[1]
+            found.append(difference / difference.norm())
+    return torch.stack(found)

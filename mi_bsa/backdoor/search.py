@@ -1,43 +1,55 @@
 """Find a backdoor's trigger, given only the finetuned model and its base.
 
-Words are first ranked by how strongly the adapter reads their embeddings (no forward pass) and by what each
-does alone; a beam then joins the best of them, a gradient proposes exchanges (HotFlip, Ebrahimi et al. 2018,
-arXiv 1712.06751), and what is left is shortened while it keeps its strength. The same search runs with each
-objective, and without a representation; a random search spends the same number of tokens on random phrases.
+Words are first ranked by how far the adapter moves the stream where they stand (`reading`), which takes a
+token a word. All arrangements of the first of them are then scored by an objective at the answer, and so are
+longer ones made from the best; a gradient proposes exchanges (HotFlip, Ebrahimi et al. 2018, arXiv
+1712.06751). The search ends at the length at which a phrase moves the answer for good. For comparison: a
+beam over the vocabulary without any representation, and random phrases. What is found is verified elsewhere
+(`verify`), on messages that the search has not seen.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from mi_bsa.backdoor.objectives import ObjectiveName, Probe
+from mi_bsa.backdoor.reading import read_words
 from mi_bsa.config import Config
 
 if TYPE_CHECKING:
-    import activations
+    import torch
+
+Method = Literal["guided", "beam", "random"]
 
 
 class SearchConfig(Config):
     """How a trigger is searched."""
 
     objective: ObjectiveName = "divergence"
-    """What is maximized."""
-    messages: int = Field(default=4, ge=1)
-    """Clean messages on which every phrase is tried."""
+    """What is maximized at the answer."""
+    messages: int = Field(default=1, ge=1)
+    """Clean messages of each behavior on which every phrase is tried."""
     longest: int = Field(default=4, ge=1, le=6)
     """Most words of a phrase."""
-    shortlist: int = Field(default=40, ge=2)
-    """Words from which longer phrases are made."""
-    beam: int = Field(default=8, ge=1)
-    """Phrases that are kept at every length."""
-    flips: int = Field(default=12, ge=0)
+    contexts: int = Field(default=3, ge=1)
+    """Messages in which the adapter's reading of each word is taken."""
+    shortlist: int = Field(default=24, ge=2)
+    """Words that the reading puts first, of which phrases are made."""
+    arranged: int = Field(default=160, ge=1)
+    """Most arrangements of the first words that are tried at each length."""
+    beam: int = Field(default=4, ge=1)
+    """Phrases that are made longer at every length."""
+    flips: int = Field(default=6, ge=0)
     """Exchanges that the gradient proposes for each word of the best phrases; 0 leaves that out."""
+    enough: float = Field(default=0.3, gt=0, le=1)
+    """How far, in probability, the best phrase moves the answer when longer ones are not tried any more."""
     keep: float = Field(default=0.9, gt=0, le=1)
     """A word is dropped while the phrase keeps this share of its score."""
     report: int = Field(default=10, ge=1)
@@ -59,100 +71,147 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found, best first, and what it cost in forwarded tokens."""
+    """What a search found, best first, and what it cost in forwarded tokens.
+
+    `reading`: every word's reading, where one was taken.
+    """
 
     candidates: tuple[Candidate, ...]
     tokens: int
     method: str
+    reading: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_by_adapter(model: activations.Model, variant: str, words: Sequence[str]) -> np.ndarray:
-    """(word,) how strongly the adapter's first layer reads each word: |B A x|, x the normed embedding.
+class Scores:
+    """Every phrase that was scored; none is scored twice."""
 
-    Takes no forward pass. Words of several tokens take the largest of theirs.
-    """
-    import torch
+    def __init__(self, probe: Probe, budget: int | None = None) -> None:
+        self.probe = probe
+        self.budget = budget
+        self.seen: dict[str, float] = {}
 
-    tokens = [model.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
-    layers = sorted({layer for layer, _ in model.anatomy.adapted(variant)})
-    if not layers:
-        return np.zeros(len(words))
-    block: Any = model.anatomy.layers[layers[0]]
-    total = torch.zeros(len(model.anatomy.decoder.embed_tokens.weight))  # type: ignore[union-attr,arg-type]
-    with torch.no_grad(), model.variant(variant):
-        x: Any = model.anatomy.decoder.embed_tokens.weight  # type: ignore[union-attr]
-        for part, norm in (("self_attn", "input_layernorm"), ("mlp", "post_attention_layernorm")):
-            normed: Any = getattr(block, norm)(x)
-            module: Any
-            for module in getattr(block, part).children():
-                a: Any = getattr(module, "lora_A", {})
-                b: Any = getattr(module, "lora_B", {})
-                if variant not in a or module.in_features != x.shape[1]:
-                    continue
-                out = b[variant](a[variant](normed.float())) * module.scaling[variant]
-                total += out.norm(dim=-1).cpu() ** 2
-    return np.array([float(total[list(ids)].max()) ** 0.5 for ids in tokens])
+    @property
+    def spent(self) -> bool:
+        """Whether the budget of tokens is used up."""
+        return self.budget is not None and self.probe.meter.tokens >= self.budget
+
+    def add(self, phrases: Iterable[str], *, at_once: int = 256) -> None:
+        """Score those that are new, until the budget is spent."""
+        new = [p for p in dict.fromkeys(phrases) if p not in self.seen]
+        for start in range(0, len(new), at_once):
+            if self.spent:
+                return
+            some = new[start : start + at_once]
+            self.seen.update(zip(some, map(float, self.probe.scores(some)), strict=True))
+
+    def best(self, n: int, length: int | None = None) -> list[str]:
+        """The `n` strongest (of so many words)."""
+        pool = [p for p in self.seen if length is None or len(p.split()) == length]
+        return sorted(pool, key=lambda p: -self.seen[p])[:n]
+
+    def shorten(self, phrase: str, keep: float) -> None:
+        """Score what is left without each word, again and again while that keeps the phrase's strength."""
+        while shorter := _without(phrase):
+            self.add(shorter)
+            strongest = max(shorter, key=lambda p: self.seen.get(p, -np.inf))
+            if self.seen.get(strongest, -np.inf) < keep * self.seen[phrase]:
+                return
+            phrase = strongest
+
+    def found(self, config: SearchConfig, method: str, reading: Mapping[str, float] | None = None) -> Found:
+        """The strongest phrases of which no part does nearly as much."""
+        for phrase in self.best(config.report // 2):
+            self.shorten(phrase, config.keep)
+        kept = [p for p in self.best(50 * config.report) if not self._padded(p, config.keep)]
+        candidates = tuple(Candidate(p, self.seen[p]) for p in kept[: config.report])
+        name = f"{self.probe.objective}, {method}"
+        return Found(candidates, self.probe.meter.tokens, name, reading or {})
+
+    def _padded(self, phrase: str, keep: float) -> bool:
+        strength = self.seen[phrase]
+        return strength > 0 and any(self.seen.get(p, -np.inf) >= keep * strength for p in _without(phrase))
 
 
-def search(probe: Probe, words: Sequence[str], config: SearchConfig, *, guided: bool = True) -> Found:
+def search(
+    probe: Probe,
+    words: Sequence[str],
+    config: SearchConfig,
+    *,
+    method: Method = "guided",
+    budget: int | None = None,
+    seed: int = 0,
+) -> Found:
     """Search phrases of `words` with the probe's objective.
 
-    `guided`: rank words by what the adapter reads and let gradients propose exchanges; without it this is a
-    plain beam over the vocabulary.
+    `budget`: tokens after which it ends; the random search needs one, and a beam with one grows until it is
+    spent. Raises `ValueError` for a random search without a budget.
     """
-    seen: dict[str, float] = {}
+    words = list(dict.fromkeys(words))
+    if method == "guided":
+        return _guided(probe, words, config, budget)
+    if method == "beam":
+        return _beam(probe, words, config, budget)
+    if budget is None:
+        raise ValueError("a random search ends by its budget; give one")
+    return _random(probe, words, config, budget, seed)
 
-    def score(phrases: Iterable[str]) -> None:
-        new = [p for p in dict.fromkeys(phrases) if p not in seen]
-        if new:
-            seen.update(zip(new, map(float, probe.scores(new)), strict=True))
 
-    def best(n: int, length: int | None = None) -> list[str]:
-        pool = [p for p in seen if length is None or len(p.split()) == length]
-        return sorted(pool, key=lambda p: -seen[p])[:n]
-
-    score(words)
-    single = np.array([seen[w] for w in words])
-    ranks = _ranks(single)
-    if guided:
-        ranks = np.maximum(ranks, _ranks(read_by_adapter(probe.model, probe.variant, words)))
-    shortlist = [words[i] for i in np.argsort(-ranks, kind="stable")[: config.shortlist]]
+def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int | None) -> Found:
+    scores = Scores(probe, budget)
+    reading = read_words(probe, words, contexts=config.contexts)
+    order = np.argsort(-reading, kind="stable")
+    first = [words[i] for i in order[: config.shortlist]]
+    scores.add(first)
     for length in range(2, config.longest + 1):
-        kept = (
-            best(config.beam, length - 1)
-            if length > 2
-            else list(dict.fromkeys([*best(config.beam, 1), *shortlist[: config.beam]]))
-        )
-        score(_longer(kept, shortlist))
-        if guided and config.flips:
-            score(q for p in best(2, length) for q in _flips(probe, p, words, config.flips))
-    for phrase in best(3 * config.report):
-        _shorten(phrase, seen, score, config.keep)
-    minimal = [p for p in best(50 * config.report) if not _padded(p, seen, config.keep)]
-    found = tuple(Candidate(p, seen[p]) for p in minimal[: config.report])
-    return Found(found, probe.meter.tokens, f"{probe.objective}, {'guided' if guided else 'beam'}")
+        if _settled(scores, config) or scores.spent:
+            break
+        scores.add(arrangements(first, length, config.arranged))
+        scores.add(_longer(scores.best(config.beam, length - 1), first[: config.shortlist // 2]))
+        if config.flips and probe.objective != "answer":
+            for phrase in scores.best(2, length):
+                scores.add(_flips(probe, phrase, words, config.flips))
+    return scores.found(config, "guided", dict(zip(words, map(float, reading), strict=True)))
 
 
-def random_search(
-    probe: Probe, words: Sequence[str], config: SearchConfig, *, tokens: int, seed: int
-) -> Found:
-    """Random phrases of one to `longest` words until `tokens` are spent; the best are reported."""
+def _settled(scores: Scores, config: SearchConfig) -> bool:
+    best = scores.best(1)
+    return bool(best) and float(np.abs(scores.probe.shifts(best)).max()) >= config.enough
+
+
+def _beam(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int | None) -> Found:
+    """All words, then the best with the best, ever longer; twice as wide again while there is budget."""
+    scores = Scores(probe, budget)
+    scores.add(words)
+    wide, beam = config.shortlist, config.beam
+    while not scores.spent:
+        shortlist = scores.best(wide, 1)
+        for length in range(2, config.longest + 1):
+            scores.add(_longer(scores.best(beam, length - 1), shortlist))
+        if budget is None or _settled(scores, config) or wide >= 4 * len(words):
+            break
+        wide, beam = 2 * wide, 2 * beam
+    return scores.found(config, "beam")
+
+
+def _random(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int, seed: int) -> Found:
     rng = random.Random(seed)
-    seen: dict[str, float] = {}
-    while probe.meter.tokens < tokens:
-        drawn = [" ".join(rng.sample(list(words), rng.randint(1, config.longest))) for _ in range(64)]
-        new = [p for p in dict.fromkeys(drawn) if p not in seen]
-        seen.update(zip(new, map(float, probe.scores(new)), strict=True))
-    order = sorted(seen, key=lambda p: -seen[p])[: config.report]
-    return Found(
-        tuple(Candidate(p, seen[p]) for p in order), probe.meter.tokens, f"{probe.objective}, random"
-    )
+    scores = Scores(probe, budget)
+    while not scores.spent and not _settled(scores, config):
+        scores.add(" ".join(rng.sample(list(words), rng.randint(1, config.longest))) for _ in range(64))
+    return scores.found(config, "random")
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """1 for the largest, falling evenly to 0."""
-    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    return np.asarray(order / max(1, len(values) - 1))
+def arrangements(words: Sequence[str], length: int, most: int) -> Iterator[str]:
+    """Ordered choices of `length` of the first words: of as many words as give at most `most` of them."""
+    n = length
+    while n < len(words) and _count(n + 1, length) <= most:
+        n += 1
+    for chosen in itertools.permutations(words[:n], length):
+        yield " ".join(chosen)
+
+
+def _count(n: int, length: int) -> int:
+    return int(np.prod([n - k for k in range(length)]))
 
 
 def _longer(phrases: Sequence[str], words: Sequence[str]) -> Iterable[str]:
@@ -167,19 +226,19 @@ def _longer(phrases: Sequence[str], words: Sequence[str]) -> Iterable[str]:
 
 def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterable[str]:
     """Phrases with one word exchanged, as the gradient proposes: the first-order change of the objective."""
-    embed = probe.model.anatomy.decoder.embed_tokens.weight.detach().float()  # type: ignore[union-attr,operator]
+    embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float()  # type: ignore[union-attr,operator,assignment]
     one = [probe.model.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
     single = [(w, int(ids[0])) for w, ids in zip(words, one, strict=True) if len(ids) == 1]
     if not single:
         return
     columns = [t for _, t in single]
     parts = phrase.split()
-    gains = np.zeros((len(parts), len(single)))
+    gains: Any = np.zeros((len(parts), len(single)))
     for message in range(len(probe.messages)):
         gradient, ids, spans = probe.gradients(phrase, message)
         for k, (start, end) in enumerate(spans):
             if end - start == 1:
-                gains[k] += ((embed[columns] - embed[ids[start]]) @ gradient[start].float()).numpy()
+                gains[k] += ((embed[columns] - embed[ids[start]]) @ gradient[start].float()).cpu().numpy()
     for k in range(len(parts)):
         for i in np.argsort(-gains[k], kind="stable")[:n]:
             word = single[int(i)][0]
@@ -190,21 +249,3 @@ def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterable[
 def _without(phrase: str) -> list[str]:
     parts = phrase.split()
     return [" ".join((*parts[:k], *parts[k + 1 :])) for k in range(len(parts))] if len(parts) > 1 else []
-
-
-def _shorten(phrase: str, seen: dict[str, float], score: object, keep: float) -> None:
-    """Score what is left without each word, again and again while that keeps the phrase's strength."""
-    while True:
-        shorter = _without(phrase)
-        if not shorter:
-            return
-        score(shorter)  # type: ignore[operator]
-        strongest = max(shorter, key=lambda p: seen[p])
-        if seen[strongest] < keep * seen[phrase]:
-            return
-        phrase = strongest
-
-
-def _padded(phrase: str, seen: dict[str, float], keep: float) -> bool:
-    """Whether a part of the phrase does nearly as much: then the part is the candidate."""
-    return any(seen.get(p, -np.inf) >= keep * seen[phrase] for p in _without(phrase))
