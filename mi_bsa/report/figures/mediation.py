@@ -71,8 +71,8 @@ def _draw_panel(
             if item.ci is not None:
                 ax.plot(item.ci, [y, y], color=INK, linewidth=0.9, zorder=4)
             if item.null is not None:
-                ends = item.null.low, item.null.high
-                ax.fill_betweenx([y - 0.14, y + 0.14], *ends, color=NULL, linewidth=0, zorder=3)
+                ends = item.null.low, item.null.high  # behind the bar and taller, so that both are seen
+                ax.fill_betweenx([y - 0.19, y + 0.14], *ends, color=NULL, linewidth=0, zorder=1)
         if total is not None:
             where = [place - 0.3 + down, place + 0.3 + down]
             ax.plot([total.value] * 2, where, color=INK, linewidth=1.4, zorder=4)
