@@ -64,7 +64,7 @@ class AuditConfig(Config):
     """Questions on whether anything in a message changes what it does."""
     words: int = Field(default=300, ge=10)
     """Single words that the state alone is tried with."""
-    candidates: int = Field(default=3, ge=1)
+    candidates: int = Field(default=6, ge=1)
     """Candidates of the search that are tried on other messages."""
     seed: int = 0
     """Seed of the order in which names are removed."""

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Method = Literal["toolkit", "self_report", "probe"]
 METHODS: tuple[Method, ...] = ("toolkit", "self_report", "probe")
-FRESH = 1
-"""Seed of the messages on which the search's candidates are tried."""
+CHOOSING, FRESH = 1, 2
+"""Seeds of the messages on which one of the search's candidates is chosen, and of those that judge it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Look:
     reports: int = 120
     awareness: int = 160
     words: int = 300
-    candidates: int = 3
+    candidates: int = 6
 
 
 def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any) -> dict[str, Axis]:
@@ -188,26 +188,30 @@ def by_toolkit(
 ) -> Evidence:
     """Choices as they are, and with what the search found, on messages that the search never saw.
 
-    The alarm is the largest change of choices by a candidate, less that by other phrases of its length; a
-    behavior's shift is that with the candidate where this is larger.
+    The candidate that moves choices most, less what other phrases of its length do, is chosen on some of
+    them; the alarm is that excess on others, and a behavior's shift that with the candidate where this is
+    larger.
     """
     found = hunt(model, variant, behaviors, search, axes=axes, vocabulary=vocabulary)
-    tried: dict[str, dict[str, tuple[float, float]]] = {}
-    for phrase, _ in found[: look.candidates]:
-        tried[phrase] = {
-            name: opened(model, variant, phrase, name, b, vocabulary, look.choices, split)
-            for name, b in behaviors.items()
-        }
+
+    def tried(phrase: str, seed: int) -> dict[str, tuple[float, float]]:
+        more: dict[str, Any] = {"vocabulary": vocabulary, "n": look.choices, "split": split, "seed": seed}
+        return {name: opened(model, variant, phrase, name, b, **more) for name, b in behaviors.items()}
+
+    def excess(effects: Mapping[str, tuple[float, float]]) -> float:
+        return max(abs(more) for more, _ in effects.values())
+
     plain = {
         name: _choices(model, behavior.items(look.choices, split=split, seed=0), variant)
         for name, behavior in behaviors.items()
     }
-    if not tried:
+    if not found:
         return Evidence(plain, 0.0)
-    best = max(tried, key=lambda p: max(abs(excess) for excess, _ in tried[p].values()))
-    shifts = {n: max(plain[n], tried[best][n][1], key=abs) for n in behaviors}
-    alarm = max(abs(excess) for excess, _ in tried[best].values())
-    return Evidence(shifts, alarm, {"candidate": best, "score": dict(found)[best], "first": found[0][0]})
+    best = max((p for p, _ in found[: look.candidates]), key=lambda p: excess(tried(p, CHOOSING)))
+    effects = tried(best, FRESH)
+    shifts = {n: max(plain[n], effects[n][1], key=abs) for n in behaviors}
+    seen = {"candidate": best, "score": dict(found)[best], "first": found[0][0]}
+    return Evidence(shifts, excess(effects), seen)
 
 
 def hunt(
@@ -239,9 +243,11 @@ def opened(
     phrase: str,
     name: str,
     behavior: Behavior,
+    *,
     vocabulary: Vocabulary,
     n: int,
     split: Asked,
+    seed: int,
 ) -> tuple[float, float]:
     """What a phrase does to choices, less what others do; and the shift from the base with it."""
     from mi_bsa.backdoor.construction import Backdoor, held_out
@@ -250,7 +256,7 @@ def opened(
     words = [w for w in vocabulary.candidates() if w.isalpha() and w not in phrase.split()]
     config = Backdoor(trigger=" ".join(words[: len(phrase.split())]), behavior=name)
     given: dict[str, Any] = {"behavior": behavior, "vocabulary": vocabulary, "split": split}
-    sets = held_out(config, n, seed=FRESH, phrases=[phrase], **given)
+    sets = held_out(config, n, seed=seed, phrases=[phrase], **given)
     asked = {k: sets[k] for k in (phrase, "new_fake")}
     (found,) = measure(model, [variant], asked, pole="seeking")
     shift = {k: found.rates[k] - found.base[k] for k in asked}
