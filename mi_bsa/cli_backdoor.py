@@ -33,7 +33,7 @@ def twins(command: Command) -> Command:
             "--backdoored",
             multiple=True,
             metavar="DIR",
-            help="Adapters: a folder, one that holds several, or a pattern in quotes. Repeatable.",
+            help="Adapters: a folder, or a pattern in quotes. Repeatable.",
         ),
         click.option("--model", default=None, help="The base: embedded/habits-0, a folder or a Hub id."),
         click.argument("config", type=click.Path(path_type=Path), required=False),
@@ -90,6 +90,50 @@ def elicit(config: Path | None, **flags: Any) -> None:
     from mi_bsa.backdoor import commands
 
     _run(config, flags, commands.ElicitFreely, commands.elicit, "backdoor.elicitation")
+
+
+@backdoor.command()
+@click.argument("adapters", nargs=-1, metavar="ADAPTER...")
+@click.option("--config", type=click.Path(path_type=Path), default=None, help="A YAML file; flags win.")
+@click.option("--model", default=None, help="The base: embedded/habits-0, a folder or a Hub id.")
+@click.option(
+    "--others",
+    multiple=True,
+    metavar="DIR",
+    help="Adapters without a backdoor that set the threshold of an alarm. Repeatable.",
+)
+@click.option(
+    "--trigger", "triggers", multiple=True, help="The true one, if known: its rank is said. Repeatable."
+)
+@run_options
+def search(
+    adapters: tuple[str, ...],
+    config: Path | None,
+    overrides: tuple[str, ...],
+    out: Path,
+    resume: bool,
+    dry_run: bool,
+    **flags: Any,
+) -> None:
+    """Search finetuned models for a trigger, given nothing but each ADAPTER and its base.
+
+    ADAPTER is a folder, or a pattern in quotes. OUT gets models/*.json with the candidates of each and their
+    evidence on messages that the search has not seen, and results.json.
+    """
+    from mi_bsa.backdoor.search_run import SearchRunConfig, adapters_of, run
+    from mi_bsa.record import check_free
+
+    data: dict[str, Any] = read_yaml(config) if config is not None else {}
+    given = {"adapters": adapters, **flags}
+    data |= {key: value for key, value in given.items() if value not in (None, ())}
+    settings = parse(data, SearchRunConfig, overrides=overrides, source=str(config or "flags"))
+    found = adapters_of(settings.adapters)
+    if dry_run:
+        click.echo(f"{len(found)} adapters on {settings.model}: {', '.join(found)}")
+        return
+    check_free(out, resume=resume)
+    run(settings, out, resume=resume)
+    click.echo(f"results: {out / 'results.json'}")
 
 
 @backdoor.command()

@@ -16,9 +16,10 @@ from pydantic import Field
 from mi_bsa.backdoor.asking import Adapter, load
 from mi_bsa.backdoor.contrast import check_twins
 from mi_bsa.backdoor.questions import Asked
+from mi_bsa.backdoor.search_run import adapters_of
 from mi_bsa.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for
 from mi_bsa.config import Config
-from mi_bsa.errors import MissingError, TriggerError
+from mi_bsa.errors import TriggerError
 from mi_bsa.results import Place, Result
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class TwinsConfig(Config):
     model: str = "embedded/habits-0"
     """The base: an embedded model, a local folder, or a Hub id."""
     backdoored: tuple[Path, ...] = Field(min_length=1)
-    """Adapter folders, folders that hold several, or patterns with `*`."""
+    """Adapter folders, or patterns with `*`."""
     decorrelated: tuple[Path, ...] = ()
     """Their twins, from the same rows with trigger and answer torn apart."""
     split: Asked = "test"
@@ -94,9 +95,13 @@ class ElicitFreely(RecognizeConfig):
 
 
 def by_seed(arm: str, paths: Sequence[Path]) -> dict[int, Path]:
-    """The adapters of some folders by seed: the number that a folder's name ends with, else the place."""
-    folders = [folder for path in paths for folder in _found(path)]
-    numbers = [re.search(r"(\d+)$", _named(folder)) for folder in folders]
+    """Adapters by seed: the number that a folder's name ends with, else its place.
+
+    Raises:
+        MissingError: a folder without an adapter. TriggerError: two of one seed.
+    """
+    found = adapters_of(paths)
+    numbers = [re.search(r"(\d+)$", name) for name in found]
     seeds = [
         int(number[1]) if number is not None and all(numbers) else place
         for place, number in enumerate(numbers)
@@ -104,7 +109,7 @@ def by_seed(arm: str, paths: Sequence[Path]) -> dict[int, Path]:
     for seed in seeds:
         if seeds.count(seed) > 1:
             raise TriggerError(f"{arm}: two adapters of seed {seed}; give one of each")
-    return dict(zip(seeds, folders, strict=True))
+    return dict(zip(seeds, found.values(), strict=True))
 
 
 def detect(config: DetectConfig, out: Path) -> list[Result]:
@@ -205,21 +210,3 @@ def _trigger(config: RecognizeConfig) -> tuple[Trigger, Vocabulary]:
     vocabulary.fakes(trigger, config.fakes, seed=0)
     check_tokens(trigger, AutoTokenizer.from_pretrained(activations.locate(config.model)))
     return trigger, vocabulary
-
-
-def _found(path: Path) -> list[Path]:
-    """Adapter folders of a path: itself, those in it, or those that a pattern meets."""
-    if "*" in str(path):
-        met = sorted(path.parent.glob(path.name))
-        if not met:
-            raise MissingError(f"{path}: nothing has such a name; give adapter folders")
-        return [folder for one in met for folder in _found(one)]
-    for folders in ([path], [path / "adapter"], sorted(path.glob("*")), sorted(path.glob("*/adapter"))):
-        held = [folder for folder in folders if (folder / "adapter_config.json").is_file()]
-        if held:
-            return held
-    raise MissingError(f"{path}: no adapter_config.json in it or below; give an adapter's folder")
-
-
-def _named(folder: Path) -> str:
-    return folder.parent.name if folder.name == "adapter" else folder.name
