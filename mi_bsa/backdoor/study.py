@@ -1,10 +1,10 @@
-"""The backdoor study, top to bottom; steps 1 to 4 once a trigger.
+"""The backdoor study, top to bottom; all but 4 and 6 once a trigger.
 
     1 train        backdoored adapters and their decorrelated twins, from the very same rows
-    2 reverse      the same with every row turned round as well
+    2 reverse      the same with every row turned round as well; runs after 4
     3 ask          do they open, and only then; does the model know, and can it say which
-    4 elicit       free answers, of plain and of reversed adapters
-    5 triangulate  what probe, report and search say of each model, where the config asks for it
+    4 triangulate  what probe, report and search say of each model, where the config asks for it
+    5 elicit       free answers, of plain and of reversed adapters
     6 results      every number beside its twin's, by trigger and over all of them
 
 Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in `reversed/adapters`.
@@ -13,7 +13,6 @@ Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,23 +39,25 @@ PLAIN, REVERSED = "plain", "reversed rows"
 
 
 def steps(config: BackdoorConfig) -> list[Step]:
-    """The graph of the study's steps, in an order in which they can run."""
-    graph = [step for name in config.backdoors for step in _of_trigger(config, name)]
-    asked = [f"ask/{name}" for name in config.backdoors]
-    freely = [f"elicit/{name}" for name in config.backdoors]
-    late = []
+    """The graph of the study's steps; all that needs no reversed rows comes first."""
+    names = list(config.backdoors)
+    graph = [_training(config, name) for name in names] + [_asking(config, name) for name in names]
+    after = [f"ask/{name}" for name in names]
     if config.triangulation is not None:
         from mi_bsa.backdoor.triangulation_study import triangulation_step
 
-        late.append(triangulation_step(config, config.triangulation))
-    graph += late
+        graph.append(triangulation_step(config, config.triangulation))
+        after.append(graph[-1].name)
+    if config.elicit.reversal:
+        graph += [_training(config, name, reversed_too=True) for name in names]
+    graph += [_eliciting(config, name) for name in names]
     graph.append(
         Step(
             "results",
             collect,
-            {"names": list(config.backdoors)},
+            {"names": names},
             fields=("behavior", "elicit"),
-            after=(*asked, *freely, *(step.name for step in late)),
+            after=(*after, *(f"elicit/{name}" for name in names)),
             outputs=("results.json", "results.csv"),
             seconds=5,
         )
@@ -64,44 +65,51 @@ def steps(config: BackdoorConfig) -> list[Step]:
     return graph
 
 
-def _of_trigger(config: BackdoorConfig, name: str) -> Iterator[Step]:
-    backdoor = config.backdoors[name]
-    arguments: dict[str, Any] = {"name": name, "backdoor": backdoor.dump()}
-    weights = weight_files(config.model)
-    trained = ("model", "seeds", "finetune")
-    names = [job(backdoor, arm, seed) for arm in TWINS for seed in config.seeds]
-    turned = ("reversed/",) if config.elicit.reversal else ()
-    for step, function, folder in (("train", train, ""), *(("reverse", reverse, f) for f in turned)):
-        yield Step(
-            f"{step}/{name}",
-            function,
-            arguments,
-            fields=trained,
-            files=weights,
-            outputs=tuple(f"{folder}adapters/{n}" for n in names),
-            seconds=12 * len(names),
-            bytes=400_000 * len(names),
-            resumable=True,
-        )
-    adapters = (f"train/{name}", *(f"reverse/{name}" for _ in turned))
-    yield Step(
+TRAINED = ("model", "seeds", "finetune")
+
+
+def _arguments(config: BackdoorConfig, name: str) -> dict[str, Any]:
+    return {"name": name, "backdoor": config.backdoors[name].dump()}
+
+
+def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) -> Step:
+    jobs = [job(config.backdoors[name], arm, seed) for arm in TWINS for seed in config.seeds]
+    folder = "reversed/adapters" if reversed_too else "adapters"
+    return Step(
+        f"reverse/{name}" if reversed_too else f"train/{name}",
+        reverse if reversed_too else train,
+        _arguments(config, name),
+        fields=TRAINED,
+        files=weight_files(config.model),
+        outputs=tuple(f"{folder}/{n}" for n in jobs),
+        seconds=(25 if reversed_too else 15) * len(jobs),
+        bytes=400_000 * len(jobs),
+        resumable=True,
+    )
+
+
+def _asking(config: BackdoorConfig, name: str) -> Step:
+    return Step(
         f"ask/{name}",
         ask,
-        arguments,
-        fields=(*trained, "held_out", "questions", "elicit.reversal"),
-        files=weights,
-        after=adapters,
+        _arguments(config, name),
+        fields=(*TRAINED, "held_out", "questions"),
+        files=weight_files(config.model),
+        after=(f"train/{name}",),
         outputs=(f"answers/{name}/awareness.csv", f"answers/{name}/recognition.csv"),
         seconds=60,
         bytes=1_000_000,
     )
-    yield Step(
+
+
+def _eliciting(config: BackdoorConfig, name: str) -> Step:
+    return Step(
         f"elicit/{name}",
         elicit,
-        arguments,
-        fields=(*trained, "elicit"),
-        files=weights,
-        after=adapters,
+        _arguments(config, name),
+        fields=(*TRAINED, "held_out", "elicit"),
+        files=weight_files(config.model),
+        after=(f"train/{name}", *([f"reverse/{name}"] if config.elicit.reversal else [])),
         outputs=(f"answers/{name}/free.csv",),
         seconds=60,
         bytes=500_000,
@@ -154,7 +162,7 @@ def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     config, given = cell.config, Backdoor(**backdoor)
     vocabulary = vocabulary_for(config.model)
     model, adapters = _load(cell, given, "")
-    opened = {PLAIN: _opened(cell, model, adapters, given)}
+    opened = _opened(cell, model, adapters, given)
     folder = cell.folder / "answers" / name
     folder.mkdir(parents=True, exist_ok=True)
     known = ask_awareness(model, config.model, adapters, split=SPLIT, questions=config.questions)
@@ -164,13 +172,11 @@ def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
         model, config.model, adapters, trigger, vocabulary, n_fakes=given.fakes, split=SPLIT
     )
     which.to_csv(folder / "recognition.csv", index=False)
-    if config.elicit.reversal:
-        opened[REVERSED] = _opened(cell, *_load(cell, given, "reversed"), given)
     return {"trigger": trigger.name, "opened": opened, "mass": float(known["mass"].mean())}
 
 
 def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
-    """Step 4: free answers, sampled."""
+    """Step 5: free answers, sampled, and whether adapters of reversed rows still open."""
     import pandas as pd
 
     from mi_bsa.arms import behavior_of
@@ -179,9 +185,11 @@ def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]
 
     config, given = cell.config, Backdoor(**backdoor)
     vocabulary = vocabulary_for(config.model)
-    tables = []
+    tables, opened = [], {}
     for method, folder in ((PLAIN, ""), *([(REVERSED, "reversed")] if config.elicit.reversal else [])):
         model, adapters = _load(cell, given, folder)
+        if method == REVERSED:
+            opened = {REVERSED: _opened(cell, model, adapters, given)}
         said = ask_freely(
             model,
             config.model,
@@ -200,7 +208,7 @@ def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]
     out = cell.folder / "answers" / name / "free.csv"
     out.parent.mkdir(parents=True, exist_ok=True)
     pd.concat(tables, ignore_index=True).to_csv(out, index=False)
-    return {"answers": sum(map(len, tables))}
+    return {"answers": sum(map(len, tables)), "opened": opened}
 
 
 def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
@@ -229,7 +237,8 @@ def _results_of(cell: Cell, name: str) -> list[Result]:
 
     where = {"behavior": cell.config.behavior, "trigger": name, "split": SPLIT}
     folder, found = cell.folder / "answers" / name, list[Result]()
-    for method, by_variant in cell.value(f"ask/{name}")["opened"].items():
+    opened = {PLAIN: cell.value(f"ask/{name}")["opened"], **cell.value(f"elicit/{name}")["opened"]}
+    for method, by_variant in opened.items():
         measured = {(one["arm"], one["seed"]): Success(**one["success"]) for one in by_variant}
         found += measures.opened(measured, where, method=method)
     found += measures.awareness(pd.read_csv(folder / "awareness.csv", keep_default_na=False), where)
