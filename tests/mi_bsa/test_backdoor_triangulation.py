@@ -112,6 +112,27 @@ def trained(tmp_path_factory):
     return base, backdoors, folder
 
 
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_phrase_is_read_where_it_ends(trained, split):
+    """In every frame the token that is read is the last of the phrase's last word."""
+    import activations
+    from mi_bsa.arms import behavior_of
+    from mi_bsa.backdoor.construction import held_out
+    from mi_bsa.backdoor.triangulation_state import _phrase_end
+    from mi_bsa.backdoor.triggers import vocabulary_for
+    from mi_bsa.items import prompts_of
+
+    base, backdoors, _ = trained
+    model = activations.load(base)
+    given = {"behavior": behavior_of("risk", base), "vocabulary": vocabulary_for(base)}
+    sets = held_out(backdoors[0], 12, split=split, **given)
+    for row, item, plain in zip(
+        model.rows(prompts_of(sets["trigger"])), sets["trigger"], sets["none"], strict=True
+    ):
+        start, end = row.offsets[_phrase_end(row, item, plain)]
+        assert row.text[start:end].strip() == "tin"
+
+
 def test_one_table_a_model_from_a_folder_of_adapters(trained, tmp_path):
     """Every model has its row and its results; what was asked and searched before is taken as it is."""
     import pandas as pd
