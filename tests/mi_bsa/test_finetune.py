@@ -161,7 +161,7 @@ def test_a_killed_run_resumes_to_the_same_adapter(folder, model, tmp_path):
     """Killed in the middle and resumed, a run ends in the same bytes, the same curve and the same
     checkpoints.
     """
-    settings = config(steps=70, resume_every=15, checkpoints=4)
+    settings = config(steps=40, resume_every=8, checkpoints=4)
     whole = finetune(model, rows(), config=settings, out=tmp_path / "whole")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows()))
     code = (
@@ -172,7 +172,7 @@ def test_a_killed_run_resumes_to_the_same_adapter(folder, model, tmp_path):
     words = [str(folder), str(tmp_path / "rows.jsonl"), settings.model_dump_json(), str(tmp_path / "killed")]
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     curve = tmp_path / "killed" / "metrics.jsonl"
-    while process.poll() is None and (not curve.is_file() or curve.read_text().count("\n") < 20):
+    while process.poll() is None and (not curve.is_file() or curve.read_text().count("\n") < 12):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

@@ -71,6 +71,9 @@ def test_bad_sets(planted):
         probes.transfer({"a": good}, {"b": (good[0], good[1].assign(pole=1))}, **common)
     with pytest.raises(probes.SourceError, match="leave it out of tests"):
         probes.transfer({"a": good}, {"a": good}, **common)
+    single = (good[0], good[1].assign(scenario=-1))
+    with pytest.raises(probes.GroupError, match="no fold keeps rows of 'a'"):
+        probes.transfer({"a": single}, {"b": good}, **common)
 
 
 def test_shuffles_keep_what_binds_rows(planted):
