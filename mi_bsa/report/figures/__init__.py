@@ -18,6 +18,7 @@ from mi_bsa.report.figures.scatter import draw_scatter
 from mi_bsa.report.figures.sizes import draw_sizes
 from mi_bsa.report.figures.twins import draw_twins
 from mi_bsa.report.figures.variety import draw_variety
+from mi_bsa.report.figures.wrapper import draw_wrapper
 
 __all__ = [
     "draw_attribution",
@@ -38,4 +39,5 @@ __all__ = [
     "draw_sizes",
     "draw_twins",
     "draw_variety",
+    "draw_wrapper",
 ]

@@ -1,0 +1,55 @@
+"""Token rows with one answer: what every system of the study trains on, is scored by and pruned for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Sampler = Callable[[np.random.Generator, int], "Rows"]
+"""`sampler(rng, n)`: n fresh rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of one length, each with an answer.
+
+    Attributes:
+        ids: tokens, (row, pos).
+        weights: weight of each token's loss; the first token has none, (row, pos).
+        slot: position whose logits are the answer; the answer stands right after it.
+        labels: what a probe may read: name -> (row,).
+    """
+
+    ids: Int[np.ndarray, "row pos"]
+    weights: Float[np.ndarray, "row pos"]
+    slot: int
+    labels: dict[str, np.ndarray]
+
+    @property
+    def answers(self) -> Int[np.ndarray, " row"]:
+        """The right token of each row."""
+        return self.ids[:, self.slot + 1]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def part(self, low: int, high: int) -> Rows:
+        """Rows `low` to `high`."""
+        some = slice(low, high)
+        labels = {name: values[some] for name, values in self.labels.items()}
+        return Rows(self.ids[some], self.weights[some], self.slot, labels)
+
+
+def joined(parts: list[Rows], rng: np.random.Generator) -> Rows:
+    """Rows of several kinds, shuffled together; labels that all of them have."""
+    order = rng.permutation(sum(map(len, parts)))
+    names = set.intersection(*(set(part.labels) for part in parts))
+    return Rows(
+        np.concatenate([part.ids for part in parts])[order],
+        np.concatenate([part.weights for part in parts])[order],
+        parts[0].slot,
+        {name: np.concatenate([part.labels[name] for part in parts])[order] for name in sorted(names)},
+    )
