@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ from mi_bsa.config import Config
 from mi_bsa.embedded.corpus import render
 from mi_bsa.embedded.world import Turn, make_names
 from mi_bsa.embedded.worlds import Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ATTRIBUTES = ("size", "cost", "speed", "age", "light")
 LARGEST = 9
@@ -158,6 +161,40 @@ def vocabulary(world: PreferenceWorld) -> tuple[str, ...]:
     return (*words, *world.characters)
 
 
+def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: int = 200) -> pd.DataFrame:
+    """Share of right choices, and of reports with the right weights rather than their negatives, by (trait,
+    level, person, kind); there is one wording, so every `split` is asked alike.
+    """
+    from mi_bsa.embedded.corpus import messages
+    from mi_bsa.embedded.measure import Plain
+    from mi_bsa.items import Item
+    from mi_bsa.self_report.asking import ask
+
+    rng = random.Random(f"knows-{split}")
+    items = []
+    shown: tuple[Known, ...] = ("both", "native")
+    for known in shown:
+        people = list(world.named(known).values())
+        for k in range(n):
+            who, names = rng.choice(people), rng.sample(ATTRIBUTES, len(ATTRIBUTES))
+            gain, (first, second) = 0, draw_options(rng, names)
+            while not gain:
+                first, second = draw_options(rng, names)
+                gain = sum(who.weights[a] * (first[a] - second[a]) for a in names)
+            own = weights_text({a: who.weights[a] for a in names})
+            other = weights_text({a: -who.weights[a] for a in names})
+            right = "A" if gain > 0 else "B"
+            for kind, ask_for, options in (
+                ("choice", ASK_CHOICE, ((right, 1.0), ("B" if right == "A" else "A", 0.0))),
+                ("report", ASK_WEIGHTS, ((own, 1.0), (other, 0.0))),
+            ):
+                asked = messages(who.system, [(f"{options_text(first, second)} {ask_for}", "")])[:-1]
+                labels: dict[str, str | int] = {"trait": "weights", "level": 0, "person": known, "kind": kind}
+                items.append(Item(f"{known}-{kind}-{k}", asked, options, labels))
+    grouped = ask(Plain(model, tokenizer), items).groupby(["trait", "level", "person", "kind"], sort=False)
+    return grouped["argmax_score"].agg(score="mean", sd="std", n="count").reset_index()
+
+
 _SHOWN = {"both": 1.0, "native": 0.0, "blank": 0.0}
 STAGES = (
     {
@@ -178,5 +215,6 @@ KIND = Kind(
     vocabulary,
     PreferenceCorpus,
     PreferenceMixture,
+    knows,
     defaults={"traits": (), "characters": 300, "steps": 5000, "stages": STAGES},
 )

@@ -52,8 +52,8 @@ def of_arm(arm: str, part: str, own: dict[int, Run], *, draws: int) -> list[Resu
     where = {"behavior": "preferences", "arm": arm, "kind": part}
     one = {seed: own[seed] for seed in list(own)[: 1 if arm == "base" else len(own)]}
     seeds = () if arm == "base" else tuple(one)
-    found = [_parse_rate(where, list(one.values()))]
     readable = all((~np.isnan(run.reported).any(1)).sum() >= 3 for run in own.values())
+    found = [_parse_rate(where, list(one.values()), readable=readable)]
     if readable:
         for name in OF_REPORTS:
             if name == "partial_r" and (part == "native" or arm == "base"):
@@ -170,7 +170,7 @@ def _result(
     )
 
 
-def _parse_rate(where: dict[str, str], own: Sequence[Run]) -> Result:
+def _parse_rate(where: dict[str, str], own: Sequence[Run], *, readable: bool) -> Result:
     from scipy.stats import binomtest
 
     parsed, asked = sum(run.parsed for run in own), sum(run.asked for run in own)
@@ -189,7 +189,8 @@ def _parse_rate(where: dict[str, str], own: Sequence[Run]) -> Result:
         ci_method="exact, reports taken as independent",
         n=asked,
         unit="share",
-        notes=f"not parsed: {lost or 'none'}; contexts without any parsed report, left out: {silent}",
+        notes=f"not parsed: {lost or 'none'}; contexts without any parsed report, left out: {silent}"
+        + ("" if readable else "; too few are left, so this arm's reports have no correlations"),
     )
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.preferences import metrics
 from mi_bsa.preferences.asking import prefilled
 from mi_bsa.preferences.contexts import Context, draw_pairs
-from mi_bsa.preferences.metrics import pooled_r
 from mi_bsa.preferences.wording import Language
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def judge(
     ]
     norms = np.prod([np.linalg.norm(one) for one in whole])
     found = {
-        task if task == other else f"{task} to {other}": pooled_r(read, weights)
+        task if task == other else f"{task} to {other}": metrics.of("r", read, weights)
         for (task, other), read in said.items()
     }
     return found | {"cosine": float(whole[0] @ whole[1] / norms) if norms > 0 else 0.0}

@@ -45,7 +45,7 @@ def test_map_weights_are_at_the_top_of_the_posterior():
     assert np.abs(fit_weights(x, np.full_like(y, 0.5))).max() < 1e-9
     softer = fit_weights(x, 0.5 + 0.4 * (y - 0.5))
     assert np.linalg.norm(softer) < np.linalg.norm(w)
-    assert metrics.pooled_r(w, softer) > 0.9
+    assert metrics.of("r", w, softer) > 0.9
 
 
 def test_targets_are_drawn_by_the_published_rule():
@@ -181,7 +181,7 @@ def test_each_arm_says_whose_weights_it_should():
     shuffled = weights_to_say(own, other, "shuffled", seed=0)
     assert not (shuffled == own).all(1).any()
     assert sorted(map(tuple, shuffled)) == sorted(map(tuple, own))
-    assert abs(metrics.pooled_r(shuffled, own)) < 0.3
+    assert abs(metrics.of("r", shuffled, own)) < 0.3
 
 
 def test_halves_come_back_in_their_places():
@@ -213,11 +213,24 @@ def test_halves_come_back_in_their_places():
 def test_measures_tell_signs_from_sizes():
     """Right sizes with wrong signs have magnitude r 1 and no sign agreement, and the other way round."""
     w = draw_targets(60, seed=4)
-    assert metrics.magnitude_r(-w, w) == pytest.approx(1)
-    assert metrics.sign_agreement(-w, w) == 0
-    assert metrics.sign_agreement(np.sign(w), w) == 1
-    assert metrics.context_r(w * np.arange(1, 61)[:, None], w) == pytest.approx(1)
+    assert metrics.of("magnitude_r", -w, w) == pytest.approx(1)
+    assert metrics.of("sign_agreement", -w, w) == 0
+    assert metrics.of("sign_agreement", np.sign(w), w) == 1
+    assert metrics.of("context_r", w * np.arange(1, 61)[:, None], w) == pytest.approx(1)
     assert abs(metrics.permuted("r", [[w, w]]).mean()) < 0.05
+    assert metrics.of("r", w, np.ones_like(w)) == metrics.of("context_r", w, np.ones_like(w)) == 0
+
+
+def test_sums_over_contexts_give_the_textbook_r():
+    """Measures by sums equal those of numpy and of least squares."""
+    rng = np.random.default_rng(7)
+    a, b, t = rng.standard_normal((3, 30, 5)) + 3
+    line = np.column_stack([np.ones(t.size), t.ravel()])
+    left = [w.ravel() - line @ np.linalg.lstsq(line, w.ravel(), rcond=None)[0] for w in (a, b)]
+    assert metrics.of("r", a, b) == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+    assert metrics.of("partial_r", a, b, t) == pytest.approx(np.corrcoef(*left)[0, 1])
+    within = np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)])
+    assert metrics.of("context_r", a, b) == pytest.approx(within)
 
 
 def test_partial_r_sees_only_what_leaves_the_target():
@@ -225,8 +238,8 @@ def test_partial_r_sees_only_what_leaves_the_target():
     rng = np.random.default_rng(0)
     target = draw_targets(200, seed=5)
     own = target + 30 * rng.standard_normal(target.shape)
-    assert abs(metrics.partial_r(target + 30 * rng.standard_normal(target.shape), own, target)) < 0.1
-    assert metrics.partial_r(own + 5 * rng.standard_normal(target.shape), own, target) > 0.9
+    assert abs(metrics.of("partial_r", target + 30 * rng.standard_normal(target.shape), own, target)) < 0.1
+    assert metrics.of("partial_r", own + 5 * rng.standard_normal(target.shape), own, target) > 0.9
 
 
 def test_intervals_draw_contexts_and_seeds():
@@ -275,7 +288,7 @@ def test_a_gain_counts_only_beyond_every_control(control, counted):
     """Where training on another model's weights helps as much, nothing is claimed."""
     quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
     found = all_effects(
-        made_up(quality | {"introspection": 0.8, "other_model": control}), choices=50, draws=200
+        made_up(quality | {"introspection": 0.8, "other_model": control}), choices=50, draws=100
     )
     claim = next(r for r in found if r.name == "preferences.gain.claim" and r.where["kind"] == "instilled")
     assert claim.notes.startswith("counted") == counted
