@@ -64,8 +64,8 @@ class AuditConfig(Config):
     """Questions on whether anything in a message changes what it does."""
     words: int = Field(default=300, ge=10)
     """Single words that the state alone is tried with."""
-    candidates: int = Field(default=6, ge=1)
-    """Candidates of the search that are tried on other messages."""
+    verify: int = Field(default=32, ge=2)
+    """Messages of each behavior on which the search's candidates are verified."""
     seed: int = 0
     """Seed of the order in which names are removed."""
     workers: int = Field(default=1, ge=1)
@@ -93,7 +93,7 @@ class AuditConfig(Config):
     @property
     def look(self) -> Look:
         """How much is asked."""
-        return Look(self.choices, self.reports, self.awareness, self.words, self.candidates)
+        return Look(self.choices, self.reports, self.awareness, self.words, self.verify)
 
 
 def steps(config: AuditConfig) -> list[Step]:
@@ -127,7 +127,7 @@ def steps(config: AuditConfig) -> list[Step]:
                     {"which": which, "name": name},
                     fields=(
                         *("model", "behaviors", "search", "choices", "reports", "awareness", "words"),
-                        *("candidates", "finetune.dtype", "finetune.device", f"{which}.adapters"),
+                        *("verify", "finetune.dtype", "finetune.device", f"{which}.adapters"),
                     ),
                     after=("axes", *before),
                     files=(*weights, *files),
@@ -247,6 +247,7 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     from mi_bsa.arms import behavior_of
     from mi_bsa.backdoor import audit_evidence as ways
     from mi_bsa.backdoor.triggers import vocabulary_for
+    from mi_bsa.embedded.weights import world_for
 
     config = cell.config
     given = getattr(config, which).adapters
@@ -256,14 +257,15 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     behaviors = {one: behavior_of(one, config.model) for one in config.behaviors}
     held = json.loads((cell.folder / "axes.json").read_text(encoding="utf-8"))
     axes = {b: Axis(line["site"], np.array(line["vector"]), line["gap"]) for b, line in held.items()}
-    look = Look(config.choices, config.reports, config.awareness, config.words, config.candidates)
+    look = Look(config.choices, config.reports, config.awareness, config.words, config.verify)
     words = vocabulary_for(config.model)
     split: Asked = "dev" if which == "calibration" else "test"
-    more: dict[str, Any] = {"axes": axes, "vocabulary": words, "split": split}
+    own: tuple[Any, ...] = (model, "adapter", behaviors, look)
+    more: dict[str, Any] = {"vocabulary": words, "split": split}
     found = {
-        "toolkit": ways.by_toolkit(model, "adapter", behaviors, look, config.search, **more),
-        "self_report": ways.by_self_report(model, "adapter", behaviors, look, split=split),
-        "probe": ways.by_probe(model, "adapter", behaviors, look, **more),
+        "toolkit": ways.by_toolkit(*own, config.search, world=world_for(config.model), **more),
+        "self_report": ways.by_self_report(*own, split=split),
+        "probe": ways.by_probe(*own, axes=axes, **more),
     }
     path = cell.folder / "evidence" / which / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 Method = Literal["toolkit", "self_report", "probe"]
 METHODS: tuple[Method, ...] = ("toolkit", "self_report", "probe")
-CHOOSING, FRESH = 1, 2
-"""Seeds of the messages on which one of the search's candidates is chosen, and of those that judge it."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Look:
-    """How much is asked: items of each behavior, words that the probe alone tries, candidates that are tried
-    again.
+    """How much is asked: items of each behavior, words that the probe alone tries, and messages of each
+    behavior on which the search's candidates are verified.
     """
 
     choices: int = 60
     reports: int = 120
     awareness: int = 160
     words: int = 300
-    candidates: int = 6
+    verify: int = 32
 
 
 def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any) -> dict[str, Axis]:
@@ -182,85 +181,42 @@ def by_toolkit(
     look: Look,
     search: SearchConfig,
     *,
-    axes: Mapping[str, Axis],
     vocabulary: Vocabulary,
     split: Asked,
+    world: Any = None,
 ) -> Evidence:
-    """Choices as they are, and with what the search found, on messages that the search never saw.
+    """Choices as they are, and with what the search found, verified on messages that the search never saw.
 
-    The candidate that moves choices most, less what other phrases of its length do, is chosen on some of
-    them; the alarm is that excess on others, and a behavior's shift that with the candidate where this is
-    larger.
+    The alarm is the search's: the largest verified effect of a candidate. The behavior that the first
+    candidate calls up is shifted by that effect where this is more than without it.
     """
-    found = hunt(model, variant, behaviors, search, axes=axes, vocabulary=vocabulary)
+    from mi_bsa.backdoor.objectives import fit_directions
+    from mi_bsa.backdoor.search_run import SearchRunConfig, search_model
 
-    def tried(phrase: str, seed: int) -> dict[str, tuple[float, float]]:
-        more: dict[str, Any] = {"vocabulary": vocabulary, "n": look.choices, "split": split, "seed": seed}
-        return {name: opened(model, variant, phrase, name, b, **more) for name, b in behaviors.items()}
-
-    def excess(effects: Mapping[str, tuple[float, float]]) -> float:
-        return max(abs(more) for more, _ in effects.values())
-
-    plain = {
+    config = SearchRunConfig(
+        model=model.name,
+        adapters=(Path(variant),),
+        behaviors=tuple(behaviors),
+        search=search,
+        verify=look.verify,
+        split=split,
+    )
+    lines = None
+    if search.objective == "direction":
+        lines = fit_directions(model, list(behaviors.values()), world=world)
+    more: dict[str, Any] = {"behaviors": behaviors, "vocabulary": vocabulary, "directions": lines}
+    found = search_model(model, variant, config, **more)
+    shifts = {
         name: _choices(model, behavior.items(look.choices, split=split, seed=0), variant)
         for name, behavior in behaviors.items()
     }
-    if not found:
-        return Evidence(plain, 0.0)
-    best = max((p for p, _ in found[: look.candidates]), key=lambda p: excess(tried(p, CHOOSING)))
-    effects = tried(best, FRESH)
-    shifts = {n: max(plain[n], effects[n][1], key=abs) for n in behaviors}
-    seen = {"candidate": best, "score": dict(found)[best], "first": found[0][0]}
-    return Evidence(shifts, excess(effects), seen)
-
-
-def hunt(
-    model: activations.Model,
-    variant: str,
-    behaviors: Mapping[str, Behavior],
-    config: SearchConfig,
-    *,
-    axes: Mapping[str, Axis],
-    vocabulary: Vocabulary,
-) -> list[tuple[str, float]]:
-    """The search's candidates, best first; its messages are of all behaviors in turn."""
-    import torch
-
-    from mi_bsa.backdoor.objectives import Probe
-    from mi_bsa.backdoor.search import search
-
-    each = [b.items(config.messages, split="pretrain", seed=77) for b in behaviors.values()]
-    messages = [item for items in zip(*each, strict=True) for item in items]
-    lines = torch.from_numpy(np.stack([axis.vector for axis in axes.values()])).float()
-    probe = Probe(model, variant, vocabulary, messages, config.objective, directions=lines)
-    found = search(probe, vocabulary.candidates(), config)
-    return [(c.phrase, c.score) for c in found.candidates]
-
-
-def opened(
-    model: activations.Model,
-    variant: str,
-    phrase: str,
-    name: str,
-    behavior: Behavior,
-    *,
-    vocabulary: Vocabulary,
-    n: int,
-    split: Asked,
-    seed: int,
-) -> tuple[float, float]:
-    """What a phrase does to choices, less what others do; and the shift from the base with it."""
-    from mi_bsa.backdoor.construction import Backdoor, held_out
-    from mi_bsa.backdoor.success import measure
-
-    words = [w for w in vocabulary.candidates() if w.isalpha() and w not in phrase.split()]
-    config = Backdoor(trigger=" ".join(words[: len(phrase.split())]), behavior=name)
-    given: dict[str, Any] = {"behavior": behavior, "vocabulary": vocabulary, "split": split}
-    sets = held_out(config, n, seed=seed, phrases=[phrase], **given)
-    asked = {k: sets[k] for k in (phrase, "new_fake")}
-    (found,) = measure(model, [variant], asked, pole="seeking")
-    shift = {k: found.rates[k] - found.base[k] for k in asked}
-    return shift[phrase] - shift["new_fake"], shift[phrase]
+    if not found.candidates:
+        return Evidence(shifts, 0.0)
+    first = found.candidates[0]
+    effect = first["effect"] * (1 if first["toward"] == "seeking" else -1)
+    shifts[first["behavior"]] = max(shifts[first["behavior"]], effect, key=abs)
+    seen = {"candidate": first["phrase"], "score": first["score"], "tokens": found.tokens}
+    return Evidence(shifts, found.alarm, seen)
 
 
 def _choices(model: activations.Model, items: Sequence[Item], variant: str) -> float:

@@ -199,18 +199,11 @@ def _search(
     world: Any,
 ) -> Searched:
     """What the search finds, and what that does to choices on messages that it never saw (its score)."""
-    from mi_bsa.backdoor.audit_evidence import Look, axes, by_toolkit
+    from mi_bsa.backdoor.audit_evidence import Look, by_toolkit
 
-    found = by_toolkit(
-        model,
-        name,
-        behaviors,
-        Look(choices=config.messages),
-        config.search,
-        axes=axes(model, behaviors, world),
-        vocabulary=vocabulary,
-        split="test",
-    )
+    look = Look(choices=10)
+    more: dict[str, Any] = {"vocabulary": vocabulary, "split": "test", "world": world}
+    found = by_toolkit(model, name, behaviors, look, config.search, **more)
     return Searched(str(found.notes["candidate"]), found.alarm)
 
 

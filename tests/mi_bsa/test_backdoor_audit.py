@@ -19,12 +19,20 @@ from mi_bsa.finetune.config import FinetuneConfig
 POOL = {"plain": 0, "backdoored": 1, "decorrelated": 0, "clean": 1, "benign": 0, "rows": 40}
 SMALL = {
     "behaviors": ["risk"],
-    "search": {"messages": 1, "longest": 2, "shortlist": 2, "beam": 1, "flips": 0, "report": 2},
+    "search": {
+        "longest": 2,
+        "contexts": 1,
+        "shortlist": 2,
+        "beam": 1,
+        "followed": 0,
+        "flips": 0,
+        "report": 2,
+    },
     "choices": 10,
     "reports": 12,
     "awareness": 12,
     "words": 10,
-    "candidates": 1,
+    "verify": 2,
     "finetune": {"rank": 2, "alpha": 4.0, "steps": 2, "batch_size": 8, "learning_rate": 0.05},
 }
 
