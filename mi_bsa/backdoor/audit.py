@@ -132,7 +132,7 @@ def steps(config: AuditConfig) -> list[Step]:
                     after=("axes", *before),
                     files=(*weights, *files),
                     outputs=(f"evidence/{which}/{name}.json",),
-                    seconds=35,
+                    seconds=6,
                 )
             )
             asked[which].append(f"evidence/{which}/{name}")
