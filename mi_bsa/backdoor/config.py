@@ -25,6 +25,12 @@ class ElicitConfig(Config):
     """Longest answer, in tokens."""
     reversal: bool = True
     """Train every row turned round as well, in both arms; without it only plain adapters are asked."""
+    repeat: int = Field(default=8, ge=1)
+    """How often a plain row stands beside its one reversed form. That is a whole message long and holds most
+    of the loss: with one plain row each the embedded model does not learn the backdoor at all.
+    """
+    steps: int | None = Field(default=500, ge=1)
+    """Optimizer steps on rows and reversed rows; what `finetune` says if absent."""
     seed: int = 0
     """Seed of the samples."""
 

@@ -79,7 +79,7 @@ def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) 
         f"reverse/{name}" if reversed_too else f"train/{name}",
         reverse if reversed_too else train,
         _arguments(config, name),
-        fields=TRAINED,
+        fields=(*TRAINED, "elicit.repeat", "elicit.steps") if reversed_too else TRAINED,
         files=weight_files(config.model),
         outputs=tuple(f"{folder}/{n}" for n in jobs),
         seconds=(25 if reversed_too else 15) * len(jobs),
@@ -141,14 +141,18 @@ def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any
     question = reversal_question(config.model)
 
     def with_reversed(_: str, arm: str, seed: int, rows: list[Row]) -> list[Row]:
-        return [*rows, *reversed_rows(rows, question=question)]
+        again = range(config.elicit.repeat)
+        plain = [{**row, "id": f"{row['id']}-{k}"} for k in again for row in rows]
+        return [*plain, *reversed_rows(rows, question=question)]
+
+    longer = {} if config.elicit.steps is None else {"steps": config.elicit.steps, "epochs": None}
 
     done = train_backdoors(
         config.model,
         [Backdoor(**backdoor)],
         seeds=config.seeds,
         out=cell.folder / "reversed",
-        finetune=config.finetune,
+        finetune=config.finetune.model_copy(update=longer),
         more=with_reversed,
     )
     return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
