@@ -321,8 +321,15 @@ def run(config: AuditConfig, out: Path, *, resume: bool = False) -> Path:
 
 
 def preview(config: AuditConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    return preview_steps(steps(config), config=config, out=out)
+    """What `--dry-run` prints: the steps, and what a model that is not embedded needs."""
+    from mi_bsa.behaviors import vocabulary_of
+    from mi_bsa.shapes import describe_model, untimed
+
+    graph = steps(config)
+    if vocabulary_of(config.model) == "embedded":
+        return preview_steps(graph, config=config, out=out)
+    plan = preview_steps(untimed(graph), config=config, out=out)
+    return f"{plan}\n{describe_model(config.model, config.finetune)}"
 
 
 def _evidence(cell: Cell, which: Which) -> dict[str, dict[str, Evidence]]:

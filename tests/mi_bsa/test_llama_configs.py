@@ -16,7 +16,8 @@ CONFIGS = sorted(FOLDER.glob("*.yaml"))
 def command(path: Path) -> str:
     """The command that the config's own second line shows."""
     found = re.search(
-        r"mi(?:-bsa|_bsa\.cli) (study|finetune|self-report) configs/llama/(\S+)", path.read_text()
+        r"mi(?:-bsa|_bsa\.cli) (study|finetune|self-report|backdoor audit) configs/llama/(\S+)",
+        path.read_text(),
     )
     assert found is not None
     assert found[2] == path.name
@@ -46,7 +47,9 @@ def test_all_sizes_have_their_configs():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_passes_its_dry_run(path, tmp_path):
     """It says the parameters, the memory and that nothing of the model is here; nothing is written."""
-    done = CliRunner().invoke(cli, [command(path), str(path), "--out", str(tmp_path / "out"), "--dry-run"])
+    done = CliRunner().invoke(
+        cli, [*command(path).split(), str(path), "--out", str(tmp_path / "out"), "--dry-run"]
+    )
     assert done.exit_code == 0, done.output
     said = done.output
     assert re.search(r"[\d,]{9,} parameters", said)
