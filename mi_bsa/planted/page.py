@@ -21,8 +21,10 @@ EARLIER = (
     "separate 0 of 8, prompt only 0 of 8, early 7 of 8, reverse 0 of 8. Its weights were set on four to six",
     "prompts a form, so that log-odds of other prompts spread up to 18 times as far as drawn, and reports",
     "that were planted could not be read (of instances for debugging, 3 of 40 early and 5 of 40 shared ones",
-    "stopped at the gate). Now weights are set on 16 prompts a form, none of which is asked, and the",
-    "instances have fresh numbers, 1,000 to 1,099. Rules and seeds are the same.",
+    "stopped at the gate). Now weights are set on 16 prompts a form, drawn apart from those that are asked,",
+    "and the instances have fresh numbers, 1,000 to 1,099. Bars, nulls and seeds are the same. Of 14 separate",
+    "instances for debugging that followed, one was answered supported: its adapters write a quarter of the",
+    "report's state on choices too, and the mean difference carries it.",
 )
 """What stood here before, and why it does not."""
 
@@ -105,7 +107,13 @@ def _row(world: str, own: Sequence[Mapping[str, Any]]) -> str:
 def _short(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Says where fewer than 100 of a world were judged."""
     fewest = min(Counter(r["world"] for r in records).values(), default=0)
-    return [] if fewest >= ALL else [f"Not all {ALL} of each world were judged: {fewest} of the least.", ""]
+    if fewest >= ALL:
+        return []
+    return [
+        f"So far {fewest} of {ALL} instances of each world were judged, in the order of their numbers; the",
+        "command goes on where it was.",
+        "",
+    ]
 
 
 def _why(undecided: Sequence[Mapping[str, Any]]) -> list[str]:
