@@ -23,8 +23,8 @@ EARLIER = (
     "that were planted could not be read (of instances for debugging, 3 of 40 early and 5 of 40 shared ones",
     "stopped at the gate). Now weights are set on 16 prompts a form, drawn apart from those that are asked,",
     "and the instances have fresh numbers, 1,000 to 1,099. Bars, nulls and seeds are the same. Of 14",
-    "separate instances for debugging that followed, one was answered supported: its adapters write a quarter of the",
-    "report's state on choices too, and the mean difference carries it.",
+    "separate instances for debugging that followed, one was answered supported: its adapters write",
+    "a quarter of the report's state on choices too, and the mean difference carries it.",
 )
 """What stood here before, and why it does not."""
 
