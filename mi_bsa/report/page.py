@@ -20,7 +20,7 @@ from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.headline import interval, null_words, number, sentences, small, tiles
 from mi_bsa.report.sections import Section, assign, figure_of
 from mi_bsa.report.svg import inline, save
-from mi_bsa.results import WHERE_KEYS, Result
+from mi_bsa.results import WHERE_KEYS, Place, Result
 
 DARK = {
     "ink": "#e8eaed",
@@ -144,8 +144,12 @@ def _figure(section: Section, results: Sequence[Result], prefix: str, wide: Figu
 
 
 def _pairs(first: Sequence[Result], second: Sequence[Result]) -> list[dict[str, Any]]:
-    """Rows of the comparison: a number of each run, and their difference where both have it."""
-    ours, theirs = ({item.key: item for item in side} for side in (first, second))
+    """Rows of the comparison: a number of each run, and their difference where both have it. Two studies of
+    one behavior each are paired without its name.
+    """
+    named = [{item.where.get("behavior") for item in side} for side in (first, second)]
+    other = named[0] != named[1] and all(len(names) == 1 for names in named)
+    ours, theirs = ({_cell(item, other): item for item in side} for side in (first, second))
     rows = []
     for key in dict.fromkeys([*ours, *theirs]):
         pair = [side.get(key) for side in (ours, theirs)]
@@ -155,6 +159,12 @@ def _pairs(first: Sequence[Result], second: Sequence[Result]) -> list[dict[str, 
         cells = [(number(item.value), interval(item), item.n) if item else ("", "", "") for item in pair]
         rows.append({"name": key[0], "where": where, "cells": cells, "difference": difference})
     return rows
+
+
+def _cell(item: Result, other: bool) -> tuple[str, tuple[tuple[str, Place], ...]]:
+    """What makes two numbers the same one; `other`: whatever the behavior."""
+    name, where = item.key
+    return name, tuple(pair for pair in where if not (other and pair[0] == "behavior"))
 
 
 def _changes(first: Run, second: Run) -> list[tuple[str, str, str]]:

@@ -1,6 +1,8 @@
 """The report: escaped, complete, the same from the same results, and honest in its headline."""
 
+import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +131,23 @@ def test_compare_shows_both(run: Path, made_up_pages: dict[str, Path]):
     assert "<td>shift</td><td>0.0</td><td>0.6</td>" in text
     with pytest.raises(RunFolderError, match="another --out"):
         compare(run, run, out=made_up_pages["both"])
+
+
+def test_two_behaviors_are_compared_number_by_number(run: Path, tmp_path: Path):
+    """Studies of one behavior each are paired whatever its name, below the verdicts of both."""
+    effect = next(item for item in made_up() if item.name == "behavior.effect")
+    for behavior in ("risk", "patience"):
+        folder = tmp_path / behavior
+        folder.mkdir()
+        for name in ("config.yaml", "record.json"):
+            shutil.copy(run / name, folder)
+        results.write([replace(effect, where={**effect.where, "behavior": behavior})], folder)
+        said = {"conjecture": f"<{behavior}> is read.", "verdict": "undecided", "because": "few"}
+        (folder / "verdicts.json").write_text(json.dumps([said]))
+    text = compare(tmp_path / "risk", tmp_path / "patience", out=tmp_path / "both.html").read_text()
+    assert "1 numbers side by side" in text
+    assert "<td>0.00</td></tr>" in text
+    assert text.index("&lt;patience&gt; is read.") < text.index("<figure>")
 
 
 def test_command_refuses_what_is_no_run(tmp_path: Path):
