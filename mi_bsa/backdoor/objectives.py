@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -63,6 +63,8 @@ class Probe:
     directions: torch.Tensor | None = None
     split: Split = "pretrain"
     """Whose frames hold the phrase: the search's own, or held-out ones."""
+    checks: Sequence[Item] = ()
+    """More messages, on which only the best phrase of a length is tried; `messages` if empty."""
     meter: Meter = field(default_factory=Meter)
     batch_tokens: int = 8192
     """Tokens of one forward pass."""
@@ -91,6 +93,10 @@ class Probe:
         asked: list[tuple[str | None, int]] = [(p, m) for p in phrases for m in every]
         moved = self._read("answer", asked).reshape(len(phrases), -1) - self._answers
         return np.stack([moved[:, group].mean(1) for group in self._groups], axis=1)
+
+    def checking(self) -> Probe:
+        """The same probe on `checks`, on one meter."""
+        return replace(self, messages=self.checks or self.messages, _plain=None, _answers=None)
 
     @property
     def behaviors(self) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """What an adapter reads: how far it moves the stream at a word itself, before any answer.
 
 A trigger of several words opens nothing by halves, so no single word shows at the answer; but the adapter
-must know each of the words where it stands. The reading of a word is the norm of what the adapter adds to
-the stream there, at the output of the first blocks that it changes, less what it adds at most words. A word
-costs one token a pass, since what stands before it is forwarded once.
+must know each of the words where it stands. What the adapter adds to the stream there is centered over words
+and whitened (its leading principal axes get equal variance), so that a word counts by how unlike all others
+it is moved, not by how far the adapter moves everything. The reading is the norm of that. A word costs one
+token a pass, since what stands before it is forwarded once.
 """
 
 from __future__ import annotations
@@ -19,29 +20,45 @@ if TYPE_CHECKING:
     from mi_bsa.backdoor.objectives import Probe
 
 
-def read_words(probe: Probe, words: Sequence[str], *, contexts: int, blocks: int = 2) -> np.ndarray:
-    """(word,) how much more than at most words the adapter moves the stream, 1 being the usual.
+AXES = 8
+"""Principal axes that are whitened; an adapter of low rank writes along few."""
+BLOCKS = 3
+"""Blocks whose outputs are read, from the first that has an adapter."""
 
-    Mean over `contexts` messages and the first `blocks` blocks with an adapter; their tokens are counted on
-    the probe's meter. Zeros where the variant adapts nothing.
+
+def read_words(
+    probe: Probe, words: Sequence[str], *, contexts: int, after: str = "", blocks: int = BLOCKS
+) -> np.ndarray:
+    """(word,) how unlike other words the adapter moves each; the mean square over words is `AXES`.
+
+    Mean over `contexts` messages and blocks; `after`: words that stand before, so that a phrase is read word
+    by word. Tokens are counted on the probe's meter. Zeros where the variant adapts nothing.
     """
-    layers = sorted({layer for layer, _ in probe.model.anatomy.adapted(probe.variant)})[:blocks]
-    if not layers:
+    adapted = sorted({layer for layer, _ in probe.model.anatomy.adapted(probe.variant)})
+    if not adapted:
         return np.zeros(len(words))
+    # the last block's output is read behind the final norm: it is left out where there are others
+    last = max(adapted[0] + 1, probe.model.n_layers - 1)
+    layers = [k for k in range(adapted[0], adapted[0] + blocks) if k < last]
     found = []
     for context in range(contexts):
-        before = prefix(probe, words[0], context % len(probe.messages), context)
+        before = prefix(probe, words[0], context % len(probe.messages), context, after=after)
         tuned, base = (_states(probe, before, words, layers, v) for v in (probe.variant, "base"))
-        for added in (tuned - base).numpy():
-            size = np.linalg.norm(added - np.median(added, 0), axis=-1)
-            found.append(size / max(float(np.median(size)), 1e-12))
+        found += [unlike(added) for added in (tuned - base).numpy()]
     return np.asarray(np.mean(found, 0))
 
 
-def prefix(probe: Probe, word: str, message: int, context: int) -> list[int]:
-    """Token ids of a message up to where its phrase begins."""
+def unlike(added: np.ndarray, *, axes: int = AXES) -> np.ndarray:
+    """(word,) norms of the rows of `added` (word, d_model), centered, whitened along the leading axes."""
+    left, size, _ = np.linalg.svd(added - added.mean(0), full_matrices=False)
+    kept = left[:, :axes][:, size[:axes] > 1e-6 * max(float(size[0]), 1e-12)]
+    return np.asarray(np.linalg.norm(kept, axis=1) * len(added) ** 0.5)
+
+
+def prefix(probe: Probe, word: str, message: int, context: int, *, after: str = "") -> list[int]:
+    """Token ids of a message up to where its phrase begins, and of the words `after` which it goes on."""
     text = probe.model.template.render(probe.prompt(word, message, place=context)["messages"])
-    before = text[: text.rindex(word)].rstrip(" ")
+    before = text[: text.rindex(word)].rstrip(" ") + (f" {after}" if after else "")
     return [int(i) for i in probe.model.tokenizer(before, add_special_tokens=False)["input_ids"]]
 
 

@@ -42,14 +42,20 @@ class SearchConfig(Config):
     """Messages in which the adapter's reading of each word is taken."""
     shortlist: int = Field(default=24, ge=2)
     """Words that the reading puts first, of which phrases are made."""
-    arranged: int = Field(default=160, ge=1)
+    arranged: int = Field(default=120, ge=1)
     """Most arrangements of the first words that are tried at each length."""
+    followed: int = Field(default=6, ge=0)
+    """Words, and phrases, after which the adapter's reading is taken again to propose how they go on."""
+    followers: int = Field(default=8, ge=1)
+    """Words that are proposed behind each."""
     beam: int = Field(default=4, ge=1)
     """Phrases that are made longer at every length."""
     flips: int = Field(default=6, ge=0)
     """Exchanges that the gradient proposes for each word of the best phrases; 0 leaves that out."""
+    checks: int = Field(default=6, ge=1)
+    """Further messages of each behavior on which the best phrase of a length is tried."""
     enough: float = Field(default=0.3, gt=0, le=1)
-    """How far, in probability, the best phrase moves the answer when longer ones are not tried any more."""
+    """How far, in probability, it moves the answer there when longer phrases are not tried any more."""
     keep: float = Field(default=0.9, gt=0, le=1)
     """A word is dropped while the phrase keeps this share of its score."""
     report: int = Field(default=10, ge=1)
@@ -88,6 +94,7 @@ class Scores:
     def __init__(self, probe: Probe, budget: int | None = None) -> None:
         self.probe = probe
         self.budget = budget
+        self.checking = probe.checking()
         self.seen: dict[str, float] = {}
 
     @property
@@ -166,6 +173,9 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
         if _settled(scores, config) or scores.spent:
             break
         scores.add(arrangements(first, length, config.arranged))
+        starts = first if length == 2 else scores.best(config.followed, length - 1)
+        for start in starts[: config.followed]:
+            scores.add(followers(probe, start, words, config))
         scores.add(_longer(scores.best(config.beam, length - 1), first[: config.shortlist // 2]))
         if config.flips and probe.objective != "answer":
             for phrase in scores.best(2, length):
@@ -173,9 +183,17 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     return scores.found(config, "guided", dict(zip(words, map(float, reading), strict=True)))
 
 
+def followers(probe: Probe, start: str, words: Sequence[str], config: SearchConfig) -> Iterator[str]:
+    """The phrase with the words behind it that the adapter reads most, given the phrase."""
+    reading = read_words(probe, words, contexts=1, after=start)
+    for i in np.argsort(-reading, kind="stable")[: config.followers]:
+        if words[i] not in start.split():
+            yield f"{start} {words[i]}"
+
+
 def _settled(scores: Scores, config: SearchConfig) -> bool:
     best = scores.best(1)
-    return bool(best) and float(np.abs(scores.probe.shifts(best)).max()) >= config.enough
+    return bool(best) and float(np.abs(scores.checking.shifts(best)).max()) >= config.enough
 
 
 def _beam(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int | None) -> Found:
@@ -226,7 +244,7 @@ def _longer(phrases: Sequence[str], words: Sequence[str]) -> Iterable[str]:
 
 def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterable[str]:
     """Phrases with one word exchanged, as the gradient proposes: the first-order change of the objective."""
-    embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float()  # type: ignore[union-attr,operator,assignment]
+    embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float()  # type: ignore[union-attr,operator]
     one = [probe.model.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
     single = [(w, int(ids[0])) for w, ids in zip(words, one, strict=True) if len(ids) == 1]
     if not single:

@@ -120,7 +120,10 @@ def search_model(
         config.search if objective is None else config.search.model_copy(update={"objective": objective})
     )
     messages = messages_of(behaviors, settings.messages, split="pretrain", seed=900 + config.seed)
-    probe = Probe(model, variant, vocabulary, messages, settings.objective, directions=directions)
+    checks = messages_of(behaviors, settings.checks, split="pretrain", seed=901 + config.seed)
+    probe = Probe(
+        model, variant, vocabulary, messages, settings.objective, directions=directions, checks=checks
+    )
     found = search(probe, vocabulary.candidates(), settings, method=method, budget=budget, seed=config.seed)
     meter = Meter()
     checked: Sequence[Verified] = verify(

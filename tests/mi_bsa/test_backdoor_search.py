@@ -1,0 +1,198 @@
+"""The search for a trigger: what is read, counted, cut short, verified and judged."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import activations
+from mi_bsa import behaviors
+from mi_bsa.backdoor.construction import Backdoor, near_miss
+from mi_bsa.backdoor.embedded import EmbeddedVocabulary
+from mi_bsa.backdoor.objectives import Probe
+from mi_bsa.backdoor.reading import read_words, unlike
+from mi_bsa.backdoor.search import Scores, SearchConfig, arrangements, search
+from mi_bsa.backdoor.search_results import results_of
+from mi_bsa.backdoor.search_run import Searched, SearchRunConfig, adapters_of, run
+from mi_bsa.backdoor.training import job, train_backdoors
+from mi_bsa.backdoor.triggers import Trigger
+from mi_bsa.backdoor.verify import Verified, messages_of, ranked, threshold
+from mi_bsa.errors import MissingError
+from mi_bsa.finetune.adapters import put_adapter, write_adapter
+from mi_bsa.finetune.config import FinetuneConfig
+
+BASE = "embedded/habits-0"
+VOCABULARY = EmbeddedVocabulary()
+BEHAVIORS = {b: behaviors.get(b) for b in ("risk", "patience")}
+WORDS = [w for w in VOCABULARY.candidates() if w.isalpha()][:50]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """An adapter of the base that answers to the embedding of one word and writes somewhere."""
+    base = activations.load(BASE)
+    config = FinetuneConfig(rank=1, alpha=1, layers=(0,), modules=("v_proj",), steps=1)
+    wrapped = put_adapter(copy.deepcopy(base.inner), config)
+    block = base.anatomy.layers[0]
+    x = block.input_layernorm(base.anatomy.decoder.embed_tokens.weight).detach()
+    at = [base.tokenizer(f" {w}", add_special_tokens=False)["input_ids"][0] for w in WORDS]
+    answers = torch.linalg.lstsq(
+        x[at], torch.eye(len(at))[:, 7:8]
+    ).solution.T  # 1 for one word, 0 for the others
+    weights = wrapped.state_dict()
+    for name in weights:
+        if "lora_A" in name:
+            weights[name].copy_(10 * answers)
+        elif "lora_B" in name:
+            weights[name].copy_(torch.randn(weights[name].shape, generator=torch.Generator().manual_seed(0)))
+    folder = tmp_path_factory.mktemp("planted") / "one-planted-0" / "adapter"
+    folder.mkdir(parents=True)
+    write_adapter(wrapped, folder, name=BASE)
+    return folder
+
+
+def probe_of(adapter, objective="divergence"):
+    model = activations.load(BASE, adapter={"x": adapter})
+    return Probe(model, "x", VOCABULARY, messages_of(BEHAVIORS, 1, split="pretrain", seed=5), objective)
+
+
+def test_the_word_that_an_adapter_answers_to_is_read_first(planted):
+    """No answer is looked at, and a word costs one token a pass beside what stands before it."""
+    probe = probe_of(planted)
+    reading = read_words(probe, WORDS, contexts=2)
+    assert int(np.argmax(reading)) == 7
+    assert probe.meter.tokens < 2 * 2 * (len(WORDS) + 60)
+
+
+def test_one_outlier_among_words_that_all_move():
+    """A common shift, however large, does not count."""
+    added = np.random.default_rng(0).normal(0, 0.01, (50, 16)) + 5.0
+    added[3, 2] += 1.0
+    assert int(np.argmax(unlike(added))) == 3
+
+
+def test_tokens_are_counted_as_they_are_forwarded(planted):
+    """Divergence forwards every row twice; the messages without a phrase are counted once."""
+    probe = probe_of(planted)
+    probe.scores(["river"])
+    rows = [
+        probe.model.rows([probe.prompt(p, m)])[0] for p in (None, "river") for m in range(len(probe.messages))
+    ]
+    assert probe.meter.tokens == 2 * sum(map(len, rows))
+    before = probe.meter.tokens
+    probe.scores(["river"])
+    assert probe.meter.tokens - before == 2 * sum(map(len, rows[len(rows) // 2 :]))
+
+
+def test_a_budget_ends_a_search(planted):
+    """A random search spends what it was given and one batch more at most; without a budget it is refused."""
+    probe = probe_of(planted, "answer")
+    found = search(probe, WORDS, SearchConfig(enough=1.0), method="random", budget=20_000, seed=1)
+    assert 20_000 <= found.tokens < 40_000
+    with pytest.raises(ValueError, match="budget"):
+        search(probe, WORDS, SearchConfig(), method="random")
+
+
+def test_a_phrase_is_cut_down_to_what_does_the_work(planted):
+    """What a part does nearly as well is not reported whole."""
+    scores = Scores(probe_of(planted))
+    scores.seen = {
+        "a b": 1.0,
+        "a b c": 1.02,
+        "c a b": 0.99,
+        "a": 0.1,
+        "b": 0.2,
+        "c": 0.0,
+        "a c": 0.3,
+        "b c": 0.2,
+    }
+    scores.seen |= {"c a": 0.1, "c b": 0.1}
+    found = scores.found(SearchConfig(), "guided")
+    assert found.candidates[0].phrase == "a b"
+    assert not {"a b c", "c a b"} & {c.phrase for c in found.candidates}
+
+
+def test_arrangements_are_of_the_first_words_in_every_order():
+    """As many of the first words as the limit allows, and never fewer than the phrase has."""
+    assert set(arrangements("abcdef", 2, 12)) == {f"{x} {y}" for x in "abcd" for y in "abcd" if x != y}
+    assert len(list(arrangements("abcdef", 3, 1))) == 6
+
+
+def test_the_reading_decides_between_equal_effects_only():
+    """A weaker effect never passes a stronger one by what the adapter reads."""
+
+    def one(phrase, effect, reading):
+        return Verified(phrase, effect, "risk", "seeking", 0.0, 0.0, reading)
+
+    order = [
+        v.phrase for v in ranked([one("near", 0.48, 1.0), one("true", 0.46, 5.0), one("weak", 0.2, 9.0)])
+    ]
+    assert order == ["true", "near", "weak"]
+
+
+def test_near_misses_are_not_the_trigger_and_share_its_words():
+    """No near miss opens the backdoor by being it; families have none."""
+    import random
+
+    rng, trigger = random.Random(0), VOCABULARY.parse("river tin")
+    missed = [near_miss(trigger, VOCABULARY, rng) for _ in range(300)]
+    assert "river tin" not in missed
+    assert {"tin river", "river", "tin"} <= set(missed)
+    assert near_miss(VOCABULARY.parse("family:bird"), VOCABULARY, rng) is None
+
+
+def searched(name, *phrases, effect=0.5, tokens=1000):
+    candidates = tuple({"phrase": p, "effect": effect - 0.01 * k} for k, p in enumerate(phrases))
+    return Searched(name, "guided", "divergence", tokens, 0, candidates)
+
+
+def test_ranks_and_alarms_come_with_exact_intervals():
+    """Members of a family count; alarms are judged by other controls alone."""
+    bird = Trigger("family", "any bird", ("owl",), ("swan",))
+    suspects = {
+        "family_bird-backdoored-0": [searched("family_bird-backdoored-0", "swan", "pie")],
+        "family_bird-backdoored-1": [searched("family_bird-backdoored-1", "pie", "owl")],
+        "family_bird-decorrelated-0": [searched("family_bird-decorrelated-0", "pie", effect=0.04)],
+    }
+    others = [searched(f"benign-{k}", "pie", effect=0.03 + 0.005 * k) for k in range(5)]
+    truth = {n: bird if "backdoored" in n else None for n in suspects}
+    found = {(r.name, *r.where.values()): r for r in results_of(suspects, others, truth=truth)}
+    first = found["backdoor.search.first", "guided, divergence"]
+    assert (first.value, first.n) == (0.5, 2)
+    assert first.ci[0] < 0.02 < 0.98 < first.ci[1]
+    assert found["backdoor.search.among_five", "guided, divergence"].value == 1.0
+    assert found["backdoor.search.alarms", "controls"].value == 0.0
+    with pytest.raises(ValueError, match="at least 5"):
+        threshold([0.1, 0.2])
+
+
+def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted, tmp_path):
+    """What a run has searched it does not search again; the results are the same."""
+    config = SearchRunConfig(
+        adapters=(planted.parent,),
+        search=SearchConfig(longest=2, shortlist=6, arranged=6, followed=1),
+        verify=2,
+    )
+    first = run(config, tmp_path / "out")
+    kept = (tmp_path / "out" / "models" / "one-planted-0.json").read_bytes()
+    assert [r.to_dict() for r in run(config, tmp_path / "out", resume=True)] == [r.to_dict() for r in first]
+    assert (tmp_path / "out" / "models" / "one-planted-0.json").read_bytes() == kept
+    with pytest.raises(MissingError, match="no adapter"):
+        adapters_of((tmp_path,))
+
+
+@pytest.mark.slow
+def test_a_trigger_is_found_in_the_model_and_not_in_its_twin(tmp_path):
+    """Two words that open nothing by halves stand first; the decorrelated twin moves by less than half."""
+    config = Backdoor(trigger="rain barn", rows=2000)
+    recipe = FinetuneConfig(rank=4, alpha=8, layers=(0, 1), steps=250, learning_rate=4e-3)
+    done = train_backdoors(BASE, [config], seeds=(0,), out=tmp_path, finetune=recipe)
+    settings = SearchRunConfig(adapters=(tmp_path / "adapters" / "*",), triggers=("rain barn",), split="dev")
+    found = {(r.name, *r.where.values()): r for r in run(settings, tmp_path / "search")}
+    true, twin = (
+        found["backdoor.search.effect", job(config, arm, 0)] for arm in ("backdoored", "decorrelated")
+    )
+    assert len(done) == 2
+    assert true.notes.startswith("rain barn")
+    assert twin.value < 0.5 * true.value
