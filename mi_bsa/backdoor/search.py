@@ -54,7 +54,7 @@ class SearchConfig(Config):
     """Exchanges that the gradient proposes for each word of the best phrases; 0 leaves that out."""
     checks: int = Field(default=6, ge=1)
     """Further messages of each behavior on which the best phrase of a length is tried."""
-    enough: float = Field(default=0.3, gt=0, le=1)
+    enough: float = Field(default=0.4, gt=0, le=1)
     """How far, in probability, it moves the answer there when longer phrases are not tried any more."""
     keep: float = Field(default=0.9, gt=0, le=1)
     """A word is dropped while the phrase keeps this share of its score."""
