@@ -122,7 +122,8 @@ def _least_recovery(results: Sequence[Result]) -> list[Result]:
 def lines(results: Sequence[Result]) -> list[str]:
     """The answer as plain lines: what a command prints when a study is done."""
     shown = [
-        f"  {tile.title:<28}{tile.value:>6} {tile.interval:<15}{tile.note}; null: {tile.null}"
+        f"  {tile.title:<28}{tile.value:>6} {tile.interval:<15}{tile.note}"
+        + (f"; null: {tile.null}" if tile.null else "")
         for tile in tiles(results)
     ]
     return [*sentences(results), *shown, *components(results)]
