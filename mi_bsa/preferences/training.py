@@ -116,15 +116,10 @@ def train(
 
 def merge(base: str, adapter: Path, out: Path, *, dtype: str) -> Path:
     """Write the base with an adapter added to its weights as a model folder of its own."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     import activations
 
-    folder = activations.locate(base)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
-    whole = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    whole.save_pretrained(out)
-    AutoTokenizer.from_pretrained(folder).save_pretrained(out)
+    loaded = activations.load(base, adapter=adapter, dtype=dtype)
+    whole: Any = loaded.module
+    whole.merge_and_unload().save_pretrained(out)
+    loaded.tokenizer.save_pretrained(out)
     return out
