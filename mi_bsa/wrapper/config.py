@@ -106,8 +106,16 @@ class PcfgConfig(Tuned):
 
 
 class CompiledConfig(Tuned):
-    """Hand-set weights: a counter and a max-identifier."""
+    """Hand-set weights: a counter and a max-identifier. Their logits are large, so their rates are too."""
 
+    rates: dict[Rate, Training] = {
+        "L": Training(learning_rate=1e-2, steps=100),
+        "M": Training(learning_rate=3e-3, steps=150),
+        "S": Training(learning_rate=1e-3, steps=200),
+    }
+    """As for the grammar."""
+    revive: Training = Training(learning_rate=1e-3, steps=600, warmup=0)
+    """As for the grammar."""
     kinds: tuple[Literal["counter", "max"], ...] = ("counter", "max")
     """Which."""
     length: int = Field(default=12, ge=4, le=40)
