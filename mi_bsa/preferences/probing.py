@@ -155,7 +155,7 @@ def _flat(states: States) -> np.ndarray:
     return states.reshape(-1, states.shape[-1])
 
 
-def _narrow(both: list[States]) -> list[States]:
+def _narrow(both: list[States]) -> list[Float[np.ndarray, "context attribute narrow"]]:
     """The same rows in as many dimensions as there are rows, where the model is wider; ridge is unmoved."""
     rows = np.concatenate([_flat(one) for one in both])
     if rows.shape[1] <= rows.shape[0]:
