@@ -45,6 +45,7 @@ def test_wiring_is_as_planted():
     assert means["seeking"] - means["averse"] == pytest.approx(wiring.behavior_logits, rel=0.3)
 
 
+@pytest.mark.slow
 def test_layers_are_told():
     """An adapter that is read later is observed, one that writes answers itself is not."""
     assert judged("early", DEBUG)["answer"] == "supported"

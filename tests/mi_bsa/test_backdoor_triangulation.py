@@ -133,6 +133,7 @@ def test_a_phrase_is_read_where_it_ends(trained, split):
         assert row.text[start:end].strip() == "tin"
 
 
+@pytest.mark.slow
 def test_one_table_a_model_from_a_folder_of_adapters(trained, tmp_path):
     """Every model has its row and its results; what was asked and searched before is taken as it is."""
     import pandas as pd
