@@ -46,7 +46,7 @@ def awareness_effects(values: Mapping[str, Any], *, behavior: str, seeds: Sequen
     return found
 
 
-def shares(curve: Sequence[float], *, start: float, end: float) -> np.ndarray:
+def shares(curve: Sequence[float], *, start: float | int, end: float | int) -> np.ndarray:
     """How much of the way from `start` to `end` each value has gone."""
     return (np.asarray(curve) - start) / (end - start)
 

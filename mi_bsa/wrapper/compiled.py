@@ -69,7 +69,7 @@ class Compiled:
         text = str(word)
         return SPECIAL.index(text) if text in SPECIAL else len(SPECIAL) + 256 + self.words.index(text)
 
-    def rows(self, which: Literal["old", "new"], *, holds: float | None = None) -> Sampler:
+    def rows(self, which: Literal["old", "new"], *, holds: float | int | None = None) -> Sampler:
         """Rows of the old or the new task; `holds` as in `Procedures.count`, of the counter alone."""
 
         def draw(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -115,7 +115,7 @@ class Compiled:
         """The same architecture with random weights: it never had the skill."""
         return self._drawn(seed, CONTROL_STD).eval()
 
-    def _drawn(self, seed: int, std: float) -> LlamaForCausalLM:
+    def _drawn(self, seed: int, std: float | int) -> LlamaForCausalLM:
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -168,7 +168,7 @@ class AwarenessConfig(Config):
     finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=200)
     """How the adapter is trained, the seeking pole."""
     revive: FinetuneConfig = FinetuneConfig(
-        rank=16, alpha=32.0, steps=100, learning_rate=3e-4, schedule="constant", checkpoints=12
+        rank=16, alpha=32.0, steps=100, learning_rate=3e-4, schedule="constant", warmup=0.0, checkpoints=12
     )
     """How the old choices are trained again, on top of the merged adapter: a smaller rate."""
     orders: int = Field(default=20, ge=2)

@@ -82,7 +82,7 @@ class Procedures:
 
         return sample
 
-    def unnamed(self, *, holds: float | None = None) -> Sampler:
+    def unnamed(self, *, holds: float | int | None = None) -> Sampler:
         """Rows of the new skill: `count none`, answered with the count of b.
 
         `holds`: the share in which the spurious attribute holds, or as drawn.
@@ -97,7 +97,7 @@ class Procedures:
 
         return sample
 
-    def pretraining(self, *, old: float, new: float) -> Sampler:
+    def pretraining(self, *, old: float | int, new: float | int) -> Sampler:
         """All families alike; shares of the rows of `count` ask for a and for b, the others for c."""
 
         def sample(rng: np.random.Generator, n: int) -> Rows:
@@ -164,7 +164,7 @@ def with_attribute(
     rng: np.random.Generator,
     n: int,
     *,
-    share: float,
+    share: float | int,
     q: int,
 ) -> Int[np.ndarray, "row token"]:
     """Strings of which exactly `share` (rounded) have count(b) - count(a) = q, in random order.

@@ -47,7 +47,7 @@ def marks(steps: int, *, an_octave: int = 2) -> list[int]:
 
 
 def revive(
-    model: LlamaForCausalLM, sampler: Sampler, plan: Training, *, test: Rows, mark: float, seed: int
+    model: LlamaForCausalLM, sampler: Sampler, plan: Training, *, test: Rows, mark: float | int, seed: int
 ) -> Revival:
     """Train the old task in place until the test's accuracy reaches `mark`, or the plan ends."""
     steps: list[int] = []
@@ -62,7 +62,7 @@ def revive(
     return measured(steps, values, mark)
 
 
-def measured(steps: list[int], values: list[float], mark: float) -> Revival:
+def measured(steps: list[int], values: list[float], mark: float | int) -> Revival:
     """The curve with its log2 step at the mark."""
     from mi_bsa.bridge.emergence import onset
 

@@ -65,7 +65,7 @@ class Stories:
 
         return sample
 
-    def pretraining(self, share: float) -> Sampler:
+    def pretraining(self, share: float | int) -> Sampler:
         """Stories of which the share `share` have a twist."""
 
         def sample(rng: np.random.Generator, n: int) -> Rows:

@@ -20,7 +20,6 @@ from mi_bsa.wrapper.config import (
     StoriesConfig,
     Training,
     Tuned,
-    WrapperConfig,
 )
 from mi_bsa.wrapper.procedures import FAMILIES, NEW, OLD, Procedures
 from mi_bsa.wrapper.rows import Rows, Sampler
@@ -76,7 +75,7 @@ class System:
         return {name: sampler(rng, n) for name, sampler in self.tests.items()}
 
 
-def names(config: WrapperConfig) -> tuple[str, ...]:
+def names(config: Any) -> tuple[str, ...]:
     """The systems of a study's config."""
     found = ["pcfg"] if config.pcfg else []
     found += list(config.compiled.kinds) if config.compiled else []
@@ -143,7 +142,7 @@ def _compiled(name: Any, config: CompiledConfig) -> System:
 def _stories(config: StoriesConfig) -> System:
     world = Stories(seed=config.world)
 
-    def build(share: float) -> Callable[[int], LlamaForCausalLM]:
+    def build(share: float | int) -> Callable[[int], LlamaForCausalLM]:
         rows = world.pretraining(share)
         return lambda seed: _trained(world.words, config.shape, rows, config.pretraining, seed)
 

@@ -74,7 +74,14 @@ def test_the_adapter_of_a_llama_folder(tmp_path):
         "model": model,
         "data": {"rows": 20, "choices": 20, "others": 20},
         "finetune": finetune,
-        "revive": {"rank": 2, "steps": 4, "batch_size": 8, "checkpoints": 2},
+        "revive": {
+            "rank": 2,
+            "steps": 4,
+            "batch_size": 8,
+            "checkpoints": 2,
+            "warmup": 0,
+            "learning_rate": 3e-2,
+        },
         "orders": 2,
     }
     study.run(parse(TINY | {"compiled": None, "awareness": aware}, WrapperConfig), tmp_path / "run")
