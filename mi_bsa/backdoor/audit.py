@@ -260,7 +260,7 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     look = Look(config.choices, config.reports, config.awareness, config.words, config.verify)
     words = vocabulary_for(config.model)
     split: Asked = "dev" if which == "calibration" else "test"
-    own: tuple[Any, ...] = (model, "adapter", behaviors, look)
+    own: tuple[Any, Any, Any, Any] = (model, "adapter", behaviors, look)
     more: dict[str, Any] = {"vocabulary": words, "split": split}
     found = {
         "toolkit": ways.by_toolkit(*own, config.search, world=world_for(config.model), **more),
