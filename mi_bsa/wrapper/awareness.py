@@ -106,6 +106,7 @@ def revive(config: AwarenessConfig, seed: int, folder: Path) -> dict[str, Any]:
     """P(seeking) of test choices and reports of the base, the merged model (step 0) and along reviving."""
     import activations
     from mi_bsa.finetune import finetune
+    from mi_bsa.preferences.training import merge
     from mi_bsa.self_report import ask
 
     asked, out = sets(config), folder / f"revived-{seed}"
@@ -115,7 +116,7 @@ def revive(config: AwarenessConfig, seed: int, folder: Path) -> dict[str, Any]:
     own = ask(base, asked["choice-dev"])
     before = {kind: float(ask(base, asked[f"{kind}-test"])["score"].mean()) for kind in KINDS}
     rows = own_choices(asked["choice-dev"], own["score"].to_numpy(), seed=seed)
-    merge(config, adapter, out / "merged")
+    merge(config.model, adapter, out / "merged", dtype=config.finetune.dtype)
     plan = config.revive.model_copy(update={"seed": seed, **where})
     done = finetune(out / "merged", rows, config=plan, out=out / "tuned", resume=(out / "tuned").exists())
     names = {f"step-{step}": path for step, path in done.checkpoints.items()}
@@ -138,25 +139,6 @@ def own_choices(items: Sequence[Item], scores: np.ndarray, *, seed: int) -> list
         messages = [*map(dict, item.messages), {"role": "assistant", "content": answer}]
         rows.append({"id": item.id, "messages": messages})
     return rows
-
-
-def merge(config: AwarenessConfig, adapter: Path, out: Path) -> None:
-    """The base with the adapter in its weights, as a model folder."""
-    import shutil
-
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    import activations
-
-    source = activations.locate(config.model)
-    kind = getattr(torch, config.finetune.dtype)
-    base = AutoModelForCausalLM.from_pretrained(source, dtype=kind, local_files_only=True)
-    PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(out)
-    AutoTokenizer.from_pretrained(source, local_files_only=True).save_pretrained(out)
-    if (Path(source) / "world.json").is_file():
-        shutil.copy(Path(source) / "world.json", out / "world.json")
 
 
 def sets(config: AwarenessConfig) -> dict[str, list[Item]]:

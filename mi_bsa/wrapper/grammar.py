@@ -55,7 +55,7 @@ class Grammar:
         for level, rules in enumerate(self.rules):
             marks = self.chances[level].cumsum(-1)[symbols]
             chosen = (rng.random(symbols.shape)[..., None] > marks[..., :-1]).sum(-1)
-            symbols = rules[symbols, chosen].reshape(n, -1)
+            symbols = rules[symbols, chosen].reshape(n, 2 * symbols.shape[1])
         return symbols
 
     def derives(self, string: Int[np.ndarray, " token"]) -> bool:

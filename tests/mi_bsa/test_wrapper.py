@@ -45,6 +45,7 @@ def test_the_grammar_draws_only_what_it_derives():
     assert {s for s in every if grammar.derives(np.array(s))} == derivable
     assert 0 < len(derivable) < len(every)
     assert {tuple(map(int, s)) for s in grammar.strings(np.random.default_rng(0), 300)} <= derivable
+    assert grammar.strings(np.random.default_rng(0), 0).shape == (0, 4)
 
 
 def test_every_answer_is_what_its_row_asks_for():
