@@ -57,7 +57,7 @@ class Probe:
 
     model: activations.Model
     variant: str
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
     messages: Sequence[Item]
     objective: ObjectiveName
     directions: torch.Tensor | None = None
@@ -115,6 +115,7 @@ class Probe:
         *before, last = (dict(m) for m in item.messages)
         if phrase is not None:
             rng = random.Random(f"search-{message if place is None else place}")
+            assert self.vocabulary is not None, "a phrase is put in by a vocabulary"
             last["content"] = self.vocabulary.insert(
                 last["content"], phrase, kind="words", split=self.split, rng=rng
             )
@@ -246,7 +247,7 @@ def fit_directions(
         orders: list[str] = []
         for pole in ("seeking", "averse"):
             items = behavior.items(n, split="pretrain", seed=31, systems=people[f"named {pole}"])
-            probe = Probe(model, "base", None, items, "direction")  # type: ignore[arg-type]
+            probe = Probe(model, "base", None, items, "direction")
             rows = model.rows([{**probe.prompt(None, m), "id": str(m)} for m in range(len(items))])
             states[pole] = list(probe._states(rows, "base", lambda h: h))
             orders = [str(i.labels.get("order", "")) for i in items]

@@ -231,7 +231,8 @@ def train_reports(cell: Cell, *, seed: int) -> dict[str, Any]:
 
     import numpy as np
 
-    from mi_bsa.preferences.training import fold_of, merge, report_rows, train, weights_to_say
+    from mi_bsa.finetune.merging import merge
+    from mi_bsa.preferences.training import fold_of, report_rows, train, weights_to_say
 
     config, found = cell.config, setting(cell.config)
     out = cell.folder / "reports" / str(seed)

@@ -112,14 +112,3 @@ def train(
             for job, (rows, config) in jobs.items()
         }
     return {job: float(one.loss) for job, one in done.items()}
-
-
-def merge(base: str, adapter: Path, out: Path, *, dtype: str) -> Path:
-    """Write the base with an adapter added to its weights as a model folder of its own."""
-    import activations
-
-    loaded = activations.load(base, adapter=adapter, dtype=dtype)
-    whole: Any = loaded.module
-    whole.merge_and_unload().save_pretrained(out)
-    loaded.tokenizer.save_pretrained(out)
-    return out

@@ -106,7 +106,7 @@ def revive(config: AwarenessConfig, seed: int, folder: Path) -> dict[str, Any]:
     """P(seeking) of test choices and reports of the base, the merged model (step 0) and along reviving."""
     import activations
     from mi_bsa.finetune import finetune
-    from mi_bsa.preferences.training import merge
+    from mi_bsa.finetune.merging import merge
     from mi_bsa.self_report import ask
 
     asked, out = sets(config), folder / f"revived-{seed}"
