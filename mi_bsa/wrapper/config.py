@@ -70,10 +70,10 @@ class PcfgConfig(Tuned):
     """Seed of the grammar."""
     q: int = 1
     """count(b) - count(a) where the spurious attribute holds."""
-    shape: Shape = Shape(context=80)
+    shape: Shape = Shape(layers=2, context=80)
     """Architecture; its context must hold a string and 8 tokens."""
     pretraining: Training = Training(
-        steps=700, learning_rate=3e-3, warmup=50, decay_from=0.6, weight_decay=0.05
+        steps=500, learning_rate=3e-3, warmup=50, decay_from=0.6, weight_decay=0.05
     )
     """How bases are trained."""
     relevance: dict[str, tuple[float, float]] = {
@@ -84,7 +84,7 @@ class PcfgConfig(Tuned):
     """Bases: shares of the counting rows that ask for a (the old skill) and for b (what the new one needs);
     `never` is the control, which never had the old skill.
     """
-    spurious: tuple[float, ...] = (0.0, 0.8)
+    spurious: tuple[float, ...] = (0.0, 0.5, 0.8)
     """C_tr: shares of the fine-tuning rows in which the spurious attribute holds; the first at all rates."""
 
     @model_validator(mode="after")
@@ -109,7 +109,7 @@ class CompiledConfig(Tuned):
     """Hand-set weights: a counter and a max-identifier. Their logits are large, so their rates are too."""
 
     rates: dict[Rate, Training] = {
-        "L": Training(learning_rate=1e-2, steps=100),
+        "L": Training(learning_rate=1e-2, steps=150),
         "M": Training(learning_rate=3e-3, steps=150),
         "S": Training(learning_rate=1e-3, steps=200),
     }
@@ -122,7 +122,7 @@ class CompiledConfig(Tuned):
     """Tokens of a string."""
     q: int = 1
     """As for the grammar; of the counter."""
-    spurious: tuple[float, ...] = (0.0, 0.8)
+    spurious: tuple[float, ...] = (0.0, 0.5, 0.8)
     """As for the grammar; of the counter."""
 
     @model_validator(mode="after")
@@ -136,17 +136,17 @@ class CompiledConfig(Tuned):
 class StoriesConfig(Tuned):
     """A story world with a feature that is deleted."""
 
-    shape: Shape = Shape(context=40)
+    shape: Shape = Shape(layers=2, context=40)
     """Architecture."""
     world: int = 0
     """Seed of what things reveal, and what is done where."""
     twists: float = Field(default=0.5, gt=0, lt=1)
     """Share of the stories with a twist; the control reads none."""
     pretraining: Training = Training(
-        steps=400, learning_rate=3e-3, warmup=50, decay_from=0.6, weight_decay=0.05
+        steps=200, learning_rate=3e-3, warmup=50, decay_from=0.6, weight_decay=0.05
     )
     """How bases are trained."""
-    deletions: tuple[Literal["filter", "randomize", "mix"], ...] = ("filter", "randomize", "mix")
+    deletions: tuple[Literal["filter", "randomize", "mix"], ...] = ("mix", "randomize", "filter")
     """Ways of deletion; the first at all rates."""
 
     @model_validator(mode="after")
@@ -178,14 +178,16 @@ class AwarenessConfig(Config):
 class PruningConfig(Config):
     """How units are taken out."""
 
-    counts: tuple[int, ...] = (1, 2, 3, 5, 8, 10, 12, 15, 20)
+    counts: tuple[int, ...] = (1, 2, 3, 5, 8, 10, 12, 15)
     """How many."""
     choose: tuple[int, int] = (5, 15)
     """The number that counts is chosen within these, on development rows."""
-    rows: int = Field(default=256, ge=16)
+    rows: int = Field(default=192, ge=16)
     """Development rows behind the scores."""
-    draws: int = Field(default=8, ge=2)
+    draws: int = Field(default=6, ge=2)
     """Random orders of units: the null."""
+    null_rows: int = Field(default=100, ge=20)
+    """Test rows, the first, that random orders are scored on."""
 
     @model_validator(mode="after")
     def _check(self) -> PruningConfig:
@@ -218,7 +220,7 @@ class WrapperConfig(Config):
     """The adapter that changes choices and self-report; null leaves it out."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds; each is of a base, its fine-tuning and its revival, and of an adapter."""
-    tests: int = Field(default=500, ge=50)
+    tests: int = Field(default=300, ge=50)
     """Fresh rows behind each accuracy."""
     probes: int = Field(default=400, ge=100)
     """Rows that a probe is fitted and tested on."""

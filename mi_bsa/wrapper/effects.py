@@ -2,14 +2,14 @@
 
 `where`: behavior is the system, arm the base, variant the fine-tuning and its rate (`untuned` before it),
 kind the test, method how units were scored, position the number of units that are gone, layer the block that
-is probed. The unit of every
-interval is the seed: a base, its fine-tuning and its revival.
+is probed. The unit of every interval is the seed: a base, its fine-tuning and its revival.
 
 Results: `wrapper.accuracy`; `wrapper.pruned.accuracy` (null: as many units at random); `wrapper.pruned.gain`
 (old accuracy after pruning less before, at the number chosen on development rows; null: random units) and
 `wrapper.pruned.returned` (the same as a share of what fine-tuning took away); `wrapper.probe.accuracy` (null:
-control tasks) and `.selectivity`; `wrapper.revival.steps` (log2) and `wrapper.revival.ratio` (log2 of the
-control's steps to these; 2 is four times as many).
+control tasks), `.selectivity` and `.beyond` (less the accuracy in the control, which never had the skill, at
+the same place); `wrapper.revival.steps` (log2) and `wrapper.revival.ratio` (log2 of the control's steps to
+these; 2 is four times as many).
 """
 
 from __future__ import annotations
@@ -36,25 +36,22 @@ def effects(made: System, values: Mapping[str, Any], *, seeds: Sequence[int]) ->
     """All results of one system from its steps' values, by step name."""
     found: list[Result] = []
     for base in made.bases:
-        bases = [values[f"base/{made.name}/{base}-{seed}"] for seed in seeds]
-        looks = [values[f"look/{made.name}/{base}-{seed}"] for seed in seeds]
         where = {"behavior": made.name, "arm": base, "variant": "untuned"}
-        found += _accuracies(where, bases, seeds)
-        found += _pruned(where, looks, None, seeds) + _probed(where, looks, seeds)
+        found += _accuracies(where, [values[f"base/{made.name}/{base}-{seed}"] for seed in seeds], seeds)
+        looks, control = ([values[f"look/{made.name}/{b}-{seed}"] for seed in seeds] for b in (base, NEVER))
+        found += _pruned(where, looks, None, seeds) + _probed(where, looks, control, seeds)
     for base, tune, rate in made.cells:
-        places = [f"{made.name}/{base}/{tune}/{rate}-{seed}" for seed in seeds]
-        before = [values[f"base/{made.name}/{base}-{seed}"]["old"] for seed in seeds]
-        looks = [values[f"look/{place}"] for place in places]
+        own, control = ([f"{made.name}/{b}/{tune}/{rate}-{seed}" for seed in seeds] for b in (base, NEVER))
         where = {"behavior": made.name, "arm": base, "variant": f"{tune}, {rate}"}
-        found += _accuracies(where, [values[f"tune/{place}"]["accuracy"] for place in places], seeds)
-        found += _pruned(where, looks, None if base == NEVER else before, seeds) + _probed(
-            where, looks, seeds
-        )
-        back = [values[f"revive/{place}"] for place in places]
+        found += _accuracies(where, [values[f"tune/{place}"]["accuracy"] for place in own], seeds)
+        before = [values[f"base/{made.name}/{base}-{seed}"]["old"] for seed in seeds]
+        looks = [values[f"look/{place}"] for place in own]
+        found += _pruned(where, looks, None if base == NEVER else before, seeds)
+        found += _probed(where, looks, [values[f"look/{place}"] for place in control], seeds)
+        back = [values[f"revive/{place}"] for place in own]
         found.append(_steps(where, back, seeds))
-        if base != NEVER and (NEVER, tune, rate) in made.cells:
-            control = [values[f"revive/{made.name}/{NEVER}/{tune}/{rate}-{seed}"] for seed in seeds]
-            found.append(_ratio(where, back, control, seeds))
+        if base != NEVER:
+            found.append(_ratio(where, back, [values[f"revive/{place}"] for place in control], seeds))
     return found
 
 
@@ -182,25 +179,28 @@ def _by(
 
 
 def _probed(
-    where: Mapping[str, Any], looks: Sequence[Mapping[str, Any]], seeds: Sequence[int]
+    where: Mapping[str, Any],
+    looks: Sequence[Mapping[str, Any]],
+    control: Sequence[Mapping[str, Any]],
+    seeds: Sequence[int],
 ) -> list[Result]:
+    """Of every block, for the old and the new answer; beside the control, where this is not the control."""
     found = []
     for label in ("old", "new"):
         for block in range(len(looks[0]["probes"][label])):
-            each = [one["probes"][label][block] for one in looks]
             place = {**where, "kind": label, "layer": block}
+            each, never = ([one["probes"][label][block] for one in some] for some in (looks, control))
+            right = np.array([one["accuracy"] for one in each])
+            null = band("control tasks", np.array([one["control"] for one in each]))
             found.append(
-                over_seeds(
-                    "wrapper.probe.accuracy",
-                    place,
-                    [one["accuracy"] for one in each],
-                    seeds,
-                    unit="accuracy",
-                    null=band("control tasks", np.array([one["control"] for one in each])),
-                )
+                over_seeds("wrapper.probe.accuracy", place, right, seeds, unit="accuracy", null=null)
             )
             selective = [one["selectivity"] for one in each]
             found.append(over_seeds("wrapper.probe.selectivity", place, selective, seeds, unit="accuracy"))
+            if where["arm"] != NEVER:
+                more = right - np.array([one["accuracy"] for one in never])
+                p = against_zero(more)
+                found.append(over_seeds("wrapper.probe.beyond", place, more, seeds, unit="accuracy", p=p))
     return found
 
 

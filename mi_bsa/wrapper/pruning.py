@@ -33,9 +33,7 @@ def units(model: LlamaForCausalLM) -> list[Unit]:
 def order(model: LlamaForCausalLM, rows: Rows) -> list[Unit]:
     """All units by gradient x weight of the loss on the rows' answers, those first whose loss falls most."""
     matrices = _matrices(model)
-    answers = np.zeros_like(rows.weights)
-    answers[:, rows.slot + 1] = 1.0
-    loss = loss_of(model, Rows(rows.ids, answers, rows.slot, {}))
+    loss = loss_of(model, rows.distinct()[0])
     gradients = torch.autograd.grad(loss, list(matrices.values()))
     values = np.concatenate(
         [(g * m.detach()).sum(1).numpy() for g, m in zip(gradients, matrices.values(), strict=True)]
@@ -85,10 +83,15 @@ def curve(
 def random_curves(
     model: LlamaForCausalLM, counts: Sequence[int], tests: Mapping[str, Rows], *, draws: int, seed: int
 ) -> list[dict[str, list[float]]]:
-    """The same after K units at random, for several orders."""
+    """The same after K units at random, for several orders; rising counts, from 0 on."""
     rng, every = np.random.default_rng(seed), units(model)
-    orders = [[every[k] for k in rng.permutation(len(every))[: max(counts)]] for _ in range(draws)]
-    return [curve(model, one, counts, tests) for one in orders]
+    whole = curve(model, [], counts[:1], tests)
+    found = []
+    for _ in range(draws):
+        one = [every[k] for k in rng.permutation(len(every))[: counts[-1]]]
+        after = curve(model, one, counts[1:], tests)
+        found.append({name: whole[name] + after[name] for name in tests})
+    return found
 
 
 def _matrices(model: LlamaForCausalLM) -> dict[str, torch.nn.Parameter]:

@@ -71,7 +71,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 told,
                 fields=(part, "tests"),
                 outputs=(f"models/{place}",),
-                seconds=5 if training is None else 2 + 0.03 * training.steps,
+                seconds=0.5 if training is None else 1 + 0.015 * training.steps,
                 bytes=800_000,
             )
             yield Step(
@@ -80,7 +80,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 {**told, "place": place},
                 fields=(part, *MEASURES),
                 after=(f"base/{place}",),
-                seconds=6,
+                seconds=3,
             )
         for base, tune, rate in made.cells:
             source = f"{made.name}/{base}-{seed}"
@@ -93,7 +93,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 fields=(part, "tests"),
                 after=(f"base/{source}",),
                 outputs=(f"models/{place}",),
-                seconds=2 + 0.03 * plan.rates[rate].steps,
+                seconds=1 + 0.015 * plan.rates[rate].steps,
                 bytes=800_000,
             )
             yield Step(
@@ -102,7 +102,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 {**told, "place": place},
                 fields=(part, *MEASURES),
                 after=(f"tune/{place}",),
-                seconds=6,
+                seconds=3,
             )
             skilled = f"base/{made.name}/{next(iter(made.bases)) if base == NEVER else base}-{seed}"
             yield Step(
@@ -111,7 +111,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 {**told, "place": place, "skilled": skilled},
                 fields=(part, "tests", "mark"),
                 after=(f"tune/{place}", skilled),
-                seconds=3 + 0.01 * plan.revive.steps,
+                seconds=1 + 0.003 * plan.revive.steps,
             )
 
 
@@ -160,25 +160,14 @@ def build(cell: Cell, *, name: str, base: str, seed: int) -> dict[str, float]:
 
 
 def fine_tune(cell: Cell, *, name: str, base: str, seed: int, tune: str, rate: Any) -> dict[str, Any]:
-    """Step 2: one fine-tuned model; accuracies on all tests, and of old and new skill along the way."""
-    from mi_bsa.wrapper.revival import marks
-    from mi_bsa.wrapper.training import accuracy, train
+    """Step 2: one fine-tuned model; accuracies on all tests."""
+    from mi_bsa.wrapper.training import train
 
     made = system(name, cell.config)
-    plan = made.plan.rates[rate]
     model = _load(cell.folder / "models" / name / f"{base}-{seed}")
-    rows = made.test_rows(cell.config.tests)
-    way: dict[str, list[float]] = {"steps": [], "old": [], "new": []}
-
-    def each(step: int) -> bool:
-        way["steps"].append(step)
-        for test in ("old", "new"):
-            way[test].append(accuracy(model, rows[test]))
-        return False
-
-    train(model, made.tunes[tune], plan, seed=seed, each=each, at=marks(plan.steps, an_octave=1))
+    train(model, made.tunes[tune], made.plan.rates[rate], seed=seed)
     _save(model, cell.folder / "models" / name / base / tune / f"{rate}-{seed}")
-    return {"accuracy": _accuracies(model, made, cell.config.tests), "way": way}
+    return {"accuracy": _accuracies(model, made, cell.config.tests)}
 
 
 def look(cell: Cell, *, name: str, base: str, seed: int, place: str) -> dict[str, Any]:
@@ -196,11 +185,14 @@ def look(cell: Cell, *, name: str, base: str, seed: int, place: str) -> dict[str
         ("scored once", order(model, dev)[: counts[-1]]),
         ("scored again", stepwise(model, dev, counts[-1])),
     ):
-        on_dev = curve(model, ranked, counts, {"old": dev})["old"]
-        found["chosen"][method] = max(options.chosen, key=lambda k: (on_dev[counts.index(k)], -k))
+        on_dev = curve(model, ranked, options.chosen, {"old": dev})["old"]
+        found["chosen"][method] = max(
+            zip(on_dev, options.chosen, strict=True), key=lambda one: (one[0], -one[1])
+        )[1]
         found["curve"][method] = curve(model, ranked, counts, tests)
         found["units"][method] = [f"{unit}:{row}" for unit, row in ranked]
-    found["random"] = random_curves(model, counts, tests, draws=options.draws, seed=seed)
+    some = {test: rows.part(0, options.null_rows) for test, rows in tests.items()}
+    found["random"] = random_curves(model, counts, some, draws=options.draws, seed=seed)
     found["probes"] = {label: probe(model, read, label=label, seed=seed) for label in ("old", "new")}
     return found
 

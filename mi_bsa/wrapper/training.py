@@ -24,11 +24,12 @@ BATCH = 512
 
 
 def loss_of(model: LlamaForCausalLM, rows: Rows) -> torch.Tensor:
-    """Mean next-token loss in nats, by the rows' weights."""
+    """Mean next-token loss in nats, by the rows' weights; logits only from the first weighed token on."""
+    kept = rows.ids.shape[1] - int(rows.weights.any(0).argmax())
     ids = torch.from_numpy(rows.ids)
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-    weights = torch.from_numpy(rows.weights[:, 1:]).flatten()
+    logits = model(input_ids=ids[:, :-1], use_cache=False, logits_to_keep=kept).logits
+    losses = F.cross_entropy(logits.flatten(0, 1), ids[:, -kept:].flatten(), reduction="none")
+    weights = torch.from_numpy(rows.weights[:, -kept:]).flatten()
     return (losses * weights).sum() / weights.sum()
 
 
@@ -81,14 +82,15 @@ def train(
 
 @torch.no_grad()
 def right(model: LlamaForCausalLM, rows: Rows) -> Bool[np.ndarray, " row"]:
-    """Whether each answer is the likeliest of all tokens."""
+    """Whether each answer is the likeliest of all tokens; rows that stand several times are read once."""
+    every, place = rows.distinct()
     found = []
-    for low in range(0, len(rows), BATCH):
-        ids = torch.from_numpy(rows.ids[low : low + BATCH, : rows.slot + 1])
+    for low in range(0, len(every), BATCH):
+        ids = torch.from_numpy(every.ids[low : low + BATCH, :-1])
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, -1]
         found.append(model.lm_head(hidden).argmax(-1).numpy())
-    chosen: np.ndarray = np.concatenate(found) == rows.answers
-    return chosen
+    chosen: np.ndarray = np.concatenate(found) == every.answers
+    return chosen[place]
 
 
 def accuracy(model: LlamaForCausalLM, rows: Rows) -> float:

@@ -22,7 +22,7 @@ from mi_bsa.wrapper.pruning import curve, order, pruned, stepwise
 from mi_bsa.wrapper.revival import marks, measured, revive
 from mi_bsa.wrapper.stories import REVEALED, THIRD, Stories
 from mi_bsa.wrapper.systems import NEVER, names, system
-from mi_bsa.wrapper.training import accuracy, train
+from mi_bsa.wrapper.training import accuracy, loss_of, right, train
 
 TASKS = Procedures(levels=3)
 
@@ -38,8 +38,8 @@ def test_the_grammar_draws_only_what_it_derives():
     grammar = Grammar.draw(levels=2, seed=3)
     derivable = set()
     for start in range(4):
-        for left, right in grammar.rules[0, start]:
-            for pair in itertools.product(grammar.rules[1, left], grammar.rules[1, right]):
+        for one, other in grammar.rules[0, start]:
+            for pair in itertools.product(grammar.rules[1, one], grammar.rules[1, other]):
                 derivable.add(tuple(int(t) for side in pair for t in side))
     every = list(itertools.product(range(3), repeat=4))
     assert {s for s in every if grammar.derives(np.array(s))} == derivable
@@ -191,6 +191,30 @@ def test_training_is_the_same_twice():
     assert torch.equal(*ends)
 
 
+def test_what_is_not_computed_is_not_missed():
+    """Loss and answers are those of plain passes over all tokens of all rows."""
+    made, rng = Compiled("counter", length=4), np.random.default_rng(9)
+    model, rows = made.build(seed=0), made.rows("old")(rng, 200)
+    assert len(rows.distinct()[0]) < 150
+    ids = torch.from_numpy(rows.ids)
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits
+    due = torch.from_numpy(rows.answers)
+    assert (right(model, rows) == (logits[:, rows.slot].argmax(-1) == due).numpy()).all()
+    plain = torch.nn.functional.cross_entropy(logits[:, rows.slot], due).item()
+    assert loss_of(model, rows).item() == pytest.approx(plain, rel=1e-4)
+    assert loss_of(model, rows.distinct()[0]).item() == pytest.approx(plain, rel=1e-4)
+    strings = TASKS.pretraining(old=0.4, new=0.3)(rng, 20)
+    shape = Shape(width=16, layers=1, heads=2, kv_heads=2, mlp=16, context=32)
+    small = build_model(shape, build_tokenizer(TASKS.words, context=32), seed=1)
+    with torch.no_grad():
+        chances = small(input_ids=torch.from_numpy(strings.ids)).logits[:, :-1].log_softmax(-1)
+    told = torch.from_numpy(strings.ids[:, 1:, None])
+    weights = torch.from_numpy(strings.weights[:, 1:])
+    whole = -(chances.gather(-1, told)[..., 0] * weights).sum() / weights.sum()
+    assert loss_of(small, strings).item() == pytest.approx(whole.item(), rel=1e-5)
+
+
 def test_stories_reveal_what_the_thing_is_and_deletions_do_not():
     """A twist reveals one word a thing; no deletion leaves rows in which it is asked for and told."""
     world, rng = Stories(), np.random.default_rng(8)
@@ -248,8 +272,11 @@ def test_results_say_what_returns_and_how_much_sooner():
     assert returned.null.high == 0.0
     ratio = own["wrapper.revival.ratio", ""]
     assert ratio.value == pytest.approx(3.1)
+    assert own["wrapper.probe.beyond", "old"].value == 0.0
     assert "3 runs of the control" in ratio.notes
-    assert not any(r.name.endswith(("returned", "ratio")) and r.where["arm"] == NEVER for r in found)
+    assert not any(
+        r.name.endswith(("returned", "ratio", "beyond")) and r.where["arm"] == NEVER for r in found
+    )
     assert not any(r.name.endswith("returned") and r.where["variant"] == "untuned" for r in found)
     assert len({r.key for r in found}) == len(found)
 
