@@ -22,12 +22,12 @@ def _check_shares(shares: tuple[float, ...]) -> None:
 class Training(Config):
     """One run of AdamW over fresh rows, all weights trained."""
 
-    steps: int = Field(default=200, ge=1)
+    steps: int = Field(ge=1)
     """Optimizer steps."""
+    learning_rate: float = Field(gt=0)
+    """Peak learning rate."""
     batch_size: int = Field(default=32, ge=2)
     """Rows a step."""
-    learning_rate: float = Field(default=1e-4, gt=0)
-    """Peak learning rate."""
     warmup: int = Field(default=10, ge=0)
     """Steps of linear warmup."""
     decay_from: float = Field(default=1.0, ge=0, le=1)

@@ -186,7 +186,7 @@ def test_training_is_the_same_twice():
     ends = []
     for _ in range(2):
         model = build_model(shape, build_tokenizer(TASKS.words, context=32), seed=1)
-        train(model, TASKS.count(OLD), Training(steps=3, batch_size=4), seed=1)
+        train(model, TASKS.count(OLD), Training(steps=3, learning_rate=1e-3, batch_size=4), seed=1)
         ends.append(model.model.norm.weight.detach().clone())
     assert torch.equal(*ends)
 
@@ -307,6 +307,7 @@ def test_every_system_has_a_control_for_each_fine_tuning():
         ({"pruning": {"counts": [5, 3]}}, "rising"),
         ({"stories": {"deletions": []}}, "each once"),
         ({"compiled": {"kinds": ["counter", "counter"]}}, "each once"),
+        ({"stories": {"pretraining": {"steps": 250}}}, "learning_rate"),
     ],
 )
 def test_what_cannot_be_studied_is_refused(change, remedy):

@@ -13,7 +13,8 @@ from mi_bsa.wrapper.awareness import own_choices
 from mi_bsa.wrapper.awareness_effects import awareness_effects
 from mi_bsa.wrapper.config import WrapperConfig
 
-BRIEF = {"rates": {"S": {"steps": 2, "batch_size": 4}}, "revive": {"steps": 2, "batch_size": 4, "warmup": 0}}
+BRIEFLY = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3}
+BRIEF = {"rates": {"S": BRIEFLY}, "revive": {**BRIEFLY, "warmup": 0}}
 TINY = {
     "compiled": {**BRIEF, "kinds": ["counter"], "length": 4, "spurious": [0.0]},
     "tests": 50,
@@ -25,7 +26,6 @@ TINY = {
     "awareness": None,
 }
 SHAPE = {"width": 16, "layers": 1, "heads": 2, "kv_heads": 2, "mlp": 16, "context": 40}
-BRIEFLY = {"steps": 2, "batch_size": 4}
 EACH = {
     "pcfg": {**BRIEF, "levels": 3, "shape": SHAPE, "pretraining": BRIEFLY, "spurious": [0.0]},
     "stories": {**BRIEF, "shape": SHAPE, "pretraining": BRIEFLY, "deletions": ["mix"]},
