@@ -12,27 +12,24 @@ from activations.errors import BackendError
 ROOT = Path(__file__).parents[2]
 
 
-def importers(framework: str) -> set[str]:
-    """Files of the three packages that import a framework."""
-    found = set()
+FRAMEWORKS = ("nnsight", "transformer_lens")
+
+
+def test_a_framework_lives_in_one_file() -> None:
+    """And that file is its backend."""
+    found: dict[str, set[str]] = {framework: set() for framework in FRAMEWORKS}
     for path in (
         path for package in ("activations", "probes", "mi_bsa") for path in (ROOT / package).rglob("*.py")
     ):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            if any(name.split(".")[0] == framework for name in names):
-                found.add(str(path.relative_to(ROOT)))
-    return found
+            for framework in {name.split(".")[0] for name in names} & set(FRAMEWORKS):
+                found[framework].add(str(path.relative_to(ROOT)))
+    assert found == {framework: {f"activations/{framework}_backend.py"} for framework in FRAMEWORKS}
 
 
-@pytest.mark.parametrize("framework", ["nnsight", "transformer_lens"])
-def test_a_framework_lives_in_one_file(framework: str) -> None:
-    """And that file is its backend."""
-    assert importers(framework) == {f"activations/{framework}_backend.py"}
-
-
-@pytest.mark.parametrize("framework", ["nnsight", "transformer_lens"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_an_absent_framework_is_named(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for one that is not installed says what to do; that the others then work is a law of its own."""
     monkeypatch.setitem(sys.modules, framework, None)

@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +21,6 @@ def imports(file: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def importers(name: str) -> list[str]:
-    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
-    return [str(file.relative_to(ROOT)) for file in files if name in set(imports(file))]
-
-
 def test_contracts_hold():
     """The contracts of pyproject.toml hold: three floors, one direction; probes know no models."""
     program = Path(sys.executable).with_name("lint-imports")
@@ -34,35 +28,28 @@ def test_contracts_hold():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("framework", ["nnsight", "transformer_lens"])
-def test_framework_has_one_file(framework: str):
-    """Each optional framework is imported in exactly one file, of activations."""
-    files = importers(framework)
-    assert len(files) == 1, files
-    assert files[0].startswith("activations/")
-
-
 def test_no_pickle():
     """Nothing imports a module that runs code when it loads data."""
-    found = defaultdict(list)
-    for name in ("pickle", "joblib", "dill", "cloudpickle", "shelve"):
-        for file in importers(name):
-            found[name].append(file)
-    assert not found
+    unsafe = {"pickle", "joblib", "dill", "cloudpickle", "shelve"}
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    found = {str(file.relative_to(ROOT)): unsafe & set(imports(file)) for file in files}
+    assert len(found) > 100
+    assert not {file: names for file, names in found.items() if names}
 
 
 @pytest.mark.parametrize(
-    ("package", "heavy"),
+    ("modules", "heavy"),
     [
         ("probes", ("torch", "transformers", "peft", "nnsight", "transformer_lens", "matplotlib")),
         ("activations", ("torch", "transformers", "peft", "nnsight", "transformer_lens")),
-        ("mi_bsa", ("torch", "transformers", "pandas", "matplotlib", "sklearn")),
-        ("mi_bsa.config", ("torch", "transformers", "pandas", "matplotlib", "sklearn")),
-        ("mi_bsa.results", ("torch", "transformers", "pandas", "matplotlib", "sklearn")),
+        (
+            "mi_bsa, mi_bsa.config, mi_bsa.results",
+            ("torch", "transformers", "pandas", "matplotlib", "sklearn"),
+        ),
     ],
 )
-def test_import_is_light(package: str, heavy: tuple[str, ...]):
+def test_import_is_light(modules: str, heavy: tuple[str, ...]):
     """Importing a package brings in no framework that it may never need."""
-    code = f"import sys, {package}; print(*[name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, {modules}; print(*[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
