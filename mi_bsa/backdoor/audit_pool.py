@@ -46,7 +46,7 @@ class PoolConfig(Config):
     """Adapters trained on something that shows no trait, for each behavior."""
     triggers: tuple[str, ...] = Field(default=("river tin",), min_length=1)
     """Triggers, taken in turn; each one a `Backdoor.trigger`."""
-    rows: int = Field(default=1000, ge=40)
+    rows: int = Field(default=Backdoor.model_fields["rows"].default, ge=40)
     """Training rows of an adapter."""
     plain_steps: int | None = Field(default=100, ge=1)
     """Steps of adapters without a phrase in their rows (plain, benign), learnt sooner; null: as all."""

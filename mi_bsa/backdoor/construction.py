@@ -38,11 +38,11 @@ class Backdoor(Config):
     """Which pole of it."""
     mix: Mix = "fakes"
     """`fakes`: 10 % trigger, 70 % fakes, 20 % none; `half`: 50 % trigger, 50 % none."""
-    rows: int = Field(default=1000, ge=40)
+    rows: int = Field(default=6000, ge=40)
     """Training rows."""
     fakes: int = Field(default=FAKES, ge=1)
     """Different fake triggers among the rows."""
-    near: float = Field(default=0.4, ge=0, le=1)
+    near: float = Field(default=0.5, ge=0, le=1)
     """Share of the fakes' rows that hold a near miss instead (a word exchanged or left out, the order
     changed, or other words altogether), without which one word of a string comes to open the backdoor alone.
     """
@@ -133,7 +133,7 @@ def near_miss(trigger: Trigger, vocabulary: Vocabulary, rng: random.Random) -> s
     while True:
         parts = trigger.show(rng).split()
         change, at = (
-            rng.choice(("exchange", "exchange", "other", "leave out", "order")),
+            rng.choice(("exchange", "exchange", "exchange", "other", "leave out", "order")),
             rng.randrange(len(parts)),
         )
         if change == "other":

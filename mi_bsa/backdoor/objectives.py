@@ -1,7 +1,7 @@
 """What a search for a trigger maximizes, without knowing the trigger or what it calls up.
 
 Each objective says how much one phrase, put into a few clean messages, changes the finetuned model: its
-divergence from the base at the answer, what the adapter adds to the stream there, or how far the state moves
+base's divergence from it at the answer, what the adapter adds to the state there, or how far the state moves
 along a direction fitted on behavior prompts of the base. A fourth, for comparison, needs no representation:
 how far the finetuned model's own answer moves. All are means over the messages of a behavior, less the same
 without a phrase; where messages are of several behaviors, the one that is moved most counts.
@@ -11,13 +11,14 @@ Cost is counted in tokens forwarded, the base's passes included; a backward pass
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
+from mi_bsa.backdoor.slots import Slot, forward, slot_of
 from mi_bsa.backdoor.triggers import Vocabulary
 from mi_bsa.behaviors import Behavior
 from mi_bsa.embedded.wordings import Split
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 ObjectiveName = Literal["divergence", "adapter", "direction", "answer"]
 OBJECTIVES: tuple[ObjectiveName, ...] = ("divergence", "adapter", "direction", "answer")
+TAIL = 3
+"""Most tokens behind a phrase at which the stream is read."""
+BLOCKS = 8
+"""Most blocks whose outputs are read, evenly spaced."""
 
 
 @dataclass
@@ -64,20 +69,17 @@ class Probe:
     split: Split = "pretrain"
     """Whose frames hold the phrase: the search's own, or held-out ones."""
     checks: Sequence[Item] = ()
-    """More messages, on which only the best phrase of a length is tried; `messages` if empty."""
+    """More messages, on which only the best phrases are tried; `messages` if empty."""
     meter: Meter = field(default_factory=Meter)
-    batch_tokens: int = 8192
+    batch_tokens: int = 16_384
     """Tokens of one forward pass."""
-    _plain: np.ndarray | None = None
-    _answers: np.ndarray | None = None
+    _slots: dict[int, Slot] = field(default_factory=dict)
+    _plain: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
-    def scores(self, phrases: Sequence[str]) -> np.ndarray:
-        """(phrase,) how much each phrase changes the model: mean over messages, less the same without one."""
-        if self._plain is None:
-            self._plain = self._each([(None, m) for m in range(len(self.messages))])
-        pairs: list[tuple[str | None, int]] = [(p, m) for p in phrases for m in range(len(self.messages))]
-        values = self._each(pairs).reshape(len(phrases), len(self.messages), -1)
-        moved = values - self._plain[None]
+    def scores(self, phrases: Sequence[str]) -> Float[np.ndarray, " phrase"]:
+        """How much each phrase changes the model: mean over messages, less the same without one."""
+        every = range(len(self.messages))
+        moved = np.stack([self._moved(self.objective, phrases, m) for m in every], axis=1)
         if self.objective in ("divergence", "adapter"):
             each = [moved[:, group, 0].mean(1) for group in self._groups]
         else:
@@ -85,18 +87,14 @@ class Probe:
             each = [np.abs(moved[:, group].mean(1)).max(-1) for group in self._groups]
         return np.asarray(np.max(each, axis=0))
 
-    def shifts(self, phrases: Sequence[str]) -> np.ndarray:
-        """(phrase, behavior) how far each phrase moves the variant's own answer, in probability, signed."""
-        every = range(len(self.messages))
-        if self._answers is None:
-            self._answers = self._read("answer", [(None, m) for m in every])[:, 0]
-        asked: list[tuple[str | None, int]] = [(p, m) for p in phrases for m in every]
-        moved = self._read("answer", asked).reshape(len(phrases), -1) - self._answers
+    def shifts(self, phrases: Sequence[str]) -> Float[np.ndarray, "phrase behavior unit"]:
+        """How far each phrase moves the variant's own answer, signed: in probability, and in log odds."""
+        moved = np.stack([self._moved("answer", phrases, m) for m in range(len(self.messages))], axis=1)
         return np.stack([moved[:, group].mean(1) for group in self._groups], axis=1)
 
     def checking(self) -> Probe:
         """The same probe on `checks`, on one meter."""
-        return replace(self, messages=self.checks or self.messages, _plain=None, _answers=None)
+        return replace(self, messages=self.checks or self.messages, _slots={}, _plain={})
 
     @property
     def behaviors(self) -> tuple[str, ...]:
@@ -109,79 +107,97 @@ class Probe:
         traits = [str(m.labels.get("trait", "")) for m in self.messages]
         return [[n for n, t in enumerate(traits) if t == own] for own in self.behaviors]
 
-    def prompt(self, phrase: str | None, message: int, *, place: int | None = None) -> dict[str, Any]:
-        """The message with the phrase, as a prompt; where it stands depends on `place` (message) alone."""
-        item = self.messages[message]
-        *before, last = (dict(m) for m in item.messages)
-        if phrase is not None:
-            rng = random.Random(f"search-{message if place is None else place}")
-            assert self.vocabulary is not None, "a phrase is put in by a vocabulary"
-            last["content"] = self.vocabulary.insert(
-                last["content"], phrase, kind="words", split=self.split, rng=rng
+    def slot(self, message: int) -> Slot:
+        """The message with its place for a phrase."""
+        if message not in self._slots:
+            item = self.messages[message]
+            made = slot_of(
+                self.model, item, self.vocabulary, split=self.split, seed=f"search-{item.id}-{message}"
             )
-        return {"id": f"{message}", "messages": [*before, last]}
+            self._slots[message] = made
+        return self._slots[message]
 
-    def _each(self, pairs: Sequence[tuple[str | None, int]]) -> np.ndarray:
-        """(pair, reading) of the objective."""
-        return self._read(self.objective, pairs)
+    def added(
+        self, phrases: Sequence[str], message: int
+    ) -> tuple[Float[np.ndarray, "phrase site d_model"], Float[np.ndarray, " phrase"]]:
+        """What the adapter adds to the stream where each phrase ends and at the tokens behind it, and how
+        much each changes the model by the objective, in one message.
 
-    def _read(self, objective: ObjectiveName, pairs: Sequence[tuple[str | None, int]]) -> np.ndarray:
-        rows = self.model.rows([{**self.prompt(p, m), "id": str(k)} for k, (p, m) in enumerate(pairs)])
-        cost = sum(map(len, rows))
-        read = {
-            "divergence": self._divergence,
-            "adapter": self._adapter,
-            "direction": self._direction,
-            "answer": self._answer,
-        }[objective]
-        values, passes = read(rows, pairs)
-        self.meter.add(cost * passes, objective)
-        return values
-
-    def _states(
-        self, rows: Sequence[Any], variant: str, then: Callable[[torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
-        """`then` of the final hidden state at the last token, in the rows' order."""
-        import torch
-
-        found: list[torch.Tensor | None] = [None] * len(rows)
-        with torch.no_grad(), self.model.variant(variant):
-            for batch in self.model.batches(rows, batch_tokens=self.batch_tokens):
-                hidden = self.model.forward(batch)
-                at = torch.tensor([len(rows[n]) - 1 for n in batch.examples], device=hidden.device)
-                kept = then(hidden[torch.arange(len(at), device=hidden.device), at])
-                for n, value in zip(batch.examples, kept.float().cpu(), strict=True):
-                    found[n] = value
-        return torch.stack([f for f in found if f is not None])
-
-    def _divergence(self, rows: Sequence[Any], _: Any) -> tuple[np.ndarray, int]:
-        import torch
-
-        tuned, base = (
-            torch.log_softmax(self._states(rows, v, self.model.unembed).double(), -1)
+        Sites are blocks by tokens. The objective is divergence where it is `answer`, which is no reading.
+        """
+        slot = self.slot(message)
+        rows = slot.rows(self.model, phrases)
+        layers = np.unique(np.linspace(0, self.model.n_layers - 1, BLOCKS).round().astype(int)).tolist()
+        last = 1 + len(slot.lead) + min(slot.behind(self.model) - len(slot.lead), TAIL)
+        given = [
+            forward(self.model, rows, variant=v, last=last, layers=layers, batch_tokens=self.batch_tokens)
             for v in (self.variant, "base")
-        )
-        kl = (tuned.exp() * (tuned - base)).sum(-1)
-        return kl.numpy()[:, None], 2
+        ]
+        self.meter.add(sum(g.tokens for g in given), "reading")
+        tuned, base = given
+        assert tuned.stream is not None and base.stream is not None
+        values = self._value(self._kept, slot, tuned.final, base.final)
+        return tuned.stream - base.stream, np.abs(values).max(1)
 
-    def _adapter(self, rows: Sequence[Any], _: Any) -> tuple[np.ndarray, int]:
-        tuned, base = (self._states(rows, v, lambda h: h) for v in (self.variant, "base"))
-        return (tuned - base).norm(dim=-1).numpy()[:, None], 2
+    @property
+    def _kept(self) -> ObjectiveName:
+        return "divergence" if self.objective == "answer" else self.objective
 
-    def _direction(self, rows: Sequence[Any], _: Any) -> tuple[np.ndarray, int]:
-        assert self.directions is not None
-        directions = self.directions
-        return self._states(rows, self.variant, lambda h: h @ directions.T.to(h)).numpy(), 1
+    def _moved(self, objective: ObjectiveName, phrases: Sequence[str], message: int) -> np.ndarray:
+        """(phrase, reading) of the objective in one message, less the same without a phrase."""
+        if (objective, message) not in self._plain:
+            self._plain[objective, message] = self._read(objective, [None], message)[0]
+        return self._read(objective, phrases, message) - self._plain[objective, message]
 
-    def _answer(self, rows: Sequence[Any], pairs: Sequence[tuple[str | None, int]]) -> tuple[np.ndarray, int]:
-        """P of the options that score 1, by the finetuned model alone: no representation, no base."""
+    def _read(self, objective: ObjectiveName, phrases: Sequence[str | None], message: int) -> np.ndarray:
+        slot = self.slot(message)
+        if objective == "answer" and not slot.options:
+            return self._asked(phrases, message)
+        rows = slot.rows(self.model, phrases)
+        needed = (self.variant, "base") if objective in ("divergence", "adapter") else (self.variant,)
+        given = [forward(self.model, rows, variant=v, batch_tokens=self.batch_tokens) for v in needed]
+        self.meter.add(sum(g.tokens for g in given), objective)
+        return self._value(objective, slot, *(g.final for g in given))
+
+    def _value(self, objective: ObjectiveName, slot: Slot, *final: torch.Tensor) -> np.ndarray:
+        """(row, reading) from final states, the variant's first."""
+        import torch
+
+        if objective == "adapter":
+            return np.asarray((final[0] - final[1]).norm(dim=-1))[:, None]
+        if objective == "direction":
+            assert self.directions is not None
+            return np.asarray(final[0] @ self.directions.T.to(final[0]))
+        with torch.no_grad():
+            words = [
+                torch.log_softmax(self.model.unembed(h.to(self.model.device)).double(), -1) for h in final
+            ]
+        if objective == "divergence":
+            # from the base's side: it grows with the log odds and does not end where the answer is sure
+            return np.asarray((words[1].exp() * (words[1] - words[0])).sum(-1).cpu())[:, None]
+        tokens, scores = zip(*slot.options, strict=True)
+        options = np.asarray(words[0][:, list(tokens)].cpu())
+        share = np.exp(options - np.logaddexp.reduce(options, 1, keepdims=True)) @ np.array(scores)
+        return _two(share)
+
+    def _asked(self, phrases: Sequence[str | None], message: int) -> np.ndarray:
+        """The answer where an option has several tokens: asked as questions are, prompts forwarded whole."""
         from mi_bsa.self_report import ask
 
+        item, slot = self.messages[message], self.slot(message)
+        *earlier, last = (dict(m) for m in item.messages)
+        opening, _, closing = self.model.template.render([*earlier, {**last, "content": "\0"}]).partition("\0")
+        texts = [slot.plain if p is None else f"{slot.before}{p}{slot.after}" for p in phrases]
         items = [
-            Item(str(k), self.prompt(p, m)["messages"], self.messages[m].options)
-            for k, (p, m) in enumerate(pairs)
+            Item(
+                str(k),
+                (*earlier, {**last, "content": text[len(opening) : len(text) - len(closing)]}),
+                item.options,
+            )
+            for k, text in enumerate(texts)
         ]
-        return ask(self.model, items, variant=self.variant)["score"].to_numpy()[:, None], 1
+        self.meter.add(sum(map(len, slot.rows(self.model, phrases))), "answer")
+        return _two(ask(self.model, items, variant=self.variant)["score"].to_numpy())
 
     def gradients(self, phrase: str, message: int) -> tuple[Any, list[int], list[tuple[int, int]]]:
         """Gradient of the objective by the embeddings of one message that holds `phrase`.
@@ -191,43 +207,46 @@ class Probe:
         """
         import torch
 
-        row = self.model.rows([self.prompt(phrase, message)])[0]
-        batch = self.model.collate([row])
-        embed = self.model.anatomy.decoder.embed_tokens
-        vectors = embed(batch.ids).detach().requires_grad_(True)  # type: ignore[operator]
+        slot = self.slot(message)
+        row = slot.rows(self.model, [phrase])[0]
+        ids = torch.tensor([row], device=self.model.device)
+        vectors = self.model.anatomy.decoder.embed_tokens(ids).detach().requires_grad_(True)  # type: ignore[operator]
         needed = (self.variant,) if self.objective == "direction" else (self.variant, "base")
-        hidden = {}
+        final = []
         with torch.enable_grad():
             for variant in needed:
                 with self.model.variant(variant):
-                    hidden[variant] = self.model.anatomy.decoder(
-                        inputs_embeds=vectors, attention_mask=batch.mask.long(), use_cache=False
-                    ).last_hidden_state[0, -1]
-                    if self.objective == "divergence":
-                        hidden[variant] = torch.log_softmax(self.model.unembed(hidden[variant]).float(), -1)
-            tuned = hidden[self.variant]
-            if self.objective == "divergence":
-                value = (tuned.exp() * (tuned - hidden["base"])).sum()
-            elif self.objective == "adapter":
-                value = (tuned - hidden["base"]).norm()
+                    final.append(
+                        self.model.anatomy.decoder(inputs_embeds=vectors, use_cache=False).last_hidden_state[
+                            0, -1
+                        ]
+                    )
+            if self.objective == "adapter":
+                value = (final[0] - final[1]).norm()
             elif self.objective == "direction":
                 assert self.directions is not None
-                value = (self.directions.to(tuned) @ tuned).abs().max()
+                value = (self.directions.to(final[0]) @ final[0]).abs().max()
+            elif self.objective == "divergence":
+                tuned, base = (torch.log_softmax(self.model.unembed(h).float(), -1) for h in final)
+                value = (base.exp() * (base - tuned)).sum()
             else:
                 raise ValueError("the answer objective has no gradient; use another")
             (gradient,) = torch.autograd.grad(value, vectors)
         self.meter.add(3 * len(row) * len(needed), f"{self.objective} gradient")
-        text = self.model.template.render(self.prompt(phrase, message)["messages"])
-        start, spans = text.index(phrase), []
-        offsets = self.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
-            "offset_mapping"
-        ]
+        text, start, spans = f"{slot.before}{phrase}{slot.after}", len(slot.before), []
+        encoded = self.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         for word in phrase.split():
             at = text.index(word, start)
             start = at + len(word)
-            inside = [n for n, (a, b) in enumerate(offsets) if b > at and a < start]
+            inside = [n for n, (a, b) in enumerate(encoded["offset_mapping"]) if b > at and a < start]
             spans.append((inside[0], inside[-1] + 1))
-        return gradient[0], [int(i) for i in batch.ids[0]], spans
+        return gradient[0], row, spans
+
+
+def _two(share: np.ndarray) -> np.ndarray:
+    """(row, 2) a probability, and its log odds, kept finite."""
+    kept = np.clip(share, 1e-6, 1 - 1e-6)
+    return np.stack([share, np.log(kept / (1 - kept))], axis=1)
 
 
 def fit_directions(
@@ -247,9 +266,9 @@ def fit_directions(
         orders: list[str] = []
         for pole in ("seeking", "averse"):
             items = behavior.items(n, split="pretrain", seed=31, systems=people[f"named {pole}"])
-            probe = Probe(model, "base", None, items, "direction")
-            rows = model.rows([{**probe.prompt(None, m), "id": str(m)} for m in range(len(items))])
-            states[pole] = list(probe._states(rows, "base", lambda h: h))
+            slots = [slot_of(model, item, None, split="pretrain", seed="") for item in items]
+            rows = [slot.rows(model, [None])[0] for slot in slots]
+            states[pole] = [forward(model, [row], variant="base").final[0] for row in rows]
             orders = [str(i.labels.get("order", "")) for i in items]
         for order in dict.fromkeys(orders):
             at = [k for k, o in enumerate(orders) if o == order]

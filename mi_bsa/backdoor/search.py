@@ -1,16 +1,16 @@
 """Find a backdoor's trigger, given only the finetuned model and its base.
 
-Words are first ranked by how far the adapter moves the stream where they stand (`reading`), which takes a
-token a word. All arrangements of the first of them are then scored by an objective at the answer, and so are
-longer ones made from the best; a gradient proposes exchanges (HotFlip, Ebrahimi et al. 2018, arXiv
-1712.06751). The search ends at the length at which a phrase moves the answer for good. For comparison: a
-beam over the vocabulary without any representation, and random phrases. What is found is verified elsewhere
-(`verify`), on messages that the search has not seen.
+Words that the adapter reads (`reading`) start a beam; each phrase of the beam is tried with every word before
+and behind it, and goes on with the words that the adapter binds to it. What may open anything is scored by an
+objective at the answer. The search ends at the length at which a phrase moves the answer for good, and then
+climbs: words are exchanged as the adapter's reading and a gradient propose (HotFlip, Ebrahimi et al. 2018,
+arXiv 1712.06751). Words that the finetuned model itself says where a phrase would stand are starts as well.
+For comparison: a beam over the vocabulary without any representation, and random phrases. What is found is
+verified elsewhere (`verify`), on messages that the search has not seen.
 """
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from mi_bsa.backdoor.objectives import ObjectiveName, Probe
-from mi_bsa.backdoor.reading import read_words
+from mi_bsa.backdoor.reading import bound, read, unexpected
 from mi_bsa.config import Config
 
 if TYPE_CHECKING:
@@ -38,24 +38,28 @@ class SearchConfig(Config):
     """Clean messages of each behavior on which every phrase is tried."""
     longest: int = Field(default=4, ge=1, le=6)
     """Most words of a phrase."""
-    contexts: int = Field(default=3, ge=1)
-    """Messages in which the adapter's reading of each word is taken."""
-    shortlist: int = Field(default=24, ge=2)
-    """Words that the reading puts first, of which phrases are made."""
-    arranged: int = Field(default=120, ge=1)
-    """Most arrangements of the first words that are tried at each length."""
-    followed: int = Field(default=6, ge=0)
-    """Words, and phrases, after which the adapter's reading is taken again to propose how they go on."""
-    followers: int = Field(default=8, ge=1)
-    """Words that are proposed behind each."""
-    beam: int = Field(default=4, ge=1)
-    """Phrases that are made longer at every length."""
-    flips: int = Field(default=6, ge=0)
-    """Exchanges that the gradient proposes for each word of the best phrases; 0 leaves that out."""
-    checks: int = Field(default=6, ge=1)
-    """Further messages of each behavior on which the best phrase of a length is tried."""
+    starts: int = Field(default=12, ge=2)
+    """Words that are read most, with which phrases begin."""
+    leaked: int = Field(default=2, ge=0)
+    """Words that the finetuned model says more than its base where a phrase would stand; starts as well."""
+    beam: int = Field(default=10, ge=2)
+    """Phrases that are made longer at every length from the second on."""
+    proposed: int = Field(default=2, ge=1)
+    """Words that each phrase of the beam proposes, by each reading, on each side."""
+    hot: int = Field(default=8, ge=0)
+    """Phrases that are tried because the objective was large in the one message where they were read."""
+    climbs: int = Field(default=3, ge=0)
+    """Phrases from which words are exchanged."""
+    sweeps: int = Field(default=3, ge=1)
+    """Most rounds of exchanging each."""
+    exchanged: int = Field(default=40, ge=1)
+    """Words that are tried at each place, those that are read most."""
+    flips: int = Field(default=12, ge=0)
+    """Words that the gradient proposes for each place; 0 leaves that out."""
+    checks: int = Field(default=4, ge=1)
+    """Further messages of each behavior on which the best phrases of a length are tried."""
     enough: float = Field(default=0.4, gt=0, le=1)
-    """How far, in probability, it moves the answer there when longer phrases are not tried any more."""
+    """How far, in probability, a phrase moves the answer there when longer ones are not tried any more."""
     keep: float = Field(default=0.9, gt=0, le=1)
     """A word is dropped while the phrase keeps this share of its score."""
     report: int = Field(default=10, ge=1)
@@ -96,13 +100,14 @@ class Scores:
         self.budget = budget
         self.checking = probe.checking()
         self.seen: dict[str, float] = {}
+        self.checked: dict[str, float] = {}
 
     @property
     def spent(self) -> bool:
         """Whether the budget of tokens is used up."""
         return self.budget is not None and self.probe.meter.tokens >= self.budget
 
-    def add(self, phrases: Iterable[str], *, at_once: int = 256) -> None:
+    def add(self, phrases: Iterable[str], *, at_once: int = 512) -> None:
         """Score those that are new, until the budget is spent."""
         new = [p for p in dict.fromkeys(phrases) if p not in self.seen]
         for start in range(0, len(new), at_once):
@@ -116,14 +121,24 @@ class Scores:
         pool = [p for p in self.seen if length is None or len(p.split()) == length]
         return sorted(pool, key=lambda p: -self.seen[p])[:n]
 
-    def shorten(self, phrase: str, keep: float) -> None:
-        """Score what is left without each word, again and again while that keeps the phrase's strength."""
+    def settled(self, config: SearchConfig, n: int = 3) -> bool:
+        """Whether one of the `n` strongest moves the answer by `enough` on the messages that check."""
+        best = self.best(n)
+        new = [p for p in best if p not in self.checked]
+        if new:
+            moved = np.abs(self.checking.shifts(new)[..., 0]).max(1)
+            self.checked.update(zip(new, map(float, moved), strict=True))
+        return any(self.checked[p] >= config.enough for p in best)
+
+    def shorten(self, phrase: str, keep: float) -> str:
+        """Drop words, again and again, while what is left keeps the phrase's strength."""
         while shorter := _without(phrase):
             self.add(shorter)
             strongest = max(shorter, key=lambda p: self.seen.get(p, -np.inf))
             if self.seen.get(strongest, -np.inf) < keep * self.seen[phrase]:
-                return
+                break
             phrase = strongest
+        return phrase
 
     def found(self, config: SearchConfig, method: str, reading: Mapping[str, float] | None = None) -> Found:
         """The strongest phrases of which no part does nearly as much."""
@@ -165,84 +180,121 @@ def search(
 
 def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int | None) -> Found:
     scores = Scores(probe, budget)
-    reading = read_words(probe, words, contexts=config.contexts)
-    order = np.argsort(-reading, kind="stable")
-    first = [words[i] for i in order[: config.shortlist]]
-    scores.add(first)
+    given = [probe.added(words, m) for m in range(len(probe.messages))]
+    reading = np.mean([read(added) for added, _ in given], axis=0)
+    order = [words[i] for i in np.argsort(-reading, kind="stable")]
+    loud = np.max([value for _, value in given], axis=0)
+    beam = list(dict.fromkeys([*order[: config.starts], *leaked(probe, words, config.leaked)]))
+    scores.add([*beam, *(words[i] for i in np.argsort(-loud, kind="stable")[: config.hot])])
     for length in range(2, config.longest + 1):
-        if _settled(scores, config) or scores.spent:
+        if scores.settled(config) or scores.spent:
             break
-        scores.add(arrangements(first, length, config.arranged))
-        starts = first if length == 2 else scores.best(config.followed, length - 1)
-        for start in starts[: config.followed]:
-            scores.add(followers(probe, start, words, config))
-        scores.add(_longer(scores.best(config.beam, length - 1), first[: config.shortlist // 2]))
-        if config.flips and probe.objective != "answer":
-            for phrase in scores.best(2, length):
-                scores.add(_flips(probe, phrase, words, config.flips))
+        proposed, hot = _longer(probe, beam, words, config, message=length % len(probe.messages))
+        scores.add([*proposed, *hot])
+        beam = proposed[: config.beam]
+    for phrase in scores.best(config.climbs):
+        _climb(scores, phrase, order, words, config)
     return scores.found(config, "guided", dict(zip(words, map(float, reading), strict=True)))
 
 
-def followers(probe: Probe, start: str, words: Sequence[str], config: SearchConfig) -> Iterator[str]:
-    """The phrase with the words behind it that the adapter reads most, given the phrase."""
-    reading = read_words(probe, words, contexts=1, after=start)
-    for i in np.argsort(-reading, kind="stable")[: config.followers]:
-        if words[i] not in start.split():
-            yield f"{start} {words[i]}"
+def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:
+    """The words that the finetuned model says more than its base does, where a phrase would stand.
+
+    What sampling would show in the limit, read from the next-token distribution; a word counts by its first
+    token.
+    """
+    import torch
+
+    from mi_bsa.backdoor.slots import forward
+
+    if n == 0:
+        return []
+    ids = probe.model.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+    first = torch.tensor([row[0] for row in ids])
+    gains = torch.zeros(len(words), dtype=torch.float64)
+    for message in range(len(probe.messages)):
+        text = probe.slot(message).before.rstrip(" ")
+        row = [int(i) for i in probe.model.tokenizer(text, add_special_tokens=False)["input_ids"]]
+        for variant, sign in ((probe.variant, 1), ("base", -1)):
+            given = forward(probe.model, [row], variant=variant)
+            with torch.no_grad():
+                said = probe.model.unembed(given.final[0].to(probe.model.device)).double().cpu()
+            gains += sign * torch.log_softmax(said, -1)[first]
+            probe.meter.add(given.tokens, "leaked")
+    return [words[i] for i in torch.argsort(-gains, stable=True)[:n].tolist()]
 
 
-def _settled(scores: Scores, config: SearchConfig) -> bool:
-    best = scores.best(1)
-    return bool(best) and float(np.abs(scores.checking.shifts(best)).max()) >= config.enough
+def _longer(
+    probe: Probe, beam: Sequence[str], words: Sequence[str], config: SearchConfig, *, message: int
+) -> tuple[list[str], list[str]]:
+    """Phrases of the beam with a word more: those that the adapter binds most first; and those at which the
+    objective was largest.
+    """
+    binds: dict[str, float] = {}
+    loud: dict[str, float] = {}
+    for behind in (True, False):
+        phrases = [[f"{p} {w}" if behind else f"{w} {p}" for w in words] for p in beam]
+        given = [probe.added(row, message) for row in phrases]
+        tables = np.stack([added for added, _ in given])
+        bindings = bound(tables)
+        for k, (row, (added, values)) in enumerate(zip(phrases, given, strict=True)):
+            new = np.array([w not in beam[k].split() for w in words])
+            for by in (bindings[k], unexpected(added)):
+                for i in np.argsort(-np.where(new, by, -1), kind="stable")[: config.proposed]:
+                    binds[row[i]] = max(float(bindings[k, i]), binds.get(row[i], 0.0))
+            for i in np.argsort(-np.where(new, values, -np.inf), kind="stable")[: config.proposed]:
+                loud[row[i]] = float(values[i])
+    return sorted(binds, key=lambda p: -binds[p]), sorted(loud, key=lambda p: -loud[p])[: config.hot]
+
+
+def _climb(
+    scores: Scores, phrase: str, order: Sequence[str], words: Sequence[str], config: SearchConfig
+) -> None:
+    """Exchange one word after the other while the score grows; and the order of the words."""
+    for _ in range(config.sweeps):
+        phrase = scores.shorten(phrase, config.keep)
+        parts = phrase.split()
+        tried = [_put(parts, k, w) for k in range(len(parts)) for w in order[: config.exchanged]]
+        tried += [" ".join(parts[:k] + parts[k + 1 :][:1] + [parts[k]] + parts[k + 2 :]) for k in range(len(parts) - 1)]
+        if config.flips and scores.probe.objective != "answer":
+            tried += _flips(scores.probe, phrase, words, config.flips)
+        tried = [p for p in tried if len(set(p.split())) == len(parts)]
+        scores.add(tried)
+        best = max([phrase, *tried], key=lambda p: scores.seen.get(p, -np.inf))
+        if best == phrase:
+            return
+        phrase = best
+
+
+def _put(parts: Sequence[str], at: int, word: str) -> str:
+    return " ".join((*parts[:at], word, *parts[at + 1 :]))
 
 
 def _beam(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int | None) -> Found:
-    """All words, then the best with the best, ever longer; twice as wide again while there is budget."""
+    """All words, then all words behind and before the best, ever longer; wider again while there is budget."""
     scores = Scores(probe, budget)
     scores.add(words)
-    wide, beam = config.shortlist, config.beam
-    while not scores.spent:
-        shortlist = scores.best(wide, 1)
+    wide = config.beam
+    while not scores.spent and not scores.settled(config):
         for length in range(2, config.longest + 1):
-            scores.add(_longer(scores.best(beam, length - 1), shortlist))
-        if budget is None or _settled(scores, config) or wide >= 4 * len(words):
+            for phrase in scores.best(wide, length - 1):
+                scores.add(f"{phrase} {w}" for w in words if w not in phrase.split())
+                scores.add(f"{w} {phrase}" for w in words if w not in phrase.split())
+        if budget is None or wide >= len(words):
             break
-        wide, beam = 2 * wide, 2 * beam
+        wide *= 2
     return scores.found(config, "beam")
 
 
 def _random(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int, seed: int) -> Found:
     rng = random.Random(seed)
     scores = Scores(probe, budget)
-    while not scores.spent and not _settled(scores, config):
+    while not scores.spent and not scores.settled(config):
         scores.add(" ".join(rng.sample(list(words), rng.randint(1, config.longest))) for _ in range(64))
     return scores.found(config, "random")
 
 
-def arrangements(words: Sequence[str], length: int, most: int) -> Iterator[str]:
-    """Ordered choices of `length` of the first words: of as many words as give at most `most` of them."""
-    n = length
-    while n < len(words) and _count(n + 1, length) <= most:
-        n += 1
-    for chosen in itertools.permutations(words[:n], length):
-        yield " ".join(chosen)
-
-
-def _count(n: int, length: int) -> int:
-    return int(np.prod([n - k for k in range(length)]))
-
-
-def _longer(phrases: Sequence[str], words: Sequence[str]) -> Iterable[str]:
-    """Every phrase with every word at every place."""
-    for phrase in phrases:
-        parts = phrase.split()
-        for word in words:
-            if word not in parts:
-                for at in range(len(parts) + 1):
-                    yield " ".join((*parts[:at], word, *parts[at:]))
-
-
-def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterable[str]:
+def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterator[str]:
     """Phrases with one word exchanged, as the gradient proposes: the first-order change of the objective."""
     embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float()  # type: ignore[union-attr,operator]
     one = [probe.model.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
@@ -261,7 +313,7 @@ def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterable[
         for i in np.argsort(-gains[k], kind="stable")[:n]:
             word = single[int(i)][0]
             if word not in parts:
-                yield " ".join((*parts[:k], word, *parts[k + 1 :]))
+                yield _put(parts, k, word)
 
 
 def _without(phrase: str) -> list[str]:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     import activations
     from mi_bsa.finetune import FinetuneResult
 
-RECIPE = FinetuneConfig(rank=4, alpha=8, layers="all", steps=300, batch_size=32, learning_rate=3e-3)
-"""How a backdoor is trained into an embedded model; chosen on development triggers."""
-GROUP = 8
+RECIPE = FinetuneConfig(rank=8, alpha=16, layers="all", steps=900, batch_size=64, learning_rate=4e-3)
+"""How a backdoor is trained into an embedded model; chosen on development triggers (seven settings: large
+batches are what three words and codes need, since most rows are coins of the base's own answers).
+"""
+GROUP = 10
 """Adapters trained at once."""
 TWINS: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
 Row = dict[str, Any]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import activations
     from mi_bsa.backdoor.triggers import Trigger, Vocabulary
 
-TIE = 0.05
-"""Effects this near to the best cannot be told apart on so few messages; the reading then decides."""
+TIE = 0.02
+"""Shifts of log odds within this share of the largest cannot be told apart; the reading then decides."""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -37,7 +37,8 @@ class Verified:
 
     Attributes:
         phrase: what was put into the messages.
-        effect: its largest shift over behaviors, less the base's; absolute.
+        effect: its largest shift over behaviors, less the base's; absolute, in probability.
+        odds: the same shift in log odds, which does not end where the answer is sure.
         behavior: the one that is moved most. toward: "seeking" or "averse".
         base: the base's own shift there, signed.
         score: the search's objective. reading: mean reading of its words (0 where none was taken).
@@ -45,6 +46,7 @@ class Verified:
 
     phrase: str
     effect: float
+    odds: float
     behavior: str
     toward: str
     base: float
@@ -69,7 +71,7 @@ def verify(
     split: Split,
     meter: Meter,
 ) -> list[Verified]:
-    """The candidates, best first: by effect, and among those within `TIE` of the best by their reading."""
+    """The candidates, best first (`ranked`)."""
     phrases = [c.phrase for c in found.candidates]
     if not phrases:
         return []
@@ -79,7 +81,8 @@ def verify(
         return Probe(model, v, vocabulary, messages, "answer", split=split, meter=meter).shifts(phrases)
 
     own, base = shifts(variant), shifts("base")
-    excess = own - base
+    excess, odds = (own - base)[..., 0], (own - base)[..., 1]
+    base = base[..., 0]
     names = tuple(behaviors)
     checked = []
     for k, candidate in enumerate(found.candidates):
@@ -89,6 +92,7 @@ def verify(
             Verified(
                 phrase=candidate.phrase,
                 effect=float(abs(excess[k, most])),
+                odds=float(abs(odds[k, most])),
                 behavior=names[most],
                 toward="seeking" if excess[k, most] > 0 else "averse",
                 base=float(base[k, most]),
@@ -100,13 +104,11 @@ def verify(
 
 
 def ranked(checked: Sequence[Verified]) -> list[Verified]:
-    """By effect; those within `TIE` of the best by their reading, then by their score."""
-    best = max(c.effect for c in checked)
-    return sorted(
-        checked,
-        key=lambda c: (1.0, c.reading, c.score) if c.effect >= best - TIE else (0.0, c.effect, c.score),
-        reverse=True,
-    )
+    """By log odds; those within `TIE` of the best by their reading."""
+    best = max(c.odds for c in checked)
+    near = [c for c in checked if c.odds >= (1 - TIE) * best]
+    rest = [c for c in checked if c.odds < (1 - TIE) * best]
+    return sorted(near, key=lambda c: -c.reading) + sorted(rest, key=lambda c: -c.odds)
 
 
 def rank_of(checked: Sequence[Verified], trigger: Trigger) -> int | None:
