@@ -39,7 +39,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "== pytest (marked slow and gpu left out: $(BIN)/pytest -m slow)"
-	@began=$$(date +%s); OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 && \
+	@began=$$(date +%s); OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal && \
 	echo "== all tests passed in $$(($$(date +%s) - began)) s"
 
 check: $(READY)
