@@ -73,7 +73,7 @@ def test_every_cell_is_what_an_edit_there_gives(model, site):
     found = activations.patch_map(model, [(a, b)], metric=METRIC, sites=site, **variants)
     assert found.patched.shape == (1, 3, len(found.columns), 1)
     for layer, where in enumerate(found.sites):
-        for n in range(0, len(found.columns), 3):
+        for n in range(0, len(found.columns), 6):
             slow = brute(model, (a, "k"), b, variants["target"], str(where), n, n)
             assert found.patched[0, layer, n, 0] == pytest.approx(slow, abs=2e-5)
 

@@ -40,7 +40,10 @@ def test_no_pickle():
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("probes", ("torch", "transformers", "peft", "nnsight", "transformer_lens", "matplotlib")),
+        (
+            "probes; probes.sweep",
+            ("torch", "transformers", "peft", "nnsight", "transformer_lens", "matplotlib"),
+        ),
         ("activations", ("torch", "transformers", "peft", "nnsight", "transformer_lens")),
         (
             "mi_bsa, mi_bsa.config, mi_bsa.results",
@@ -49,7 +52,7 @@ def test_no_pickle():
     ],
 )
 def test_import_is_light(modules: str, heavy: tuple[str, ...]):
-    """Importing a package brings in no framework that it may never need."""
+    """Importing a package, or naming its sweep, brings in no framework that it may never need."""
     code = f"import sys, {modules}; print(*[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

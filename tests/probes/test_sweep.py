@@ -139,13 +139,6 @@ def test_bad_input(planted):
         probes.sweep(arrays, table, label="pole", groups=planted.groups, sites="resid_pst")
 
 
-def test_import_is_light():
-    """Importing probes loads no torch, and neither does the name sweep."""
-    code = "import probes, sys; probes.sweep; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
-
-
 def test_public_names_are_never_shadowed_by_modules():
     """Whatever part of the package was imported first, a public name is the function or class, not a
     module."""
