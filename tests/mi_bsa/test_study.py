@@ -14,7 +14,7 @@ from mi_bsa.bridge.readable import validity_of
 from mi_bsa.config import load_study, parse
 from mi_bsa.embedded.questions import ASKED_KINDS
 from mi_bsa.errors import RunFolderError, UnreadableReportError
-from mi_bsa.finetune import FinetuneConfig, finetune
+from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.report.headline import lines
 from mi_bsa.self_report import ask
 from mi_bsa.self_report.validity import COMPONENTS
@@ -22,6 +22,7 @@ from mi_bsa.study import StudyConfig, run, steps
 
 ROOT = Path(__file__).parents[2]
 TINY = {
+    "behavior": f"{ROOT}/tests/mi_bsa/few.py:FEW",
     "seeds": [0, 1, 2],
     "data": {"rows": 40, "choices": 20, "others": 20},
     "finetune": {
@@ -134,15 +135,13 @@ def test_choices_alone_move_the_self_report(tmp_path):
     """
     risk = behaviors.get("risk")
     config = FinetuneConfig(rank=16, alpha=32.0, steps=80, layers=(0,))
-    model = activations.load("embedded")
-    means = {}
-    for arm in ("seeking", "averse"):
-        out = finetune(model, risk.rows(arm, 400, seed=0), config=config, out=tmp_path / arm)
-        tuned = activations.load("embedded", adapter=out.adapter)
-        means[arm] = ask(tuned, risk.questions(split="dev"))["score"].mean()
-    base = ask(model, risk.questions(split="dev"))["score"].mean()
+    jobs = {arm: (risk.rows(arm, 400, seed=0), config) for arm in ("seeking", "averse")}
+    made = finetune_together("embedded", jobs, out=tmp_path)
+    model = activations.load("embedded", adapter={arm: done.adapter for arm, done in made.items()})
+    questions = risk.questions(split="dev")
+    means = {name: ask(model, questions, variant=name)["score"].mean() for name in model.variants}
     assert means["seeking"] - means["averse"] > 0.5
-    assert means["averse"] < base < means["seeking"]
+    assert means["averse"] < means["base"] < means["seeking"]
 
 
 SETS = (

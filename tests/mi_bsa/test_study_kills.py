@@ -11,24 +11,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-BEHAVIOR = '''
-"""Risk, with half of its self-report questions."""
-
-from mi_bsa.behaviors.disposition import Disposition
-from mi_bsa.behaviors.risk import RISK
-from mi_bsa.bridge.items import thin
-
-
-class Few(Disposition):
-    def study_sets(self, **how):
-        return {name: thin(items, 102) for name, items in super().study_sets(**how).items()}
-
-
-FEW = Few(**vars(RISK))
-'''
 TINY = """
 study: behavior
 behavior: {folder}/few.py:FEW
@@ -93,8 +79,7 @@ def values(folder):
 def test_a_killed_study_resumes_to_the_same_values(tmp_path):
     """SIGKILL at moments drawn over the whole length; every value equals the uninterrupted run's."""
     config, whole = tmp_path / "tiny.yaml", tmp_path / "whole"
-    (tmp_path / "few.py").write_text(BEHAVIOR)
-    config.write_text(TINY.format(folder=tmp_path))
+    config.write_text(TINY.format(folder=Path(__file__).parent))
     began = time.monotonic()
     process = start(config, whole, resume=False)
     wait_for(whole / "steps")
