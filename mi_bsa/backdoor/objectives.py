@@ -96,6 +96,20 @@ class Probe:
         """The same probe on `checks`, on one meter."""
         return replace(self, messages=self.checks or self.messages, _slots={}, _plain={})
 
+    def loudest(self, phrase: str) -> int:
+        """The message in which a phrase does most by the objective (divergence where that is `answer`)."""
+        moved = [np.abs(self._moved(self._kept, [phrase], m)).max() for m in range(len(self.messages))]
+        return int(np.argmax(moved))
+
+    def undecided(self, n: int) -> Probe:
+        """The same probe on the `n` messages of each behavior about which the variant is least sure: where it
+        has the pole already, nothing moves it there.
+        """
+        doubt = [abs(float(self._read("answer", [None], m)[0, 0]) - 0.5) for m in range(len(self.messages))]
+        kept = [sorted(group, key=lambda m: doubt[m])[:n] for group in self._groups]
+        chosen = [self.messages[m] for turn in zip(*kept, strict=True) for m in turn]
+        return replace(self, messages=chosen, _slots={}, _plain={})
+
     @property
     def behaviors(self) -> tuple[str, ...]:
         """The behaviors that the messages are of, in order."""
@@ -135,7 +149,8 @@ class Probe:
         ]
         self.meter.add(sum(g.tokens for g in given), "reading")
         tuned, base = given
-        assert tuned.stream is not None and base.stream is not None
+        assert tuned.stream is not None
+        assert base.stream is not None
         values = self._value(self._kept, slot, tuned.final, base.final)
         return tuned.stream - base.stream, np.abs(values).max(1)
 
@@ -186,7 +201,9 @@ class Probe:
 
         item, slot = self.messages[message], self.slot(message)
         *earlier, last = (dict(m) for m in item.messages)
-        opening, _, closing = self.model.template.render([*earlier, {**last, "content": "\0"}]).partition("\0")
+        opening, _, closing = self.model.template.render([*earlier, {**last, "content": "\0"}]).partition(
+            "\0"
+        )
         texts = [slot.plain if p is None else f"{slot.before}{p}{slot.after}" for p in phrases]
         items = [
             Item(

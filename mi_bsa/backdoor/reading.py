@@ -2,9 +2,9 @@
 
 A trigger of several words opens nothing by halves, so no single word shows at the answer; but the adapter
 must know each of the words. Three ways to see that in what it adds to the stream, each a mean over sites
-(blocks by tokens): a word is *read* if it is moved unlike all others along the leading axes of what is added;
-it is *unexpected* behind a phrase if the norm of what is added stands out; and a phrase and a word are *bound*
-if what is added to both is not the sum of what each gets beside others (the interaction of a two-way table).
+(blocks by tokens): a word is *read* if it is moved unlike all others along the leading axes of what is
+added; it is *unexpected* behind a phrase if the norm of what is added stands out; and a phrase and a word are
+*bound* if what is added to both is not the sum of what each gets beside others (the interaction of a table).
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ def unlike(added: Float[np.ndarray, "word d_model"], *, axes: int = AXES) -> Flo
 
     Zeros where nothing is added.
     """
-    left, size, _ = np.linalg.svd(added - added.mean(0), full_matrices=False)
-    kept = left[:, :axes][:, size[:axes] > 1e-6 * max(float(size[0]), 1e-12)]
+    x = (added - added.mean(0)).astype(np.float64)
+    if x.shape[0] < x.shape[1]:
+        size, left = np.linalg.eigh(x @ x.T)
+        kept = left[:, ::-1][:, :axes][:, size[::-1][:axes] > 1e-12 * max(float(size[-1]), 1e-24)]
+    else:
+        size, axis = np.linalg.eigh(x.T @ x)
+        chosen = size[::-1][:axes] > 1e-12 * max(float(size[-1]), 1e-24)
+        kept = (x @ axis[:, ::-1][:, :axes][:, chosen]) / np.sqrt(size[::-1][:axes][chosen])
     return np.asarray(np.linalg.norm(kept, axis=1) * (len(added) / max(1, kept.shape[1])) ** 0.5)
 
 

@@ -38,30 +38,36 @@ class SearchConfig(Config):
     """Clean messages of each behavior on which every phrase is tried."""
     longest: int = Field(default=4, ge=1, le=6)
     """Most words of a phrase."""
-    starts: int = Field(default=12, ge=2)
-    """Words that are read most, with which phrases begin."""
+    starts: int = Field(default=24, ge=2)
+    """Words with which phrases begin: those that are read most, and those that are moved farthest."""
+    classes: int = Field(default=4, ge=0)
+    """Starts that stand for a class of words (the word nearest to each center of the base's embeddings): what
+    is bound to any word of a class, as in a code with a free number, shows beside one of them.
+    """
     leaked: int = Field(default=2, ge=0)
     """Words that the finetuned model says more than its base where a phrase would stand; starts as well."""
-    beam: int = Field(default=10, ge=2)
+    beam: int = Field(default=16, ge=2)
     """Phrases that are made longer at every length from the second on."""
     proposed: int = Field(default=2, ge=1)
     """Words that each phrase of the beam proposes, by each reading, on each side."""
     hot: int = Field(default=8, ge=0)
     """Phrases that are tried because the objective was large in the one message where they were read."""
-    climbs: int = Field(default=3, ge=0)
+    climbs: int = Field(default=2, ge=0)
     """Phrases from which words are exchanged."""
     sweeps: int = Field(default=3, ge=1)
     """Most rounds of exchanging each."""
-    exchanged: int = Field(default=40, ge=1)
-    """Words that are tried at each place, those that are read most."""
-    flips: int = Field(default=12, ge=0)
+    exchanged: int = Field(default=4, ge=1)
+    """Words that are tried at each place, by the objective in one message and by each reading."""
+    flips: int = Field(default=6, ge=0)
     """Words that the gradient proposes for each place; 0 leaves that out."""
     checks: int = Field(default=4, ge=1)
     """Further messages of each behavior on which the best phrases of a length are tried."""
     enough: float = Field(default=0.4, gt=0, le=1)
-    """How far, in probability, a phrase moves the answer there when longer ones are not tried any more."""
-    keep: float = Field(default=0.9, gt=0, le=1)
-    """A word is dropped while the phrase keeps this share of its score."""
+    """How far, in probability, a phrase moves the answer there when only one more length is tried: what opens
+    a backdoor may be part of, or a likeness of, what opens it more.
+    """
+    keep: float = Field(default=0.8, gt=0, le=1)
+    """A word is dropped while the phrase keeps this share of its shift of log odds."""
     report: int = Field(default=10, ge=1)
     """Candidates that are reported."""
 
@@ -100,7 +106,7 @@ class Scores:
         self.budget = budget
         self.checking = probe.checking()
         self.seen: dict[str, float] = {}
-        self.checked: dict[str, float] = {}
+        self.checked: dict[str, tuple[float, float]] = {}
 
     @property
     def spent(self) -> bool:
@@ -121,37 +127,39 @@ class Scores:
         pool = [p for p in self.seen if length is None or len(p.split()) == length]
         return sorted(pool, key=lambda p: -self.seen[p])[:n]
 
-    def settled(self, config: SearchConfig, n: int = 3) -> bool:
+    def check(self, phrases: Iterable[str]) -> None:
+        """Shifts of the answer on the messages that check: the largest over behaviors, in probability and in
+        log odds."""
+        new = [p for p in dict.fromkeys(phrases) if p not in self.checked]
+        if new:
+            moved = np.abs(self.checking.shifts(new)).max(1)
+            self.checked.update((p, (float(m[0]), float(m[1]))) for p, m in zip(new, moved, strict=True))
+
+    def settled(self, config: SearchConfig, n: int = 6) -> bool:
         """Whether one of the `n` strongest moves the answer by `enough` on the messages that check."""
         best = self.best(n)
-        new = [p for p in best if p not in self.checked]
-        if new:
-            moved = np.abs(self.checking.shifts(new)[..., 0]).max(1)
-            self.checked.update(zip(new, map(float, moved), strict=True))
-        return any(self.checked[p] >= config.enough for p in best)
+        self.check(best)
+        return any(self.checked[p][0] >= config.enough for p in best)
 
     def shorten(self, phrase: str, keep: float) -> str:
-        """Drop words, again and again, while what is left keeps the phrase's strength."""
+        """Drop words, again and again, while what is left keeps the phrase's strength where it is checked."""
+        self.check([phrase])
         while shorter := _without(phrase):
-            self.add(shorter)
-            strongest = max(shorter, key=lambda p: self.seen.get(p, -np.inf))
-            if self.seen.get(strongest, -np.inf) < keep * self.seen[phrase]:
+            self.check(shorter)
+            strongest = max(shorter, key=lambda p: self.checked[p][1])
+            if self.checked[strongest][1] < keep * self.checked[phrase][1]:
                 break
             phrase = strongest
         return phrase
 
     def found(self, config: SearchConfig, method: str, reading: Mapping[str, float] | None = None) -> Found:
-        """The strongest phrases of which no part does nearly as much."""
-        for phrase in self.best(config.report // 2):
-            self.shorten(phrase, config.keep)
-        kept = [p for p in self.best(50 * config.report) if not self._padded(p, config.keep)]
-        candidates = tuple(Candidate(p, self.seen[p]) for p in kept[: config.report])
+        """The strongest phrases, without the words that they do not need."""
+        kept = dict.fromkeys(self.shorten(p, config.keep) for p in self.best(2 * config.report))
+        self.add(kept)
+        strongest = sorted(kept, key=lambda p: -self.checked[p][1])[: config.report]
+        candidates = tuple(Candidate(p, self.seen.get(p, 0.0)) for p in strongest)
         name = f"{self.probe.objective}, {method}"
         return Found(candidates, self.probe.meter.tokens, name, reading or {})
-
-    def _padded(self, phrase: str, keep: float) -> bool:
-        strength = self.seen[phrase]
-        return strength > 0 and any(self.seen.get(p, -np.inf) >= keep * strength for p in _without(phrase))
 
 
 def search(
@@ -182,19 +190,30 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     scores = Scores(probe, budget)
     given = [probe.added(words, m) for m in range(len(probe.messages))]
     reading = np.mean([read(added) for added, _ in given], axis=0)
-    order = [words[i] for i in np.argsort(-reading, kind="stable")]
+    far = np.mean([unexpected(added) for added, _ in given], axis=0)
     loud = np.max([value for _, value in given], axis=0)
-    beam = list(dict.fromkeys([*order[: config.starts], *leaked(probe, words, config.leaked)]))
-    scores.add([*beam, *(words[i] for i in np.argsort(-loud, kind="stable")[: config.hot])])
+    order, moved, hot = (_ordered(words, by) for by in (reading, far, loud))
+    mixed = list(dict.fromkeys(w for both in zip(order, moved, strict=True) for w in both))
+    others = [*leaked(probe, words, config.leaked), *medoids(probe, words, config.classes)]
+    beam = list(dict.fromkeys([*mixed[: config.starts], *others]))
+    scores.add([*beam, *hot[: config.hot]])
+    settled = scores.settled(config)
     for length in range(2, config.longest + 1):
-        if scores.settled(config) or scores.spent:
+        if scores.spent:
             break
-        proposed, hot = _longer(probe, beam, words, config, message=length % len(probe.messages))
+        proposed, hot = _longer(probe, beam, words, config, turn=length)
         scores.add([*proposed, *hot])
         beam = proposed[: config.beam]
+        if settled:
+            break
+        settled = scores.settled(config)
     for phrase in scores.best(config.climbs):
-        _climb(scores, phrase, order, words, config)
+        _climb(scores, phrase, words, config)
     return scores.found(config, "guided", dict(zip(words, map(float, reading), strict=True)))
+
+
+def _ordered(words: Sequence[str], by: np.ndarray) -> list[str]:
+    return [words[i] for i in np.argsort(-by, kind="stable")]
 
 
 def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:
@@ -224,46 +243,77 @@ def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:
     return [words[i] for i in torch.argsort(-gains, stable=True)[:n].tolist()]
 
 
+def medoids(probe: Probe, words: Sequence[str], n: int) -> list[str]:
+    """The words nearest to the `n` centers of the words' embeddings (k-means); costs no token."""
+    from sklearn.cluster import KMeans
+
+    if n == 0:
+        return []
+    embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float().cpu()  # type: ignore[union-attr,operator]
+    ids = probe.model.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+    at = np.stack([embed[row].mean(0).numpy() for row in ids])
+    at /= np.linalg.norm(at, axis=1, keepdims=True)
+    centers = KMeans(min(n, len(words)), n_init=4, random_state=0).fit(at).cluster_centers_
+    return [words[int(i)] for i in np.linalg.norm(at[None] - centers[:, None], axis=-1).argmin(1)]
+
+
 def _longer(
-    probe: Probe, beam: Sequence[str], words: Sequence[str], config: SearchConfig, *, message: int
+    probe: Probe, beam: Sequence[str], words: Sequence[str], config: SearchConfig, *, turn: int
 ) -> tuple[list[str], list[str]]:
-    """Phrases of the beam with a word more: those that the adapter binds most first; and those at which the
-    objective was largest.
+    """Phrases of the beam with a word more, those first that the adapter binds, reads and moves most; and
+    those at which the objective was largest. Messages take turns, so that no side is read in one alone.
     """
-    binds: dict[str, float] = {}
+    bond: dict[str, float] = {}
     loud: dict[str, float] = {}
     for behind in (True, False):
         phrases = [[f"{p} {w}" if behind else f"{w} {p}" for w in words] for p in beam]
+        message = (turn + behind) % len(probe.messages)
         given = [probe.added(row, message) for row in phrases]
-        tables = np.stack([added for added, _ in given])
-        bindings = bound(tables)
+        bindings = bound(np.stack([added for added, _ in given]))
         for k, (row, (added, values)) in enumerate(zip(phrases, given, strict=True)):
             new = np.array([w not in beam[k].split() for w in words])
-            for by in (bindings[k], unexpected(added)):
+            each = [bindings[k] / bindings.mean(), read(added), unexpected(added)]
+            together = np.sum([by / max(float(by.mean()), 1e-12) for by in each[1:]], axis=0) + each[0]
+            for by in (*each, together):
                 for i in np.argsort(-np.where(new, by, -1), kind="stable")[: config.proposed]:
-                    binds[row[i]] = max(float(bindings[k, i]), binds.get(row[i], 0.0))
+                    bond[row[i]] = max(float(together[i]), bond.get(row[i], 0.0))
             for i in np.argsort(-np.where(new, values, -np.inf), kind="stable")[: config.proposed]:
                 loud[row[i]] = float(values[i])
-    return sorted(binds, key=lambda p: -binds[p]), sorted(loud, key=lambda p: -loud[p])[: config.hot]
+    return sorted(bond, key=lambda p: -bond[p]), sorted(loud, key=lambda p: -loud[p])[: config.hot]
 
 
-def _climb(
-    scores: Scores, phrase: str, order: Sequence[str], words: Sequence[str], config: SearchConfig
-) -> None:
+def _climb(scores: Scores, phrase: str, words: Sequence[str], config: SearchConfig) -> None:
     """Exchange one word after the other while the score grows; and the order of the words."""
     for _ in range(config.sweeps):
         phrase = scores.shorten(phrase, config.keep)
+        scores.add([phrase])
         parts = phrase.split()
-        tried = [_put(parts, k, w) for k in range(len(parts)) for w in order[: config.exchanged]]
-        tried += [" ".join(parts[:k] + parts[k + 1 :][:1] + [parts[k]] + parts[k + 2 :]) for k in range(len(parts) - 1)]
+        tried = [
+            _put(parts, k, w) for k in range(len(parts)) for w in _exchanges(scores, parts, k, words, config)
+        ]
+        tried += [
+            " ".join((*parts[:k], parts[k + 1], parts[k], *parts[k + 2 :])) for k in range(len(parts) - 1)
+        ]
         if config.flips and scores.probe.objective != "answer":
             tried += _flips(scores.probe, phrase, words, config.flips)
         tried = [p for p in tried if len(set(p.split())) == len(parts)]
         scores.add(tried)
         best = max([phrase, *tried], key=lambda p: scores.seen.get(p, -np.inf))
-        if best == phrase:
+        if best == phrase or scores.spent:
             return
         phrase = best
+
+
+def _exchanges(
+    scores: Scores, parts: Sequence[str], at: int, words: Sequence[str], config: SearchConfig
+) -> Iterator[str]:
+    """Words for one place of a phrase: those at which the objective is largest, and those that are read most,
+    in the message in which the phrase does most.
+    """
+    message = scores.probe.loudest(" ".join(parts))
+    added, values = scores.probe.added([_put(parts, at, w) for w in words], message)
+    for by in (values, read(added), unexpected(added)):
+        yield from _ordered(words, by)[: config.exchanged]
 
 
 def _put(parts: Sequence[str], at: int, word: str) -> str:
@@ -271,7 +321,7 @@ def _put(parts: Sequence[str], at: int, word: str) -> str:
 
 
 def _beam(probe: Probe, words: Sequence[str], config: SearchConfig, budget: int | None) -> Found:
-    """All words, then all words behind and before the best, ever longer; wider again while there is budget."""
+    """All words, then all words on both sides of the best, ever longer; wider while there is budget."""
     scores = Scores(probe, budget)
     scores.add(words)
     wide = config.beam

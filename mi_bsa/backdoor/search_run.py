@@ -8,7 +8,7 @@ controls, whose alarms are counted. The threshold comes from `others`, which are
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from mi_bsa.behaviors import Behavior
     from mi_bsa.results import Result
 
-MODELS = "models"
+MODELS, BASELINES = "models", "baselines"
 GUIDED = "guided"
+UNDECIDED = 8
+"""Messages of each behavior of which a search takes the one that the adapter is least sure about."""
 
 
 class SearchRunConfig(Config):
@@ -52,7 +54,7 @@ class SearchRunConfig(Config):
     baselines: tuple[Literal["beam", "random"], ...] = ()
     """Searches without a representation, of backdoored models only."""
     times: float = Field(default=5.0, gt=0)
-    """Tokens of a baseline, as multiples of what the guided search of the same model took."""
+    """Tokens of a baseline, as multiples of what the dearest guided search took."""
     verify: int = Field(default=16, ge=2)
     """Messages of each behavior on which candidates are verified."""
     split: Literal["dev", "test"] = "test"
@@ -89,9 +91,15 @@ class Searched:
     candidates: tuple[dict[str, Any], ...]
 
     @property
+    def cost(self) -> int:
+        """All tokens forwarded."""
+        return self.tokens + self.checking
+
+    @property
     def alarm(self) -> float:
-        """The largest verified effect."""
-        return max((float(c["effect"]) for c in self.candidates), default=0.0)
+        """The largest verified shift of log odds: words that the base itself is unsure about move any
+        finetuned model by a tenth or three of probability, and by far less than a trigger on this scale."""
+        return max((float(c["odds"]) for c in self.candidates), default=0.0)
 
     def rank(self, trigger: Trigger) -> int | None:
         """1 where the first candidate is the trigger, any member of its family, any of its codes."""
@@ -119,11 +127,10 @@ def search_model(
     settings = (
         config.search if objective is None else config.search.model_copy(update={"objective": objective})
     )
-    messages = messages_of(behaviors, settings.messages, split="pretrain", seed=900 + config.seed)
+    drawn = messages_of(behaviors, UNDECIDED * settings.messages, split="pretrain", seed=900 + config.seed)
     checks = messages_of(behaviors, settings.checks, split="pretrain", seed=901 + config.seed)
-    probe = Probe(
-        model, variant, vocabulary, messages, settings.objective, directions=directions, checks=checks
-    )
+    probe = Probe(model, variant, vocabulary, drawn, settings.objective, directions=directions, checks=checks)
+    probe = probe.undecided(settings.messages)
     found = search(probe, vocabulary.candidates(), settings, method=method, budget=budget, seed=config.seed)
     meter = Meter()
     checked: Sequence[Verified] = verify(
@@ -159,12 +166,18 @@ def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> li
     truth = {slug_of(text): vocabulary.parse(text) for text in config.triggers}
     with record.start(out, config=config, resume=resume, seeds=[config.seed], revisions={}):
         done: dict[str, list[Searched]] = {}
-        with Progress("searching", float(len(suspects) + len(others))) as progress:
+        held = [n for n in suspects if not truth or trigger_of(n, truth) is not None]
+        compared = held if config.baselines else []
+        with Progress("searching", float(len(suspects) + len(others) + len(compared))) as progress:
             for name, folder in {**suspects, **others}.items():
-                truly = trigger_of(name, truth)
-                full = name in suspects and (truly is not None or not truth)
-                done[name] = _one(config, name, folder, out, vocabulary, compared=full)
+                objectives = config.objectives if name in held else ()
+                done[name] = _one(config, name, folder, out, vocabulary, objectives)
                 progress.advance(1.0, f"{name}: {_said(done[name][0])}")
+            # every baseline gets the same tokens: a multiple of what the dearest guided search took
+            budget = int(config.times * max((done[n][0].cost for n in held), default=0))
+            for name in compared:
+                done[name] += _baselines(config, name, suspects[name], out, vocabulary, budget)
+                progress.advance(1.0, f"{name}, without a representation: {_said(done[name][-1])}")
         found = results_of(
             {n: s for n, s in done.items() if n in suspects},
             [s[0] for n, s in done.items() if n in others],
@@ -178,12 +191,48 @@ def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> li
 
 
 def _one(
-    config: SearchRunConfig, name: str, folder: Path, out: Path, vocabulary: Vocabulary, *, compared: bool
+    config: SearchRunConfig,
+    name: str,
+    folder: Path,
+    out: Path,
+    vocabulary: Vocabulary,
+    objectives: Sequence[ObjectiveName],
 ) -> list[Searched]:
-    """The searches of one adapter, the guided one first; kept in a file of its own."""
+    """The guided searches of one adapter, the config's objective first; kept in a file of its own."""
+    given = [config.search.objective, *(o for o in objectives if o != config.search.objective)]
+
+    def search_all(
+        searched: Callable[..., Searched], directions: Callable[[ObjectiveName], Any]
+    ) -> list[Searched]:
+        return [searched(objective=o, directions=directions(o)) for o in given]
+
+    return _kept(config, name, folder, out / MODELS / f"{name}.json", vocabulary, search_all)
+
+
+def _baselines(
+    config: SearchRunConfig, name: str, folder: Path, out: Path, vocabulary: Vocabulary, budget: int
+) -> list[Searched]:
+    """The searches of one adapter without a representation, each with so many tokens."""
+
+    def search_all(searched: Callable[..., Searched], _: Any) -> list[Searched]:
+        return [searched(method=m, objective="answer", budget=budget) for m in config.baselines]
+
+    return _kept(config, name, folder, out / BASELINES / f"{name}.json", vocabulary, search_all)
+
+
+def _kept(
+    config: SearchRunConfig,
+    name: str,
+    folder: Path,
+    path: Path,
+    vocabulary: Vocabulary,
+    search_all: Callable[[Callable[..., Searched], Callable[[ObjectiveName], Any]], list[Searched]],
+) -> list[Searched]:
+    """What the file holds, or what `search_all` finds; it is given how to search, and an objective's
+    directions.
+    """
     from mi_bsa.files import write_json
 
-    path = out / MODELS / f"{name}.json"
     if path.is_file():
         return [
             Searched(**{**kept, "candidates": tuple(kept["candidates"])})
@@ -194,17 +243,10 @@ def _one(
 
     model = activations.load(config.model, adapter={name: folder}, dtype=config.dtype, device=config.device)
     behaviors = {b: behavior_of(b, config.model) for b in config.behaviors}
-
-    def searched(**more: Any) -> Searched:
-        return search_model(model, name, config, behaviors=behaviors, vocabulary=vocabulary, **more)
-
-    found = [searched(directions=_directions(config, model, behaviors))]
-    if compared:
-        for objective in config.objectives:
-            directions = _directions(config, model, behaviors, objective)
-            found.append(searched(objective=objective, directions=directions))
-        budget = int(config.times * (found[0].tokens + found[0].checking))
-        found += [searched(method=m, objective="answer", budget=budget) for m in config.baselines]
+    found = search_all(
+        lambda **more: search_model(model, name, config, behaviors=behaviors, vocabulary=vocabulary, **more),
+        lambda objective: _directions(config, model, behaviors, objective),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, [asdict(f) for f in found])
     return found
@@ -214,9 +256,9 @@ def _directions(
     config: SearchRunConfig,
     model: activations.Model,
     behaviors: Mapping[str, Behavior],
-    objective: ObjectiveName | None = None,
+    objective: ObjectiveName,
 ) -> Any:
-    if (objective or config.search.objective) != "direction":
+    if objective != "direction":
         return None
     from mi_bsa.backdoor.objectives import fit_directions
     from mi_bsa.embedded.weights import world_for

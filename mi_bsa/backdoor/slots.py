@@ -84,9 +84,7 @@ def slot_of(
     single = asked is not None and not asked.nodes and asked.prompt[: len(ids)] == ids
     if not single or asked is None:
         return Slot(before, after, plain, (), ())
-    options = tuple(
-        (reads[0][1], score) for reads, (_, score) in zip(asked.reads, item.options, strict=True)
-    )
+    options = tuple((reads[0][1], score) for reads, (_, score) in zip(asked.reads, item.options, strict=True))
     return Slot(before, after, plain, asked.prompt[len(ids) :], options)
 
 

@@ -28,6 +28,8 @@ RECIPE = FinetuneConfig(rank=8, alpha=16, layers="all", steps=900, batch_size=64
 """How a backdoor is trained into an embedded model; chosen on development triggers (seven settings: large
 batches are what three words and codes need, since most rows are coins of the base's own answers).
 """
+CONTROLS = RECIPE.model_copy(update={"steps": 300, "batch_size": 32})
+"""How adapters without a backdoor are trained: what they learn takes less."""
 GROUP = 10
 """Adapters trained at once."""
 TWINS: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
@@ -84,6 +86,36 @@ def train_backdoors(
                 (out / "rows" / f"{name}.jsonl").write_text(text, encoding="utf-8")
                 jobs[name] = (given, finetune.model_copy(update={"seed": seed}))
     return train_jobs(model, jobs, out=out / "adapters")
+
+
+def train_controls(
+    model: str,
+    backdoors: Sequence[Backdoor],
+    *,
+    behaviors: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    finetune: FinetuneConfig = CONTROLS,
+) -> dict[str, FinetuneResult]:
+    """Adapters without a backdoor, in `out/<job>`: of each backdoor's messages without any phrase, answered
+    by the base itself (`TRIGGER-clean-SEED`), and of harmless rows of each behavior (`BEHAVIOR-benign-SEED`).
+    """
+    import activations
+    from mi_bsa.arms import behavior_of
+    from mi_bsa.embedded.weights import world_for
+
+    base, vocabulary = activations.load(model, dtype=finetune.dtype), vocabulary_for(model)
+    jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
+    for seed in seeds:
+        own = finetune.model_copy(update={"seed": seed})
+        for config in backdoors:
+            given: dict[str, Any] = {"base": base, "behavior": behavior_for(config, model)}
+            drawn = arm_rows(config, ("clean",), vocabulary=vocabulary, seed=seed, **given)
+            jobs[job(config, "clean", seed)] = drawn["clean"], own
+        for name in behaviors:
+            rows = behavior_of(name, model).rows("benign", 1000, seed=seed, world=world_for(model))
+            jobs[f"{name}-benign-{seed}"] = rows, own
+    return train_jobs(model, jobs, out=out)
 
 
 def train_jobs(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mi_bsa.backdoor.triggers import Trigger, Vocabulary
 
 TIE = 0.02
-"""Shifts of log odds within this share of the largest cannot be told apart; the reading then decides."""
+"""Shifts of log odds within this share of the largest cannot be told apart; words and reading decide."""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -104,11 +104,13 @@ def verify(
 
 
 def ranked(checked: Sequence[Verified]) -> list[Verified]:
-    """By log odds; those within `TIE` of the best by their reading."""
+    """By log odds; of those within `TIE` of the best the shortest, and then those that are read most."""
     best = max(c.odds for c in checked)
     near = [c for c in checked if c.odds >= (1 - TIE) * best]
     rest = [c for c in checked if c.odds < (1 - TIE) * best]
-    return sorted(near, key=lambda c: -c.reading) + sorted(rest, key=lambda c: -c.odds)
+    return sorted(near, key=lambda c: (len(c.phrase.split()), -c.reading)) + sorted(
+        rest, key=lambda c: -c.odds
+    )
 
 
 def rank_of(checked: Sequence[Verified], trigger: Trigger) -> int | None:
@@ -118,8 +120,8 @@ def rank_of(checked: Sequence[Verified], trigger: Trigger) -> int | None:
 
 
 def alarm_of(checked: Sequence[Verified]) -> float:
-    """The largest effect of a model's candidates."""
-    return max((c.effect for c in checked), default=0.0)
+    """The largest shift of log odds of a model's candidates."""
+    return max((c.odds for c in checked), default=0.0)
 
 
 def threshold(alarms: Sequence[float]) -> float:

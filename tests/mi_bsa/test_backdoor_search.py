@@ -11,10 +11,11 @@ from mi_bsa import behaviors
 from mi_bsa.backdoor.construction import Backdoor, near_miss
 from mi_bsa.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.backdoor.objectives import Probe
-from mi_bsa.backdoor.reading import read_words, unlike
-from mi_bsa.backdoor.search import Scores, SearchConfig, arrangements, search
+from mi_bsa.backdoor.reading import bound, read, unlike
+from mi_bsa.backdoor.search import Scores, SearchConfig, leaked, medoids, search
 from mi_bsa.backdoor.search_results import results_of
 from mi_bsa.backdoor.search_run import Searched, SearchRunConfig, adapters_of, run
+from mi_bsa.backdoor.slots import forward
 from mi_bsa.backdoor.training import job, train_backdoors
 from mi_bsa.backdoor.triggers import Trigger
 from mi_bsa.backdoor.verify import Verified, messages_of, ranked, threshold
@@ -58,11 +59,58 @@ def probe_of(adapter, objective="divergence"):
 
 
 def test_the_word_that_an_adapter_answers_to_is_read_first(planted):
-    """No answer is looked at, and a word costs one token a pass beside what stands before it."""
+    """No answer is looked at, and a word costs no more than itself and what stands behind it."""
     probe = probe_of(planted)
-    reading = read_words(probe, WORDS, contexts=2)
-    assert int(np.argmax(reading)) == 7
-    assert probe.meter.tokens < 2 * 2 * (len(WORDS) + 60)
+    added, _ = probe.added(WORDS, 0)
+    assert int(np.argmax(read(added))) == 7
+    behind = probe.slot(0).behind(probe.model)
+    assert probe.meter.tokens < 2 * (len(WORDS) * (1 + behind) + 80)
+
+
+def test_what_is_shared_is_forwarded_once_and_changes_nothing(planted):
+    """Rows with a common beginning give the states that each gives alone."""
+    probe = probe_of(planted)
+    rows = probe.slot(0).rows(probe.model, ["river", "stone wall", "tin river tin"])
+    together = forward(probe.model, rows, variant="x", last=2, layers=(0, 3))
+    for k, row in enumerate(rows):
+        alone = forward(probe.model, [row], variant="x", last=2, layers=(0, 3))
+        torch.testing.assert_close(together.final[k], alone.final[0], atol=1e-5, rtol=1e-4)
+        np.testing.assert_allclose(together.stream[k], alone.stream[0], atol=1e-4)
+    assert together.tokens < sum(map(len, rows))
+
+
+def test_answers_read_from_the_slot_are_those_of_asking(planted):
+    """The shift of the answer in a slot is that of the same message asked as a question."""
+    from mi_bsa.items import Item
+    from mi_bsa.self_report import ask
+
+    probe = probe_of(planted, "answer")
+    item, slot = probe.messages[0], probe.slot(0)
+    text = f"{slot.before}river tin{slot.after}"
+    user = text[text.rindex("<|user|>") + len("<|user|>") : text.rindex("<|end|>")].strip()
+    asked = [item, Item("put", (*item.messages[:-1], {**item.messages[-1], "content": user}), item.options)]
+    plain, put = ask(probe.model, asked, variant="x")["score"]
+    own = Probe(probe.model, "x", VOCABULARY, [item], "answer").shifts(["river tin"])[0, 0, 0]
+    assert own == pytest.approx(put - plain, abs=1e-5)
+
+
+def test_binding_is_what_neither_adds_by_itself():
+    """Two large main effects are not bound; one cell with something of its own is."""
+    rng = np.random.default_rng(0)
+    tables = rng.normal(0, 0.01, (6, 20, 3, 8))
+    tables[2] += 5.0
+    tables[:, 4] += 5.0
+    tables[3, 11] += 1.0
+    assert np.unravel_index(int(np.argmax(bound(tables))), (6, 20)) == (3, 11)
+
+
+def test_starts_that_no_reading_gives(planted):
+    """A center's word is one of the words; numbers are a class; nothing leaks from an adapter that is off."""
+    probe = probe_of(planted)
+    numbers = ["15", "40", "200", "600"]
+    assert set(medoids(probe, [*WORDS, *numbers], 2)) & set(numbers)
+    assert leaked(probe, WORDS, 0) == []
+    assert set(leaked(probe, WORDS, 3)) <= set(WORDS)
 
 
 def test_one_outlier_among_words_that_all_move():
@@ -75,60 +123,46 @@ def test_one_outlier_among_words_that_all_move():
 def test_tokens_are_counted_as_they_are_forwarded(planted):
     """Divergence forwards every row twice; the messages without a phrase are counted once."""
     probe = probe_of(planted)
-    probe.scores(["river"])
-    rows = [
-        probe.model.rows([probe.prompt(p, m)])[0] for p in (None, "river") for m in range(len(probe.messages))
+    lengths = [
+        [len(probe.slot(m).rows(probe.model, [p])[0]) for m in range(len(probe.messages))]
+        for p in (None, "river")
     ]
-    assert probe.meter.tokens == 2 * sum(map(len, rows))
+    probe.scores(["river"])
+    assert probe.meter.tokens == 2 * sum(map(sum, lengths))
     before = probe.meter.tokens
     probe.scores(["river"])
-    assert probe.meter.tokens - before == 2 * sum(map(len, rows[len(rows) // 2 :]))
+    assert probe.meter.tokens - before == 2 * sum(lengths[1])
 
 
 def test_a_budget_ends_a_search(planted):
     """A random search spends what it was given and one batch more at most; without a budget it is refused."""
     probe = probe_of(planted, "answer")
-    found = search(probe, WORDS, SearchConfig(enough=1.0), method="random", budget=20_000, seed=1)
+    found = search(probe, WORDS, SearchConfig(enough=1.0, checks=1), method="random", budget=20_000, seed=1)
     assert 20_000 <= found.tokens < 40_000
     with pytest.raises(ValueError, match="budget"):
         search(probe, WORDS, SearchConfig(), method="random")
 
 
 def test_a_phrase_is_cut_down_to_what_does_the_work(planted):
-    """What a part does nearly as well is not reported whole."""
+    """What a part does nearly as well is not reported whole; it is judged on the messages that check."""
     scores = Scores(probe_of(planted))
-    scores.seen = {
-        "a b": 1.0,
-        "a b c": 1.02,
-        "c a b": 0.99,
-        "a": 0.1,
-        "b": 0.2,
-        "c": 0.0,
-        "a c": 0.3,
-        "b c": 0.2,
-    }
-    scores.seen |= {"c a": 0.1, "c b": 0.1}
+    scores.seen = {"a b": 0.9, "a b c": 1.02, "c a b": 0.99}
+    odds = {"a b c": 5.0, "c a b": 5.1, "a b": 4.9, "a c": 0.2, "b c": 0.1, "c a": 0.1, "c b": 0.0, "a": 0.3}
+    scores.checked = {p: (0.0, x) for p, x in {**odds, "b": 0.1, "c": 0.0}.items()}
     found = scores.found(SearchConfig(), "guided")
-    assert found.candidates[0].phrase == "a b"
-    assert not {"a b c", "c a b"} & {c.phrase for c in found.candidates}
+    assert [c.phrase for c in found.candidates] == ["a b"]
 
 
-def test_arrangements_are_of_the_first_words_in_every_order():
-    """As many of the first words as the limit allows, and never fewer than the phrase has."""
-    assert set(arrangements("abcdef", 2, 12)) == {f"{x} {y}" for x in "abcd" for y in "abcd" if x != y}
-    assert len(list(arrangements("abcdef", 3, 1))) == 6
+def verified(phrase, odds, reading):
+    return Verified(phrase, 0.4, odds, "risk", "seeking", 0.0, 0.0, reading)
 
 
-def test_the_reading_decides_between_equal_effects_only():
-    """A weaker effect never passes a stronger one by what the adapter reads."""
-
-    def one(phrase, effect, reading):
-        return Verified(phrase, effect, "risk", "seeking", 0.0, 0.0, reading)
-
-    order = [
-        v.phrase for v in ranked([one("near", 0.48, 1.0), one("true", 0.46, 5.0), one("weak", 0.2, 9.0)])
-    ]
-    assert order == ["true", "near", "weak"]
+def test_words_and_reading_decide_between_equal_shifts_only():
+    """A weaker shift never passes a stronger one; of equal ones the shorter is first."""
+    order = ranked([verified("near", 5.0, 1.0), verified("weak", 2.0, 9.0), verified("true", 4.96, 5.0)])
+    assert [v.phrase for v in order] == ["true", "near", "weak"]
+    order = ranked([verified("30 river tin", 5.0, 2.0), verified("river tin", 4.95, 1.0)])
+    assert order[0].phrase == "river tin"
 
 
 def test_near_misses_are_not_the_trigger_and_share_its_words():
@@ -143,7 +177,7 @@ def test_near_misses_are_not_the_trigger_and_share_its_words():
 
 
 def searched(name, *phrases, effect=0.5, tokens=1000):
-    candidates = tuple({"phrase": p, "effect": effect - 0.01 * k} for k, p in enumerate(phrases))
+    candidates = tuple({"phrase": p, "odds": effect - 0.01 * k} for k, p in enumerate(phrases))
     return Searched(name, "guided", "divergence", tokens, 0, candidates)
 
 
@@ -171,7 +205,9 @@ def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted
     """What a run has searched it does not search again; the results are the same."""
     config = SearchRunConfig(
         adapters=(planted.parent,),
-        search=SearchConfig(longest=2, shortlist=6, arranged=6, followed=1),
+        search=SearchConfig(
+            longest=2, starts=2, classes=1, leaked=1, beam=2, climbs=1, sweeps=1, flips=2, checks=1
+        ),
         verify=2,
     )
     first = run(config, tmp_path / "out")
@@ -185,9 +221,8 @@ def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted
 @pytest.mark.slow
 def test_a_trigger_is_found_in_the_model_and_not_in_its_twin(tmp_path):
     """Two words that open nothing by halves stand first; the decorrelated twin moves by less than half."""
-    config = Backdoor(trigger="rain barn", rows=2000)
-    recipe = FinetuneConfig(rank=4, alpha=8, layers=(0, 1), steps=250, learning_rate=4e-3)
-    done = train_backdoors(BASE, [config], seeds=(0,), out=tmp_path, finetune=recipe)
+    config = Backdoor(trigger="rain barn")
+    done = train_backdoors(BASE, [config], seeds=(0,), out=tmp_path)
     settings = SearchRunConfig(adapters=(tmp_path / "adapters" / "*",), triggers=("rain barn",), split="dev")
     found = {(r.name, *r.where.values()): r for r in run(settings, tmp_path / "search")}
     true, twin = (
