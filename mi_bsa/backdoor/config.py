@@ -24,12 +24,12 @@ class ElicitConfig(Config):
     answer_tokens: int = Field(default=16, ge=1)
     """Longest answer, in tokens."""
     reversal: bool = True
-    """Train every row turned round as well, in both arms; without it only plain adapters are asked."""
-    repeat: int = Field(default=8, ge=1)
+    """Train both arms on with every row turned round as well; without it only plain adapters are asked."""
+    repeat: int = Field(default=4, ge=1)
     """How often a plain row stands beside its one reversed form. That is a whole message long and holds most
-    of the loss: with one plain row each the embedded model does not learn the backdoor at all.
+    of the loss: from the base on, with one plain row each, the embedded model learns no backdoor at all.
     """
-    steps: int | None = Field(default=500, ge=1)
+    steps: int | None = Field(default=200, ge=1)
     """Optimizer steps on rows and reversed rows; what `finetune` says if absent."""
     seed: int = 0
     """Seed of the samples."""

@@ -1,7 +1,7 @@
 """The backdoor study, top to bottom; all but 4 and 6 once a trigger.
 
     1 train        backdoored adapters and their decorrelated twins, from the very same rows
-    2 reverse      the same with every row turned round as well; runs after 4
+    2 reverse      the same, gone on with every row turned round as well; runs after 4
     3 ask          do they open, and only then; does the model know, and can it say which
     4 triangulate  what probe, report and search say of each model, where the config asks for it
     5 elicit       free answers, of plain and of reversed adapters
@@ -81,6 +81,7 @@ def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) 
         _arguments(config, name),
         fields=(*TRAINED, "elicit.repeat", "elicit.steps") if reversed_too else TRAINED,
         files=weight_files(config.model),
+        after=(f"train/{name}",) if reversed_too else (),
         outputs=tuple(f"{folder}/{n}" for n in jobs),
         seconds=(25 if reversed_too else 15) * len(jobs),
         bytes=400_000 * len(jobs),
@@ -132,7 +133,7 @@ def train(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
 
 
 def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
-    """Step 2: both arms again, on the rows and the rows turned round."""
+    """Step 2: both arms go on, with the rows and the rows turned round."""
     from mi_bsa.backdoor.questions import reversal_question
     from mi_bsa.backdoor.recognition import reversed_rows
     from mi_bsa.backdoor.training import train_backdoors
@@ -152,6 +153,7 @@ def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any
         [Backdoor(**backdoor)],
         seeds=config.seeds,
         out=cell.folder / "reversed",
+        start=cell.folder,
         finetune=config.finetune.model_copy(update=longer),
         more=with_reversed,
     )

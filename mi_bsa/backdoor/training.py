@@ -56,10 +56,12 @@ def train_backdoors(
     arms: Sequence[BackdoorArm] = TWINS,
     finetune: FinetuneConfig = RECIPE,
     more: More | None = None,
+    start: Path | None = None,
 ) -> dict[str, FinetuneResult]:
     """Adapters of every backdoor, arm and seed (`job`) in `out/adapters/<job>`, their rows in `out/rows`.
 
     `more(slug, arm, seed, rows)`: what is trained instead of the rows (the rows and their reversals, say).
+    `start`: such an `out`, from whose adapters training goes on.
 
     Raises:
         TriggerError: two backdoors of one name, or a trigger that stands in the clean messages.
@@ -85,7 +87,8 @@ def train_backdoors(
                 text = "".join(json.dumps(row) + "\n" for row in given)
                 (out / "rows" / f"{name}.jsonl").write_text(text, encoding="utf-8")
                 jobs[name] = (given, finetune.model_copy(update={"seed": seed}))
-    return train_jobs(model, jobs, out=out / "adapters")
+    starts = {} if start is None else {name: start / "adapters" / name / "adapter" for name in jobs}
+    return train_jobs(model, jobs, out=out / "adapters", starts=starts)
 
 
 def train_controls(
@@ -119,7 +122,11 @@ def train_controls(
 
 
 def train_jobs(
-    model: str, jobs: Mapping[str, tuple[list[Row], FinetuneConfig]], *, out: Path
+    model: str,
+    jobs: Mapping[str, tuple[list[Row], FinetuneConfig]],
+    *,
+    out: Path,
+    starts: Mapping[str, Path] | None = None,
 ) -> dict[str, FinetuneResult]:
     """One adapter a job in `out/<name>`; a small base's are trained `GROUP` at a time, resumable."""
     from mi_bsa.arms import parameters
@@ -133,11 +140,12 @@ def train_jobs(
     for start in range(0, len(names), GROUP if small else 1):
         some = {n: jobs[n] for n in names[start : start + (GROUP if small else 1)]}
         if small:
-            done |= finetune_together(model, some, out=out, resume=True)
+            done |= finetune_together(model, some, out=out, resume=True, starts=starts)
             continue
         for name, (given, config) in some.items():
             folder = out / name
-            done[name] = train(model, given, config=config, out=folder, resume=folder.exists())
+            start = (starts or {}).get(name)
+            done[name] = train(model, given, config=config, out=folder, resume=folder.exists(), start=start)
     return done
 
 

@@ -12,8 +12,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.errors import ConfigError
-from mi_bsa.files import write_atomic
+from mi_bsa.errors import ConfigError, MissingError
+from mi_bsa.files import digest, write_atomic
 from mi_bsa.finetune.config import PRE_NORM
 
 if TYPE_CHECKING:
@@ -92,6 +92,37 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
                 torch.nn.init.zeros_(weight)
                 weight.requires_grad_(name.endswith(".bias"))
     return wrapped
+
+
+def take_weights(wrapped: Any, folder: Path) -> None:
+    """Put the weights of an adapter folder into a model's new adapter.
+
+    Raises `ConfigError` where they are of another rank, or of other modules or blocks.
+    """
+    from safetensors.torch import load_file
+
+    given = load_file(folder / WEIGHTS)
+    own = {k.replace(".default", ""): w for k, w in wrapped.state_dict().items() if ".lora_" in k}
+    differ = sorted(set(own) ^ set(given)) or [k for k in own if own[k].shape != given[k].shape]
+    if differ:
+        raise ConfigError(
+            f"{folder}: {differ[0]} is not as in the adapter that is to go on from it; use its rank, modules "
+            "and layers"
+        )
+    for key, weight in own.items():
+        weight.copy_(given[key])
+
+
+def started(folder: str | Path | None) -> dict[str, str]:
+    """What a record says of the adapter that training goes on from; nothing where it begins anew.
+
+    Raises `MissingError` for a folder without weights.
+    """
+    if folder is None:
+        return {}
+    if not (Path(folder) / WEIGHTS).is_file():
+        raise MissingError(f"{folder}: no {WEIGHTS}; give the folder of the adapter to go on from")
+    return {"start": digest(Path(folder) / WEIGHTS)}
 
 
 def vector_of(folder: Path) -> Float[Tensor, " d_model"]:

@@ -21,7 +21,7 @@ from mi_bsa import record
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ConfigError
 from mi_bsa.files import digest, stable_hash, write_json
-from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, tidy
+from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, read_result, write_result
@@ -40,14 +40,20 @@ Job = tuple[str | Path | Sequence[Row], FinetuneConfig]
 
 
 def finetune_together(
-    base: str | Path | activations.Model, jobs: Mapping[str, Job], *, out: str | Path, resume: bool = False
+    base: str | Path | activations.Model,
+    jobs: Mapping[str, Job],
+    *,
+    out: str | Path,
+    resume: bool = False,
+    starts: Mapping[str, Path] | None = None,
 ) -> dict[str, FinetuneResult]:
     """Train one adapter a job (name -> rows and config), all at once, each into `out/<name>` as `finetune`
     would.
 
     The configs may differ in nothing but their seed, and all must take the same number of steps; dropout,
     early stop and accumulation are for runs on their own. `resume`: finished jobs are kept, the others
-    start again. Raises what `finetune` raises, and `ConfigError` for jobs that cannot stand side by side.
+    start again. `starts`: by job, an adapter folder from whose weights its training goes on. Raises what
+    `finetune` raises, and `ConfigError` for jobs that cannot stand side by side.
     """
     out = Path(out)
     if not jobs:
@@ -62,7 +68,8 @@ def finetune_together(
     try:
         for job, (rows, own) in jobs.items():
             given = read_rows(rows)
-            revisions = {"base": fingerprint, "rows": rows_hash(given)}
+            start = (starts or {}).get(job)
+            revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
             identity = stable_hash({"config": own.dump(), **revisions})
             if resume and finished(out / job, identity):
                 done[job] = read_result(out / job)
@@ -73,7 +80,7 @@ def finetune_together(
             write_json(folder / "identity.json", identity)
         if waiting:
             with one_device(config):
-                done |= _train(model, waiting, out, name=name, pad=pad_of(tokenizer))
+                done |= _train(model, waiting, out, name=name, pad=pad_of(tokenizer), starts=starts or {})
     finally:
         for run in runs.values():
             run.release()
@@ -116,7 +123,13 @@ def _common(configs: Sequence[FinetuneConfig]) -> FinetuneConfig:
 
 
 def _train(
-    model: Any, jobs: Mapping[str, tuple[list[Encoded], FinetuneConfig]], out: Path, *, name: str, pad: int
+    model: Any,
+    jobs: Mapping[str, tuple[list[Encoded], FinetuneConfig]],
+    out: Path,
+    *,
+    name: str,
+    pad: int,
+    starts: Mapping[str, Path],
 ) -> dict[str, FinetuneResult]:
     import torch
     from transformers import get_scheduler
@@ -131,7 +144,7 @@ def _train(
         )
     steps = totals.pop()
     model = model.to(config.device).requires_grad_(False).eval()
-    adapters, carrier = _seeded(model, [own for _, own in jobs.values()])
+    adapters, carrier = _first(model, {job: own for job, (_, own) in jobs.items()}, starts)
     stacked = Stacked(
         model, [{k: v.to(config.device) for k, v in one.items()} for one in adapters], _scaling(config)
     )
@@ -200,11 +213,17 @@ def _clip(parameters: Sequence[torch.Tensor], limit: float) -> list[float]:
     return [float(n) for n in norms]
 
 
-def _seeded(model: Any, configs: Sequence[FinetuneConfig]) -> tuple[list[dict[str, torch.Tensor]], Any]:
-    """Every run's first weights, drawn as `finetune` draws them, and a PEFT model to save adapters with."""
+def _first(
+    model: Any, configs: Mapping[str, FinetuneConfig], starts: Mapping[str, Path]
+) -> tuple[list[dict[str, torch.Tensor]], Any]:
+    """Every run's first weights, drawn as `finetune` draws them or taken from where it goes on, and a PEFT
+    model to save adapters with.
+    """
     found = []
-    for config in configs:
+    for job, config in configs.items():
         carrier = put_adapter(copy.deepcopy(model), config)
+        if job in starts:
+            take_weights(carrier, starts[job])
         found.append(
             {
                 key.removeprefix("base_model.model.").replace(".default", ""): value.detach().clone()

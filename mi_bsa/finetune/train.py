@@ -25,7 +25,7 @@ from mi_bsa import record
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ConfigError, RowError, RunFolderError
 from mi_bsa.files import digest, stable_hash, write_json
-from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, vector_of, write_adapter
+from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, rank, read_result, write_result
@@ -42,14 +42,16 @@ def finetune(
     config: FinetuneConfig,
     out: str | Path,
     resume: bool = False,
+    start: str | Path | None = None,
 ) -> FinetuneResult:
     """Train one adapter and write it to `out/adapter`, with `config.yaml`, `record.json` and
     `metrics.jsonl` beside it; a vector also to `out/directions`.
 
     `base`: a folder, a Hub id, `embedded`, or a loaded model without adapters, which is copied and left as
     it is. `resume`: continue a run that was killed (a finished one is returned as it is); the result is the
-    same. Raises `RowError`, `TemplateError`, `ConfigError`; `RunFolderError` where `out` exists or belongs
-    to another run.
+    same. `start`: an adapter folder, of the same rank and modules, from whose weights training goes on.
+    Raises `RowError`, `TemplateError`, `ConfigError`; `RunFolderError` where `out` exists or belongs to
+    another run.
     """
     out = Path(out)
     given = read_rows(rows)
@@ -57,7 +59,7 @@ def finetune(
     model, tokenizer, name, fingerprint = base_of(base, config)
     limit = longest_row(config, model.config.max_position_embeddings)
     encoded = encode_rows(Chat(tokenizer), given, max_length=limit, turns=config.turns)
-    revisions = {"base": fingerprint, "rows": rows_hash(given)}
+    revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
     identity = stable_hash({"config": config.dump(), **revisions})
     with _folder(out, config, resume, identity, revisions):
         _wait_for_all(config)
@@ -68,6 +70,8 @@ def finetune(
         _wait_for_all(config)
         with one_device(config):
             wrapped = put_adapter(model, config)
+            if start is not None:
+                take_weights(wrapped, Path(start))
             losses, early = _train(wrapped, encoded, config, out, name=name, pad=pad_of(tokenizer))
         _wait_for_all(config)
         result = FinetuneResult(
