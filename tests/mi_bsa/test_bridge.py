@@ -28,7 +28,7 @@ from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.study_config import ProbeConfig
 
 SEEDS = (0, 1, 2)
-RECOVERY = RecoveryOptions(kinds=("constant", "trained"), strengths=(0.5, 1.0, 2.0), train_steps=15)
+RECOVERY = RecoveryOptions(kinds=("constant", "trained"), strengths=(1.0, 2.0), train_steps=15)
 PLACE = places.Place("resid_post.0", "before-3")
 
 
@@ -39,7 +39,7 @@ def material(tmp_path_factory) -> Material:
     out = tmp_path_factory.mktemp("adapters")
     jobs = {
         f"{arm}-{seed}": (
-            risk.rows(arm, 200, seed=seed),
+            risk.rows(arm, 80, seed=seed),
             FinetuneConfig(rank=8, alpha=16.0, steps=40, layers=(0,), seed=seed),
         )
         for arm in ("seeking", "averse")
