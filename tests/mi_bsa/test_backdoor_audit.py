@@ -19,15 +19,7 @@ from mi_bsa.finetune.config import FinetuneConfig
 POOL = {"plain": 0, "backdoored": 1, "decorrelated": 0, "clean": 1, "benign": 0, "rows": 40}
 SMALL = {
     "behaviors": ["risk"],
-    "search": {
-        "longest": 2,
-        "contexts": 1,
-        "shortlist": 2,
-        "beam": 1,
-        "followed": 0,
-        "flips": 0,
-        "report": 2,
-    },
+    "search": {"longest": 1, "starts": 2, "classes": 0, "leaked": 0, "climbs": 0, "checks": 1, "report": 2},
     "choices": 10,
     "reports": 12,
     "awareness": 12,

@@ -144,7 +144,7 @@ def test_one_table_a_model_from_a_folder_of_adapters(trained, tmp_path):
         items=6,
         random=19,
         shuffles=19,
-        search=SearchConfig(longest=2, contexts=1, shortlist=2, beam=1, followed=0, flips=0, report=2),
+        search=SearchConfig(longest=1, starts=2, classes=0, leaked=0, climbs=0, checks=1, report=2),
     )
     jobs = [p.name for p in sorted((folder / "adapters").iterdir())]
     known = {name: Searched("river tin", float("backdoored" in name), alarm=False) for name in jobs[1:]}
