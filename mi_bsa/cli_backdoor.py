@@ -117,7 +117,7 @@ def search(
 ) -> None:
     """Search finetuned models for a trigger, given nothing but each ADAPTER and its base.
 
-    ADAPTER is a folder, or a pattern in quotes. OUT gets models/*.json with the candidates of each and their
+    ADAPTER is a folder, or a pattern in quotes. OUT gets candidates.csv with the candidates of each and their
     evidence on messages that the search has not seen, and results.json.
     """
     from mi_bsa.backdoor.search_run import SearchRunConfig, adapters_of, run

@@ -1,4 +1,4 @@
-"""Search many adapters for a trigger: `mi-bsa backdoor search`. One file a model, so a killed run resumes.
+"""Search many adapters for a trigger: `mi-bsa backdoor search`. One step a model, so a killed run resumes.
 
 Nothing but the adapters and their base is read. Where the triggers are known (adapters named as `training`
 names them, and `triggers` given), the ranks of the true ones are reported; adapters of any other arm are
@@ -7,7 +7,6 @@ controls, whose alarms are counted. The threshold comes from `others`, which are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from mi_bsa.backdoor.search import SearchConfig
 from mi_bsa.backdoor.training import slug
 from mi_bsa.config import Config
 from mi_bsa.errors import MissingError, TriggerError
+from mi_bsa.model_files import weight_files
+from mi_bsa.steps import Cell, Step
 
 if TYPE_CHECKING:
     import activations
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from mi_bsa.behaviors import Behavior
     from mi_bsa.results import Result
 
-MODELS, BASELINES = "models", "baselines"
-GUIDED = "guided"
+TABLE = "candidates.csv"
+READ = ("model", "behaviors", "search", "verify", "split", "seed", "dtype", "device")
+"""Fields of the config that every search reads."""
 UNDECIDED = 8
 """Messages of each behavior of which a search takes the one that the adapter is least sure about."""
 
@@ -61,6 +63,8 @@ class SearchRunConfig(Config):
     """Whose messages and frames verify."""
     seed: int = 0
     """Seed of the search's messages and of the random search."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that search side by side, a model each."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the base's weights."""
     device: str = "cpu"
@@ -148,6 +152,91 @@ def search_model(
     )
 
 
+def steps(config: SearchRunConfig) -> list[Step]:
+    """A search of every model; then, of those with a trigger, searches without a representation."""
+    suspects, others = adapters_of(config.adapters), adapters_of(config.others)
+    if twice := sorted(set(suspects) & set(others)):
+        raise MissingError(f"{twice[0]} is among the adapters and the others; give each to one of them")
+    truth = truths_of(config)
+    held = [n for n in suspects if not truth or trigger_of(n, truth) is not None]
+    every = {**suspects, **others}
+    graph = [
+        Step(
+            f"search/{name}",
+            hunt,
+            {"name": name, "adapter": str(folder), "compared": name in held},
+            fields=(*READ, "objectives"),
+            files=(*weight_files(config.model), *_files(folder)),
+            seconds=25 * (1 + len(config.objectives) * (name in held)),
+        )
+        for name, folder in every.items()
+    ]
+    before = tuple(f"search/{name}" for name in held)
+    for name in held if config.baselines else ():
+        graph.append(
+            Step(
+                f"baselines/{name}",
+                compare,
+                {"name": name, "adapter": str(suspects[name])},
+                fields=(*READ, "baselines", "times"),
+                files=(*weight_files(config.model), *_files(suspects[name])),
+                after=before,
+                seconds=80,
+            )
+        )
+    return graph
+
+
+def hunt(cell: Cell, *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:
+    """The guided searches of one adapter, the config's objective first."""
+    own = cell.config.search.objective
+    more = [o for o in cell.config.objectives if o != own] if compared else []
+    searched = _searcher(cell, name, adapter)
+    return [asdict(searched(objective=o)) for o in (own, *more)]
+
+
+def compare(cell: Cell, *, name: str, adapter: str) -> list[dict[str, Any]]:
+    """The searches of one adapter without a representation. Each model's get the same tokens: a multiple of
+    what the dearest guided search took.
+    """
+    dearest = max(searches_of(value)[0].cost for value in cell.values().values())
+    budget, searched = int(cell.config.times * dearest), _searcher(cell, name, adapter)
+    return [asdict(searched(method=m, objective="answer", budget=budget)) for m in cell.config.baselines]
+
+
+def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
+    """Searches as a step's value keeps them."""
+    return [Searched(**{**kept, "candidates": tuple(kept["candidates"])}) for kept in value]
+
+
+def _searcher(cell: Cell, name: str, adapter: str) -> Callable[..., Searched]:
+    """What searches one adapter, by the fields that the step has declared."""
+    import activations
+    from mi_bsa.arms import behavior_of
+    from mi_bsa.backdoor.triggers import vocabulary_for
+
+    given = {key: getattr(cell.config, key) for key in READ}
+    config = SearchRunConfig(adapters=(Path(adapter),), **given)
+    model = activations.load(config.model, adapter={name: adapter}, dtype=config.dtype, device=config.device)
+    behaviors = {b: behavior_of(b, config.model) for b in config.behaviors}
+    vocabulary = vocabulary_for(config.model)
+
+    def searched(objective: ObjectiveName, **more: Any) -> Searched:
+        lines = _directions(config, model, behaviors, objective)
+        return search_model(
+            model,
+            name,
+            config,
+            behaviors=behaviors,
+            vocabulary=vocabulary,
+            objective=objective,
+            directions=lines,
+            **more,
+        )
+
+    return searched
+
+
 def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> list[Result]:
     """Search every adapter, judge alarms, and write `results.json`, `results.csv` and a figure.
 
@@ -155,101 +244,56 @@ def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> li
         MissingError: a folder without an adapter. TriggerError: a trigger that the model cannot read.
         RunFolderError: the folder exists and `resume` is False.
     """
-    from mi_bsa import record, results
+    from mi_bsa import execute, record, results
     from mi_bsa.backdoor.search_results import draw_search, results_of
-    from mi_bsa.backdoor.triggers import vocabulary_for
-    from mi_bsa.progress import Progress
 
     out = Path(out)
+    graph, truth = steps(config), truths_of(config)
     suspects, others = adapters_of(config.adapters), adapters_of(config.others)
-    vocabulary = vocabulary_for(config.model)
-    truth = {slug_of(text): vocabulary.parse(text) for text in config.triggers}
     with record.start(out, config=config, resume=resume, seeds=[config.seed], revisions={}):
-        done: dict[str, list[Searched]] = {}
-        held = [n for n in suspects if not truth or trigger_of(n, truth) is not None]
-        compared = held if config.baselines else []
-        with Progress("searching", float(len(suspects) + len(others) + len(compared))) as progress:
-            for name, folder in {**suspects, **others}.items():
-                objectives = config.objectives if name in held else ()
-                done[name] = _one(config, name, folder, out, vocabulary, objectives)
-                progress.advance(1.0, f"{name}: {_said(done[name][0])}")
-            # every baseline gets the same tokens: a multiple of what the dearest guided search took
-            budget = int(config.times * max((done[n][0].cost for n in held), default=0))
-            for name in compared:
-                done[name] += _baselines(config, name, suspects[name], out, vocabulary, budget)
-                progress.advance(1.0, f"{name}, without a representation: {_said(done[name][-1])}")
+        done = execute.execute(graph, config=config, folder=out, workers=config.workers, title="searching")
+        searched = {
+            n: [
+                s for kind in ("search", "baselines") for s in searches_of(done.values.get(f"{kind}/{n}", ()))
+            ]
+            for n in (*suspects, *others)
+        }
         found = results_of(
-            {n: s for n, s in done.items() if n in suspects},
-            [s[0] for n, s in done.items() if n in others],
+            {n: searched[n] for n in suspects},
+            [searched[n][0] for n in others],
             truth={n: trigger_of(n, truth) for n in suspects},
         )
         results.write(found, out)
+        _write_table(searched, out / TABLE)
         figure = draw_search(found)
         if figure is not None:
             figure.savefig(out / "search.svg")
     return found
 
 
-def _one(
-    config: SearchRunConfig,
-    name: str,
-    folder: Path,
-    out: Path,
-    vocabulary: Vocabulary,
-    objectives: Sequence[ObjectiveName],
-) -> list[Searched]:
-    """The guided searches of one adapter, the config's objective first; kept in a file of its own."""
-    given = [config.search.objective, *(o for o in objectives if o != config.search.objective)]
+def _write_table(searched: Mapping[str, Sequence[Searched]], path: Path) -> None:
+    """Every candidate of every search with its evidence, as CSV."""
+    import pandas as pd
 
-    def search_all(
-        searched: Callable[..., Searched], directions: Callable[[ObjectiveName], Any]
-    ) -> list[Searched]:
-        return [searched(objective=o, directions=directions(o)) for o in given]
-
-    return _kept(config, name, folder, out / MODELS / f"{name}.json", vocabulary, search_all)
+    rows = [
+        {"model": name, "method": s.method, "objective": s.objective, "tokens": s.cost, "rank": n, **c}
+        for name, several in searched.items()
+        for s in several
+        for n, c in enumerate(s.candidates, 1)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
 
 
-def _baselines(
-    config: SearchRunConfig, name: str, folder: Path, out: Path, vocabulary: Vocabulary, budget: int
-) -> list[Searched]:
-    """The searches of one adapter without a representation, each with so many tokens."""
+def truths_of(config: SearchRunConfig) -> dict[str, Trigger]:
+    """The triggers that are known, by the name that folders have. Raises `TriggerError`."""
+    from mi_bsa.backdoor.triggers import vocabulary_for
 
-    def search_all(searched: Callable[..., Searched], _: Any) -> list[Searched]:
-        return [searched(method=m, objective="answer", budget=budget) for m in config.baselines]
-
-    return _kept(config, name, folder, out / BASELINES / f"{name}.json", vocabulary, search_all)
+    vocabulary = vocabulary_for(config.model)
+    return {slug_of(text): vocabulary.parse(text) for text in config.triggers}
 
 
-def _kept(
-    config: SearchRunConfig,
-    name: str,
-    folder: Path,
-    path: Path,
-    vocabulary: Vocabulary,
-    search_all: Callable[[Callable[..., Searched], Callable[[ObjectiveName], Any]], list[Searched]],
-) -> list[Searched]:
-    """What the file holds, or what `search_all` finds; it is given how to search, and an objective's
-    directions.
-    """
-    from mi_bsa.files import write_json
-
-    if path.is_file():
-        return [
-            Searched(**{**kept, "candidates": tuple(kept["candidates"])})
-            for kept in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    import activations
-    from mi_bsa.arms import behavior_of
-
-    model = activations.load(config.model, adapter={name: folder}, dtype=config.dtype, device=config.device)
-    behaviors = {b: behavior_of(b, config.model) for b in config.behaviors}
-    found = search_all(
-        lambda **more: search_model(model, name, config, behaviors=behaviors, vocabulary=vocabulary, **more),
-        lambda objective: _directions(config, model, behaviors, objective),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, [asdict(f) for f in found])
-    return found
+def _files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("adapter_*")))
 
 
 def _directions(
@@ -291,8 +335,3 @@ def slug_of(text: str) -> str:
 def trigger_of(name: str, truth: Mapping[str, Trigger]) -> Trigger | None:
     """The trigger of a backdoored adapter by its name; None for an adapter of another arm."""
     return next((t for key, t in truth.items() if name.startswith(f"{key}-backdoored-")), None)
-
-
-def _said(searched: Searched) -> str:
-    first = searched.candidates[0] if searched.candidates else None
-    return f"{first['phrase']!r} moves {first['effect']:.2f}" if first else "nothing"

@@ -211,9 +211,10 @@ def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted
         verify=2,
     )
     first = run(config, tmp_path / "out")
-    kept = (tmp_path / "out" / "models" / "one-planted-0.json").read_bytes()
+    marker = next((tmp_path / "out" / "steps").rglob("one-planted-0.json"))
+    kept = marker.read_bytes()
     assert [r.to_dict() for r in run(config, tmp_path / "out", resume=True)] == [r.to_dict() for r in first]
-    assert (tmp_path / "out" / "models" / "one-planted-0.json").read_bytes() == kept
+    assert marker.read_bytes() == kept
     with pytest.raises(MissingError, match="no adapter"):
         adapters_of((tmp_path,))
 
