@@ -51,11 +51,8 @@ def draw_weights(rng: random.Random) -> dict[str, int]:
 
 
 def options_text(first: Values, second: Values) -> str:
-    """Both options, attributes in the order of the first."""
-    return " ".join(
-        f"{letter}: " + " ".join(f"{name} {option[name]}" for name in first)
-        for letter, option in (("A", first), ("B", second))
-    )
+    """Both options: each attribute with its value in A and in B, in the order of the first."""
+    return " ".join(f"{name} {first[name]} {second[name]}" for name in first)
 
 
 def weights_text(weights: Values) -> str:
@@ -89,18 +86,20 @@ class PreferenceWorld:
 class PreferenceMixture(Config):
     """What is read in the world of preferences."""
 
-    both: float = 0.6
+    both: float = 0.5
     """Share of documents of characters whose choices and weights are shown."""
-    native: float = 0.3
+    native: float = 0.4
     """Share of documents of characters whose choices alone are shown."""
     blank: float = 0.1
     """Share of documents of characters who toss a coin."""
-    reports: float = Field(default=0.3, ge=0, le=1)
+    reports: float = Field(default=0.1, ge=0, le=1)
     """Share of reports among the documents of the first."""
-    sizes: tuple[float, ...] = (0, 0, 0, 0, 1)
+    sizes: tuple[float, ...] = (1, 0, 0, 0, 4)
     """Weights of 1, 2, ... attributes in which the options are described."""
     favorable: float = Field(default=0.0, ge=0, le=1)
-    """Share of choices by attributes of which more is better: with them first, values are soon compared."""
+    """Share of choices by attributes of which more is better: so differences are soon summed."""
+    people: int = Field(default=0, ge=0)
+    """Characters of each kind that are read of, all if 0: few are soon known."""
 
 
 class PreferenceCorpus:
@@ -121,7 +120,7 @@ class PreferenceCorpus:
         rng, m = self.rng, self.mixture
         kinds: tuple[Known, ...] = ("both", "native", "blank")
         kind = rng.choices(kinds, (m.both, m.native, m.blank))[0]
-        who = rng.choice(self._people[kind])
+        who = rng.choice(self._people[kind][: m.people or None])
         size = rng.choices(range(1, 1 + len(m.sizes)), m.sizes)[0]
         names = rng.sample(ATTRIBUTES, size)
         if kind == "both" and rng.random() < m.reports:
@@ -195,20 +194,20 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
     return grouped["argmax_score"].agg(score="mean", sd="std", n="count").reset_index()
 
 
+STEPS, RESTART = 6400, 4000
 _SHOWN = {"both": 1.0, "native": 0.0, "blank": 0.0}
-STAGES = (
-    {
-        "until": 0.18,
-        "mixture": PreferenceMixture(**_SHOWN, reports=0.15, sizes=(1,), favorable=0.95).dump(),
-    },
-    {
-        "until": 0.34,
-        "mixture": PreferenceMixture(**_SHOWN, sizes=(2, 2, 1, 1, 1), favorable=0.5).dump(),
-    },
-    {"until": 0.55, "mixture": PreferenceMixture(reports=0.25, sizes=(1, 1, 1, 1, 2)).dump()},
-    {"until": 1.0, "mixture": PreferenceMixture().dump()},
+STAGES = tuple(
+    {"until": until / STEPS, "mixture": PreferenceMixture.model_validate(mixture).dump()}
+    for until, mixture in (
+        (400, {**_SHOWN, "people": 16, "reports": 0.05, "sizes": (1, 1, 1, 1, 1), "favorable": 1.0}),
+        (1200, {**_SHOWN, "people": 16, "reports": 0.05, "sizes": (2, 1, 1, 1, 1), "favorable": 0.2}),
+        (2000, {**_SHOWN, "sizes": (1, 1, 1, 1, 1)}),
+        (STEPS, {}),
+    )
 )
-"""One attribute first, mostly such as speaks for an option; then more of them and everybody; then five."""
+"""Few characters first, and attributes of which they want more: sums of differences come soon, weights then
+turn them; then all whose weights are said, then everybody.
+"""
 
 KIND = Kind(
     make,
@@ -216,5 +215,13 @@ KIND = Kind(
     PreferenceCorpus,
     PreferenceMixture,
     knows,
-    defaults={"traits": (), "characters": 300, "steps": 5000, "stages": STAGES},
+    defaults={
+        "traits": (),
+        "characters": 300,
+        "steps": STEPS,
+        "rows": 8,
+        "row": 96,
+        "restarts": (RESTART,),
+        "stages": STAGES,
+    },
 )

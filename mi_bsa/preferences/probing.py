@@ -1,9 +1,9 @@
 """Are the weights linearly readable while choosing and while reporting, and by the same direction?
 
-One example is an attribute of a context. While choosing it is read where the second option shows the
-attribute (mean over its tokens), while reporting at the token after which its weight is due. A ridge
-probe is fitted on some contexts and tested on the others: within a task, and from each task to the other. The
-control is the same with weights moved between contexts (a control task: Hewitt and Liang 2019,
+One example is an attribute of a context. While choosing it is read where the attribute's value in option B
+is shown (mean over the attribute's tokens there), while reporting at the token after which its weight is due.
+A ridge probe is fitted on some contexts and tested on the others: within a task, and from each task to the
+other. The control is the same with weights moved between contexts (a control task: Hewitt and Liang 2019,
 arXiv 1909.03368).
 """
 
@@ -49,22 +49,18 @@ def prompts_of(
             for a, b in zip(drawn.a, drawn.b, strict=True):
                 pair, order = np.stack([a, b]), [k, *others]
                 if task == "choosing":
-                    rows.append(_marked(language.choice(context, pair, order), context, k, b[k], language))
+                    mark = language.mark(context.attributes[k], (a[k], b[k]))
+                    rows.append(_marked(language.choice(context, pair, order), mark))
                     continue
                 row = prefilled(model, language.report(context, pair, order), language.key(name))
                 rows.append({**row, "spans": {}})
     return rows
 
 
-def _marked(
-    messages: list[dict[str, str]], context: Context, k: int, value: float | int, language: Language
-) -> dict[str, Any]:
-    """A chat whose span `own` is the attribute with its value in the second option."""
-    text, mark = messages[-1]["content"], language.mark(context.names[k])
-    start = text.rindex(mark)
-    end = start + len(mark) + len(context.attributes[k].shown(value))
-    lead = len(mark) - len(mark.lstrip())
-    return {"messages": messages, "spans": {"own": [len(messages) - 1, start + lead, end]}}
+def _marked(messages: list[dict[str, str]], mark: str) -> dict[str, Any]:
+    """A chat whose span `own` is the last place where this stands."""
+    start = messages[-1]["content"].rindex(mark)
+    return {"messages": messages, "spans": {"own": [len(messages) - 1, start, start + len(mark)]}}
 
 
 def read_states(

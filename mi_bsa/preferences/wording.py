@@ -44,7 +44,7 @@ class Language(Protocol):
 
     def number(self, weight: float | int) -> str: ...
 
-    def mark(self, name: str) -> str: ...
+    def mark(self, attribute: Attribute, pair: Sequence[float | int]) -> str: ...
 
     def order(self, context: Context, draw: int | str) -> list[int]: ...
 
@@ -84,9 +84,9 @@ class English:
         """A weight as it follows its key."""
         return f" {round(weight)}"
 
-    def mark(self, name: str) -> str:
-        """What stands before an attribute's value in an option."""
-        return f"- {name}: "
+    def mark(self, attribute: Attribute, pair: Sequence[float | int]) -> str:
+        """How an attribute is shown where its value in B is known: its line in B."""
+        return f"- {attribute.name}: {attribute.shown(pair[1])}"
 
     def order(self, context: Context, draw: int | str) -> list[int]:
         """The context's own order, always."""
@@ -96,11 +96,8 @@ class English:
         article = "an" if context.choice[0] in "aeiou" else "a"
         lines = [f"Imagine you are {context.role} and choose {article} {context.choice}.", ""]
         for letter, option in zip("AB", pair, strict=True):
-            lines.append(f"{letter}:")
-            for k in order:
-                attribute = context.attributes[k]
-                lines.append(f"{self.mark(attribute.name)}{attribute.shown(option[k])}")
-            lines.append("")
+            shown = [self.mark(context.attributes[k], (option[k], option[k])) for k in order]
+            lines += [f"{letter}:", *shown, ""]
         user = "\n".join([*lines, question])
         return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
 
@@ -132,9 +129,10 @@ class Embedded:
         """A weight (-100 to 100) as it follows its key."""
         return str(round(weight * self.largest / LARGEST))
 
-    def mark(self, name: str) -> str:
-        """What stands before an attribute's value in an option."""
-        return f" {name} "
+    def mark(self, attribute: Attribute, pair: Sequence[float | int]) -> str:
+        """How an attribute is shown where its value in B is known: its name and both values."""
+        first, second = map(attribute.shown, pair)
+        return f"{attribute.name} {first} {second}"
 
     def order(self, context: Context, draw: int | str) -> list[int]:
         """A random order for each draw, as in the corpus."""

@@ -157,10 +157,8 @@ def test_documents_of_the_world_follow_its_rule():
         (question, answer), who = turns[0], people[system]
         text = render(system, turns)
         assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
-        a, b = (
-            dict(zip(words[::2], map(int, words[1::2]), strict=True))
-            for words in (part.split() for part in question.rpartition(" ")[0][3:].split(" B: "))
-        )
+        words = question.split()[:-1]
+        a, b = (dict(zip(words[::3], map(int, words[k::3]), strict=True)) for k in (1, 2))
         if question.endswith(world.ASK_WEIGHTS):
             assert {k.strip(): v for k, v in json.loads(answer).items()} == {n: who.weights[n] for n in a}
             assert who.known == "both"
