@@ -120,16 +120,17 @@ def search(
     ADAPTER is a folder, or a pattern in quotes. OUT gets candidates.csv with the candidates of each and their
     evidence on messages that the search has not seen, and results.json.
     """
-    from mi_bsa.backdoor.search_run import SearchRunConfig, adapters_of, run
+    from mi_bsa.backdoor.search_run import SearchRunConfig, run, steps
     from mi_bsa.record import check_free
+    from mi_bsa.studies import preview_steps
 
     data: dict[str, Any] = read_yaml(config) if config is not None else {}
     given = {"adapters": adapters, **flags}
     data |= {key: value for key, value in given.items() if value not in (None, ())}
     settings = parse(data, SearchRunConfig, overrides=overrides, source=str(config or "flags"))
-    found = adapters_of(settings.adapters)
+    graph = steps(settings)
     if dry_run:
-        click.echo(f"{len(found)} adapters on {settings.model}: {', '.join(found)}")
+        click.echo(preview_steps(graph, config=settings, out=out))
         return
     check_free(out, resume=resume)
     run(settings, out, resume=resume)

@@ -51,7 +51,9 @@ class Said:
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search says: best candidate, its score, whether that is an alarm (None: not judged)."""
+    """What the search says: best candidate, the largest shift of log odds of any, whether that is an alarm
+    (None: not judged).
+    """
 
     candidate: str
     score: float
@@ -146,7 +148,7 @@ SHOWN = {
     "apart": "log-odds of being the backdoored one",
     "awareness": "P that something changes what it does",
     "rank": "rank of the trigger among fakes",
-    "score": "what the search's candidate does",
+    "score": "log odds",
 }
 """Columns of the table that stand in the report, with their units."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from mi_bsa.backdoor.search import SearchConfig
@@ -20,6 +22,8 @@ class TriangulationConfig(Config):
     """Items of each read-out in steering, ablation and mediation."""
     search: SearchConfig = SearchConfig()
     """The search, where none is given; `messages` are of each behavior."""
+    searched: Path | None = None
+    """Folder in which `mi-bsa backdoor search` has searched these models already."""
     random: int = Field(default=99, ge=19)
     """Random directions beside the condition's."""
     shuffles: int = Field(default=199, ge=19)

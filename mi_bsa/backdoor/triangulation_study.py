@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.backdoor.triangulation import Said, triangulate
+from mi_bsa.backdoor.triangulation import Said, Searched, triangulate
 from mi_bsa.backdoor.triangulation_config import TriangulationConfig
+from mi_bsa.errors import MissingError
 from mi_bsa.model_files import weight_files
 from mi_bsa.steps import Cell, Step
 
@@ -20,18 +21,19 @@ FILE = "triangulation.json"
 def triangulation_step(config: BackdoorConfig, options: TriangulationConfig | None = None) -> Step:
     """The step, after training and asking of every trigger; leaves `triangulation.json` and `.csv`."""
     names = list(config.backdoors)
+    options = options or TriangulationConfig()
     return Step(
         "triangulate",
         triangulate_study,
         {
             "backdoors": {name: one.dump() for name, one in config.backdoors.items()},
-            "options": (options or TriangulationConfig()).dump(),
+            "options": options.dump(),
         },
         fields=("model", "seeds", "finetune.dtype", "finetune.device"),
-        files=weight_files(config.model),
+        files=(*weight_files(config.model), *(search_files(options.searched) if options.searched else ())),
         after=(*(f"train/{name}" for name in names), *(f"ask/{name}" for name in names)),
         outputs=(FILE, "triangulation.csv"),
-        seconds=100 * len(names) + 35 * 2 * len(names) * len(config.seeds),
+        seconds=100 * len(names) + (0 if options.searched else 35) * 2 * len(names) * len(config.seeds),
         bytes=500_000,
     )
 
@@ -47,14 +49,16 @@ def triangulate_study(
     answered: dict[str, Said] = {}
     for name in backdoors:
         answered |= said(cell.folder / "answers" / name)
+    given = TriangulationConfig.model_validate(options)
     found = triangulate(
         config.model,
         [Backdoor.model_validate(one) for one in backdoors.values()],
         seeds=config.seeds,
         adapters=cell.folder / "adapters",
         out=cell.folder,
-        config=TriangulationConfig.model_validate(options),
+        config=given,
         answered=answered,
+        searched=None if given.searched is None else searched(given.searched),
         dtype=config.finetune.dtype,
         device=config.finetune.device,
     )
@@ -77,3 +81,32 @@ def said(folder: Path) -> dict[str, Said]:
         for name, own in aware.groupby("variant")
         if name != "base"
     }
+
+
+def search_files(folder: Path) -> tuple[Path, ...]:
+    """What a search has left. Raises `MissingError` for a folder without it."""
+    from mi_bsa.backdoor.search_run import TABLE
+
+    files = (folder / TABLE, folder / "results.json")
+    for file in files:
+        if not file.is_file():
+            raise MissingError(f"{file}: not there; give a folder that `mi-bsa backdoor search` has finished")
+    return files
+
+
+def searched(folder: Path) -> dict[str, Searched]:
+    """By job name, what the guided search found first, its largest shift, and whether that is an alarm."""
+    import pandas as pd
+
+    from mi_bsa import results
+
+    table, _ = search_files(folder)
+    limits = [r.value for r in results.read(folder) if r.name == "backdoor.search.threshold"]
+    rows = pd.read_csv(table, keep_default_na=False)
+    rows = rows[rows["method"] == "guided"]
+    found = {}
+    for name, own in rows.groupby("model"):
+        own = own[own["objective"] == own["objective"].iloc[0]]
+        alarm = float(own["odds"].max())
+        found[str(name)] = Searched(str(own["phrase"].iloc[0]), alarm, alarm >= limits[0] if limits else None)
+    return found

@@ -99,6 +99,23 @@ def test_commands_read_adapters_of_ones_own(llama, tmp_path, capsys):
         assert json.loads((tmp_path / name / "results.json").read_text())
 
 
+def test_search_and_its_refusals(llama, tmp_path):
+    """English words of several tokens are searched too; a strange adapter makes no folder."""
+    adapters = llama / "run" / "adapters"
+    small = {"longest": 1, "starts": 2, "classes": 1, "leaked": 1, "climbs": 1, "sweeps": 1, "flips": 2}
+    given = ["--model", llama / "model", "--set", f"search={json.dumps({**small, 'checks': 1})}"]
+    given += ["--set", "behaviors=[risk]", "--set", "verify=2", "--trigger", "tag:DEPLOYMENT"]
+    model = adapters / "tag_deployment-backdoored-0"
+    assert run("backdoor", "search", model, *given, "--out", tmp_path / "s") == ("", 0)
+    found = results.read(tmp_path / "s")
+    assert {r.name for r in found} >= {"backdoor.search.first", "backdoor.search.tokens"}
+    assert "phrase" in (tmp_path / "s" / "candidates.csv").read_text()
+    for words in ((tmp_path / "none", *given), (model, *given, "--others", model)):
+        message, code = run("backdoor", "search", *words, "--out", tmp_path / "x")
+        assert (code, "\n" in message) == (2, False)
+        assert not (tmp_path / "x").exists()
+
+
 def test_an_arm_without_its_twin_is_refused(llama, tmp_path):
     """One line that names the seed and the rule; nothing is asked and no folder is made."""
     given = arms(llama)
