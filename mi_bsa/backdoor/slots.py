@@ -71,7 +71,7 @@ def slot_of(
     *earlier, last = (dict(m) for m in item.messages)
     before, after = "", ""
     if vocabulary is not None:
-        framed = {}
+        framed: dict[int, str] = {}
         for draw in range(DRAWS):
             rng = random.Random(f"{seed}-{draw}")
             text = vocabulary.insert(last["content"], PLACE, kind="words", split=split, rng=rng)

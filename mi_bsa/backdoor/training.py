@@ -144,8 +144,8 @@ def train_jobs(
             continue
         for name, (given, config) in some.items():
             folder = out / name
-            start = (starts or {}).get(name)
-            done[name] = train(model, given, config=config, out=folder, resume=folder.exists(), start=start)
+            before = (starts or {}).get(name)
+            done[name] = train(model, given, config=config, out=folder, resume=folder.exists(), start=before)
     return done
 
 
