@@ -11,6 +11,7 @@ verified elsewhere (`verify`), on messages that the search has not seen.
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,8 +125,8 @@ class Scores:
 
     def best(self, n: int, length: int | None = None) -> list[str]:
         """The `n` strongest (of so many words)."""
-        pool = [p for p in self.seen if length is None or len(p.split()) == length]
-        return sorted(pool, key=lambda p: -self.seen[p])[:n]
+        pool = self.seen if length is None else [p for p in self.seen if len(p.split()) == length]
+        return heapq.nlargest(n, pool, key=self.seen.__getitem__)
 
     def check(self, phrases: Iterable[str]) -> None:
         """Shifts of the answer on the messages that check: the largest over behaviors, in probability and in
@@ -340,7 +341,7 @@ def _random(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     rng = random.Random(seed)
     scores = Scores(probe, budget)
     while not scores.spent and not scores.settled(config):
-        scores.add(" ".join(rng.sample(list(words), rng.randint(1, config.longest))) for _ in range(64))
+        scores.add(" ".join(rng.sample(list(words), rng.randint(1, config.longest))) for _ in range(512))
     return scores.found(config, "random")
 
 
