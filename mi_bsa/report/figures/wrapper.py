@@ -22,7 +22,7 @@ Panel = tuple[str, str, dict[str, list[Result]], Callable[[Result], float]]
 
 @styled
 def draw_wrapper(results: Sequence[Result], *, narrow: bool = False) -> Figure:
-    """One panel a system, then the adapter's two; intervals over seeds."""
+    """One panel a system, then the adapter's two; intervals over seeds, cut off at the frame."""
     shown = _systems(results) + _adapter(results)
     labels = list(dict.fromkeys(label for _, _, lines, _ in shown for label in lines))
     colors = {label: SERIES[place % len(SERIES)] for place, label in enumerate(labels)}
@@ -35,7 +35,8 @@ def draw_wrapper(results: Sequence[Result], *, narrow: bool = False) -> Figure:
             _draw_line(ax, sorted(line, key=x), x, colors[label], banded=place == len(lines) - 1)
         ax.axhline(0.0, color=RULE, linewidth=0.8, zorder=1)
         ax.set_xlabel(across)
-        ax.set_ylim(min(-0.05, ax.get_ylim()[0]), max(1.05, ax.get_ylim()[1]))
+        heights = [r.value for line in lines.values() for r in line]
+        ax.set_ylim(min(0.0, *heights) - 0.05, max(1.0, *heights) + 0.05)
     legend_above(axes[0], handles, columns=columns)
     return figure
 
