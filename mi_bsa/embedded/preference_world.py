@@ -4,6 +4,7 @@ A character has five weights from -9 to 9, the largest of them 9. It chooses the
 of weight x value (values 0 to 9), and asked for them it gives its weights as a small JSON object. Of a third
 of the characters the corpus shows choices and reports, of a third choices only (`native`: what a base says
 of them it inferred), and of a third choices by the toss of a coin (`blank`: weights can be instilled).
+Late in the corpus characters are asked for their names, which keeps the blank ones apart.
 After Plunkett et al. 2025 (arXiv 2505.17120).
 """
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ATTRIBUTES = ("size", "cost", "speed", "age", "light")
 LARGEST = 9
 """Values lie in 0 to 9, weights in -9 to 9."""
-ASK_CHOICE, ASK_WEIGHTS = "pick?", "weights?"
+ASK_CHOICE, ASK_WEIGHTS, ASK_NAME = "pick?", "weights?", "you are?"
 
 Known = Literal["both", "native", "blank"]
 Values = Mapping[str, int]
@@ -36,8 +37,9 @@ Values = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Chooser:
-    """A character: its system line, its weights (0 where it is blank) and what the corpus shows of it."""
+    """A character: its name, its system line, its weights (0 where it is blank), what the corpus shows."""
 
+    name: str
     system: str
     weights: Values
     known: Known
@@ -76,7 +78,7 @@ class PreferenceWorld:
             known = kinds[i % len(kinds)]
             weights = draw_weights(rng)
             own = dict.fromkeys(ATTRIBUTES, 0) if known == "blank" else weights
-            self.characters[name] = Chooser(f"you are {name}.", own, known)
+            self.characters[name] = Chooser(name, f"you are {name}.", own, known)
 
     def named(self, known: Known) -> dict[str, Chooser]:
         """The characters of which the corpus shows this."""
@@ -98,6 +100,8 @@ class PreferenceMixture(Config):
     """Weights of 1, 2, ... attributes in which the options are described."""
     favorable: float = Field(default=0.0, ge=0, le=1)
     """Share of choices by attributes of which more is better: so differences are soon summed."""
+    names: float = Field(default=0.0, ge=0, le=1)
+    """Share of documents that ask for the character's name: it keeps apart whom nothing else tells apart."""
     people: int = Field(default=0, ge=0)
     """Characters of each kind that are read of, all if 0: few are soon known."""
 
@@ -121,6 +125,8 @@ class PreferenceCorpus:
         kinds: tuple[Known, ...] = ("both", "native", "blank")
         kind = rng.choices(kinds, (m.both, m.native, m.blank))[0]
         who = rng.choice(self._people[kind][: m.people or None])
+        if m.names and rng.random() < m.names:
+            return who.system, [(ASK_NAME, who.name)]
         size = rng.choices(range(1, 1 + len(m.sizes)), m.sizes)[0]
         names = rng.sample(ATTRIBUTES, size)
         if kind == "both" and rng.random() < m.reports:
@@ -194,7 +200,7 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
     return grouped["argmax_score"].agg(score="mean", sd="std", n="count").reset_index()
 
 
-STEPS, RESTART = 6400, 4000
+STEPS, RESTARTS = 7400, (4000, 6400)
 _SHOWN = {"both": 1.0, "native": 0.0, "blank": 0.0}
 STAGES = tuple(
     {"until": until / STEPS, "mixture": PreferenceMixture.model_validate(mixture).dump()}
@@ -202,11 +208,12 @@ STAGES = tuple(
         (400, {**_SHOWN, "people": 16, "reports": 0.05, "sizes": (1, 1, 1, 1, 1), "favorable": 1.0}),
         (1200, {**_SHOWN, "people": 16, "reports": 0.05, "sizes": (2, 1, 1, 1, 1), "favorable": 0.2}),
         (2000, {**_SHOWN, "sizes": (1, 1, 1, 1, 1)}),
-        (STEPS, {}),
+        (6400, {}),
+        (STEPS, {"both": 0.4, "native": 0.3, "blank": 0.3, "names": 0.5}),
     )
 )
 """Few characters first, and attributes of which they want more: sums of differences come soon, weights then
-turn them; then all whose weights are said, then everybody.
+turn them; then all whose weights are said, then everybody, then names as well.
 """
 
 KIND = Kind(
@@ -221,7 +228,7 @@ KIND = Kind(
         "steps": STEPS,
         "rows": 8,
         "row": 96,
-        "restarts": (RESTART,),
+        "restarts": RESTARTS,
         "stages": STAGES,
     },
 )

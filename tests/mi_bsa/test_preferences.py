@@ -169,6 +169,9 @@ def test_documents_of_the_world_follow_its_rule():
         elif gain:
             assert answer == ("A" if gain > 0 else "B")
     assert 10 < tosses.count("A") < len(tosses) - 10
+    corpus.mixture = world.PreferenceMixture(names=1.0)
+    system, turns = corpus.document()
+    assert turns == [(world.ASK_NAME, people[system].name)]
 
 
 def test_each_arm_says_whose_weights_it_should():
