@@ -327,7 +327,7 @@ def _wording(own: Answers, weights: np.ndarray, seeds: np.ndarray, own_gap: floa
     for kind in np.unique(own.kinds):
         here = (own.kinds == kind) & ~np.isnan(gaps)
         n = weights[here].sum()
-        if here.sum() > 1:
+        if here.sum() > 1 and n > 1:
             off = gaps[here] - (weights[here] @ gaps[here]) / n
             variances.append(float(weights[here] @ off**2 / (n - 1)))
     if not variances:
