@@ -70,11 +70,15 @@ class Compiled:
         return SPECIAL.index(text) if text in SPECIAL else len(SPECIAL) + 256 + self.words.index(text)
 
     def rows(self, which: Literal["old", "new"], *, holds: float | int | None = None) -> Sampler:
-        """Rows of the old or the new task; `holds` as in `Procedures.count`, of the counter alone."""
+        """Rows of the old or the new task; `holds` as in `Procedures.unnamed`, of the counter alone.
+
+        Shares of letters, and the range of sizes, are drawn for each row: so answers are spread.
+        """
 
         def draw(rng: np.random.Generator, n: int) -> np.ndarray:
             if self.kind == "max":
-                return rng.integers(0, SIZES, (n, self.length))
+                ends = np.sort(rng.integers(0, SIZES, (n, 2)), 1)
+                return rng.integers(ends[:, :1], ends[:, 1:] + 1, (n, self.length))
             shares = rng.dirichlet((1.5,) * len(TERMINALS), n).cumsum(1)
             return (rng.random((n, self.length))[..., None] > shares[:, None, :-1]).sum(-1)
 

@@ -103,6 +103,7 @@ def test_hand_set_weights_are_right_at_once(kind):
     made, rng = Compiled(kind), np.random.default_rng(4)
     old, new = made.rows("old")(rng, 300), made.rows("new")(rng, 300)
     model = made.build(seed=0)
+    assert all(len(np.unique(old.labels[label])) > 4 for label in ("old", "new"))
     assert accuracy(model, old) > 0.97
     assert accuracy(model, new) < 0.3
     assert accuracy(made.control(seed=0), old) < 0.3
@@ -156,6 +157,8 @@ def test_the_planted_count_can_be_read_and_control_tasks_say_how_much():
     assert nothing["accuracy"] < 0.7
     assert old["selectivity"] == pytest.approx(old["accuracy"] - old["control"])
     assert old["selectivity"] > 0.05
+    rows.labels["mostly 9"] = np.where(rng.random(300) < 0.7, 9, rng.integers(0, 9, 300))
+    assert 0 < probe(made.build(seed=0), rows, label="mostly 9", seed=0)[0]["accuracy"] < 1
 
 
 def test_revival_counts_to_the_mark():
