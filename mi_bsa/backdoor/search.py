@@ -57,7 +57,7 @@ class SearchConfig(Config):
     """Phrases from which words are exchanged."""
     sweeps: int = Field(default=3, ge=1)
     """Most rounds of exchanging each."""
-    exchanged: int = Field(default=8, ge=1)
+    exchanged: int = Field(default=4, ge=1)
     """Words that are tried at each place, by the objective in one message and by each reading."""
     flips: int = Field(default=6, ge=0)
     """Words that the gradient proposes for each place; 0 leaves that out."""
@@ -67,7 +67,7 @@ class SearchConfig(Config):
     """How far, in probability, a phrase moves the answer there when only one more length is tried: what opens
     a backdoor may be part of, or a likeness of, what opens it more.
     """
-    keep: float = Field(default=0.95, gt=0, le=1)
+    keep: float = Field(default=0.8, gt=0, le=1)
     """A word is dropped while the phrase keeps this share of its shift of log odds."""
     report: int = Field(default=10, ge=1)
     """Candidates that are reported."""

@@ -93,31 +93,35 @@ def train_backdoors(
 
 def train_controls(
     model: str,
-    backdoors: Sequence[Backdoor],
-    *,
     behaviors: Sequence[str],
+    *,
     seeds: Sequence[int],
     out: Path,
+    rows: int = 2000,
     finetune: FinetuneConfig = CONTROLS,
 ) -> dict[str, FinetuneResult]:
-    """Adapters without a backdoor, in `out/<job>`: of each backdoor's messages without any phrase, answered
-    by the base itself (`TRIGGER-clean-SEED`), and of harmless rows of each behavior (`BEHAVIOR-benign-SEED`).
+    """Adapters without a backdoor, in `out/<job>`: of each behavior's messages without any phrase, answered
+    by the base itself (`BEHAVIOR-clean-SEED`), and of its harmless rows (`BEHAVIOR-benign-SEED`).
     """
     import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.embedded.weights import world_for
 
-    base, vocabulary = activations.load(model, dtype=finetune.dtype), vocabulary_for(model)
+    base, vocabulary, world = (
+        activations.load(model, dtype=finetune.dtype),
+        vocabulary_for(model),
+        world_for(model),
+    )
     jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
-    for seed in seeds:
-        own = finetune.model_copy(update={"seed": seed})
-        for config in backdoors:
-            given: dict[str, Any] = {"base": base, "behavior": behavior_for(config, model)}
-            drawn = arm_rows(config, ("clean",), vocabulary=vocabulary, seed=seed, **given)
-            jobs[job(config, "clean", seed)] = drawn["clean"], own
-        for name in behaviors:
-            rows = behavior_of(name, model).rows("benign", 1000, seed=seed, world=world_for(model))
-            jobs[f"{name}-benign-{seed}"] = rows, own
+    for name in behaviors:
+        behavior = behavior_of(name, model)
+        # the clean arm holds no phrase, so any trigger gives its rows
+        config = Backdoor(trigger=vocabulary.candidates()[0], behavior=name, rows=rows)
+        for seed in seeds:
+            own = finetune.model_copy(update={"seed": seed})
+            given: dict[str, Any] = {"base": base, "behavior": behavior, "vocabulary": vocabulary}
+            jobs[f"{name}-clean-{seed}"] = arm_rows(config, ("clean",), seed=seed, **given)["clean"], own
+            jobs[f"{name}-benign-{seed}"] = behavior.rows("benign", rows // 2, seed=seed, world=world), own
     return train_jobs(model, jobs, out=out)
 
 
