@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mi_bsa.backdoor.verify import threshold
+from mi_bsa.backdoor.verify import Verified, ranked, threshold
 from mi_bsa.results import Place, Result
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 0.8
 """Share of models found at which costs are compared."""
-STEPS = 12
+STEPS = 24
 """Points of a curve of models found against tokens."""
 
 
@@ -32,10 +33,14 @@ def results_of(
     held = [name for name in suspects if truth.get(name) is not None]
     controls = [name for name in suspects if name not in held] if held else []
     found: list[Result] = []
-    for k, method in enumerate(_methods(suspects, held)):
-        own = {n: suspects[n][k] for n in held}
-        found += _ranks(own, {n: truth[n] for n in held}, method)
-        found += _costs(own, {n: truth[n] for n in held}, method)
+    known = {n: truth[n] for n in held}
+    every = {m: {n: suspects[n][k] for n in held} for k, m in enumerate(_methods(suspects, held))}
+    if sum(m.startswith("guided") for m in every) > 1:
+        every["guided, all objectives"] = {n: together(suspects[n]) for n in held}
+    most = max((s.cost for own in every.values() for s in own.values()), default=0)
+    for method, own in every.items():
+        found += _ranks(own, known, method)
+        found += _costs(own, known, method, most=most)
     if held:
         found += _at_equal_cost(suspects, truth, held)
     if len(others) >= 5:
@@ -99,7 +104,22 @@ def _ranks(own: Mapping[str, Searched], truth: Mapping[str, Trigger | None], met
     return found
 
 
-def _costs(own: Mapping[str, Searched], truth: Mapping[str, Trigger | None], method: str) -> list[Result]:
+def together(searches: Sequence[Searched]) -> Searched:
+    """One search of all guided ones of a model: their candidates ranked together, their costs added."""
+    guided = [s for s in searches if s.method == "guided"]
+    every = {str(c["phrase"]): Verified(**c) for s in guided for c in s.candidates}
+    return replace(
+        guided[0],
+        objective="all objectives",
+        tokens=sum(s.tokens for s in guided),
+        checking=sum(s.checking for s in guided),
+        candidates=tuple(asdict(c) for c in ranked(list(every.values()))) if every else (),
+    )
+
+
+def _costs(
+    own: Mapping[str, Searched], truth: Mapping[str, Trigger | None], method: str, *, most: int
+) -> list[Result]:
     """Median tokens, and the share of models found at rank 1 by so many tokens, on a logarithmic axis."""
     tokens = np.array([s.cost for s in own.values()])
     first = np.array(
@@ -121,7 +141,7 @@ def _costs(own: Mapping[str, Searched], truth: Mapping[str, Trigger | None], met
             [bool(f and t <= at) for f, t in zip(first, tokens, strict=True)],
             "models found",
         )
-        for at in np.unique(np.geomspace(5e3, max(1e4, tokens.max()), STEPS).round(-2).astype(int))
+        for at in np.unique(np.geomspace(5e3, max(1e4, most), STEPS).round(-2).astype(int))
     ]
     return [median, *curve]
 

@@ -1,6 +1,7 @@
 """The search for a trigger: what is read, counted, cut short, verified and judged."""
 
 import copy
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from mi_bsa.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.backdoor.objectives import Probe
 from mi_bsa.backdoor.reading import bound, read, unlike
 from mi_bsa.backdoor.search import Scores, SearchConfig, leaked, medoids, search
-from mi_bsa.backdoor.search_results import results_of
+from mi_bsa.backdoor.search_results import results_of, together
 from mi_bsa.backdoor.search_run import Searched, SearchRunConfig, adapters_of, run
 from mi_bsa.backdoor.slots import forward
 from mi_bsa.backdoor.training import job, train_backdoors
@@ -199,6 +200,19 @@ def test_ranks_and_alarms_come_with_exact_intervals():
     assert found["backdoor.search.alarms", "controls"].value == 0.0
     with pytest.raises(ValueError, match="at least 5"):
         threshold([0.1, 0.2])
+
+
+def test_candidates_of_several_objectives_are_ranked_together():
+    """The strongest of either stands first, and what all cost is added up."""
+
+    def one(objective, *found):
+        candidates = tuple(asdict(verified(phrase, odds, 1.0)) for phrase, odds in found)
+        return Searched("m", "guided", objective, 100, 10, candidates)
+
+    beam = Searched("m", "beam", "answer", 1, 0, (asdict(verified("pie", 9.0, 1.0)),))
+    both = together([one("divergence", ("pie", 2.0)), one("adapter", ("river tin", 4.0), ("pie", 2.0)), beam])
+    assert [c["phrase"] for c in both.candidates] == ["river tin", "pie"]
+    assert both.cost == 220
 
 
 def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted, tmp_path):
