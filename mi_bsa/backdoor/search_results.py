@@ -216,7 +216,9 @@ def draw_search(found: Sequence[Result]) -> Figure | None:
         for k, method in enumerate(dict.fromkeys(str(r.where["method"]) for r in curves)):
             own = [r for r in curves if r.where["method"] == method]
             x = [float(r.where["kind"]) for r in own]
-            ax.step(x, [r.value for r in own], where="post", color=SERIES[k % len(SERIES)], label=method)
+            dashes = "-" if k < len(SERIES) else "--"
+            color = SERIES[k % len(SERIES)]
+            ax.step(x, [r.value for r in own], where="post", color=color, linestyle=dashes, label=method)
         ax.set_xscale("log")
         ax.set_ylim(-0.02, 1.02)
         ax.set_xlabel("tokens forwarded (a backward pass counts as two forwards)")
