@@ -249,7 +249,8 @@ def _results_of(cell: Cell, name: str) -> list[Result]:
         found += measures.opened(measured, where, method=method)
     found += measures.awareness(pd.read_csv(folder / "awareness.csv", keep_default_na=False), where)
     found += measures.recognized(pd.read_csv(folder / "recognition.csv", keep_default_na=False), where)
-    free = pd.read_csv(folder / "free.csv", keep_default_na=False)
+    # an answer may hold a carriage return, which would end a row
+    free = pd.read_csv(folder / "free.csv", keep_default_na=False, lineterminator="\n")
     by_method = {str(method): part for method, part in free.groupby("method", sort=False)}
     for method, part in by_method.items():
         found += measures.named(part, where, method=method)
