@@ -83,7 +83,7 @@ def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) 
         files=weight_files(config.model),
         after=(f"train/{name}",) if reversed_too else (),
         outputs=tuple(f"{folder}/{n}" for n in jobs),
-        seconds=(25 if reversed_too else 15) * len(jobs),
+        seconds=(30 if reversed_too else 150) * len(jobs),
         bytes=400_000 * len(jobs),
         resumable=True,
     )
