@@ -273,7 +273,8 @@ def _longer(
         bindings = bound(np.stack([added for added, _ in given]))
         for k, (row, (added, values)) in enumerate(zip(phrases, given, strict=True)):
             new = np.array([w not in beam[k].split() for w in words])
-            each = [bindings[k] / bindings.mean(), read(added), unexpected(added)]
+            # an adapter that adds nothing has means of zero
+            each = [bindings[k] / max(float(bindings.mean()), 1e-12), read(added), unexpected(added)]
             together = np.sum([by / max(float(by.mean()), 1e-12) for by in each[1:]], axis=0) + each[0]
             for by in (*each, together):
                 for i in np.argsort(-np.where(new, by, -1), kind="stable")[: config.proposed]:
