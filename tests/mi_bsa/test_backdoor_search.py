@@ -144,6 +144,16 @@ def test_a_budget_ends_a_search(planted):
         search(probe, WORDS, SearchConfig(), method="random")
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_model_that_adds_nothing_is_searched_and_moves_nothing():
+    """The base as its own finetuned model: no division by zero, and no candidate does anything."""
+    messages = messages_of(BEHAVIORS, 1, split="pretrain", seed=5)
+    probe = Probe(activations.load(BASE), "base", VOCABULARY, messages, "divergence")
+    small = SearchConfig(longest=2, starts=2, classes=0, leaked=1, beam=2, climbs=1, sweeps=1, checks=1)
+    found = search(probe, WORDS[:12], small)
+    assert max(abs(c.score) for c in found.candidates) < 1e-6
+
+
 def test_a_phrase_is_cut_down_to_what_does_the_work(planted):
     """What a part does nearly as well is not reported whole; it is judged on the messages that check."""
     scores = Scores(probe_of(planted))
