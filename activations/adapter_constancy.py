@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from activations import edits, hooks
+from activations import edits, hooks, lora
 from activations.adapter_gates import _adapter
 from activations.alignment import slots
 from activations.errors import PatchError
@@ -137,12 +137,13 @@ def constancy(
         batch_tokens: token positions that run at once.
 
     Raises:
-        AdapterError: no such adapter.
+        AdapterError: no such adapter, or one with a LoRA at the embeddings.
         PatchError: a module that adds nothing, or a metric that the adapter does not move.
     """
     import pandas as pd
 
     name = _adapter(model, adapter)
+    lora.check_gates(model.inner, name)
     sites = [Site("lora_out", layer, module) for layer, module in model.anatomy.adapted(name)]
     rule = Positions.parse(positions)
     with model.variant(name):

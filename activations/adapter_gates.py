@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations import edits
+from activations import edits, lora
 from activations.alignment import slots
 from activations.errors import AdapterError, PatchError
 from activations.metrics import Function, Metric, Reader, as_metric
@@ -116,12 +116,19 @@ class Gated:
         metric: Metric | Function,
         *,
         adapter: str | None = None,
+        keep_embeddings: bool = False,
         batch_tokens: int = 8192,
     ) -> None:
         model.check()
         self.model, self.batch_tokens = model, batch_tokens
         self.adapter = _adapter(model, adapter)
+        if not keep_embeddings:
+            lora.check_gates(model.inner, self.adapter)
         self.modules = model.anatomy.adapted(self.adapter)
+        if not self.modules:
+            raise AdapterError(
+                f"adapter {self.adapter!r} has no LoRA in a block, so there is no gate; take one that has"
+            )
         self.rows = model.rows(list(prompts))
         self.metric = as_metric(metric)
         self.ends = torch.from_numpy(slots(self.rows)).to(model.device)
@@ -198,6 +205,7 @@ def adapter_profile(
     metric: Metric | Function,
     read_out: str = "read-out",
     adapter: str | None = None,
+    keep_embeddings: bool = False,
     n_permutations: int = 32,
     methods: Sequence[str] = ("shapley", "leave_out", "keep_in", "linear"),
     top: int | None = None,
@@ -213,6 +221,8 @@ def adapter_profile(
         metric: what is read at the answer slot.
         read_out: its name in tables.
         adapter: which adapter; the active one by default.
+        keep_embeddings: of an adapter with a LoRA at the embeddings, which has no gate: leave it on
+            throughout, so that the profile is of the block modules given it. Refused otherwise.
         n_permutations: orders in which gates are opened, drawn in pairs with their reverse; even, at least 4.
         methods: of `shapley`, `leave_out`, `keep_in`, `linear`.
         top: compute `leave_out` and `keep_in` only for this many modules of largest `linear` value: the
@@ -222,7 +232,8 @@ def adapter_profile(
         batch_tokens: token positions that run at once.
 
     Raises:
-        AdapterError: no such adapter.
+        AdapterError: no such adapter; one without modules in blocks; or one with a LoRA at the embeddings
+            that is not to be kept.
         PatchError: a metric that the adapter does not move; methods or counts that cannot be.
     """
     unknown = set(methods) - {"shapley", "leave_out", "keep_in", "linear"}
@@ -232,7 +243,9 @@ def adapter_profile(
             "keep_in, linear; "
             "an even number of permutations, at least 4; and 'linear' where top is given"
         )
-    game = Gated(model, prompts, metric, adapter=adapter, batch_tokens=batch_tokens)
+    game = Gated(
+        model, prompts, metric, adapter=adapter, keep_embeddings=keep_embeddings, batch_tokens=batch_tokens
+    )
     count, examples = len(game.modules), len(game.rows)
     ends = game.run(np.stack([np.zeros(count), np.ones(count)]))
     off, on = ends

@@ -168,6 +168,8 @@ def _canary(model: Model, name: str) -> None:
     """An adapter must change the hidden states of a fixed prompt, and the base must come back exactly."""
     vocabulary = int(model.anatomy.config.vocab_size)
     ids = np.linspace(0, vocabulary - 1, num=min(16, vocabulary, model.context_length)).astype(np.int64)
+    own = lora.moved_tokens(model.inner, name, min(8, model.context_length - len(ids)))
+    ids = np.append(ids, np.array(own, np.int64))  # a LoRA of embeddings may move no other token
     batch = collate([ids], pad=0, device=model.device)
     with model.variant("base"):
         base = model.forward(batch)

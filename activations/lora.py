@@ -64,6 +64,7 @@ def attach(module: Any, name: str, path: Path) -> Any:
             "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
         )  # peft calls an old name
         warnings.filterwarnings("ignore", message=".*lora_bias=True.*")  # nothing is ever merged here
+        warnings.filterwarnings("ignore", message=".*a tied layer is part of the adapter.*")
         try:
             if isinstance(module, PeftModel):
                 module.load_adapter(str(path), adapter_name=name, is_trainable=False)
@@ -76,9 +77,9 @@ def attach(module: Any, name: str, path: Path) -> Any:
                 "trained on"
             ) from None
     expected = {
-        _canonical(key, name): tuple(value.shape)
+        _canonical(key): tuple(value.shape)
         for key, value in module.state_dict().items()
-        if f".{name}." in key and ".lora_" in key
+        if _owner(key) == name
     }
     given = {key.removeprefix("base_model.model."): shape for key, shape in stored.items()}
     missing, unexpected = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
@@ -90,8 +91,16 @@ def attach(module: Any, name: str, path: Path) -> Any:
     return module
 
 
-def _canonical(key: str, name: str) -> str:
-    return key.removeprefix("base_model.model.").replace(f".{name}.", ".")
+def _owner(key: str) -> str | None:
+    """The adapter to which a weight belongs, `k` of `...lora_A.k.weight` and of `...lora_embedding_A.k`."""
+    return key.rpartition(".lora_")[2].split(".")[1] if ".lora_" in key else None
+
+
+def _canonical(key: str) -> str:
+    """An adapter's key as its file has it: without the adapter's name."""
+    path, _, rest = key.rpartition(".lora_")
+    kind, _, *leaf = rest.split(".")
+    return ".".join([f"{path.removeprefix('base_model.model.')}.lora_{kind}", *leaf])
 
 
 def layers(inner: nn.Module) -> list[Any]:
@@ -117,7 +126,38 @@ def layers(inner: nn.Module) -> list[Any]:
 
 def names(inner: nn.Module) -> tuple[str, ...]:
     """The adapters that a model carries, in the order of loading."""
-    return tuple(dict.fromkeys(name for layer in layers(inner) for name in layer.lora_A))
+    return tuple(
+        dict.fromkeys(name for layer in layers(inner) for name in (*layer.lora_A, *layer.lora_embedding_A))
+    )
+
+
+def on_embeddings(inner: nn.Module, name: str) -> bool:
+    """Whether an adapter has a LoRA at the token embeddings, which is no site of a block."""
+    return any(name in layer.lora_embedding_A for layer in layers(inner))
+
+
+def check_gates(inner: nn.Module, name: str) -> None:
+    """Refuse an adapter that has more than the modules of blocks, which alone have gates.
+
+    Raises:
+        AdapterError: a LoRA at the embeddings.
+    """
+    if on_embeddings(inner, name):
+        raise AdapterError(
+            f"adapter {name!r} has a LoRA at the embeddings, which has no gate: with all others closed the "
+            "model is not its base; take an adapter of blocks alone, or keep_embeddings where it is offered"
+        )
+
+
+def moved_tokens(inner: nn.Module, name: str, most: int) -> list[int]:
+    """The tokens with the largest columns in an adapter's A of the embeddings, at most `most`; none without
+    such a LoRA, and none whose column is zero, which it does not move.
+    """
+    sizes = [
+        layer.lora_embedding_A[name].norm(dim=0) for layer in layers(inner) if name in layer.lora_embedding_A
+    ]
+    order = [(size, size.argsort(descending=True)[:most]) for size in sizes]
+    return [int(n) for size, tokens in order for n in tokens if size[n] > 0]
 
 
 def activate(inner: nn.Module, name: str | None) -> None:
@@ -194,10 +234,10 @@ def fingerprint(inner: nn.Module, name: str | None) -> str:
     state = inner.state_dict()
     for key in sorted(state, key=lambda k: k.replace(".base_layer.", ".")):
         is_adapter = ".lora_" in key
-        if is_adapter != (name is not None) or (name is not None and f".{name}." not in key):
+        if is_adapter != (name is not None) or (name is not None and _owner(key) != name):
             continue
         tensor = state[key].detach().contiguous().cpu()
-        label = key.replace(".base_layer.", ".") if name is None else _canonical(key, name)
+        label = key.replace(".base_layer.", ".") if name is None else _canonical(key)
         digest.update(json.dumps([label, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     if name is not None:

@@ -60,8 +60,8 @@ def adapter_vectors(
     kind: str = "singular",
     modules: Sequence[str] | None = None,
 ) -> tuple[SiteVector, ...]:
-    """What each LoRA module can add: columns of B, or left singular vectors of B A, strongest first within a
-    module.
+    """What each LoRA module of a block can add: columns of B, or left singular vectors of B A, strongest
+    first within a module.
 
     Signs of singular vectors are free; the one with a positive sum of cubes is given. Signs of B's columns
     are the adapter's own.

@@ -20,7 +20,7 @@ from mi_bsa.bridge.options import (
 )
 from mi_bsa.bridge.state_or_prompt import StateOrPromptOptions
 from mi_bsa.config import Config
-from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.finetune.config import EMBEDDINGS, FinetuneConfig
 
 POLES = ("seeking", "averse")
 
@@ -144,6 +144,11 @@ class StudyConfig(Config):
         if missing:
             raise ValueError(
                 f"arms {list(self.arms)}: both poles are needed, add {', '.join(sorted(missing))}"
+            )
+        if EMBEDDINGS in self.finetune.module_names:
+            raise ValueError(
+                f"finetune.modules names {EMBEDDINGS}: the study closes an adapter's modules one by one, and "
+                "that one has no gate; leave it out"
             )
         parts = ("beside", "attribution", "concealing", "emergence")
         above = [f"{part}.seeds" for part in parts if getattr(self, part).seeds > len(self.seeds)]

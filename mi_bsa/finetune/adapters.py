@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mi_bsa.errors import ConfigError, MissingError
 from mi_bsa.files import digest, write_atomic
-from mi_bsa.finetune.config import PRE_NORM
+from mi_bsa.finetune.config import EMBEDDINGS, PRE_NORM
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -59,7 +59,8 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
     if absent:
         linear = sorted(k for k in here if k.endswith(("_proj", "fc1", "fc2", "c_attn")))
         raise ConfigError(
-            f"finetune.modules: the model has no {absent[0]!r}; choose among {', '.join(linear)}"
+            f"finetune.modules: the model has no {absent[0]!r}; choose among "
+            f"{', '.join((*linear, EMBEDDINGS))}"
         )
     vector = config.method == "vector"
     if vector and base.config.model_type not in PRE_NORM:
@@ -71,6 +72,8 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
         # PEFT reads a property that transformers has renamed, and warns that a bias cannot be merged.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*lora_bias=True.*")
+        # The output layer is meant to keep its own weights; `merge` unties them first.
+        warnings.filterwarnings("ignore", message=".*a tied layer is part of the adapter.*")
         torch.manual_seed(config.seed)
         wrapped = get_peft_model(
             base,
@@ -81,9 +84,7 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
                 use_rslora=config.rslora,
                 lora_dropout=0.0 if vector else config.dropout,
                 lora_bias=vector,
-                target_modules=list(config.module_names),
-                layers_to_transform=blocks(config, base.config.num_hidden_layers),
-                layers_pattern="layers",
+                **_targets(config, base.config.num_hidden_layers),
             ),
         )
     if vector:
@@ -94,6 +95,27 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
     return wrapped
 
 
+def _targets(config: FinetuneConfig, n_layers: int) -> dict[str, Any]:
+    """PEFT's arguments that choose modules. Its choice of layers leaves out what lies in none, so embeddings
+    and the modules of blocks are one pattern.
+    """
+    chosen = blocks(config, n_layers)
+    if EMBEDDINGS not in config.module_names:
+        return {
+            "target_modules": list(config.module_names),
+            "layers_to_transform": chosen,
+            "layers_pattern": "layers",
+        }
+    inside = "|".join(name for name in config.module_names if name != EMBEDDINGS)
+    block = rf"|layers\.({'|'.join(map(str, chosen))})\..*({inside})" if inside else ""
+    return {"target_modules": rf"(.*\.)?({EMBEDDINGS}{block})"}
+
+
+def weights_of(wrapped: Any) -> dict[str, Tensor]:
+    """The tensors of a model's one new adapter, by the names that a file gives them."""
+    return {k.replace(".default", ""): w for k, w in wrapped.state_dict().items() if ".lora_" in k}
+
+
 def take_weights(wrapped: Any, folder: Path) -> None:
     """Put the weights of an adapter folder into a model's new adapter.
 
@@ -102,7 +124,7 @@ def take_weights(wrapped: Any, folder: Path) -> None:
     from safetensors.torch import load_file
 
     given = load_file(folder / WEIGHTS)
-    own = {k.replace(".default", ""): w for k, w in wrapped.state_dict().items() if ".lora_" in k}
+    own = weights_of(wrapped)
     differ = sorted(set(own) ^ set(given)) or [k for k in own if own[k].shape != given[k].shape]
     if differ:
         raise ConfigError(

@@ -13,6 +13,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "all": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
 }
 
+EMBEDDINGS = "embed_tokens"
+"""The token embeddings, the one module outside the blocks that may get an adapter."""
+
 VECTOR_SITES: dict[str, str] = {
     "attn_out": "o_proj",
     "resid_mid": "o_proj",
@@ -43,9 +46,12 @@ class FinetuneConfig(Config):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """LoRA dropout while training; an adapter is always saved and used without."""
     modules: Literal["all", "attention", "mlp"] | tuple[str, ...] = "all"
-    """Which linear modules get an adapter: a group, or their names (`q_proj`, `down_proj`, ...)."""
+    """Which modules get an adapter: a group of linear ones, or a list of groups and names (`q_proj`,
+    `down_proj`, ..., `embed_tokens`). An adapter of the embeddings acts where tokens are read; where the
+    output layer shares their weights, it keeps its own.
+    """
     layers: Literal["all", "first_half"] | tuple[int, ...] = "all"
-    """Which blocks get an adapter, counted from 0."""
+    """Which blocks get an adapter, counted from 0; embeddings belong to none and get theirs in any case."""
     turns: Literal["all", "last"] = "all"
     """Whether every assistant turn of a row is trained on, or its last one only."""
     learning_rate: float = Field(default=3e-3, gt=0)
@@ -97,6 +103,11 @@ class FinetuneConfig(Config):
             raise ValueError(f"layers {list(self.layers)}: name at least one block, counted from 0")
         if not self.modules:
             raise ValueError("modules is empty: name at least one linear module, or a group such as 'all'")
+        if self.method == "lora" and self.module_names == (EMBEDDINGS,) and self.layers != "all":
+            raise ValueError(
+                f"layers {self.layers!r} chooses blocks, and modules names the embeddings alone: leave it "
+                "out, or name linear modules too"
+            )
         if (self.method == "vector") != (self.site is not None):
             raise ValueError("method 'vector' needs `site`, such as resid_post.0, and method 'lora' has none")
         if self.site is not None and not re.fullmatch(rf"({'|'.join(VECTOR_SITES)})\.\d+", self.site):
@@ -107,10 +118,11 @@ class FinetuneConfig(Config):
 
     @property
     def module_names(self) -> tuple[str, ...]:
-        """The names of the linear modules that get an adapter."""
+        """The names of the modules that get an adapter, groups written out."""
         if self.site is not None:
             return (VECTOR_SITES[self.site.partition(".")[0]],)
-        return GROUPS[self.modules] if isinstance(self.modules, str) else self.modules
+        given = (self.modules,) if isinstance(self.modules, str) else self.modules
+        return tuple(dict.fromkeys(name for one in given for name in GROUPS.get(one, (one,))))
 
     def total_steps(self, rows: int) -> int:
         """Optimizer steps over that many rows."""

@@ -1,4 +1,8 @@
-"""An adapter added to its base's weights, where a second finetune begins from the finetuned model."""
+"""An adapter added to its base's weights, where a second finetune begins from the finetuned model.
+
+A LoRA of the embeddings acts where tokens are read. Where the output layer shares their weights it gets a
+copy of its own first, so that the merged model is the unmerged one.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,22 @@ from typing import Any
 def merge(base: str, adapter: Path, out: Path, *, dtype: str) -> Path:
     """Write the base with an adapter added to its weights as a model folder of its own."""
     import activations
+    from activations import lora
 
     loaded = activations.load(base, adapter=adapter, dtype=dtype)
+    if lora.on_embeddings(loaded.inner, "adapter"):
+        _untie(loaded.inner)
     whole: Any = loaded.module
     whole.merge_and_unload().save_pretrained(out)
     loaded.tokenizer.save_pretrained(out)
     return out
+
+
+def _untie(inner: Any) -> None:
+    """Give the output layer weights of its own, where it shares those of the embeddings."""
+    import torch
+
+    if inner.config.tie_word_embeddings:
+        own = inner.lm_head.weight
+        inner.lm_head.weight = torch.nn.Parameter(own.detach().clone(), requires_grad=own.requires_grad)
+        inner.config.tie_word_embeddings = False

@@ -2,7 +2,8 @@
 own weights.
 
 Every adapted linear module multiplies run s's rows by W + scaling B_s A_s, all runs in one batched product;
-for narrow models this beats the two thin products of a LoRA layer. The last block is computed at the tokens
+for narrow models this beats the two thin products of a LoRA layer. Adapted embeddings look run s's tokens up
+in its own A_s. The last block is computed at the tokens
 before trained ones only (its keys and values at all), since nothing else reaches the loss. Rows are padded
 on the right and the model is causal, so no real token sees padding and no mask is needed.
 """
@@ -28,6 +29,8 @@ LARGEST = 50_000_000
 class StackedLinear(nn.Module):
     """A frozen linear module and one LoRA a run; `a`: (run, rank, in), `b`: (run, out, rank)."""
 
+    names = ("lora_A.weight", "lora_B.weight")
+
     def __init__(self, base: nn.Linear, a: Tensor, b: Tensor, scaling: float) -> None:
         super().__init__()
         self.base = base
@@ -44,10 +47,36 @@ class StackedLinear(nn.Module):
         return y if self.base.bias is None else y + self.base.bias
 
 
+class StackedEmbedding(nn.Module):
+    """Frozen embeddings and one LoRA a run; `a`: (run, rank, token), `b`: (run, d_model, rank)."""
+
+    names = ("lora_embedding_A", "lora_embedding_B")
+
+    def __init__(self, base: nn.Embedding, a: Tensor, b: Tensor, scaling: float) -> None:
+        super().__init__()
+        self.base = base
+        self.a = nn.Parameter(a)
+        self.b = nn.Parameter(b)
+        self.scaling = scaling
+
+    def forward(self, ids: Int[Tensor, "example pos"]) -> Float[Tensor, "example pos d_model"]:
+        """Token t of run s, whose rows stand together, as E[t] + scaling B_s A_s[t]."""
+        runs, _, tokens = self.a.shape
+        own = ids.reshape(runs, -1)
+        first = tokens * torch.arange(runs, device=ids.device)[:, None]
+        inner = nn.functional.embedding(own + first, rearrange(self.a, "run rank token -> (run token) rank"))
+        if self.base.padding_idx is not None:  # its row is not trained, as in `nn.Embedding`
+            inner = torch.where((own == self.base.padding_idx)[..., None], inner.detach(), inner)
+        y = torch.bmm(inner, rearrange(self.b, "run d_out rank -> run rank d_out"))
+        found: Tensor = self.base(ids) + self.scaling * y.view(*ids.shape, -1)
+        return found
+
+
 class Stacked:
     """A model whose adapted modules are stacked; changes `model`, which is the caller's own copy.
 
-    `adapters`: one mapping a run, `<module>.lora_A.weight` -> tensor. Raises `ConfigError` for a model that
+    `adapters`: one mapping a run, `<module>.lora_A.weight` -> tensor, or `<embeddings>.lora_embedding_A`.
+    Raises `ConfigError` for a model that
     is no small Llama in float32.
     """
 
@@ -63,13 +92,14 @@ class Stacked:
             )
         self.model = model
         self.runs = len(adapters)
-        self.layers: dict[str, StackedLinear] = {}
+        self.layers: dict[str, StackedLinear | StackedEmbedding] = {}
         for name in sorted({key.rpartition(".lora_")[0] for key in adapters[0]}):
-            a, b = (torch.stack([one[f"{name}.lora_{side}.weight"] for one in adapters]) for side in "AB")
             parent, _, leaf = name.rpartition(".")
-            linear = model.get_submodule(name)
-            assert isinstance(linear, nn.Linear)
-            layer = StackedLinear(linear, a, b, scaling)
+            module = model.get_submodule(name)
+            assert isinstance(module, nn.Linear | nn.Embedding)
+            kind = StackedLinear if isinstance(module, nn.Linear) else StackedEmbedding
+            a, b = (torch.stack([one[f"{name}.{key}"] for one in adapters]) for key in kind.names)
+            layer = kind(module, a, b, scaling)  # type: ignore[arg-type]
             setattr(model.get_submodule(parent), leaf, layer)
             self.layers[name] = layer
 
@@ -78,11 +108,11 @@ class Stacked:
         return [p for layer in self.layers.values() for p in (layer.a, layer.b)]
 
     def of(self, run: int) -> dict[str, Tensor]:
-        """One run's adapter, `<module>.lora_A.weight` -> tensor."""
+        """One run's adapter, named as those that were given."""
         return {
-            f"{name}.lora_{side}.weight": w[run].detach().clone()
+            f"{name}.{key}": w[run].detach().clone()
             for name, layer in self.layers.items()
-            for side, w in (("A", layer.a), ("B", layer.b))
+            for key, w in zip(layer.names, (layer.a, layer.b), strict=True)
         }
 
     def backward(self, rows: Sequence[Sequence[Encoded]], *, parts: int, pad: int) -> Float[Tensor, " run"]:

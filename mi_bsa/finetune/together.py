@@ -21,7 +21,7 @@ from mi_bsa import record
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ConfigError
 from mi_bsa.files import digest, stable_hash, write_json
-from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy
+from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, read_result, write_result
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 PARTS = 4
 """Parts into which a batch is cut by length: less padding, and tensors that stay in the cache."""
+
+PREFIX = "base_model.model."
+"""What PEFT writes before a module's path."""
 
 Job = tuple[str | Path | Sequence[Row], FinetuneConfig]
 
@@ -225,11 +228,7 @@ def _first(
         if job in starts:
             take_weights(carrier, starts[job])
         found.append(
-            {
-                key.removeprefix("base_model.model.").replace(".default", ""): value.detach().clone()
-                for key, value in carrier.state_dict().items()
-                if ".lora_" in key
-            }
+            {key.removeprefix(PREFIX): value.detach().clone() for key, value in weights_of(carrier).items()}
         )
     return found, carrier
 
@@ -239,9 +238,8 @@ def _scaling(config: FinetuneConfig) -> float:
 
 
 def _save(carrier: Any, weights: Mapping[str, torch.Tensor], folder: Path, *, name: str) -> Path:
-    own = carrier.state_dict()
+    own = weights_of(carrier)
     for key, value in weights.items():
-        module, _, side = key.removesuffix(".weight").rpartition(".")
-        own[f"base_model.model.{module}.{side}.default.weight"].copy_(value)
-    carrier.save_pretrained(str(folder))
+        own[PREFIX + key].copy_(value)
+    carrier.save_pretrained(str(folder), save_embedding_layers=False)
     return tidy(folder, name=name)
