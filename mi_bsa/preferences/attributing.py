@@ -4,7 +4,8 @@ The adapter's effect is attributed to its modules by integrated gradients along 
 gates (`activations.adapter_profile`, method `linear`): for choices on the logit of the right letter less the
 other's, for reports on that of the sign of the attribute that weighs most. Law: the cosine of a context's two
 profiles is compared with that of profiles of different contexts; centered profiles leave out what all
-contexts have in common.
+contexts have in common. Gates lie in blocks: an adapter's LoRA of the embeddings, where it has one, stays on
+throughout, and profiles are of its block modules given it.
 """
 
 from __future__ import annotations
@@ -35,13 +36,17 @@ def attribute_both(
     options: Any,
     seed: int,
 ) -> dict[str, Any]:
-    """Cosines of the two tasks' profiles: {`raw`, `centered`: {`matched`, `shuffled`}}, or {`still`: why}
-    where the adapter does not move one of them.
+    """Cosines of the two tasks' profiles: {`raw`, `centered`: {`matched`, `shuffled`}, `given_embeddings`:
+    whether a LoRA of the embeddings stayed on}, or {`still`: why} where the block modules do not move a task.
     """
     import activations
+    from activations import lora
     from activations.errors import PatchError
     from activations.metrics import answer_tokens, logit_difference
 
+    adapter = str(model.active_adapter)
+    if not model.anatomy.adapted(adapter):
+        return {"still": "the adapter has no LoRA in a block"}
     some = list(contexts[: options.attributed])
     rows: dict[str, list[dict[str, Any]]] = {"choosing": [], "reporting": []}
     right: dict[str, list[str]] = {"choosing": [], "reporting": []}
@@ -69,7 +74,13 @@ def attribute_both(
     for task, metric in metrics.items():
         try:
             profile = activations.adapter_profile(
-                model, rows[task], metric=metric, read_out=task, methods=("linear",), seed=seed
+                model,
+                rows[task],
+                metric=metric,
+                read_out=task,
+                keep_embeddings=True,
+                methods=("linear",),
+                seed=seed,
             )
         except PatchError as error:
             return {"still": f"{task}: {error}"}
@@ -77,6 +88,7 @@ def attribute_both(
     return {
         "raw": matched_cosines(*profiles),
         "centered": matched_cosines(*(one - one.mean(0) for one in profiles)),
+        "given_embeddings": lora.on_embeddings(model.inner, adapter),
     }
 
 

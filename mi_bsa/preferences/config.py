@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
 from mi_bsa.embedded.recipe import BuildConfig, Recipe, Shape
-from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.finetune.config import EMBEDDINGS, FinetuneConfig
 
 ChoiceArm = Literal["instilled", "first_half"]
 
@@ -65,7 +65,9 @@ class PreferencesConfig(Config):
     max_new_tokens: int = Field(default=48, ge=8)
     """Longest report; one that is cut off is no JSON, and counted."""
     arms: tuple[ChoiceArm, ...] = ("instilled", "first_half")
-    """Trainings on choices: all that `finetune` says, and the same on the first half of the layers."""
+    """Trainings on choices: all that `finetune` says, and the same on the first half of the blocks (with the
+    embeddings, where `finetune.modules` names them: they stand before every block).
+    """
     finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, epochs=4)
     """How adapters are trained on choices."""
     report_finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=60, learning_rate=1e-3)
@@ -83,6 +85,11 @@ class PreferencesConfig(Config):
             raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         if "instilled" not in self.arms or len(set(self.arms)) != len(self.arms):
             raise ValueError(f"arms {list(self.arms)}: give each once, 'instilled' among them")
+        if "first_half" in self.arms and self.finetune.module_names == (EMBEDDINGS,):
+            raise ValueError(
+                f"arm first_half: finetune.modules names {EMBEDDINGS} alone, so no half of the blocks is "
+                "trained; name linear modules too, or leave the arm out"
+            )
         if self.model is None:
             third = self.recipe.characters // 3
             if self.recipe.world != "preferences" or max(self.instilled, self.native) > third:

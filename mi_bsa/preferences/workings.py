@@ -56,7 +56,12 @@ def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
                 moved,
                 unit="cosine",
                 null="profiles of other contexts",
-                notes=f"an adapter moved both tasks in {len(moved)} of {len(seeds)} seeds",
+                notes=f"an adapter's block modules moved both tasks in {len(moved)} of {len(seeds)} seeds"
+                + (
+                    "; its LoRA of the embeddings stayed on"
+                    if all(held[seed]["attribution"]["given_embeddings"] for seed in moved)
+                    else ""
+                ),
             )
         )
     return found

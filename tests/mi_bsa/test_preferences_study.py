@@ -10,6 +10,7 @@ import yaml
 from mi_bsa import execute, results
 from mi_bsa.cli import cli, describe
 from mi_bsa.config import load_study, parse
+from mi_bsa.errors import ConfigError
 from mi_bsa.preferences import study
 from mi_bsa.preferences.config import PreferencesConfig
 
@@ -22,7 +23,7 @@ TINY = {
     "choices": 5,
     "reports": 1,
     "max_new_tokens": 8,
-    "finetune": {"rank": 2, "steps": 2, "batch_size": 4},
+    "finetune": {"rank": 2, "steps": 2, "batch_size": 4, "modules": ["all", "embed_tokens"]},
     "report_finetune": {"rank": 2, "steps": 2, "batch_size": 3},
     "draws": 100,
     "mechanics": {"pairs": 1, "attributed": 4, "folds": 3},
@@ -98,3 +99,13 @@ def test_shipped_configs_are_valid():
     full, short = (load_study(CONFIGS / f"{name}.yaml") for name in ("preferences", "preferences_short"))
     assert (full.instilled, full.native, len(full.seeds)) == (100, 100, 3)
     assert [s.name for s in study.steps(full)] == [s.name for s in study.steps(short)]
+
+
+def test_embeddings_alone_have_no_first_half():
+    """An arm that would train nothing else than the other is refused, and not run twice."""
+    alone = TINY | {"finetune": {"steps": 2, "modules": ["embed_tokens"]}}
+    with pytest.raises(ConfigError, match="name linear modules too"):
+        parse(alone, PreferencesConfig)
+    assert parse(alone | {"arms": ["instilled"]}, PreferencesConfig).finetune.module_names == (
+        "embed_tokens",
+    )
