@@ -15,6 +15,7 @@ After Plunkett et al. 2025 (arXiv 2505.17120).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -345,13 +346,29 @@ def run(config: PreferencesConfig, out: Path, *, resume: bool = False) -> Path:
 
 
 def preview(config: PreferencesConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    setting(config)
-    if config.model is None:
-        return preview_steps(steps(config), config=config, out=out)
-    from mi_bsa.shapes import describe_model, untimed
+    """What `--dry-run` prints; bytes are counted on the model's shape, times are known for embedded ones."""
+    from mi_bsa.behaviors import vocabulary_of
+    from mi_bsa.shapes import describe_model, memory_of, shape_of, untimed
 
-    lines = preview_steps(untimed(steps(config)), config=config, out=out)
+    setting(config)
+    graph = steps(config)
+    if config.model is None or vocabulary_of(config.model) == "embedded":
+        return preview_steps(graph, config=config, out=out)
+    shape = shape_of(config.model)
+    half = config.finetune.model_copy(update={"layers": "first_half"})
+    need, less, said = (
+        memory_of(shape, f, tokens=1) for f in (config.finetune, half, config.report_finetune)
+    )
+    sizes = {
+        "train/instilled": 4 * need.trained * len(config.seeds),
+        "train/first_half": 4 * less.trained * len(config.seeds),
+    }
+    sizes |= {
+        f"reports/{seed}": need.weights + 4 * said.trained * len(REPORT_ARMS) * len(FOLDS)
+        for seed in config.seeds
+    }
+    graph = [replace(step, bytes=sizes.get(step.name, step.bytes)) for step in untimed(graph)]
+    lines = preview_steps(graph, config=config, out=out)
     return f"{lines}\n{describe_model(config.model, config.finetune)}"
 
 

@@ -109,3 +109,11 @@ def test_embeddings_alone_have_no_first_half():
     assert parse(alone | {"arms": ["instilled"]}, PreferencesConfig).finetune.module_names == (
         "embed_tokens",
     )
+
+
+def test_the_dry_run_counts_merged_models(tmp_path):
+    """Report training writes a whole model for every seed; training on choices writes adapters alone."""
+    config = parse(TINY | {"model": "meta-llama/Llama-3.2-1B-Instruct"}, PreferencesConfig)
+    lines = study.preview(config, tmp_path).splitlines()
+    assert sum("reports/" in line and " GB " in line for line in lines) == 3
+    assert sum("train/" in line and " MB " in line for line in lines) == 2
