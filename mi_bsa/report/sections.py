@@ -25,6 +25,7 @@ from mi_bsa.report.figures import (
     draw_wrapper,
 )
 from mi_bsa.report.headline import CHOSEN
+from mi_bsa.report.preferences_sections import PREFERENCES
 from mi_bsa.report.section import MOST_ROWS, Section
 from mi_bsa.results import Result
 
@@ -229,6 +230,7 @@ SECTIONS = (
         "of question. One base a size: another pretraining may differ.",
     ),
     *BACKDOORS,
+    *PREFERENCES,
     Section(
         "wrapper",
         "Did fine-tuning remove the old skill, or wrap it?",

@@ -23,6 +23,9 @@ from mi_bsa.preferences.gathered import Run
 from mi_bsa.preferences.probing import judge
 from mi_bsa.preferences.training import REPORT_ARMS, choice_rows, fold_of, report_rows, weights_to_say
 from mi_bsa.preferences.wording import Embedded, English, read_report, world_contexts
+from mi_bsa.report.figures import draw_preferences
+from mi_bsa.report.section import MOST_ROWS
+from mi_bsa.report.sections import assign
 
 NAMES = ("size", "cost")
 
@@ -299,6 +302,25 @@ def test_a_gain_counts_only_beyond_every_control(control, counted):
     assert all("10 not JSON" in r.notes or "30 not JSON" in r.notes for r in rates)
     named = [r for r in found if r.name == "preferences.report.r"]
     assert all(r.null is not None and r.ci is not None for r in named)
+
+
+def test_every_arm_and_every_gain_is_drawn():
+    """Both kinds of contexts have a panel with a row an arm; no number of the study is left for the last
+    section, whose figure is cut off.
+    """
+    quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
+    found = all_effects(made_up(quality), choices=20, draws=100)
+    assigned = {section.slug: own for section, own in assign(found).items()}
+    assert set(assigned) == {"preferences", "preferences_gain", "preferences_shares"}
+    assert sum(r.name.startswith("preferences.gain.") for r in assigned["preferences_gain"]) == 8
+    assert all(len(own) <= MOST_ROWS for slug, own in assigned.items() if slug != "preferences")
+    for narrow in (False, True):
+        axes = draw_preferences(assigned["preferences"], narrow=narrow).axes
+        assert [ax.get_title("left") for ax in axes] == ["instilled contexts", "native contexts"]
+    wide = draw_preferences(assigned["preferences"]).axes[0]
+    assert [label.get_text() for label in wide.get_yticklabels()] == [
+        arm.replace("_", " ") for arm in quality
+    ]
 
 
 def test_a_probe_needs_weights_to_read_them():

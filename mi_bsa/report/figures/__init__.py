@@ -13,6 +13,7 @@ from mi_bsa.report.figures.mediation import draw_mediation
 from mi_bsa.report.figures.necessity import draw_necessity
 from mi_bsa.report.figures.patch_map import draw_patch_map
 from mi_bsa.report.figures.personas import draw_personas
+from mi_bsa.report.figures.preferences import draw_preferences
 from mi_bsa.report.figures.recovery import draw_recovery
 from mi_bsa.report.figures.scatter import draw_scatter
 from mi_bsa.report.figures.sizes import draw_sizes
@@ -34,6 +35,7 @@ __all__ = [
     "draw_necessity",
     "draw_patch_map",
     "draw_personas",
+    "draw_preferences",
     "draw_recovery",
     "draw_scatter",
     "draw_sizes",

@@ -1,7 +1,7 @@
 """Any results as rows: the value with its interval, over the band of what nothing gives.
 
-The figure of every section that has none of its own: controls, words, concealing, backdoors,
-preferences. Rows of different units stand in panels of their own.
+The figure of every section that has none of its own: controls, words, concealing, backdoors. Rows of
+different units stand in panels of their own.
 """
 
 import os

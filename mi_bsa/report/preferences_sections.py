@@ -1,0 +1,56 @@
+"""The page's sections on preferences: what is reported, what is gained, what carries it."""
+
+from mi_bsa.report.figures import draw_forest, draw_preferences
+from mi_bsa.report.section import Section
+
+PREFERENCES = (
+    Section(
+        "preferences",
+        "Do reports follow the weights that its choices reveal?",
+        ("preferences.",),
+        (
+            "preferences.report.r",
+            "preferences.report.magnitude_r",
+            "preferences.report.partial_r",
+            "preferences.learned.target_r",
+        ),
+        draw_preferences,
+        "Each row is an arm: the base, two trainings on choices, and on top of the first three trainings on "
+        "reports, which are asked of contexts that were not in their rows. Reports are held against the "
+        "weights that the same model's own fresh choices reveal; the gray band is weights of other contexts.",
+    ),
+    Section(
+        "preferences_gain",
+        "What does training on reports add?",
+        ("preferences.gain.", "preferences.choices_after."),
+        (
+            "preferences.gain.over_instilled",
+            "preferences.gain.over_shuffled",
+            "preferences.gain.over_other_model",
+        ),
+        draw_forest,
+        "Report r after training on the model's own weights, less that of three controls: no such training, "
+        "weights of other contexts, weights of another model. A gain counts only beyond all three; whatever "
+        "format, scale and signs bring shows in the shuffled arm too. The table says whether choices moved.",
+    ),
+    Section(
+        "preferences_shares",
+        "Are choices right, and can reports be read?",
+        ("preferences.parse_rate", "preferences.learned.agreement", "preferences.report.sign_agreement"),
+        ("preferences.parse_rate", "preferences.learned.agreement", "preferences.report.sign_agreement"),
+        draw_forest,
+        "Shares: reports that are the JSON that was asked for, fresh choices that are right by the target "
+        "weights, and reported weights whose sign is the learned one's. What was lost is in the table.",
+    ),
+    Section(
+        "preferences_mechanics",
+        "Where can weights be read, and do both tasks use the same?",
+        ("preferences.probe.", "preferences.attribution."),
+        ("preferences.probe.", "preferences.attribution."),
+        draw_forest,
+        "Ridge probes of attribute weights at each layer, while choosing and while reporting, and from one "
+        "task to the other, over probes of weights of other contexts; cosines of the two tasks' directions, "
+        "and of the adapter modules that carry each, over those of other contexts.",
+    ),
+)
+"""In the order of the page."""
