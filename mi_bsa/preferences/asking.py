@@ -78,9 +78,12 @@ def learned_weights(chosen: Sequence[Chosen], *, labels: Labels = "hard") -> Wei
 
 @dataclass(frozen=True)
 class Reported:
-    """Reports: mean of those that were parsed (NaN where none was), and how many had which outcome."""
+    """Reports: mean of those that were parsed (NaN where none was), each of them (NaN where it was not), and
+    how many had which outcome.
+    """
 
     weights: Weights
+    each: Float[np.ndarray, "context report attribute"]
     outcomes: Mapping[str, int]
     unparsed: tuple[str, ...]
 
@@ -119,7 +122,7 @@ def ask_reports(
     some = parsed.sum(1)[:, None]
     mean = np.divide(total, some, out=np.full_like(total, np.nan), where=some > 0)
     lost = [PREFILL + text for text, one in zip(texts, read, strict=True) if one.outcome != "parsed"]
-    return Reported(mean, {name: counts.get(name, 0) for name in OUTCOMES}, tuple(lost[:20]))
+    return Reported(mean, weights, {name: counts.get(name, 0) for name in OUTCOMES}, tuple(lost[:20]))
 
 
 def shown(pairs: Pairs, language: Language, seed: int | str) -> list[tuple[np.ndarray, list[int]]]:
@@ -153,11 +156,14 @@ def prefilled(
 
 @dataclass(frozen=True)
 class Asked:
-    """All that was measured of one variant on one set of contexts, JSON-like."""
+    """All that was measured of one variant on one set of contexts, JSON-like; `reports`: each by itself, by
+    context and pair, None where it was not parsed.
+    """
 
     contexts: list[str]
     learned: list[list[float]]
     reported: list[list[float | None]]
+    reports: list[list[list[float] | None]]
     agreement: list[float] | None
     outcomes: dict[str, int]
     unparsed: list[str]
@@ -194,6 +200,7 @@ def ask_all(
         contexts=[c.id for c in contexts],
         learned=learned_weights(chosen, labels=labels).tolist(),
         reported=reported,
+        reports=[[None if np.isnan(one).any() else one.tolist() for one in own] for own in said.each],
         agreement=None if targets is None else [one.agreement(targets[k]) for k, one in enumerate(chosen)],
         outcomes=dict(said.outcomes),
         unparsed=list(said.unparsed),

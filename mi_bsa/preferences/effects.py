@@ -1,8 +1,10 @@
 """What the preferences study found: each number with n, interval, null and seeds.
 
 Law: a gain of report training counts only where it exceeds the instilled model, the same training on shuffled
-weights and that on another model's weights; `preferences.gain.claim` is the least of the three. Reports are
-held against the weights that the same model's own choices reveal, measured after its last training.
+weights and that on another model's weights, and the instilled model once more on those pairs that both
+report readably, so that it does not come of reading more reports; `preferences.gain.claim` is the least of
+the four. Reports are held against the weights that the same model's own choices reveal, measured after its
+last training.
 
 Results, with `arm` (base, instilled, first_half, introspection, shuffled, other_model) and `kind` (instilled
 or native contexts): `preferences.parse_rate`; `preferences.report.r`, `.context_r`, `.magnitude_r`,
@@ -26,7 +28,13 @@ from mi_bsa.preferences.training import REPORT_ARMS
 from mi_bsa.results import Null, Result
 
 OF_REPORTS = ("r", "context_r", "magnitude_r", "sign_agreement", "partial_r")
-AGAINST = {"over_instilled": "instilled", "over_shuffled": "shuffled", "over_other_model": "other_model"}
+SAME = "over_instilled_same_pairs"
+AGAINST = {
+    "over_instilled": "instilled",
+    SAME: "instilled",
+    "over_shuffled": "shuffled",
+    "over_other_model": "other_model",
+}
 PERMUTATIONS = 199
 LEARNED = "preferences.learned"
 
@@ -82,9 +90,12 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
     seeds = tuple(own)
     found = []
     for name, arm in AGAINST.items():
-        pairs = [(_sides({s: own[s]}, "r")[0], _sides({s: runs[arm, part][s]}, "r")[0]) for s in seeds]
+        pairs = [(own[s], runs[arm, part][s]) for s in seeds]
+        if name == SAME:
+            pairs = [_same_pairs(*both) for both in pairs]
+        sides = [[_sides({0: run}, "r")[0] for run in both] for both in pairs]
         try:
-            one = metrics.difference("r", [p[0] for p in pairs], [p[1] for p in pairs], draws=draws)
+            one = metrics.difference("r", [a for a, _ in sides], [b for _, b in sides], draws=draws)
         except ItemError:
             return []
         found.append(
@@ -98,12 +109,13 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
                 unit="difference of r",
                 per_seed=one.per_seed,
                 seeds=seeds,
-                notes=f"report r (against own learned weights) after introspection training, less {arm}",
+                notes=f"report r (against own learned weights) after introspection training, less {arm}"
+                + (", both on the pairs that both report readably" if name == SAME else ""),
             )
         )
     least = min(found, key=lambda r: r.value)
     counted = all(r.ci is not None and r.ci[0] > 0 for r in found)
-    verdict = "counted: beyond all three" if counted else "not counted: an interval reaches 0 or below"
+    verdict = "counted: beyond all four" if counted else "not counted: an interval reaches 0 or below"
     claim = replace(
         least,
         name="preferences.gain.claim",
@@ -111,6 +123,17 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
         notes=f"{verdict}; the least gain is {least.name.rpartition('.')[2]}",
     )
     return [*found, claim]
+
+
+def _same_pairs(first: Run, second: Run) -> tuple[Run, Run]:
+    """Two runs with the mean of those reports only whose pairs both reported readably."""
+    both = ~np.isnan(first.reports).any(2) & ~np.isnan(second.reports).any(2)
+    count = both.sum(1)[:, None]
+    means = [
+        np.where(both[..., None], run.reports, 0.0).sum(1) / np.where(count, count, np.nan)
+        for run in (first, second)
+    ]
+    return replace(first, reported=means[0]), replace(second, reported=means[1])
 
 
 def choices_after(runs: Runs, part: str, *, draws: int) -> list[Result]:

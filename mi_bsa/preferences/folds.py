@@ -23,6 +23,7 @@ def joined(parts: Sequence[tuple[Sequence[int], Asked]]) -> Asked:
             one.contexts[k],
             one.learned[k],
             one.reported[k],
+            one.reports[k],
             None if one.agreement is None else one.agreement[k],
         )
         for _, one in parts
@@ -32,11 +33,12 @@ def joined(parts: Sequence[tuple[Sequence[int], Asked]]) -> Asked:
     outcomes: Counter[str] = Counter()
     for _, one in parts:
         outcomes.update(one.outcomes)
-    agreement = [row[3] for row in ordered if row[3] is not None]
+    agreement = [row[4] for row in ordered if row[4] is not None]
     return Asked(
         contexts=[row[0] for row in ordered],
         learned=[row[1] for row in ordered],
         reported=[row[2] for row in ordered],
+        reports=[row[3] for row in ordered],
         agreement=agreement if len(agreement) == len(ordered) else None,
         outcomes=dict(outcomes),
         unparsed=[text for _, one in parts for text in one.unparsed][:20],

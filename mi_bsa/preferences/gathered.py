@@ -24,6 +24,7 @@ class Run:
     Attributes:
         learned: weights that its choices reveal.
         reported: mean of its parsed reports.
+        reports: each of them, by context and pair; pairs are the same in all runs of a seed.
         targets: what was trained into it, or would have been (the base); None in native contexts.
         agreement: choice agreement with the targets, (context,), where it was measured.
         parsed: parsed reports.
@@ -33,6 +34,7 @@ class Run:
 
     learned: Weights
     reported: Weights
+    reports: Float[np.ndarray, "context report attribute"]
     targets: Weights | None
     agreement: Float[np.ndarray, " context"] | None
     parsed: int
@@ -62,15 +64,22 @@ def gather(folder: Path, *, arms: Sequence[str], seeds: Sequence[int]) -> Runs:
 
 def _run(asked: Mapping[str, Any], targets: Weights | None) -> Run:
     outcomes = asked["outcomes"]
+    learned = np.array(asked["learned"])
     return Run(
-        learned=np.array(asked["learned"]),
+        learned=learned,
         reported=np.array([[np.nan if w is None else w for w in row] for row in asked["reported"]], float),
+        reports=_each(asked["reports"], learned.shape[1]),
         targets=targets,
         agreement=None if asked["agreement"] is None else np.array(asked["agreement"]),
         parsed=outcomes["parsed"],
         asked=sum(outcomes.values()),
         outcomes=outcomes,
     )
+
+
+def _each(reports: Any, attributes: int) -> Float[np.ndarray, "context report attribute"]:
+    lost = [np.nan] * attributes
+    return np.array([[lost if one is None else one for one in own] for own in reports], float)
 
 
 def _read(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """Laws of the preferences study: the estimator, reports, controls, and who may claim a gain."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from mi_bsa.preferences.asking import Asked
 from mi_bsa.preferences.attributing import matched_cosines
 from mi_bsa.preferences.config import PreferencesConfig
 from mi_bsa.preferences.contexts import Attribute, Context, draw_pairs
-from mi_bsa.preferences.effects import all_effects
+from mi_bsa.preferences.effects import all_effects, gains
 from mi_bsa.preferences.english import draw_contexts, read_contexts
 from mi_bsa.preferences.estimate import ceiling, draw_targets, fit_weights, perfect_choices, rescaled
 from mi_bsa.preferences.folds import joined
@@ -196,6 +197,7 @@ def test_halves_come_back_in_their_places():
             contexts=[str(k) for k in places],
             learned=[[float(k)] for k in places],
             reported=[[None] for _ in places],
+            reports=[[[float(k)], None] for k in places],
             agreement=None,
             outcomes={"parsed": 0, "not JSON": len(places)},
             unparsed=["{"],
@@ -209,6 +211,7 @@ def test_halves_come_back_in_their_places():
     ]
     whole = joined(parts)
     assert whole.contexts == [str(k) for k in range(7)]
+    assert whole.reports == [[[float(k)], None] for k in range(7)]
     assert whole.outcomes["not JSON"] == 7
     with pytest.raises(ItemError, match="asked once"):
         joined([parts[0], parts[0]])
@@ -275,9 +278,11 @@ def made_up(quality: dict[str, float]) -> dict:
         for part in ("instilled", "native"):
             for arm, r in quality.items():
                 noise = 55 * rng.standard_normal(targets.shape)
+                said = r * learned + np.sqrt(1 - r**2) * noise
                 runs.setdefault((arm, part), {})[seed] = Run(
                     learned=learned,
-                    reported=r * learned + np.sqrt(1 - r**2) * noise,
+                    reported=said,
+                    reports=said[:, None],
                     targets=targets if part == "instilled" else None,
                     agreement=np.full(40, 0.9) if part == "instilled" and arm != "base" else None,
                     parsed=390,
@@ -304,6 +309,25 @@ def test_a_gain_counts_only_beyond_every_control(control, counted):
     assert all(r.null is not None and r.ci is not None for r in named)
 
 
+def test_reading_more_reports_is_no_gain():
+    """Where single reports are alike and only more of the trained arm's are read, their mean is better; on
+    the pairs that both report readably nothing is gained, and nothing is claimed.
+    """
+    quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
+    runs = made_up(quality)
+    rng = np.random.default_rng(5)
+    for arm, part in runs:
+        for seed, run in runs[arm, part].items():
+            kept = 10 if arm == "introspection" else 1
+            each = run.learned[:, None] + 150 * rng.standard_normal((40, 10, 5))
+            each[:, kept:] = np.nan
+            runs[arm, part][seed] = replace(run, reports=each, reported=np.nanmean(each, axis=1))
+    gained = {r.name: r for r in gains(runs, "instilled", draws=200)}
+    assert all(gained[f"preferences.gain.{n}"].ci[0] > 0 for n in ("over_instilled", "over_shuffled"))
+    assert gained["preferences.gain.over_instilled_same_pairs"].ci[0] < 0
+    assert gained["preferences.gain.claim"].notes.startswith("not counted")
+
+
 def test_every_arm_and_every_gain_is_drawn():
     """Both kinds of contexts have a panel with a row an arm; no number of the study is left for the last
     section, whose figure is cut off.
@@ -312,7 +336,7 @@ def test_every_arm_and_every_gain_is_drawn():
     found = all_effects(made_up(quality), choices=20, draws=100)
     assigned = {section.slug: own for section, own in assign(found).items()}
     assert set(assigned) == {"preferences", "preferences_gain", "preferences_shares"}
-    assert sum(r.name.startswith("preferences.gain.") for r in assigned["preferences_gain"]) == 8
+    assert sum(r.name.startswith("preferences.gain.") for r in assigned["preferences_gain"]) == 10
     assert all(len(own) <= MOST_ROWS for slug, own in assigned.items() if slug != "preferences")
     for narrow in (False, True):
         axes = draw_preferences(assigned["preferences"], narrow=narrow).axes
