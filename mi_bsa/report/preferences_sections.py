@@ -29,9 +29,10 @@ PREFERENCES = (
             "preferences.gain.over_other_model",
         ),
         draw_forest,
-        "Report r after training on the model's own weights, less that of three controls: no such training, "
-        "weights of other contexts, weights of another model. A gain counts only beyond all three; whatever "
-        "format, scale and signs bring shows in the shuffled arm too. The table says whether choices moved.",
+        "Report r after training on the model's own weights, less that of its controls: no such training (once "
+        "more on those pairs alone that both report readably), weights of other contexts, weights of another "
+        "model. A gain counts only beyond all of them; format, scale and signs show in the shuffled arm too. "
+        "Below, whether choices are what they were before that training.",
     ),
     Section(
         "preferences_shares",
