@@ -10,7 +10,8 @@ Results, with `arm` (base, instilled, first_half, introspection, shuffled, other
 or native contexts): `preferences.parse_rate`; `preferences.report.r`, `.context_r`, `.magnitude_r`,
 `.sign_agreement`, `.partial_r` (report against learned weights; the last with the target held fixed);
 `preferences.report.target_r`; `preferences.learned.target_r`, `.agreement`; `preferences.choices_after.r`
-(learned weights after report training against before); `preferences.gain.*`; `preferences.ceiling.r`.
+(learned weights after report training against before; of native contexts also after instilling);
+`preferences.gain.*`; `preferences.ceiling.r`.
 """
 
 from __future__ import annotations
@@ -137,10 +138,13 @@ def _same_pairs(first: Run, second: Run) -> tuple[Run, Run]:
 
 
 def choices_after(runs: Runs, part: str, *, draws: int) -> list[Result]:
-    """Do reports train choices? Learned weights after report training against those before."""
+    """What training leaves of choices: learned weights after report training against those before and, in
+    native contexts, after instilling against the base's.
+    """
     found = []
-    for arm in REPORT_ARMS:
-        before, after = runs["instilled", part], runs[arm, part]
+    others = [arm for arm, kind in runs if kind == part and arm not in ("base", *REPORT_ARMS)]
+    for arm in (*(others if part == "native" else ()), *REPORT_ARMS):
+        before, after = runs["instilled" if arm in REPORT_ARMS else "base", part], runs[arm, part]
         sides = [[after[seed].learned, before[seed].learned] for seed in after]
         where = {"behavior": "preferences", "arm": arm, "kind": part}
         found.append(_result("preferences.choices_after.r", where, "r", sides, tuple(after), draws))

@@ -128,7 +128,7 @@ def steps(config: PreferencesConfig) -> list[Step]:
             "results",
             collect,
             fields=("seeds", "arms", "instilled", "choices", "draws", "mechanics.enabled"),
-            version=2,
+            version=3,
             after=("draw", "ask/base", *last),
             outputs=("results.json", "results.csv"),
             seconds=30,

@@ -29,10 +29,11 @@ PREFERENCES = (
             "preferences.gain.over_other_model",
         ),
         draw_forest,
-        "Report r after training on the model's own weights, less that of its controls: no such training (once "
-        "more on those pairs alone that both report readably), weights of other contexts, weights of another "
-        "model. A gain counts only beyond all of them; format, scale and signs show in the shuffled arm too. "
-        "Below, whether choices are what they were before that training.",
+        "Report r after training on the model's own weights, less that of its controls: no such training "
+        "(once more on those pairs alone that both report readably), weights of other contexts, weights of "
+        "another model. A gain counts only beyond all of them; format, scale and signs show in the shuffled "
+        "arm too. Below, whether choices are what they were: after report training those of the instilled "
+        "model, after instilling, in native contexts, those of the base.",
     ),
     Section(
         "preferences_shares",

@@ -307,6 +307,8 @@ def test_a_gain_counts_only_beyond_every_control(control, counted):
     assert all("10 not JSON" in r.notes or "30 not JSON" in r.notes for r in rates)
     named = [r for r in found if r.name == "preferences.report.r"]
     assert all(r.null is not None and r.ci is not None for r in named)
+    after = [r.where["kind"] for r in found if r.name == "preferences.choices_after.r"]
+    assert (after.count("instilled"), after.count("native")) == (3, 5)
 
 
 def test_reading_more_reports_is_no_gain():
