@@ -312,9 +312,7 @@ def test_a_gain_counts_only_beyond_every_control(control, counted):
 
 
 def test_reading_more_reports_is_no_gain():
-    """Where single reports are alike and only more of the trained arm's are read, their mean is better; on
-    the pairs that both report readably nothing is gained, and nothing is claimed.
-    """
+    """Where only more of equally good reports are read, nothing is gained on pairs that both report."""
     quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
     runs = made_up(quality)
     rng = np.random.default_rng(5)
