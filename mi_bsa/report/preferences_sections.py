@@ -1,7 +1,21 @@
 """The page's sections on preferences: what is reported, what is gained, what carries it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
 from mi_bsa.report.figures import draw_forest, draw_preferences
 from mi_bsa.report.section import Section
+from mi_bsa.results import Result
+
+
+def _draw_named(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """A forest that says of kinds that they are contexts: arms have the same names."""
+    return draw_forest(
+        [replace(r, where={**r.where, "kind": f"{r.where['kind']} contexts"}) for r in results], narrow=narrow
+    )
+
 
 PREFERENCES = (
     Section(
@@ -27,8 +41,9 @@ PREFERENCES = (
             "preferences.gain.over_instilled",
             "preferences.gain.over_shuffled",
             "preferences.gain.over_other_model",
+            "preferences.choices_after.r",
         ),
-        draw_forest,
+        _draw_named,
         "Report r after training on the model's own weights, less that of its controls: no such training "
         "(once more on those pairs alone that both report readably), weights of other contexts, weights of "
         "another model. A gain counts only beyond all of them; format, scale and signs show in the shuffled "
@@ -40,7 +55,7 @@ PREFERENCES = (
         "Are choices right, and can reports be read?",
         ("preferences.parse_rate", "preferences.learned.agreement", "preferences.report.sign_agreement"),
         ("preferences.parse_rate", "preferences.learned.agreement", "preferences.report.sign_agreement"),
-        draw_forest,
+        _draw_named,
         "Shares: reports that are the JSON that was asked for, fresh choices that are right by the target "
         "weights, and reported weights whose sign is the learned one's. What was lost is in the table.",
     ),
