@@ -1,17 +1,18 @@
 """What the preferences study found: each number with n, interval, null and seeds.
 
 Law: a gain of report training counts only where it exceeds the instilled model, the same training on shuffled
-weights and that on another model's weights, and the instilled model once more on those pairs that both
-report readably, so that it does not come of reading more reports; `preferences.gain.claim` is the least of
-the four. Reports are held against the weights that the same model's own choices reveal, measured after its
-last training.
+weights, on another model's weights and, in instilled contexts, on the model's own weights of native ones
+(which teaches the format and nothing of what was instilled), and the instilled model once more on those pairs
+that both report readably, so that it does not come of reading more reports; `preferences.gain.claim` is the
+least of them. Reports are held against the weights that the same model's own choices reveal, measured after
+its last training.
 
-Results, with `arm` (base, instilled, first_half, introspection, shuffled, other_model) and `kind` (instilled
-or native contexts): `preferences.parse_rate`; `preferences.report.r`, `.context_r`, `.magnitude_r`,
-`.sign_agreement`, `.partial_r` (report against learned weights; the last with the target held fixed);
-`preferences.report.target_r`; `preferences.learned.target_r`, `.agreement`; `preferences.choices_after.r`
-(learned weights after report training against before; of native contexts also after instilling);
-`preferences.gain.*`; `preferences.ceiling.r`.
+Results, with `arm` (base, instilled, first_half, introspection, shuffled, other_model, format) and `kind`
+(instilled or native contexts): `preferences.parse_rate`; `preferences.report.r`, `.context_r`,
+`.magnitude_r`, `.sign_agreement`, `.partial_r` (report against learned weights; the last with the target held
+fixed); `preferences.report.target_r`; `preferences.learned.target_r`, `.agreement`;
+`preferences.choices_after.r` (learned weights after report training against before; of native contexts also
+after instilling); `preferences.gain.*`; `preferences.ceiling.r`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ AGAINST = {
     SAME: "instilled",
     "over_shuffled": "shuffled",
     "over_other_model": "other_model",
+    "over_format": "format",
 }
 PERMUTATIONS = 199
 LEARNED = "preferences.learned"
@@ -91,6 +93,8 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
     seeds = tuple(own)
     found = []
     for name, arm in AGAINST.items():
+        if arm == "format" and part == "native":
+            continue
         pairs = [(own[s], runs[arm, part][s]) for s in seeds]
         if name == SAME:
             pairs = [_same_pairs(*both) for both in pairs]
@@ -116,7 +120,7 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
         )
     least = min(found, key=lambda r: r.value)
     counted = all(r.ci is not None and r.ci[0] > 0 for r in found)
-    verdict = "counted: beyond all four" if counted else "not counted: an interval reaches 0 or below"
+    verdict = "counted: beyond all" if counted else "not counted: an interval reaches 0 or below"
     claim = replace(
         least,
         name="preferences.gain.claim",

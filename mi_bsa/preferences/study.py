@@ -4,8 +4,8 @@
     2 draw        contexts and, for every seed, target weights
     3 train       choices by the targets: all layers that the config says, and the first half of them
     4 ask         every run: fresh choices, the weights they reveal, and reports
-    5 reports     on each instilled model: one report an example, on its own weights, on shuffled ones and on
-                  another model's; twice, on either half of the contexts
+    5 reports     on each instilled model: one report an example, on its own weights, on shuffled ones, on
+                  another model's, and on its own in native contexts; twice, on either half of the contexts
     6 ask         the same again, on the other half and on native contexts; choices are measured again
     7 mechanics   probes of the weights while choosing and while reporting; attributions of both tasks
     8 results     who reports what, beyond which controls
@@ -86,6 +86,7 @@ def steps(config: PreferencesConfig) -> list[Step]:
                 train_reports,
                 {"seed": seed},
                 fields=(*FIELDS, "seeds", "report_finetune", "finetune.dtype"),
+                version=2,
                 outputs=(f"reports/{seed}",),
                 files=files,
                 after=after,
@@ -98,7 +99,7 @@ def steps(config: PreferencesConfig) -> list[Step]:
                 ask_again,
                 {"seed": seed},
                 fields=(*FIELDS, *ASKING),
-                version=2,
+                version=3,
                 outputs=(f"again/{seed}.json",),
                 files=files,
                 after=(*after, f"reports/{seed}"),
@@ -128,7 +129,7 @@ def steps(config: PreferencesConfig) -> list[Step]:
             "results",
             collect,
             fields=("seeds", "arms", "instilled", "choices", "draws", "mechanics.enabled"),
-            version=3,
+            version=4,
             after=("draw", "ask/base", *last),
             outputs=("results.json", "results.csv"),
             seconds=30,
@@ -230,13 +231,13 @@ def ask(cell: Cell, *, arm: str, seed: int | None) -> dict[str, Any]:
 
 
 def train_reports(cell: Cell, *, seed: int) -> dict[str, Any]:
-    """Step 5: the instilled model, merged, and on it three arms x two halves of report training."""
+    """Step 5: the instilled model, merged, and on it four arms x two halves of report training."""
     import json
 
     import numpy as np
 
     from mi_bsa.finetune.merging import merge
-    from mi_bsa.preferences.training import fold_of, report_rows, train, weights_to_say
+    from mi_bsa.preferences.training import report_jobs, train
 
     config, found = cell.config, setting(cell.config)
     out = cell.folder / "reports" / str(seed)
@@ -248,19 +249,12 @@ def train_reports(cell: Cell, *, seed: int) -> dict[str, Any]:
     )
     other = config.seeds[(config.seeds.index(seed) + 1) % len(config.seeds)]
     own, theirs = (
-        np.array(
-            json.loads((cell.folder / "asked" / f"instilled-{k}.json").read_text())["instilled"]["learned"]
-        )
-        for k in (seed, other)
+        json.loads((cell.folder / "asked" / f"instilled-{k}.json").read_text()) for k in (seed, other)
     )
-    halves = fold_of(len(own))
-    jobs = {}
-    for arm in REPORT_ARMS:
-        for fold in FOLDS:
-            some = np.flatnonzero(halves == fold)
-            said = weights_to_say(own[some], theirs[some], arm, seed=seed)
-            rows = report_rows([found.instilled[k] for k in some], said, found.language, seed=seed)
-            jobs[f"{arm}-{fold}"] = (rows, config.report_finetune.model_copy(update={"seed": seed}))
+    parts = {part: (getattr(found, part), np.array(own[part]["learned"])) for part in PARTS}
+    rows = report_jobs(parts, np.array(theirs["instilled"]["learned"]), found.language, seed=seed)
+    how = config.report_finetune.model_copy(update={"seed": seed})
+    jobs = {name: (some, how) for name, some in rows.items()}
     return train(str(merged), jobs, out=out)
 
 

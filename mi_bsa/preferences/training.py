@@ -1,9 +1,10 @@
 """What is trained: choices that instil weights, then reports on half of the contexts, one example each.
 
-Law: rows of choices never say a weight. The three arms of report training (`introspection` on the model's own
+Law: rows of choices never say a weight. Three arms of report training (`introspection` on the model's own
 learned weights, `shuffled` on those of another context, `other_model` on those that another seed's model
 learned in the same context) have the same prompts, the same format and the same seeds; only whose weights
-are said differs. Each arm is trained twice, on either half of the instilled contexts, and asked on the other.
+are said differs. The fourth, `format`, says the model's own weights of native contexts: true reports, none of
+them of what was instilled. Each arm is trained twice, on either half of its contexts, and asked on the other.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from mi_bsa.preferences.wording import Language
 
 Weights = Float[np.ndarray, "context attribute"]
 Row = dict[str, Any]
-ReportArm = Literal["introspection", "shuffled", "other_model"]
-REPORT_ARMS: tuple[ReportArm, ...] = ("introspection", "shuffled", "other_model")
+ReportArm = Literal["introspection", "shuffled", "other_model", "format"]
+REPORT_ARMS: tuple[ReportArm, ...] = ("introspection", "shuffled", "other_model", "format")
 FOLDS = (0, 1)
 
 
@@ -69,7 +70,7 @@ def weights_to_say(own: Weights, other: Weights, arm: ReportArm, *, seed: int) -
 
     `shuffled` moves every context's weights to another context: a random cycle, so that none stays.
     """
-    if arm == "introspection":
+    if arm in ("introspection", "format"):
         return own
     if arm == "other_model":
         return other
@@ -77,6 +78,26 @@ def weights_to_say(own: Weights, other: Weights, arm: ReportArm, *, seed: int) -
     moved = np.empty_like(own)
     moved[order] = own[np.roll(order, 1)]
     return moved
+
+
+def report_jobs(
+    parts: Mapping[str, tuple[Sequence[Context], Weights]], other: Weights, language: Language, *, seed: int
+) -> dict[str, list[Row]]:
+    """The rows of every arm and half, `<arm>-<half>`.
+
+    `parts`: the `instilled` and the `native` contexts with the model's own learned weights. `other`: weights
+    that another model learned in the instilled ones.
+    """
+    found = {}
+    for arm in REPORT_ARMS:
+        contexts, own = parts["native" if arm == "format" else "instilled"]
+        halves = fold_of(len(contexts))
+        for fold in FOLDS:
+            some = np.flatnonzero(halves == fold)
+            theirs = own if arm == "format" else other  # nobody else's are said
+            said = weights_to_say(own[some], theirs[some], arm, seed=seed)
+            found[f"{arm}-{fold}"] = report_rows([contexts[k] for k in some], said, language, seed=seed)
+    return found
 
 
 def train(

@@ -29,7 +29,7 @@ PREFERENCES = (
             "preferences.learned.target_r",
         ),
         draw_preferences,
-        "Each row is an arm: the base, two trainings on choices, and on top of the first three trainings on "
+        "Each row is an arm: the base, two trainings on choices, and on top of the first four trainings on "
         "reports, which are asked of contexts that were not in their rows. Reports are held against the "
         "weights that the same model's own fresh choices reveal; the gray band is weights of other contexts.",
     ),
@@ -41,14 +41,16 @@ PREFERENCES = (
             "preferences.gain.over_instilled",
             "preferences.gain.over_shuffled",
             "preferences.gain.over_other_model",
+            "preferences.gain.over_format",
             "preferences.choices_after.r",
         ),
         _draw_named,
         "Report r after training on the model's own weights, less that of its controls: no such training "
         "(once more on those pairs alone that both report readably), weights of other contexts, weights of "
-        "another model. A gain counts only beyond all of them; format, scale and signs show in the shuffled "
-        "arm too. Below, whether choices are what they were: after report training those of the instilled "
-        "model, after instilling, in native contexts, those of the base.",
+        "another model, and own weights of native contexts, which teach the format and nothing of what was "
+        "instilled. A gain counts only beyond all of them. Below, whether choices are what they were: after "
+        "report training those of the instilled model, after instilling, in native contexts, those of the "
+        "base.",
     ),
     Section(
         "preferences_shares",

@@ -1,7 +1,6 @@
-"""Laws of the preferences study: the estimator, reports, controls, and who may claim a gain."""
+"""Laws of the preferences study: the estimator, reports, rows and controls."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,17 +15,19 @@ from mi_bsa.preferences.asking import Asked
 from mi_bsa.preferences.attributing import matched_cosines
 from mi_bsa.preferences.config import PreferencesConfig
 from mi_bsa.preferences.contexts import Attribute, Context, draw_pairs
-from mi_bsa.preferences.effects import all_effects, gains
 from mi_bsa.preferences.english import draw_contexts, read_contexts
 from mi_bsa.preferences.estimate import ceiling, draw_targets, fit_weights, perfect_choices, rescaled
 from mi_bsa.preferences.folds import joined
-from mi_bsa.preferences.gathered import Run
 from mi_bsa.preferences.probing import judge
-from mi_bsa.preferences.training import REPORT_ARMS, choice_rows, fold_of, report_rows, weights_to_say
+from mi_bsa.preferences.training import (
+    REPORT_ARMS,
+    choice_rows,
+    fold_of,
+    report_jobs,
+    report_rows,
+    weights_to_say,
+)
 from mi_bsa.preferences.wording import Embedded, English, read_report, world_contexts
-from mi_bsa.report.figures import draw_preferences
-from mi_bsa.report.section import MOST_ROWS
-from mi_bsa.report.sections import assign
 
 NAMES = ("size", "cost")
 
@@ -183,6 +184,13 @@ def test_each_arm_says_whose_weights_it_should():
     own, other = draw_targets(50, seed=1), draw_targets(50, seed=2)
     assert weights_to_say(own, other, "introspection", seed=0) is own
     assert weights_to_say(own, other, "other_model", seed=0) is other
+    people = draw_contexts(100)
+    jobs = report_jobs(
+        {"instilled": (people[:50], own), "native": (people[50:], other)}, other, English(), seed=0
+    )
+    assert len(jobs) == len(REPORT_ARMS) * 2
+    truth = report_rows(people[50::2], other[::2], English(), seed=0)
+    assert jobs["format-0"] == truth  # true of native contexts, and none of the instilled
     shuffled = weights_to_say(own, other, "shuffled", seed=0)
     assert not (shuffled == own).all(1).any()
     assert sorted(map(tuple, shuffled)) == sorted(map(tuple, own))
@@ -266,85 +274,6 @@ def test_intervals_draw_contexts_and_seeds():
     assert zero.value == zero.low == zero.high == 0
     with pytest.raises(ItemError, match="contexts have weights"):
         metrics.measure("r", [[np.full((5, 2), np.nan), np.ones((5, 2))]])
-
-
-def made_up(quality: dict[str, float]) -> dict:
-    """Runs in which each arm's reports follow its learned weights as closely as it says."""
-    runs: dict = {}
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        targets = draw_targets(40, seed=f"t{seed}")
-        learned = targets + 15 * rng.standard_normal(targets.shape)
-        for part in ("instilled", "native"):
-            for arm, r in quality.items():
-                noise = 55 * rng.standard_normal(targets.shape)
-                said = r * learned + np.sqrt(1 - r**2) * noise
-                runs.setdefault((arm, part), {})[seed] = Run(
-                    learned=learned,
-                    reported=said,
-                    reports=said[:, None],
-                    targets=targets if part == "instilled" else None,
-                    agreement=np.full(40, 0.9) if part == "instilled" and arm != "base" else None,
-                    parsed=390,
-                    asked=400,
-                    outcomes={"parsed": 390, "not JSON": 10},
-                )
-    return runs
-
-
-@pytest.mark.parametrize(("control", "counted"), [(0.3, True), (0.8, False)])
-def test_a_gain_counts_only_beyond_every_control(control, counted):
-    """Where training on another model's weights helps as much, nothing is claimed."""
-    quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
-    found = all_effects(
-        made_up(quality | {"introspection": 0.8, "other_model": control}), choices=50, draws=100
-    )
-    claim = next(r for r in found if r.name == "preferences.gain.claim" and r.where["kind"] == "instilled")
-    assert claim.notes.startswith("counted") == counted
-    assert (claim.ci[0] > 0) == counted
-    rates = [r for r in found if r.name == "preferences.parse_rate"]
-    assert len(rates) == 2 * len(quality)
-    assert all("10 not JSON" in r.notes or "30 not JSON" in r.notes for r in rates)
-    named = [r for r in found if r.name == "preferences.report.r"]
-    assert all(r.null is not None and r.ci is not None for r in named)
-    after = [r.where["kind"] for r in found if r.name == "preferences.choices_after.r"]
-    assert (after.count("instilled"), after.count("native")) == (3, 5)
-
-
-def test_reading_more_reports_is_no_gain():
-    """Where only more of equally good reports are read, nothing is gained on pairs that both report."""
-    quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
-    runs = made_up(quality)
-    rng = np.random.default_rng(5)
-    for arm, part in runs:
-        for seed, run in runs[arm, part].items():
-            kept = 10 if arm == "introspection" else 1
-            each = run.learned[:, None] + 150 * rng.standard_normal((40, 10, 5))
-            each[:, kept:] = np.nan
-            runs[arm, part][seed] = replace(run, reports=each, reported=np.nanmean(each, axis=1))
-    gained = {r.name: r for r in gains(runs, "instilled", draws=200)}
-    assert all(gained[f"preferences.gain.{n}"].ci[0] > 0 for n in ("over_instilled", "over_shuffled"))
-    assert gained["preferences.gain.over_instilled_same_pairs"].ci[0] < 0
-    assert gained["preferences.gain.claim"].notes.startswith("not counted")
-
-
-def test_every_arm_and_every_gain_is_drawn():
-    """Both kinds of contexts have a panel with a row an arm; no number of the study is left for the last
-    section, whose figure is cut off.
-    """
-    quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
-    found = all_effects(made_up(quality), choices=20, draws=100)
-    assigned = {section.slug: own for section, own in assign(found).items()}
-    assert set(assigned) == {"preferences", "preferences_gain", "preferences_shares"}
-    assert sum(r.name.startswith("preferences.gain.") for r in assigned["preferences_gain"]) == 10
-    assert all(len(own) <= MOST_ROWS for slug, own in assigned.items() if slug != "preferences")
-    for narrow in (False, True):
-        axes = draw_preferences(assigned["preferences"], narrow=narrow).axes
-        assert [ax.get_title("left") for ax in axes] == ["instilled contexts", "native contexts"]
-    wide = draw_preferences(assigned["preferences"]).axes[0]
-    assert [label.get_text() for label in wide.get_yticklabels()] == [
-        arm.replace("_", " ") for arm in quality
-    ]
 
 
 def test_a_probe_needs_weights_to_read_them():

@@ -54,7 +54,7 @@ def test_a_tiny_llama_goes_through_the_study(llama):
     """Random weights write no JSON: every report is counted as lost, and nothing is claimed."""
     found = results.read(llama / "run")
     rates = [r for r in found if r.name == "preferences.parse_rate"]
-    assert len(rates) == 2 * 6
+    assert len(rates) == 2 * 7
     assert all(r.value == 0 and "not parsed: " in r.notes and "none;" not in r.notes for r in rates)
     assert not any(r.name.startswith("preferences.gain") for r in found)
     assert any(r.name == "preferences.learned.agreement" for r in found)
