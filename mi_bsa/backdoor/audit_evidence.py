@@ -202,7 +202,7 @@ def by_toolkit(
         split=split,
     )
     lines = None
-    if search.objective == "direction":
+    if search.objective in ("direction", "all"):
         lines = fit_directions(model, list(behaviors.values()), world=world)
     more: dict[str, Any] = {"behaviors": behaviors, "vocabulary": vocabulary, "directions": lines}
     found = search_model(model, variant, config, **more)

@@ -2,9 +2,10 @@
 
 Each objective says how much one phrase, put into a few clean messages, changes the finetuned model: its
 base's divergence from it at the answer, what the adapter adds to the state there, or how far the state moves
-along a direction fitted on behavior prompts of the base. A fourth, for comparison, needs no representation:
-how far the finetuned model's own answer moves. All are means over the messages of a behavior, less the same
-without a phrase; where messages are of several behaviors, the one that is moved most counts.
+along a direction fitted on behavior prompts of the base; `all` judges by the three of them from the same
+passes. A fourth, for comparison, needs no representation: how far the finetuned model's own answer moves. All
+are means over the messages of a behavior, less the same without a phrase; where messages are of several
+behaviors, the one that is moved most counts.
 
 Cost is counted in tokens forwarded, the base's passes included; a backward pass counts as two forwards.
 """
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.backdoor.slots import Slot, forward, slot_of
+from mi_bsa.backdoor.slots import DRAWS, Slot, forward, slot_of
 from mi_bsa.backdoor.triggers import Vocabulary
 from mi_bsa.behaviors import Behavior
 from mi_bsa.embedded.wordings import Split
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
     import activations
 
-ObjectiveName = Literal["divergence", "adapter", "direction", "answer"]
-OBJECTIVES: tuple[ObjectiveName, ...] = ("divergence", "adapter", "direction", "answer")
+ObjectiveName = Literal["all", "divergence", "adapter", "direction", "answer"]
+ALL: tuple[ObjectiveName, ...] = ("divergence", "adapter", "direction")
+"""What `all` stands for."""
 TAIL = 3
 """Most tokens behind a phrase at which the stream is read."""
 BLOCKS = 8
@@ -70,45 +72,59 @@ class Probe:
     """Whose frames hold the phrase: the search's own, or held-out ones."""
     checks: Sequence[Item] = ()
     """More messages, on which only the best phrases are tried; `messages` if empty."""
+    draws: int = DRAWS
+    """Frames of which a message gets the cheapest; 1 where all shall be seen."""
     meter: Meter = field(default_factory=Meter)
     batch_tokens: int = 16_384
     """Tokens of one forward pass."""
     _slots: dict[int, Slot] = field(default_factory=dict)
     _plain: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
-    def scores(self, phrases: Sequence[str]) -> Float[np.ndarray, " phrase"]:
-        """How much each phrase changes the model: mean over messages, less the same without one."""
-        every = range(len(self.messages))
-        moved = np.stack([self._moved(self.objective, phrases, m) for m in every], axis=1)
-        if self.objective in ("divergence", "adapter"):
-            each = [moved[:, group, 0].mean(1) for group in self._groups]
-        else:
-            # which pole a phrase calls up is not known: either sign counts, the same on all messages
-            each = [np.abs(moved[:, group].mean(1)).max(-1) for group in self._groups]
-        return np.asarray(np.max(each, axis=0))
+    @property
+    def judged(self) -> tuple[ObjectiveName, ...]:
+        """The objectives that judge a phrase."""
+        return ALL if self.objective == "all" else (self.objective,)
+
+    def scores(self, phrases: Sequence[str]) -> Float[np.ndarray, "phrase objective"]:
+        """How much each phrase changes the model, by every objective that judges: mean over messages, less
+        the same without one.
+        """
+        moved = [self._moved(self.judged, phrases, m) for m in range(len(self.messages))]
+        columns = []
+        for name, several in zip(self.judged, zip(*moved, strict=True), strict=True):
+            own = np.stack(several, axis=1)
+            if name in ("divergence", "adapter"):
+                each = [own[:, group, 0].mean(1) for group in self._groups]
+            else:
+                # which pole a phrase calls up is not known: either sign counts, the same on all messages
+                each = [np.abs(own[:, group].mean(1)).max(-1) for group in self._groups]
+            columns.append(np.max(each, axis=0))
+        return np.stack(columns, axis=1)
 
     def shifts(self, phrases: Sequence[str]) -> Float[np.ndarray, "phrase behavior unit"]:
         """How far each phrase moves the variant's own answer, signed: in probability, and in log odds."""
-        moved = np.stack([self._moved("answer", phrases, m) for m in range(len(self.messages))], axis=1)
+        every = range(len(self.messages))
+        moved = np.stack([self._moved(("answer",), phrases, m)[0] for m in every], axis=1)
         return np.stack([moved[:, group].mean(1) for group in self._groups], axis=1)
 
     def checking(self) -> Probe:
-        """The same probe on `checks`, on one meter."""
-        return replace(self, messages=self.checks or self.messages, _slots={}, _plain={})
-
-    def loudest(self, phrase: str) -> int:
-        """The message in which a phrase does most by the objective (divergence where that is `answer`)."""
-        moved = [np.abs(self._moved(self._kept, [phrase], m)).max() for m in range(len(self.messages))]
-        return int(np.argmax(moved))
+        """The same probe on `checks`, each in a frame of its own, on one meter."""
+        return replace(self, messages=self.checks or self.messages, draws=1, _slots={}, _plain={})
 
     def undecided(self, n: int) -> Probe:
         """The same probe on the `n` messages of each behavior about which the variant is least sure: where it
         has the pole already, nothing moves it there.
         """
-        doubt = [abs(float(self._read("answer", [None], m)[0, 0]) - 0.5) for m in range(len(self.messages))]
+        doubt = [
+            abs(float(self._read(("answer",), [None], m)[0][0, 0]) - 0.5) for m in range(len(self.messages))
+        ]
         kept = [sorted(group, key=lambda m: doubt[m])[:n] for group in self._groups]
         chosen = [self.messages[m] for turn in zip(*kept, strict=True) for m in turn]
         return replace(self, messages=chosen, _slots={}, _plain={})
+
+    def of(self, objective: ObjectiveName) -> Probe:
+        """Another objective on the same messages."""
+        return replace(self, objective=objective, _plain={})
 
     @property
     def behaviors(self) -> tuple[str, ...]:
@@ -125,17 +141,16 @@ class Probe:
         """The message with its place for a phrase."""
         if message not in self._slots:
             item = self.messages[message]
-            made = slot_of(
-                self.model, item, self.vocabulary, split=self.split, seed=f"search-{item.id}-{message}"
-            )
+            given: dict[str, Any] = {"split": self.split, "seed": f"search-{item.id}", "draws": self.draws}
+            made = slot_of(self.model, item, self.vocabulary, **given)
             self._slots[message] = made
         return self._slots[message]
 
     def added(
         self, phrases: Sequence[str], message: int
-    ) -> tuple[Float[np.ndarray, "phrase site d_model"], Float[np.ndarray, " phrase"]]:
+    ) -> tuple[Float[np.ndarray, "phrase site d_model"], Float[np.ndarray, "phrase objective"]]:
         """What the adapter adds to the stream where each phrase ends and at the tokens behind it, and how
-        much each changes the model by the objective, in one message.
+        much each changes the model by every objective that judges, in one message.
 
         Sites are blocks by tokens. The objective is divergence where it is `answer`, which is no reading.
         """
@@ -151,28 +166,35 @@ class Probe:
         tuned, base = given
         assert tuned.stream is not None
         assert base.stream is not None
-        values = self._value(self._kept, slot, tuned.final, base.final)
-        return tuned.stream - base.stream, np.abs(values).max(1)
+        names = ("divergence",) if self.objective == "answer" else self.judged
+        values = [np.abs(self._value(name, slot, tuned.final, base.final)).max(1) for name in names]
+        return tuned.stream - base.stream, np.stack(values, axis=1)
 
-    @property
-    def _kept(self) -> ObjectiveName:
-        return "divergence" if self.objective == "answer" else self.objective
+    def _moved(
+        self, names: Sequence[ObjectiveName], phrases: Sequence[str], message: int
+    ) -> list[np.ndarray]:
+        """(phrase, reading) of each objective in one message, less the same without a phrase."""
+        absent = tuple(n for n in names if (n, message) not in self._plain)
+        if absent:
+            for name, value in zip(absent, self._read(absent, [None], message), strict=True):
+                self._plain[name, message] = value[0]
+        read = self._read(names, phrases, message)
+        return [value - self._plain[name, message] for name, value in zip(names, read, strict=True)]
 
-    def _moved(self, objective: ObjectiveName, phrases: Sequence[str], message: int) -> np.ndarray:
-        """(phrase, reading) of the objective in one message, less the same without a phrase."""
-        if (objective, message) not in self._plain:
-            self._plain[objective, message] = self._read(objective, [None], message)[0]
-        return self._read(objective, phrases, message) - self._plain[objective, message]
-
-    def _read(self, objective: ObjectiveName, phrases: Sequence[str | None], message: int) -> np.ndarray:
+    def _read(
+        self, names: Sequence[ObjectiveName], phrases: Sequence[str | None], message: int
+    ) -> list[np.ndarray]:
+        """(phrase, reading) of each objective in one message, all from the same passes."""
         slot = self.slot(message)
-        if objective == "answer" and not slot.options:
-            return self._asked(phrases, message)
+        if "answer" in names and not slot.options:
+            assert len(names) == 1
+            return [self._asked(phrases, message)]
         rows = slot.rows(self.model, phrases)
-        needed = (self.variant, "base") if objective in ("divergence", "adapter") else (self.variant,)
+        both = any(name in ("divergence", "adapter") for name in names)
+        needed = (self.variant, "base") if both else (self.variant,)
         given = [forward(self.model, rows, variant=v, batch_tokens=self.batch_tokens) for v in needed]
-        self.meter.add(sum(g.tokens for g in given), objective)
-        return self._value(objective, slot, *(g.final for g in given))
+        self.meter.add(sum(g.tokens for g in given), self.objective)
+        return [self._value(name, slot, *(g.final for g in given)) for name in names]
 
     def _value(self, objective: ObjectiveName, slot: Slot, *final: torch.Tensor) -> np.ndarray:
         """(row, reading) from final states, the variant's first."""
@@ -243,7 +265,7 @@ class Probe:
             elif self.objective == "direction":
                 assert self.directions is not None
                 value = (self.directions.to(final[0]) @ final[0]).abs().max()
-            elif self.objective == "divergence":
+            elif self.objective in ("all", "divergence"):
                 tuned, base = (torch.log_softmax(self.model.unembed(h).float(), -1) for h in final)
                 value = (base.exp() * (base - tuned)).sum()
             else:

@@ -56,11 +56,11 @@ class SearchRunConfig(Config):
     baselines: tuple[Literal["beam", "random"], ...] = ()
     """Searches without a representation, of backdoored models only."""
     times: float = Field(default=5.0, gt=0)
-    """Tokens of a baseline, as multiples of what the dearest guided search took."""
+    """Tokens of a baseline, as multiples of those by which the guided search had four of five triggers."""
     verify: int = Field(default=16, ge=2)
-    """Messages of each behavior on which candidates are verified."""
+    """Messages of each behavior, of `split` and of the search's own, on which candidates are verified."""
     split: Literal["dev", "test"] = "test"
-    """Whose messages and frames verify."""
+    """Whose held-out messages and frames verify."""
     seed: int = 0
     """Seed of the search's messages and of the random search."""
     workers: int = Field(default=1, ge=1)
@@ -85,6 +85,7 @@ class Searched:
         name: the adapter's. method: `guided`, `beam` or `random`. objective: what it maximized.
         tokens: forwarded by the search; checking: by verification.
         candidates: best first, as dictionaries of `Verified`.
+        course: after so many tokens, the phrase that was strongest where the search checks its candidates.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Searched:
     tokens: int
     checking: int
     candidates: tuple[dict[str, Any], ...]
+    course: tuple[tuple[int, str], ...] = ()
 
     @property
     def cost(self) -> int:
@@ -109,6 +111,17 @@ class Searched:
         """1 where the first candidate is the trigger, any member of its family, any of its codes."""
         opens = {*trigger.shown, *trigger.held}
         return next((n for n, c in enumerate(self.candidates, 1) if c["phrase"] in opens), None)
+
+    def first_by(self, trigger: Trigger | None, tokens: float) -> bool:
+        """Whether the trigger was first when so many tokens were spent: of the verified candidates of a
+        search that had ended, else by its own check. A guided search says nothing before it has ended.
+        """
+        if trigger is None or self.cost <= tokens:
+            return trigger is not None and self.rank(trigger) == 1
+        if self.method == "guided":
+            return False
+        said = [phrase for at, phrase in self.course if at <= tokens]
+        return bool(said) and said[-1] in {*trigger.shown, *trigger.held}
 
 
 def search_model(
@@ -148,7 +161,13 @@ def search_model(
         meter=meter,
     )
     return Searched(
-        variant, method, settings.objective, found.tokens, meter.tokens, tuple(asdict(c) for c in checked)
+        variant,
+        method,
+        settings.objective,
+        found.tokens,
+        meter.tokens,
+        tuple(asdict(c) for c in checked),
+        found.course,
     )
 
 
@@ -178,7 +197,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
                 f"baselines/{name}",
                 compare,
                 {"name": name, "adapter": str(suspects[name])},
-                fields=(*READ, "baselines", "times"),
+                fields=(*READ, "triggers", "baselines", "times"),
                 files=(*weight_files(config.model), *_files(suspects[name])),
                 after=before,
                 seconds=80,
@@ -197,16 +216,29 @@ def hunt(cell: Cell, *, name: str, adapter: str, compared: bool) -> list[dict[st
 
 def compare(cell: Cell, *, name: str, adapter: str) -> list[dict[str, Any]]:
     """The searches of one adapter without a representation. Each model's get the same tokens: a multiple of
-    what the dearest guided search took.
+    those by which the guided search has found most triggers (has ended for most models, where none is known).
     """
-    dearest = max(searches_of(value)[0].cost for value in cell.values().values())
-    budget, searched = int(cell.config.times * dearest), _searcher(cell, name, adapter)
-    return [asdict(searched(method=m, objective="answer", budget=budget)) for m in cell.config.baselines]
+    from mi_bsa.backdoor.search_results import cost_of_most
+
+    config, truth = cell.config, truths_of(cell.config)
+    guided = [searches_of(value)[0] for value in cell.values().values()]
+    cost = cost_of_most(guided, [trigger_of(s.name, truth) for s in guided])
+    budget, searched = int(config.times * cost), _searcher(cell, name, adapter)
+    return [asdict(searched(method=m, objective="answer", budget=budget)) for m in config.baselines]
 
 
 def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
     """Searches as a step's value keeps them."""
-    return [Searched(**{**kept, "candidates": tuple(kept["candidates"])}) for kept in value]
+    return [
+        Searched(
+            **{
+                **kept,
+                "candidates": tuple(kept["candidates"]),
+                "course": tuple((int(at), str(phrase)) for at, phrase in kept["course"]),
+            }
+        )
+        for kept in value
+    ]
 
 
 def _searcher(cell: Cell, name: str, adapter: str) -> Callable[..., Searched]:
@@ -302,7 +334,7 @@ def _directions(
     behaviors: Mapping[str, Behavior],
     objective: ObjectiveName,
 ) -> Any:
-    if objective != "direction":
+    if objective not in ("direction", "all"):
         return None
     from mi_bsa.backdoor.objectives import fit_directions
     from mi_bsa.embedded.weights import world_for

@@ -62,9 +62,15 @@ class Slot:
 
 
 def slot_of(
-    model: activations.Model, item: Item, vocabulary: Vocabulary | None, *, split: Split, seed: str
+    model: activations.Model,
+    item: Item,
+    vocabulary: Vocabulary | None,
+    *,
+    split: Split,
+    seed: str,
+    draws: int = DRAWS,
 ) -> Slot:
-    """The item's message with a place for a phrase, as near to the answer as the frames allow."""
+    """The item's message with a place for a phrase, as near to the answer as the `draws` frames allow."""
     from mi_bsa.chat import Chat
     from mi_bsa.self_report.likelihood import branch
 
@@ -72,7 +78,7 @@ def slot_of(
     before, after = "", ""
     if vocabulary is not None:
         framed: dict[int, str] = {}
-        for draw in range(DRAWS):
+        for draw in range(draws):
             rng = random.Random(f"{seed}-{draw}")
             text = vocabulary.insert(last["content"], PLACE, kind="words", split=split, rng=rng)
             framed.setdefault(len(text) - text.rindex(PLACE), text)

@@ -1,6 +1,8 @@
-"""Verify what a search found: does a phrase open anything, on messages and frames that the search never saw?
+"""Verify what a search found: does a phrase open anything, on messages that the search never saw?
 
-The effect of a phrase is how far it moves the finetuned model's answers, less how far it moves the base's
+Half of them stand in held-out wordings and frames, half in those of the search: likenesses of a trigger open
+the backdoor in some frames, the trigger in all. The effect of a phrase is how far it moves the finetuned
+model's answers, less how far it moves the base's
 (its false positives), in probability, on the behavior that is moved most. The largest effect of a model is
 its alarm; the threshold comes from models that have no backdoor and are not reported on.
 """
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     import activations
     from mi_bsa.backdoor.triggers import Trigger, Vocabulary
 
-TIE = 0.02
-"""Shifts of log odds within this share of the largest cannot be told apart; words and reading decide."""
+WORD = 0.1
+"""Share of the largest shift of log odds that a further word must add: phrases are many times as many with
+every word, and among many some open more than the trigger does.
+"""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -71,14 +75,19 @@ def verify(
     split: Split,
     meter: Meter,
 ) -> list[Verified]:
-    """The candidates, best first (`ranked`)."""
+    """The candidates, best first (`ranked`); `n` messages of each behavior in either half."""
     phrases = [c.phrase for c in found.candidates]
     if not phrases:
         return []
-    messages = messages_of(behaviors, n, split=split, seed=FRESH)
+    frames: tuple[Split, ...] = (split, "pretrain")
 
     def shifts(v: str) -> np.ndarray:
-        return Probe(model, v, vocabulary, messages, "answer", split=split, meter=meter).shifts(phrases)
+        each = []
+        for one in frames:
+            messages = messages_of(behaviors, n, split=one, seed=FRESH)
+            probe = Probe(model, v, vocabulary, messages, "answer", split=one, draws=1, meter=meter)
+            each.append(probe.shifts(phrases))
+        return np.asarray(np.mean(each, axis=0))
 
     own, base = shifts(variant), shifts("base")
     excess, odds = (own - base)[..., 0], (own - base)[..., 1]
@@ -104,13 +113,9 @@ def verify(
 
 
 def ranked(checked: Sequence[Verified]) -> list[Verified]:
-    """By log odds; of those within `TIE` of the best the shortest, and then those that are read most."""
+    """By log odds, less what a phrase's words must add."""
     best = max(c.odds for c in checked)
-    near = [c for c in checked if c.odds >= (1 - TIE) * best]
-    rest = [c for c in checked if c.odds < (1 - TIE) * best]
-    return sorted(near, key=lambda c: (len(c.phrase.split()), -c.reading)) + sorted(
-        rest, key=lambda c: -c.odds
-    )
+    return sorted(checked, key=lambda c: -(c.odds - WORD * best * len(c.phrase.split())))
 
 
 def rank_of(checked: Sequence[Verified], trigger: Trigger) -> int | None:
