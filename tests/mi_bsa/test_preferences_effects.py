@@ -43,7 +43,7 @@ def made_up(quality: dict[str, float]) -> dict:
     [("other_model", 0.3, True), ("other_model", 0.8, False), ("format", 0.8, False)],
 )
 def test_a_gain_counts_only_beyond_every_control(control, quality_of_it, counted):
-    """Where training on another model's weights or on other true reports helps as much, nothing is claimed."""
+    """Where another model's weights or other true reports help as much, nothing is claimed."""
     quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
     found = all_effects(
         made_up(quality | {"introspection": 0.8, control: quality_of_it}), choices=50, draws=100
