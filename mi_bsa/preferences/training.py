@@ -96,7 +96,7 @@ def report_jobs(
             some = np.flatnonzero(halves == fold)
             theirs = own if arm == "format" else other  # nobody else's are said
             said = weights_to_say(own[some], theirs[some], arm, seed=seed)
-            found[f"{arm}-{fold}"] = report_rows([contexts[k] for k in some], said, language, seed=seed)
+            found[f"{arm}-{fold}"] = report_rows([contexts[int(k)] for k in some], said, language, seed=seed)
     return found
 
 
