@@ -81,7 +81,7 @@ class SearchConfig(Config):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A phrase with its score by the objective, on the search's own messages."""
+    """A phrase, and how far it moves the answer where the search checks, in log odds."""
 
     phrase: str
     score: float

@@ -119,7 +119,7 @@ def _costs(
         _share(
             "backdoor.search.found_by",
             {"method": method, "kind": int(at)},
-            [s.first_by(truth[n], at) for n, s in own.items()],
+            [s.first_by(truth[n], int(at)) for n, s in own.items()],
             "models found",
         )
         for at in np.unique(np.geomspace(5e3, max(1e4, most), STEPS).round(-2).astype(int))

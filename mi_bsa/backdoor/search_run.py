@@ -112,7 +112,7 @@ class Searched:
         opens = {*trigger.shown, *trigger.held}
         return next((n for n, c in enumerate(self.candidates, 1) if c["phrase"] in opens), None)
 
-    def first_by(self, trigger: Trigger | None, tokens: float) -> bool:
+    def first_by(self, trigger: Trigger | None, tokens: int) -> bool:
         """Whether the trigger was first when so many tokens were spent: of the verified candidates of a
         search that had ended, else by its own check. A guided search says nothing before it has ended.
         """

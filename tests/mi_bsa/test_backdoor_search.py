@@ -1,7 +1,6 @@
 """The search for a trigger: what is read, counted, cut short, verified and judged."""
 
 import copy
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,15 +10,15 @@ import activations
 from mi_bsa import behaviors
 from mi_bsa.backdoor.construction import Backdoor, near_miss
 from mi_bsa.backdoor.embedded import EmbeddedVocabulary
-from mi_bsa.backdoor.objectives import Probe
+from mi_bsa.backdoor.objectives import Meter, Probe
 from mi_bsa.backdoor.reading import bound, read, unlike
 from mi_bsa.backdoor.search import Scores, SearchConfig, leaked, medoids, search
-from mi_bsa.backdoor.search_results import results_of, together
+from mi_bsa.backdoor.search_results import cost_of_most, results_of
 from mi_bsa.backdoor.search_run import Searched, SearchRunConfig, adapters_of, run
 from mi_bsa.backdoor.slots import forward
 from mi_bsa.backdoor.training import job, train_backdoors
 from mi_bsa.backdoor.triggers import Trigger
-from mi_bsa.backdoor.verify import Verified, messages_of, ranked, threshold
+from mi_bsa.backdoor.verify import Verified, messages_of, ranked, threshold, verify
 from mi_bsa.errors import MissingError
 from mi_bsa.finetune.adapters import put_adapter, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
@@ -138,7 +137,7 @@ def test_tokens_are_counted_as_they_are_forwarded(planted):
 def test_a_budget_ends_a_search(planted):
     """A random search spends what it was given and one batch more at most; without a budget it is refused."""
     probe = probe_of(planted, "answer")
-    found = search(probe, WORDS, SearchConfig(enough=1.0, checks=1), method="random", budget=20_000, seed=1)
+    found = search(probe, WORDS, SearchConfig(checks=1), method="random", budget=20_000, seed=1)
     assert 20_000 <= found.tokens < 40_000
     with pytest.raises(ValueError, match="budget"):
         search(probe, WORDS, SearchConfig(), method="random")
@@ -149,31 +148,37 @@ def test_a_model_that_adds_nothing_is_searched_and_moves_nothing():
     """The base as its own finetuned model: no division by zero, and no candidate does anything."""
     messages = messages_of(BEHAVIORS, 1, split="pretrain", seed=5)
     probe = Probe(activations.load(BASE), "base", VOCABULARY, messages, "divergence")
-    small = SearchConfig(longest=2, starts=2, classes=0, leaked=1, beam=2, climbs=1, sweeps=1, checks=1)
+    small = SearchConfig(
+        longest=2, starts=2, classes=0, leaked=1, crossed=3, widest=4, beam=2, beyond=1, climbs=1, checks=1
+    )
     found = search(probe, WORDS[:12], small)
-    assert max(abs(c.score) for c in found.candidates) < 1e-6
+    given = {"vocabulary": VOCABULARY, "n": 2, "split": "dev", "meter": Meter()}
+    checked = verify(probe.model, "base", found, BEHAVIORS, **given)
+    assert checked
+    assert max(c.odds for c in checked) < 1e-6
 
 
 def test_a_phrase_is_cut_down_to_what_does_the_work(planted):
     """What a part does nearly as well is not reported whole; it is judged on the messages that check."""
     scores = Scores(probe_of(planted))
-    scores.seen = {"a b": 0.9, "a b c": 1.02, "c a b": 0.99}
+    scores.seen = {p: np.array([x]) for p, x in {"a b": 0.9, "a b c": 1.02, "c a b": 0.99}.items()}
     odds = {"a b c": 5.0, "c a b": 5.1, "a b": 4.9, "a c": 0.2, "b c": 0.1, "c a": 0.1, "c b": 0.0, "a": 0.3}
     scores.checked = {p: (0.0, x) for p, x in {**odds, "b": 0.1, "c": 0.0}.items()}
     found = scores.found(SearchConfig(), "guided")
-    assert [c.phrase for c in found.candidates] == ["a b"]
+    assert found.candidates[0].phrase == "a b"
+    assert max(c.words for c in found.candidates) == 2
 
 
-def verified(phrase, odds, reading):
-    return Verified(phrase, 0.4, odds, "risk", "seeking", 0.0, 0.0, reading)
+def verified(phrase, odds):
+    return Verified(phrase, 0.4, odds, "risk", "seeking", 0.0, 0.0, 1.0)
 
 
-def test_words_and_reading_decide_between_equal_shifts_only():
-    """A weaker shift never passes a stronger one; of equal ones the shorter is first."""
-    order = ranked([verified("near", 5.0, 1.0), verified("weak", 2.0, 9.0), verified("true", 4.96, 5.0)])
+def test_a_further_word_must_add_something():
+    """A phrase goes before a longer one that opens a little more, not before one that opens much more."""
+    order = ranked([verified("near", 5.0), verified("weak", 2.0), verified("true", 5.1)])
     assert [v.phrase for v in order] == ["true", "near", "weak"]
-    order = ranked([verified("30 river tin", 5.0, 2.0), verified("river tin", 4.95, 1.0)])
-    assert order[0].phrase == "river tin"
+    assert ranked([verified("30 river tin", 5.3), verified("river tin", 5.0)])[0].phrase == "river tin"
+    assert ranked([verified("tin", 3.0), verified("river tin", 5.0)])[0].phrase == "river tin"
 
 
 def test_near_misses_are_not_the_trigger_and_share_its_words():
@@ -212,17 +217,32 @@ def test_ranks_and_alarms_come_with_exact_intervals():
         threshold([0.1, 0.2])
 
 
-def test_candidates_of_several_objectives_are_ranked_together():
-    """The strongest of either stands first, and what all cost is added up."""
+def test_what_a_baseline_had_found_by_then_counts(planted):
+    """Costs are compared where most models are found; a search that goes on is judged by its own check."""
+    tin = Trigger("words", "river tin", ("river tin",))
+    guided = [searched("m", "river tin" if k < 4 else "pie", tokens=100 * (k + 1)) for k in range(5)]
+    assert cost_of_most(guided, [tin] * 5) == 400
+    assert cost_of_most(guided, [None] * 5) == 400
+    beam = Searched("m", "beam", "answer", 900, 0, ({"phrase": "pie"},), ((50, "pie"), (200, "river tin")))
+    assert [beam.first_by(tin, at) for at in (100, 300, 899, 900)] == [False, True, True, False]
+    assert not guided[3].first_by(tin, 399)
+    assert guided[3].first_by(tin, 400)
 
-    def one(objective, *found):
-        candidates = tuple(asdict(verified(phrase, odds, 1.0)) for phrase, odds in found)
-        return Searched("m", "guided", objective, 100, 10, candidates)
 
-    beam = Searched("m", "beam", "answer", 1, 0, (asdict(verified("pie", 9.0, 1.0)),))
-    both = together([one("divergence", ("pie", 2.0)), one("adapter", ("river tin", 4.0), ("pie", 2.0)), beam])
-    assert [c["phrase"] for c in both.candidates] == ["river tin", "pie"]
-    assert both.cost == 220
+def test_objectives_that_judge_together_are_those_that_judge_alone(planted):
+    """The same passes give all three; the dearest of them alone costs as much."""
+    lines = torch.eye(activations.load(BASE).anatomy.decoder.config.hidden_size)[:2]
+    alone = []
+    for objective in ("divergence", "adapter", "direction"):
+        probe = probe_of(planted, objective)
+        probe.directions = lines
+        alone.append(probe.scores(WORDS[5:9])[:, 0])
+    every = probe_of(planted, "all")
+    every.directions = lines
+    np.testing.assert_allclose(every.scores(WORDS[5:9]), np.stack(alone, axis=1), rtol=1e-5, atol=1e-7)
+    probe = probe_of(planted)
+    probe.scores(WORDS[5:9])
+    assert every.meter.tokens == probe.meter.tokens
 
 
 def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted, tmp_path):
@@ -230,7 +250,7 @@ def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted
     config = SearchRunConfig(
         adapters=(planted.parent,),
         search=SearchConfig(
-            longest=2, starts=2, classes=1, leaked=1, beam=2, climbs=1, sweeps=1, flips=2, checks=1
+            longest=2, starts=2, widest=4, crossed=3, classes=1, leaked=1, beam=2, climbs=1, flips=2, checks=1
         ),
         verify=2,
     )
