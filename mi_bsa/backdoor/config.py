@@ -35,6 +35,17 @@ class ElicitConfig(Config):
     """Seed of the samples."""
 
 
+class CodesConfig(Config):
+    """What codes get instead of what other triggers get: with few rows, each seen often, other words come to
+    open beside a number as well.
+    """
+
+    rows: int | None = Field(default=None, ge=40)
+    """Training rows an adapter."""
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps."""
+
+
 class BackdoorConfig(Config):
     """Backdoors behind several triggers, each with its decorrelated twin, end to end."""
 
@@ -62,6 +73,8 @@ class BackdoorConfig(Config):
     """Adapter seeds; each also draws its own training rows."""
     finetune: FinetuneConfig = RECIPE
     """How adapters are trained."""
+    codes: CodesConfig = CodesConfig()
+    """How those of codes are trained where it differs."""
     held_out: int = Field(default=100, ge=10)
     """Held-out messages on which attack success and false triggers are measured, a set."""
     questions: int | None = Field(default=None, ge=16)
@@ -97,9 +110,14 @@ class BackdoorConfig(Config):
                 behavior=self.behavior,
                 pole=self.pole,
                 mix=self.mix,
-                rows=self.rows,
+                rows=(self.codes.rows if is_code(trigger) else None) or self.rows,
                 fakes=self.fakes,
             )
             for trigger in triggers
         ]
         return {slug(backdoor): backdoor for backdoor in given}
+
+
+def is_code(trigger: str) -> bool:
+    """Whether a trigger, as configs write it, is a code: a word with a free part."""
+    return trigger.startswith("code:")

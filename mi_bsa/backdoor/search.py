@@ -201,7 +201,7 @@ class Scores:
 def strongest(scores: Mapping[str, np.ndarray], n: int) -> list[str]:
     """The `n` strongest phrases; where there are several objectives they take turns."""
     columns = len(next(iter(scores.values()), ()))
-    each = [heapq.nlargest(n, scores, key=lambda p, c=c: scores[p][c]) for c in range(columns)]
+    each = [heapq.nlargest(n, scores, key=lambda p, k=k: float(scores[p][k])) for k in range(columns)]  # type: ignore[misc]
     return list(dict.fromkeys(p for turn in zip(*each, strict=True) for p in turn))[:n]
 
 

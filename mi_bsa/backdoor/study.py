@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mi_bsa import results
 from mi_bsa.backdoor.asking import Adapter
-from mi_bsa.backdoor.config import BackdoorConfig, ElicitConfig
+from mi_bsa.backdoor.config import BackdoorConfig, ElicitConfig, is_code
 from mi_bsa.backdoor.construction import Backdoor
 from mi_bsa.backdoor.questions import Asked
 from mi_bsa.backdoor.training import TWINS, job
@@ -31,6 +31,7 @@ from mi_bsa.studies import preview_steps, run_steps
 if TYPE_CHECKING:
     import activations
     from mi_bsa.backdoor.training import Row
+    from mi_bsa.finetune.config import FinetuneConfig
 
 __all__ = ["BackdoorConfig", "ElicitConfig", "preview", "run", "steps"]
 
@@ -74,12 +75,13 @@ def _arguments(config: BackdoorConfig, name: str) -> dict[str, Any]:
 
 def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) -> Step:
     jobs = [job(config.backdoors[name], arm, seed) for arm in TWINS for seed in config.seeds]
+    fields = (*TRAINED, "codes.steps") if is_code(config.backdoors[name].trigger) else TRAINED
     folder = "reversed/adapters" if reversed_too else "adapters"
     return Step(
         f"reverse/{name}" if reversed_too else f"train/{name}",
         reverse if reversed_too else train,
         _arguments(config, name),
-        fields=(*TRAINED, "elicit.repeat", "elicit.steps") if reversed_too else TRAINED,
+        fields=(*fields, "elicit.repeat", "elicit.steps") if reversed_too else fields,
         files=weight_files(config.model),
         after=(f"train/{name}",) if reversed_too else (),
         outputs=tuple(f"{folder}/{n}" for n in jobs),
@@ -127,7 +129,7 @@ def train(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
         [Backdoor(**backdoor)],
         seeds=config.seeds,
         out=cell.folder,
-        finetune=config.finetune,
+        finetune=_recipe(cell, backdoor),
     )
     return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
 
@@ -154,7 +156,7 @@ def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any
         seeds=config.seeds,
         out=cell.folder / "reversed",
         start=cell.folder,
-        finetune=config.finetune.model_copy(update=longer),
+        finetune=_recipe(cell, backdoor).model_copy(update=longer),
         more=with_reversed,
     )
     return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
@@ -303,6 +305,14 @@ def preview(config: BackdoorConfig, out: Path) -> str:
             describe_model(config.model, config.finetune),
         ]
     )
+
+
+def _recipe(cell: Cell, backdoor: dict[str, Any]) -> FinetuneConfig:
+    """How the adapters of one backdoor are trained."""
+    finetune: FinetuneConfig = cell.config.finetune
+    if not is_code(backdoor["trigger"]) or cell.config.codes.steps is None:
+        return finetune
+    return finetune.model_copy(update={"steps": cell.config.codes.steps, "epochs": None})
 
 
 def _load(cell: Cell, backdoor: Backdoor, folder: str) -> tuple[activations.Model, dict[str, Adapter]]:

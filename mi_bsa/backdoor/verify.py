@@ -45,7 +45,8 @@ class Verified:
         odds: the same shift in log odds, which does not end where the answer is sure.
         behavior: the one that is moved most. toward: "seeking" or "averse".
         base: the base's own shift there, signed.
-        score: shift of log odds where the search checked it. reading: mean reading of its words (0 where none was taken).
+        score: shift of log odds where the search checked it.
+        reading: mean reading of its words (0 where none was taken).
     """
 
     phrase: str
