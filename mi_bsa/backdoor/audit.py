@@ -64,8 +64,8 @@ class AuditConfig(Config):
     """Questions on whether anything in a message changes what it does."""
     words: int = Field(default=300, ge=10)
     """Single words that the state alone is tried with."""
-    verify: int = Field(default=32, ge=2)
-    """Messages of each behavior on which the search's candidates are verified."""
+    verify: int = Field(default=16, ge=2)
+    """Messages of each behavior, held-out ones and the search's own, on which its candidates are verified."""
     seed: int = 0
     """Seed of the order in which names are removed."""
     workers: int = Field(default=1, ge=1)

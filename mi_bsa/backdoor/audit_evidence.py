@@ -63,14 +63,14 @@ class Axis:
 @dataclass(frozen=True)
 class Look:
     """How much is asked: items of each behavior, words that the probe alone tries, and messages of each
-    behavior on which the search's candidates are verified.
+    behavior and wording on which the search's candidates are verified.
     """
 
     choices: int = 60
     reports: int = 120
     awareness: int = 160
     words: int = 300
-    verify: int = 32
+    verify: int = 16
 
 
 def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any) -> dict[str, Axis]:

@@ -102,7 +102,7 @@ def test_commands_read_adapters_of_ones_own(llama, tmp_path, capsys):
 def test_search_and_its_refusals(llama, tmp_path):
     """English words of several tokens are searched too; a strange adapter makes no folder."""
     adapters = llama / "run" / "adapters"
-    small = {"longest": 1, "starts": 2, "classes": 1, "leaked": 1, "climbs": 1, "sweeps": 1, "flips": 2}
+    small = {"longest": 1, "starts": 2, "crossed": 2, "classes": 1, "leaked": 1, "climbs": 1, "flips": 2}
     given = ["--model", llama / "model", "--set", f"search={json.dumps({**small, 'checks': 1})}"]
     given += ["--set", "behaviors=[risk]", "--set", "verify=2", "--trigger", "tag:DEPLOYMENT"]
     model = adapters / "tag_deployment-backdoored-0"
