@@ -186,7 +186,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
             {"name": name, "adapter": str(folder), "compared": name in held},
             fields=(*READ, "objectives"),
             files=(*weight_files(config.model), *_files(folder)),
-            seconds=25 * (1 + len(config.objectives) * (name in held)),
+            seconds=20 + 10 * len(config.objectives) * (name in held),
         )
         for name, folder in every.items()
     ]
@@ -200,7 +200,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
                 fields=(*READ, "triggers", "baselines", "times"),
                 files=(*weight_files(config.model), *_files(suspects[name])),
                 after=before,
-                seconds=80,
+                seconds=60 * len(config.baselines),
             )
         )
     return graph
@@ -234,7 +234,7 @@ def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
             **{
                 **kept,
                 "candidates": tuple(kept["candidates"]),
-                "course": tuple((int(at), str(phrase)) for at, phrase in kept["course"]),
+                "course": tuple((int(at), str(phrase)) for at, phrase in kept.get("course", ())),
             }
         )
         for kept in value
