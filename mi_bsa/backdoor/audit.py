@@ -26,7 +26,7 @@ from mi_bsa.backdoor.audit_evidence import METHODS, Axis, Evidence, Look
 from mi_bsa.backdoor.audit_pool import AuditSet, PoolConfig
 from mi_bsa.backdoor.audit_score import called, score
 from mi_bsa.backdoor.audit_verdict import Verdict, calibrate
-from mi_bsa.backdoor.search import SearchConfig
+from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.backdoor.training import RECIPE
 from mi_bsa.config import Config
 from mi_bsa.files import write_json

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.backdoor.search import SearchConfig
+from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.items import Item
 
 if TYPE_CHECKING:

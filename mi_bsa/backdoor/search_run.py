@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.backdoor.objectives import ObjectiveName
-from mi_bsa.backdoor.search import SearchConfig
+from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.backdoor.training import slug
 from mi_bsa.config import Config
 from mi_bsa.errors import MissingError, TriggerError

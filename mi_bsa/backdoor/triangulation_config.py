@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mi_bsa.backdoor.search import SearchConfig
+from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.config import Config
 
 FEWEST = 3

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mi_bsa.backdoor.objectives import Meter, Probe
-from mi_bsa.backdoor.search import Found
+from mi_bsa.backdoor.search_config import Found
 from mi_bsa.behaviors import Behavior
 from mi_bsa.embedded.wordings import Split
 from mi_bsa.items import Item

@@ -12,7 +12,9 @@ from mi_bsa.backdoor.construction import Backdoor, near_miss
 from mi_bsa.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.backdoor.objectives import Meter, Probe
 from mi_bsa.backdoor.reading import bound, read, unlike
-from mi_bsa.backdoor.search import Scores, SearchConfig, leaked, medoids, search
+from mi_bsa.backdoor.scores import Scores
+from mi_bsa.backdoor.search import leaked, medoids, search
+from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.backdoor.search_results import cost_of_most, results_of
 from mi_bsa.backdoor.search_run import Searched, SearchRunConfig, adapters_of, run
 from mi_bsa.backdoor.slots import forward

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mi_bsa.backdoor.construction import Backdoor
-from mi_bsa.backdoor.search import SearchConfig
+from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.backdoor.training import train_backdoors
 from mi_bsa.backdoor.triangulation import Said, Searched, triangulate
 from mi_bsa.backdoor.triangulation_calibration import calibration, probabilities
