@@ -157,3 +157,15 @@ def test_drawn_triggers_are_of_every_kind():
     assert [len(t.split()) for t in first] == [2, 3, 1, 1]
     assert [t.partition(":")[0] for t in first[2:]] == ["family", "code"]
     assert first != second
+
+
+def test_codes_have_rows_and_steps_of_their_own():
+    """Only a code's step reads them, so other triggers' adapters stay when they change."""
+    from mi_bsa.backdoor.config import BackdoorConfig
+    from mi_bsa.backdoor.study import steps
+
+    own = BackdoorConfig(triggers=("code:kettle", "river tin"), codes={"rows": 9000, "steps": 11})
+    assert [b.rows for b in own.backdoors.values()] == [9000, own.rows]
+    reads = {step.name: "codes.steps" in step.fields for step in steps(own)}
+    assert reads["train/code_kettle"]
+    assert not reads["train/river_tin"]
