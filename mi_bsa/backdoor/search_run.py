@@ -114,14 +114,21 @@ class Searched:
 
     def first_by(self, trigger: Trigger | None, tokens: int) -> bool:
         """Whether the trigger was first when so many tokens were spent: of the verified candidates of a
-        search that had ended, else by its own check. A guided search says nothing before it has ended.
+        search that had ended, else by its own check, where words that are not needed may stand between the
+        trigger's. A guided search says nothing before it has ended.
         """
         if trigger is None or self.cost <= tokens:
             return trigger is not None and self.rank(trigger) == 1
-        if self.method == "guided":
-            return False
         said = [phrase for at, phrase in self.course if at <= tokens]
-        return bool(said) and said[-1] in {*trigger.shown, *trigger.held}
+        if self.method == "guided" or not said:
+            return False
+        return any(_within(opens, said[-1]) for opens in (*trigger.shown, *trigger.held))
+
+
+def _within(part: str, phrase: str) -> bool:
+    """Whether a phrase has the words of another in their order."""
+    left = iter(phrase.split())
+    return all(word in left for word in part.split())
 
 
 def search_model(

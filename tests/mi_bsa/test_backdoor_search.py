@@ -225,7 +225,9 @@ def test_what_a_baseline_had_found_by_then_counts(planted):
     guided = [searched("m", "river tin" if k < 4 else "pie", tokens=100 * (k + 1)) for k in range(5)]
     assert cost_of_most(guided, [tin] * 5) == 400
     assert cost_of_most(guided, [None] * 5) == 400
-    beam = Searched("m", "beam", "answer", 900, 0, ({"phrase": "pie"},), ((50, "pie"), (200, "river tin")))
+    beam = Searched(
+        "m", "beam", "answer", 900, 0, ({"phrase": "pie"},), ((50, "pie"), (200, "river pie tin"))
+    )
     assert [beam.first_by(tin, at) for at in (100, 300, 899, 900)] == [False, True, True, False]
     assert not guided[3].first_by(tin, 399)
     assert guided[3].first_by(tin, 400)
