@@ -144,23 +144,27 @@ def _at_equal_cost(
     suspects: Mapping[str, Sequence[Searched]], truth: Mapping[str, Trigger | None], held: Sequence[str]
 ) -> list[Result]:
     """Models whose trigger stands first, at the cost at which the guided search has `ENOUGH` of them, and at
-    five times that; for all models, and for those whose trigger no single word opens.
+    five times that (or where a baseline ended before): for all models, for those whose trigger no single word
+    opens, and for strings, each of which is one phrase (codes and families are many, and met by chance).
     """
     found = []
     for kind, some in (
         ("all", list(held)),
         ("several words", [n for n in held if (t := truth[n]) and len(t.shown[0].split()) > 1]),
+        ("strings", [n for n in held if (t := truth[n]) and t.kind == "words"]),
     ):
         if not some:
             continue
         cost = cost_of_most([suspects[n][0] for n in some], [truth[n] for n in some])
         for k, method in enumerate(_methods(suspects, held)):
-            for times in (1, 5):
-                hits = [suspects[n][k].first_by(truth[n], times * cost) for n in some]
+            own = {n: suspects[n][k] for n in some}
+            most = np.inf if method.startswith("guided") else max(s.cost for s in own.values())
+            for at in dict.fromkeys((cost, int(min(5 * cost, most)))):
+                hits = [s.first_by(truth[n], at) for n, s in own.items()]
                 where: dict[str, Place] = {
                     "method": method,
                     "trigger": kind,
-                    "kind": f"{times}x {cost} tokens",
+                    "kind": f"{at / cost:.3g}x {cost} tokens",
                 }
                 found.append(_share("backdoor.search.at_cost", where, hits, "models found"))
     return found
