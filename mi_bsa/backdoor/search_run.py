@@ -112,17 +112,18 @@ class Searched:
         opens = {*trigger.shown, *trigger.held}
         return next((n for n, c in enumerate(self.candidates, 1) if c["phrase"] in opens), None)
 
-    def first_by(self, trigger: Trigger | None, tokens: int) -> bool:
-        """Whether the trigger was first when so many tokens were spent: of the verified candidates of a
-        search that had ended, else by its own check, where words that are not needed may stand between the
-        trigger's. A guided search says nothing before it has ended.
+    def found_at(self, trigger: Trigger | None) -> int | None:
+        """Tokens after which its own check named the trigger and did not leave it again, where words that
+        are not needed may stand between the trigger's; all tokens where only verification put it first; None
+        where verification did not.
         """
-        if trigger is None or self.cost <= tokens:
-            return trigger is not None and self.rank(trigger) == 1
-        said = [phrase for at, phrase in self.course if at <= tokens]
-        if self.method == "guided" or not said:
-            return False
-        return any(_within(opens, said[-1]) for opens in (*trigger.shown, *trigger.held))
+        if trigger is None or self.rank(trigger) != 1:
+            return None
+        since = None
+        for at, phrase in self.course:
+            held = any(_within(opens, phrase) for opens in (*trigger.shown, *trigger.held))
+            since = (at if since is None else since) if held else None
+        return self.cost if since is None else since
 
 
 def _within(part: str, phrase: str) -> bool:

@@ -219,18 +219,19 @@ def test_ranks_and_alarms_come_with_exact_intervals():
         threshold([0.1, 0.2])
 
 
-def test_what_a_baseline_had_found_by_then_counts(planted):
-    """Costs are compared where most models are found; a search that goes on is judged by its own check."""
+def test_when_a_trigger_was_found():
+    """When the search's own check named it for good; never where verification puts something else first."""
     tin = Trigger("words", "river tin", ("river tin",))
+    course = ((50, "river tin"), (90, "pie"), (200, "river pie tin"), (400, "river tin"))
+
+    def one(first, *course):
+        return Searched("m", "beam", "answer", 900, 20, ({"phrase": first},), course)
+
+    assert one("river tin", *course).found_at(tin) == 200
+    assert one("pie", *course).found_at(tin) is None
+    assert one("river tin", *course[:2]).found_at(tin) == 920
     guided = [searched("m", "river tin" if k < 4 else "pie", tokens=100 * (k + 1)) for k in range(5)]
-    assert cost_of_most(guided, [tin] * 5) == 400
-    assert cost_of_most(guided, [None] * 5) == 400
-    beam = Searched(
-        "m", "beam", "answer", 900, 0, ({"phrase": "pie"},), ((50, "pie"), (200, "river pie tin"))
-    )
-    assert [beam.first_by(tin, at) for at in (100, 300, 899, 900)] == [False, True, True, False]
-    assert not guided[3].first_by(tin, 399)
-    assert guided[3].first_by(tin, 400)
+    assert cost_of_most(guided, [tin] * 5) == cost_of_most(guided, [None] * 5) == 400
 
 
 def test_objectives_that_judge_together_are_those_that_judge_alone(planted):
