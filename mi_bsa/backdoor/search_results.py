@@ -215,13 +215,23 @@ def draw_search(found: Sequence[Result]) -> Figure | None:
 
     @styled
     def draw(*, narrow: bool = False) -> Figure:
-        figure, (ax,) = panels(["trigger at rank 1"], narrow=narrow, height=2.6, keys=1)
+        figure, (ax,) = panels(["trigger found"], narrow=narrow, height=2.6, keys=1)
         for k, method in enumerate(dict.fromkeys(str(r.where["method"]) for r in curves)):
             own = [r for r in curves if r.where["method"] == method]
             x = [float(r.where["kind"]) for r in own]
             dashes = "-" if k < len(SERIES) else "--"
             color = SERIES[k % len(SERIES)]
-            ax.step(x, [r.value for r in own], where="post", color=color, linestyle=dashes, label=method)
+            # the first, which is the search, lies on top
+            ax.step(
+                x,
+                [r.value for r in own],
+                where="post",
+                color=color,
+                linestyle=dashes,
+                label=method,
+                zorder=20 - k,
+                linewidth=1.5 if k else 2.5,
+            )
         ax.set_xscale("log")
         ax.set_ylim(-0.02, 1.02)
         ax.set_xlabel("tokens forwarded (a backward pass counts as two forwards)")
