@@ -190,7 +190,7 @@ def by_toolkit(
     The alarm is the search's: the largest verified effect of a candidate. The behavior that the first
     candidate calls up is shifted by that effect where this is more than without it.
     """
-    from mi_bsa.backdoor.objectives import fit_directions
+    from mi_bsa.backdoor.objectives import fit_directions, judged_by
     from mi_bsa.backdoor.search_run import SearchRunConfig, search_model
 
     config = SearchRunConfig(
@@ -202,7 +202,7 @@ def by_toolkit(
         split=split,
     )
     lines = None
-    if search.objective in ("direction", "all"):
+    if "direction" in judged_by(search.objective):
         lines = fit_directions(model, list(behaviors.values()), world=world)
     more: dict[str, Any] = {"behaviors": behaviors, "vocabulary": vocabulary, "directions": lines}
     found = search_model(model, variant, config, **more)

@@ -39,6 +39,11 @@ BLOCKS = 8
 """Most blocks whose outputs are read, evenly spaced."""
 
 
+def judged_by(objective: ObjectiveName) -> tuple[ObjectiveName, ...]:
+    """The objectives that one name stands for."""
+    return ALL if objective == "all" else (objective,)
+
+
 @dataclass
 class Meter:
     """Tokens forwarded so far."""
@@ -83,7 +88,7 @@ class Probe:
     @property
     def judged(self) -> tuple[ObjectiveName, ...]:
         """The objectives that judge a phrase."""
-        return ALL if self.objective == "all" else (self.objective,)
+        return judged_by(self.objective)
 
     def scores(self, phrases: Sequence[str]) -> Float[np.ndarray, "phrase objective"]:
         """How much each phrase changes the model, by every objective that judges: mean over messages, less

@@ -1,4 +1,4 @@
-"""Phrases that a search has scored and checked; none is forwarded twice."""
+"""Phrases that a search has scored and checked; none twice by the same rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from mi_bsa.backdoor.search_config import Candidate, Found, SearchConfig
 
 
 class Scores:
-    """Every phrase that was scored; none is scored twice."""
+    """Every phrase that was scored by the objectives (`seen`), by the answer alone where words are exchanged
+    (`moved`), and on the messages that check (`checked`).
+    """
 
     def __init__(self, probe: Probe, budget: int | None = None) -> None:
         self.probe = probe

@@ -18,7 +18,7 @@ class SearchConfig(Config):
     """How a trigger is searched."""
 
     objective: ObjectiveName = "all"
-    """What is maximized at the answer."""
+    """What judges a phrase at the answer; `all`: the three that read a representation, in turn."""
     messages: int = Field(default=1, ge=1)
     """Clean messages of each behavior on which every phrase is tried."""
     longest: int = Field(default=4, ge=1, le=6)

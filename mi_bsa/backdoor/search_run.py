@@ -342,10 +342,11 @@ def _directions(
     behaviors: Mapping[str, Behavior],
     objective: ObjectiveName,
 ) -> Any:
-    if objective not in ("direction", "all"):
-        return None
-    from mi_bsa.backdoor.objectives import fit_directions
+    from mi_bsa.backdoor.objectives import fit_directions, judged_by
     from mi_bsa.embedded.weights import world_for
+
+    if "direction" not in judged_by(objective):
+        return None
 
     return fit_directions(model, list(behaviors.values()), world=world_for(config.model))
 

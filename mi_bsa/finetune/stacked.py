@@ -3,9 +3,9 @@ own weights.
 
 Every adapted linear module multiplies run s's rows by W + scaling B_s A_s, all runs in one batched product;
 for narrow models this beats the two thin products of a LoRA layer. Adapted embeddings look run s's tokens up
-in its own A_s. The last block is computed at the tokens
-before trained ones only (its keys and values at all), since nothing else reaches the loss. Rows are padded
-on the right and the model is causal, so no real token sees padding and no mask is needed.
+in its own A_s. The last block is computed at the tokens before trained ones only (its keys and values at
+all), since nothing else reaches the loss. Rows are padded on the right and the model is causal, so no real
+token sees padding and no mask is needed.
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ class Stacked:
     """A model whose adapted modules are stacked; changes `model`, which is the caller's own copy.
 
     `adapters`: one mapping a run, `<module>.lora_A.weight` -> tensor, or `<embeddings>.lora_embedding_A`.
-    Raises `ConfigError` for a model that
-    is no small Llama in float32.
+    Raises `ConfigError` for a model that is no small Llama in float32.
     """
 
     def __init__(self, model: Any, adapters: Sequence[Mapping[str, Tensor]], scaling: float) -> None:
