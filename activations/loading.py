@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from activations import lora
+from activations import devices, lora
 from activations.anatomy import Anatomy
 from activations.batches import collate
 from activations.errors import AdapterError, ModelError
@@ -25,12 +25,14 @@ from activations.tokens import Template, tokenizer_fingerprint
 
 
 def load(
-    name: str | os.PathLike[str],
+    name_or_module: str | os.PathLike[str] | nn.Module,
     *,
     adapter: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
     revision: str | None = None,
-    dtype: str = "float32",
-    device: str = "cpu",
+    dtype: str | torch.dtype = "float32",
+    device: str | torch.device | None = None,
+    device_map: str | Mapping[str, Any] | None = None,
+    quantization: str | None = None,
     attention: str = "sdpa",
     tokenizer: str | os.PathLike[str] | None = None,
     template_arguments: Mapping[str, Any] | None = None,
@@ -38,12 +40,15 @@ def load(
     """Load a base, its tokenizer and its adapters, unmerged, and check that each adapter is at work.
 
     Args:
-        name: folder in Hub format, Hub id, or an entry point's name such as `embedded` or `embedded/1`.
+        name_or_module: folder in Hub format, Hub id, or an entry point's name such as `embedded` or
+            `embedded/1`; or a Hugging Face or PEFT model in memory, which then needs `tokenizer`.
         adapter: an adapter's folder (its name is then `adapter`), or several by name. A single one starts
             active.
         revision: the Hub revision to pin.
-        dtype: float32, bfloat16, float16 or float64.
-        device: e.g. `cpu` or `cuda`.
+        dtype: float32, bfloat16, float16 or float64, by name or as torch's.
+        device: e.g. `cpu` or `cuda`; the accelerator where there is one, else the CPU, where none is given.
+        device_map: accelerate's placement of a model over several devices, instead of `device`.
+        quantization: `nf4` (bitsandbytes), or None.
         attention: `sdpa`, or `eager` where attention patterns are to be read.
         tokenizer: folder of the tokenizer; the base's own where none is given.
         template_arguments: further arguments of the chat template; `date_string` is pinned by default.
@@ -54,10 +59,18 @@ def load(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if isinstance(dtype, torch.dtype):
+        dtype = str(dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}; use one of these")
     if attention not in ("sdpa", "eager"):
         raise ModelError(f"attention {attention!r} is neither 'sdpa' nor 'eager'; use one of these")
+    if isinstance(name_or_module, nn.Module):
+        raise ModelError("a model in memory: use activations.wrap(module, tokenizer)")
+    if device_map is not None or quantization is not None:
+        raise ModelError("device_map and quantization are not read yet; leave them out")
+    name = name_or_module
+    place = devices.parse(device)
     folder = locate(name, revision=revision)
     try:
         with _quiet():
@@ -65,7 +78,7 @@ def load(
                 folder, dtype=DTYPES[dtype], attn_implementation=attention, local_files_only=True
             )
         words = AutoTokenizer.from_pretrained(tokenizer or folder, local_files_only=True)
-        inner = inner.to(device)
+        inner = inner.to(place)
     except (OSError, ValueError, RuntimeError, AssertionError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(

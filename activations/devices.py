@@ -1,0 +1,30 @@
+"""Devices: where a model goes when nobody says where.
+
+The law: the accelerator where there is one, else the processor; what was asked for is never swapped in silence.
+"""
+
+import torch
+
+from activations.errors import ModelError
+
+
+def default() -> torch.device:
+    """The accelerator of this machine (CUDA, ROCm, MPS, XPU), or the CPU where there is none."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return torch.device("cpu") if found is None else found
+
+
+def parse(device: str | torch.device | None) -> torch.device:
+    """A device from its name; the default one where none is given.
+
+    Raises:
+        ModelError: a name that torch does not know.
+    """
+    if device is None:
+        return default()
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise ModelError(
+            f"device {device!r} is not a device of torch; use cpu, cuda, cuda:0 or mps, or leave it out"
+        ) from None
