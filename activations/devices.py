@@ -1,6 +1,6 @@
 """Devices: where a model goes when nobody says where.
 
-The law: the accelerator where there is one, else the processor; what was asked for is never swapped in silence.
+The law: the accelerator where there is one, else the processor; what is asked for is never swapped silently.
 """
 
 import torch
