@@ -1,14 +1,17 @@
 """Tokens: the chat template applied exactly once, with the characters of every message kept.
 
 The law: what is tokenized is the rendered text and nothing else. The template already writes the special
-tokens, so none are added on top; the number of BOS tokens is counted, and more or fewer than one is an error
-where the tokenizer has one.
+tokens, so none are added on top. Exactly one BOS leads where the tokenizer or its template writes one. A
+template may write the same token again before later turns (ChatML whose BOS is `<|im_start|>`, Llama 2); a
+message never says a special token in its own words.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,9 +60,7 @@ class Template:
         self.tokenizer = tokenizer
         self.arguments = {"date_string": PINNED_DATE, **(arguments or {})}
         self._pieces: dict[tuple[tuple[str, ...], bool], list[str]] = {}
-        self._adds_bos = tokenizer.bos_token_id is not None and tokenizer("x")["input_ids"][:1] == [
-            tokenizer.bos_token_id
-        ]
+        self._special = Specials(tokenizer)
 
     @property
     def hash(self) -> str:
@@ -73,6 +74,7 @@ class Template:
         Raises:
             PromptError: no chat template, or one that refuses these messages.
         """
+        self._special.refuse_in(messages)
         if self.tokenizer.chat_template is None:
             raise PromptError(
                 "the tokenizer has no chat template: 'messages' need one; give rows with 'text', or set a "
@@ -129,22 +131,27 @@ class Template:
             raise PromptError(
                 f"prompt {prompt.id!r} is an empty prompt: no token is left of {text!r}; fill or drop the row"
             )
-        bos = self.tokenizer.bos_token_id
-        n_bos = 0
-        if bos is not None and self._adds_bos or (bos is not None and int(ids[0]) == bos):
-            n_bos = int((ids == bos).sum()) if bos != self.tokenizer.eos_token_id else int(ids[0] == bos)
-            if n_bos != 1 or int(ids[0]) != bos:
-                fault = "more than once" if n_bos > 1 else "not at its start"
-                raise PromptError(
-                    f"prompt {prompt.id!r} holds the BOS token {self.tokenizer.bos_token!r} {fault} "
-                    f"({n_bos} times): exactly one must "
-                    "lead it; take it out of the text, or mend the chat template"
-                )
+        try:
+            n_bos = self._special.leading(ids, again=prompt.messages is not None or self._marks_turns)
+        except PromptError as error:
+            raise PromptError(f"prompt {prompt.id!r}: {error}") from None
         contents = self._contents(prompt, text)
         answer = None
         if prompt.messages is not None and prompt.messages[-1]["role"] == "assistant":
             answer = token_at(offsets, contents[-1][0])
         return Row(prompt, text, ids, offsets, contents, answer, n_bos)
+
+    @cached_property
+    def _marks_turns(self) -> bool:
+        """Whether the template writes BOS before later turns too; then a text rendered by hand has it."""
+        bos, template = self.tokenizer.bos_token, self.tokenizer.chat_template
+        if bos is None or template is None:
+            return False
+        turns = [{"role": role, "content": "x"} for role in ("user", "assistant", "user")]
+        try:
+            return self.render(turns).count(bos) > 1
+        except PromptError:  # a template without these roles: then its texts have one BOS, as all others
+            return False
 
     def _contents(self, prompt: Prompt, text: str) -> tuple[tuple[int, int], ...]:
         """Characters of each message's content, found by rendering once with marks in their place."""
@@ -181,6 +188,58 @@ class Template:
             "cannot be found; "
             "render it yourself and give 'text'"
         )
+
+
+class Specials:
+    """A tokenizer's special tokens: which of them leads a text, and that no message says one."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.bos, self.bos_id, self.eos_id = (
+            tokenizer.bos_token,
+            tokenizer.bos_token_id,
+            tokenizer.eos_token_id,
+        )
+        self.adds_bos = self.bos_id is not None and tokenizer("x")["input_ids"][:1] == [self.bos_id]
+        said = sorted((t.content for t in tokenizer.added_tokens_decoder.values() if t.special), key=len)
+        self._said = re.compile("|".join(map(re.escape, reversed(said))) or "(?!)")  # (?!) never matches
+
+    def refuse_in(self, messages: Sequence[Mapping[str, str]]) -> None:
+        """Refuse a message that writes a special token: the model would read the end of a turn, or another's.
+
+        Raises:
+            PromptError: the token, and whose message it is.
+        """
+        for message in messages:
+            found = self._said.search(message["content"])
+            if found is not None:
+                raise PromptError(
+                    f"a {message['role']} message writes the special token {found[0]!r} in its own words, "
+                    "which the model would read as the template's; take it out, or render the row yourself "
+                    "and give 'text'"
+                )
+
+    def leading(self, ids: Sequence[int] | np.ndarray, *, again: bool) -> int:
+        """The number of leading BOS tokens, 0 or 1; `again`: BOS may stand at later places too.
+
+        Raises:
+            PromptError: BOS leads twice; it is missing where the tokenizer has one, or not at the start.
+        """
+        if self.bos_id is None or len(ids) == 0:
+            return 0
+        places = np.flatnonzero(np.asarray(ids) == self.bos_id)
+        first, twice = int(ids[0]) == self.bos_id, len(places) > 1 and places[1] == 1
+        later = len(places) > 1 and not again and self.bos_id != self.eos_id
+        if first and (twice or later):
+            raise PromptError(
+                f"holds the BOS token {self.bos!r} more than once ({len(places)} times): exactly one must "
+                "lead it; take it out of the text, or mend the chat template, to write it once"
+            )
+        if not first and (self.adds_bos or (len(places) and self.bos_id != self.eos_id)):
+            raise PromptError(
+                f"holds the BOS token {self.bos!r} not at its start ({len(places)} times): exactly one must "
+                "lead it; take it out of the text, or mend the chat template"
+            )
+        return int(first)
 
 
 def token_at(offsets: np.ndarray, character: int) -> int:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
+from activations.errors import PromptError
+from activations.tokens import Specials
 from mi_bsa.errors import TemplateError
 from mi_bsa.items import Message
 
@@ -71,6 +73,7 @@ class Chat:
 
     tokenizer: PreTrainedTokenizerBase
     _known: _Known = field(init=False, repr=False)
+    _special: Specials = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not getattr(self.tokenizer, "chat_template", None):
@@ -82,11 +85,16 @@ class Chat:
             raise TemplateError(
                 "the tokenizer gives no character offsets; load the fast one (use_fast=True), which does"
             )
+        self._special = Specials(self.tokenizer)
         state = (str(self.tokenizer.chat_template), len(self.tokenizer))
         self._known = _KNOWN.setdefault(self.tokenizer, {}).setdefault(state, _Known())
 
     def text(self, messages: Sequence[Message], *, prompt: bool) -> str:
         """The rendered conversation; `prompt`: with the opening of the assistant's turn that comes next."""
+        try:
+            self._special.refuse_in(messages)
+        except PromptError as error:
+            raise TemplateError(str(error)) from None
         text = self.tokenizer.apply_chat_template(
             [dict(m) for m in messages],
             tokenize=False,
@@ -98,7 +106,12 @@ class Chat:
 
     def ids(self, text: str) -> tuple[int, ...]:
         """Token ids of a text that was rendered already; refuses a second beginning-of-text token."""
-        return self._tokens(text)[0]
+        ids = self._tokens(text)[0]
+        try:
+            self._special.leading(ids, again=True)
+        except PromptError as error:
+            raise TemplateError(f"the rendered conversation {error}") from None
+        return ids
 
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of the conversation up to and with the opening of the assistant's turn."""
@@ -193,13 +206,6 @@ class Chat:
             text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
         )
         ids = tuple(coded["input_ids"])
-        bos = self.tokenizer.bos_token_id
-        if bos is not None and ids.count(bos) > 1:
-            raise TemplateError(
-                f"the rendered conversation holds the beginning-of-text token {ids.count(bos)} times; "
-                "write it once: "
-                "take it out of the template or out of the messages"
-            )
         return ids, coded["offset_mapping"]
 
     def _last_special(self, text: str) -> int:
@@ -220,7 +226,7 @@ class Chat:
     def _cut(self, segment: str, lead: str, written: str, closing: str) -> Tail:
         if not written:
             raise TemplateError("an answer without text cannot be scored; give every option some text")
-        first = self.ids(segment)
+        first = self._tokens(segment)[0]
         ids, offsets = self._tokens(segment + lead + written + closing)
         if ids[: len(first)] != first:
             raise TemplateError(
