@@ -23,6 +23,7 @@ from activations.alignment import slots
 from activations.errors import PatchError
 from activations.metrics import Function, Metric, Reader, as_metric
 from activations.positions import Positions
+from activations.records import records
 from activations.sites import Site
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def measure(
 
 def constancy(
     model: "Model",
-    fit: Sequence[Any],
-    held_out: Sequence[Any],
+    fit: Any,
+    held_out: Any,
     *,
     metric: Metric | Function,
     adapter: str | None = None,
@@ -142,6 +143,7 @@ def constancy(
     """
     import pandas as pd
 
+    fit, held_out = records(fit).rows, records(held_out).rows  # read more than once
     name = _adapter(model, adapter)
     lora.check_gates(model.inner, name)
     sites = [Site("lora_out", layer, module) for layer, module in model.anatomy.adapted(name)]
@@ -171,9 +173,9 @@ def constancy(
 
 
 def _additions(
-    model: "Model", prompts: Sequence[Any], sites: Sequence[Site], rule: Positions, batch_tokens: int
+    model: "Model", prompts: Any, sites: Sequence[Site], rule: Positions, batch_tokens: int
 ) -> dict[Site, np.ndarray]:
-    rows = model.rows(list(prompts))
+    rows = model.rows(prompts)
     found: dict[Site, list[np.ndarray]] = {site: [] for site in sites}
     for batch in model.batches(rows, batch_tokens=batch_tokens):
         values = hooks.read(model, batch, sites, hooks.whole)
@@ -200,12 +202,12 @@ def _replaced(site: Site, how: str, mean: np.ndarray, line: tuple[np.ndarray, fl
 
 def _read(
     model: "Model",
-    prompts: Sequence[Any],
+    prompts: Any,
     metric: Metric | Function,
     changes: Sequence[edits.Edit],
     batch_tokens: int,
 ) -> np.ndarray:
-    rows = model.rows(list(prompts))
+    rows = model.rows(prompts)
     ends = torch.from_numpy(slots(rows)).to(model.device)
     found = np.empty(len(rows))
     with torch.no_grad():

@@ -112,7 +112,7 @@ class Gated:
     def __init__(
         self,
         model: "Model",
-        prompts: Sequence[Any],
+        prompts: Any,
         metric: Metric | Function,
         *,
         adapter: str | None = None,
@@ -129,7 +129,7 @@ class Gated:
             raise AdapterError(
                 f"adapter {self.adapter!r} has no LoRA in a block, so there is no gate; take one that has"
             )
-        self.rows = model.rows(list(prompts))
+        self.rows = model.rows(prompts)
         self.metric = as_metric(metric)
         self.ends = torch.from_numpy(slots(self.rows)).to(model.device)
         self._known: dict[bytes, np.ndarray] = {}
@@ -200,7 +200,7 @@ class Gated:
 
 def adapter_profile(
     model: "Model",
-    prompts: Sequence[Any],
+    prompts: Any,
     *,
     metric: Metric | Function,
     read_out: str = "read-out",

@@ -49,7 +49,7 @@ class _Given:
 
 def attribute(
     model: "Model",
-    pairs: Sequence[Any],
+    pairs: Any,
     *,
     metric: Metric | Function,
     sites: str | Site | Sequence[str | Site] = "resid_post",
@@ -94,6 +94,7 @@ def attribute(
     measure = as_metric(metric)
     active = patching.active_variant(model)
     names = (source or active, target or active)
+    pairs = patching.listed(pairs)
     read = patching._rows(model, pairs)
     given = read if mode == "denoising" else (read[1], read[0])
     out_of, into = names if mode == "denoising" else (names[1], names[0])

@@ -5,7 +5,7 @@ random state alone. Rows are sorted by length, so padding stays small; answers c
 prompts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from activations.batches import plan
 from activations.errors import ModelError, PromptError
-from activations.prompts import PromptLike
+from activations.prompts import Prompts, parsed
+from activations.tokens import Row
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def generate(
     model: "Model",
-    prompt: str | Sequence[PromptLike],
+    prompt: Prompts,
     *,
     max_new_tokens: int,
     temperature: float,
@@ -31,10 +32,10 @@ def generate(
     batch_tokens: int,
 ) -> str | list[str]:
     """See `Model.generate`."""
-    single = isinstance(prompt, str) or _is_messages(prompt)
-    ids = answer_ids(
+    prompts, single = parsed(prompt)
+    ids = _answers(
         model,
-        [prompt] if single else prompt,  # type: ignore[list-item]
+        model._encode(prompts),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         seed=seed,
@@ -47,7 +48,7 @@ def generate(
 
 def answer_ids(
     model: "Model",
-    prompts: Sequence[PromptLike],
+    prompts: Prompts,
     *,
     max_new_tokens: int,
     temperature: float,
@@ -56,6 +57,28 @@ def answer_ids(
     batch_tokens: int,
 ) -> list[list[int]]:
     """See `Model.answer_ids`."""
+    return _answers(
+        model,
+        model.rows(prompts),
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        use_cache=use_cache,
+        batch_tokens=batch_tokens,
+    )
+
+
+def _answers(
+    model: "Model",
+    rows: Sequence[Row],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int | None,
+    use_cache: bool,
+    batch_tokens: int,
+) -> list[list[int]]:
+    """The tokens that follow each row."""
     model.check()
     if temperature < 0 or (temperature > 0 and seed is None):
         raise ModelError(
@@ -64,7 +87,6 @@ def answer_ids(
         )
     if max_new_tokens < 1:
         raise ModelError(f"max_new_tokens={max_new_tokens}: at least one token is generated; raise it")
-    rows = model.rows(prompts)
     for row in rows:
         if len(row) + max_new_tokens > model.context_length:
             raise PromptError(
@@ -91,10 +113,6 @@ def answer_ids(
                 end = next((k for k, token in enumerate(line) if token in stops), len(line))
                 answers[i] = line[:end]
     return answers
-
-
-def _is_messages(prompt: Any) -> bool:
-    return bool(prompt) and all(isinstance(item, Mapping) and "role" in item for item in prompt)
 
 
 def _settings(model: "Model", max_new_tokens: int, temperature: float, use_cache: bool) -> Any:

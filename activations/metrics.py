@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from activations.errors import PatchError, PromptError
+from activations.prompts import Prompts, prompts_of
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -141,7 +142,7 @@ def kl() -> Metric:
     return Metric("KL from the source", function, reference=True)
 
 
-def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequence[str]) -> np.ndarray:
+def answer_tokens(model: "Model", prompts: Prompts, answers: str | Sequence[str]) -> np.ndarray:
     """The first token of each answer as it follows its prompt in the chat template, shape (prompt,).
 
     Found in context, since " A" and "A" are different tokens (up to 11 % of accuracy hangs on it: arXiv
@@ -150,18 +151,18 @@ def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequenc
     Raises:
         PromptError: prompts that are no chat, or that end with an answer already.
     """
-    given = [answers] * len(prompts) if isinstance(answers, str) else list(answers)
+    read = prompts_of(prompts)
+    given = [answers] * len(read) if isinstance(answers, str) else list(answers)
+    if len(given) != len(read):
+        raise PromptError(f"{len(read)} prompts and {len(given)} answers: give one answer, or one for each")
     rows = []
-    for prompt, answer in zip(prompts, given, strict=True):
-        messages = prompt.get("messages") if isinstance(prompt, dict) else prompt
-        if isinstance(messages, str):
-            messages = [{"role": "user", "content": messages}]
-        if not messages or messages[-1]["role"] == "assistant":
+    for prompt, answer in zip(read, given, strict=True):
+        if prompt.messages is None or prompt.messages[-1]["role"] == "assistant":
             raise PromptError(
                 "answer tokens are found behind chat prompts that end with the user; pass rows with "
                 "'messages', or token ids"
             )
-        rows.append([*messages, {"role": "assistant", "content": answer}])
+        rows.append([*prompt.messages, {"role": "assistant", "content": answer}])
     return np.array([int(row.ids[row.answer]) for row in model.rows(rows)], np.int64)
 
 

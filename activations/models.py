@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from activations import lora
 from activations.anatomy import Anatomy
 from activations.batches import Batch, collate, plan
-from activations.errors import AdapterError, ModelError, PositionError
+from activations.errors import AdapterError, ModelError, PositionError, PromptError
 from activations.positions import Positions
-from activations.prompts import PromptLike, Prompts, read
+from activations.prompts import Prompt, Prompts, read
 from activations.sites import Site, resolve
 from activations.tokens import Row, Template, tokenizer_fingerprint
 
@@ -252,7 +252,20 @@ class Model:
         Raises:
             PromptError: a row that cannot be used as it is.
         """
-        return self.template.encode(read(prompts), max_length=self.context_length)
+        return self._encode(read(prompts))
+
+    def _encode(self, prompts: Sequence[Prompt]) -> list[Row]:
+        rows = self.template.encode(prompts, max_length=self.context_length)
+        known = int(self.anatomy.decoder.embed_tokens.weight.shape[0])  # type: ignore[union-attr]
+        for row in rows:
+            beyond = int(row.ids.max())
+            if beyond >= known:
+                raise PromptError(
+                    f"prompt {row.prompt.id!r} holds {self.tokenizer.convert_ids_to_tokens(beyond)!r}, token "
+                    f"{beyond}, and the model has {known} embeddings: take it out, or give the tokenizer "
+                    "that the model was trained with"
+                )
+        return rows
 
     def batches(self, rows: Sequence[Row], *, batch_tokens: int = 4096) -> Iterator[Batch]:
         """Rows sorted by length and padded on the right; `batch.examples` index `rows`."""
@@ -309,7 +322,7 @@ class Model:
     @torch.no_grad()
     def generate(
         self,
-        prompt: str | Sequence[PromptLike],
+        prompt: Prompts,
         *,
         max_new_tokens: int = 32,
         temperature: float = 0.0,
@@ -317,10 +330,10 @@ class Model:
         use_cache: bool = True,
         batch_tokens: int = 4096,
     ) -> str | list[str]:
-        """Answer one prompt (a string, or one list of messages) or a list of prompts, in the order given.
+        """Answer one prompt (a string, a row, or a list of messages) or many, in the order given.
 
-        A string is one user message. Temperature 0 is greedy; any other needs a seed. Edits that are in force
-        apply.
+        A string is one user message; see `activations.prompts.read`. Temperature 0 is greedy; any other needs
+        a seed. Edits that are in force apply.
 
         Raises:
             PromptError: an unusable prompt, or no room left in the context.
@@ -340,7 +353,7 @@ class Model:
 
     def answer_ids(
         self,
-        prompts: Sequence[PromptLike],
+        prompts: Prompts,
         *,
         max_new_tokens: int = 32,
         temperature: float = 0.0,

@@ -21,6 +21,7 @@ from activations.cells import Cells
 from activations.errors import PatchError, SiteError
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric, as_metric
+from activations.records import records
 from activations.sites import Site
 from activations.tokens import Row
 
@@ -43,7 +44,7 @@ KINDS = (
 
 def patch_map(
     model: "Model",
-    pairs: Sequence[Any],
+    pairs: Any,
     *,
     metric: Metric | Function,
     sites: str | Site | Sequence[str | Site] = "resid_post",
@@ -88,6 +89,7 @@ def patch_map(
     measure = as_metric(metric)
     active = active_variant(model)
     names = (source or active, target or active)
+    pairs = listed(pairs)
     read = _rows(model, pairs)
     given = read if mode == "denoising" else (read[1], read[0])
     from_variant, into_variant = names if mode == "denoising" else (names[1], names[0])
@@ -148,6 +150,20 @@ def _sites(model: "Model", sites: Any, by_head: bool) -> tuple[Site, ...]:
     if by_head and chosen[0].kind != "head_z":
         raise SiteError(f"site {chosen[0].name!r} has no heads: by_head needs sites='head_z'")
     return chosen
+
+
+def listed(pairs: Any) -> list[Any]:
+    """Pairs as a list; a single prompt, a file or a table is prompts that both runs read.
+
+    Raises:
+        PatchError: a tuple of two prompts, which may be one pair or two prompts.
+    """
+    if isinstance(pairs, tuple) and len(pairs) == 2 and not any(isinstance(one, tuple) for one in pairs):
+        raise PatchError(
+            "pairs are a tuple of two prompts, which may be one pair or two prompts: write "
+            "[(source, target)] for the pair, or a list for the prompts"
+        )
+    return records(pairs).rows
 
 
 def _rows(model: "Model", pairs: Sequence[Any]) -> tuple[list[Row], list[Row]]:

@@ -136,7 +136,7 @@ class PathMap:
 
 def path_patch(
     model: "Model",
-    pairs: Sequence[Any],
+    pairs: Any,
     *,
     metric: Metric | Function,
     senders: Sequence[str | Node],
@@ -181,6 +181,7 @@ def path_patch(
         )
     active = patching.active_variant(model)
     measure = as_metric(metric)
+    pairs = patching.listed(pairs)
     sources, targets = patching._rows(model, pairs)
     aligned = alignment.align(sources, targets, by=align, positions="each")
     patched = np.full((len(pairs), len(froms), len(tos)), np.nan)

@@ -4,21 +4,20 @@ The law: every row is usable or the whole reading fails with the row's number; n
 in. Reserved keys are `id`, `messages`, `text`, `prompt` and `spans`; every other key is a label column.
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from activations.errors import PromptError
+from activations.records import content, label, plain, records
 
 ROLES = ("system", "user", "assistant", "tool")
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
 PromptLike = str | Mapping[str, Any] | Sequence[Message]
-Prompts = str | os.PathLike[str] | Sequence[PromptLike]
+Prompts = Any
+"""What `read` takes; what it does not take is refused there in words, not by a type."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +32,23 @@ class Prompt:
 
 
 def read(prompts: Prompts) -> tuple[Prompt, ...]:
-    """Read prompts from a JSONL file, or from a list of rows, plain strings or message lists.
+    """Read prompts: one or many, from a file or from memory.
 
-    A plain string in a list is one user message. Rows may all come without an `id`; they are then numbered
-    from 0.
+    A string is one user message, a mapping or a list of messages one prompt, a `Path` (or a string that ends
+    in .jsonl) a JSONL file; a list, an array, a `pandas.DataFrame` or a `datasets.Dataset` holds one prompt a
+    row. Rows may all come without an `id`; they are then numbered from 0.
 
     Raises:
         PromptError: a file that is absent, empty or cut off; a row without `messages` or `text`; an empty
-            prompt; an id given twice; a label of mixed types or absent in some rows.
+            prompt; an id given twice; a label of mixed types or absent in some rows; what is not taken.
     """
-    if isinstance(prompts, str | os.PathLike):
-        where, rows = f"prompts file {os.fspath(prompts)!r}", _lines(Path(prompts))
-    else:
-        where, rows = "prompts", list(prompts)
+    return parsed(prompts)[0]
+
+
+def parsed(prompts: Prompts) -> tuple[tuple[Prompt, ...], bool]:
+    """What `read` reads, and whether one prompt was given and not a list of them."""
+    given = records(prompts)
+    where, rows = given.where, given.rows
     if not rows:
         raise PromptError(f"{where} holds no row: at least one is needed; give one JSON object a line")
     read_rows = tuple(_prompt(row, number, where) for number, row in enumerate(rows))
@@ -61,55 +64,46 @@ def read(prompts: Prompts) -> tuple[Prompt, ...]:
             )
         seen[prompt.id] = number
     label_columns(read_rows)
-    return read_rows
+    return read_rows, given.one
 
 
-def _lines(path: Path) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PromptError(
-            f"prompts file {str(path)!r} does not exist: give the path of a JSONL file"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(
-            f"prompts file {str(path)!r} cannot be read ({error}); give a UTF-8 JSONL file"
-        ) from None
-    rows = []
-    for number, line in enumerate(text.splitlines()):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise PromptError(
-                f"prompts file {str(path)!r} line {number + 1} is not JSON ({error.msg}): the file may be "
-                "cut off; write it again"
-            ) from None
-    return rows
+def prompts_of(prompts: Prompts) -> list[Prompt]:
+    """Every prompt on its own: ids may repeat and labels may differ, as among the sides of pairs."""
+    given = records(prompts)
+    return [_prompt(row, number, given.where) for number, row in enumerate(given.rows)]
 
 
 def _prompt(row: Any, number: int, where: str) -> Prompt:
     at = f"{where} row {number}"
+    row = plain(row)
+    if hasattr(row, "to_dict") and not isinstance(row, Mapping):  # a row of a table, from its `iterrows`
+        row = row.to_dict()
     if isinstance(row, str):
         row = {"messages": [{"role": "user", "content": row}]}
-    elif isinstance(row, Sequence):
+    elif isinstance(row, Sequence | np.ndarray):
         row = {"messages": row}
     if not isinstance(row, Mapping):
         raise PromptError(
             f"{at} is a {type(row).__name__}, not an object; write {{'messages': [...]}} or {{'text': ...}}"
         )
+    if any(not isinstance(key, str) for key in row):
+        odd = next(key for key in row if not isinstance(key, str))
+        raise PromptError(f"{at} has the key {odd!r}, no string; name every label by a string")
     if ("messages" in row) == ("text" in row):
         raise PromptError(
             f"{at} has keys {sorted(row)}: exactly one of 'messages' and 'text' is needed; add or drop one"
         )
-    text = row.get("text")
+    text = plain(row.get("text"))
+    if "text" in row and isinstance(text, list | tuple | np.ndarray):
+        raise PromptError(
+            f"{at}: text is a {type(text).__name__}, not a string: give one row for each prompt"
+        )
     if "text" in row and (not isinstance(text, str) or not text.strip()):
         raise PromptError(
             f"{at} is an empty prompt (text {text!r}): a prompt needs words; fill or drop the row"
         )
     messages = _messages(row["messages"], at) if "messages" in row else None
-    identity = row.get("id", str(number))
+    identity = plain(row.get("id", str(number)))
     if not isinstance(identity, str | int) or isinstance(identity, bool):
         raise PromptError(f"{at}: id {identity!r} is a {type(identity).__name__}; an id is a string")
     if "prompt" in row:
@@ -121,27 +115,48 @@ def _prompt(row: Any, number: int, where: str) -> Prompt:
         raise PromptError(
             f"{at}: spans {spans!r} is no mapping; write {{'name': [start, end]}} or {{'name': 'words'}}"
         )
-    labels = {key: value for key, value in row.items() if key not in ("id", "messages", "text", "spans")}
-    for key, value in labels.items():
-        if not isinstance(value, str | int | float | bool) or "/" in key or not key:
-            raise PromptError(
-                f"{at}: label {key!r} = {value!r}: a label is a string, number or boolean under a name "
-                "without '/'"
-            )
-    words = [str(identity), text or "", *(m["content"] for m in messages or ()), *map(str, labels.values())]
-    if any("\0" in word for word in words):
-        raise PromptError(f"{at} holds a NUL character, which no cache can keep; take it out")
+    named = {key: value for key, value in row.items() if key not in ("id", "messages", "text", "spans")}
+    for key in named:
+        if "/" in key or key in ("", ".", ".."):
+            raise PromptError(f"{at}: label {key!r}: a label has a name without '/'; rename it")
+    labels = {key: label(value, at, key) for key, value in named.items()}
+    words = [str(identity), text or "", *(m["content"] for m in messages or ())]
+    _check_words([*words, *labels, *map(str, labels.values())], at)
     return Prompt(str(identity), messages, text, labels, dict(spans))
 
 
+def _check_words(words: Sequence[str], at: str) -> None:
+    """Refuse what is no text that UTF-8 and HDF5 can keep."""
+    whole = "\n".join(words)
+    if "\0" in whole:
+        raise PromptError(f"{at} holds a NUL character, which no cache can keep; take it out")
+    try:
+        whole.encode()
+    except UnicodeEncodeError as bad:
+        half = f"U+{ord(bad.object[bad.start]):04X}"
+        raise PromptError(
+            f"{at} holds the lone surrogate {half}, half of a character: write all of it"
+        ) from None
+
+
 def _messages(messages: Any, at: str) -> tuple[dict[str, str], ...]:
+    if isinstance(messages, np.ndarray):  # as a table read from Parquet holds lists
+        messages = messages.tolist()
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         raise PromptError(f"{at} has no messages ({messages!r}): write [{{'role': 'user', 'content': ...}}]")
+    found = []
     for message in messages:
+        if isinstance(message, Mapping):  # a table writes the keys that other messages have as None
+            message = {
+                key: value
+                for key, value in message.items()
+                if value is not None or key in ("role", "content")
+            }
         if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
             raise PromptError(
                 f"{at}: message {message!r} needs exactly the keys 'role' and 'content'; fix the row"
             )
+        message["content"] = content(message["content"], at)
         if message["role"] not in ROLES:
             raise PromptError(
                 f"{at}: role {message['role']!r} is none of {', '.join(ROLES)}; use one of these"
@@ -150,7 +165,8 @@ def _messages(messages: Any, at: str) -> tuple[dict[str, str], ...]:
             raise PromptError(
                 f"{at} is an empty prompt: its {message['role']} message has no words; fill or drop the row"
             )
-    return tuple(dict(message) for message in messages)
+        found.append({"role": str(message["role"]), "content": str(message["content"])})
+    return tuple(found)
 
 
 def label_columns(prompts: Sequence[Prompt]) -> dict[str, np.ndarray]:
@@ -179,8 +195,14 @@ def label_columns(prompts: Sequence[Prompt]) -> dict[str, np.ndarray]:
             columns[name] = np.array(values, dtype=object)
         elif types == {"bool"}:
             columns[name] = np.array(values, dtype=bool)
+        elif all(type(value) is int for value in values):
+            columns[name] = np.array(values, dtype=np.int64)
         else:
-            columns[name] = np.array(
-                values, dtype=np.int64 if all(type(v) is int for v in values) else np.float64
-            )
+            columns[name] = np.array(values, dtype=np.float64)
+            rounded = [v for v, kept in zip(values, columns[name].tolist(), strict=True) if kept != v]
+            if rounded:
+                raise PromptError(
+                    f"label {name!r} holds integers and fractions, and {rounded[0]} is no float64; give the "
+                    "column as strings, or smaller numbers"
+                )
     return columns

@@ -110,7 +110,7 @@ def adapter_vectors(
 
 def train_vector(
     model: "Model",
-    rows: Sequence[Any],
+    rows: Any,
     *,
     site: str | Site,
     seed: int,
@@ -151,7 +151,7 @@ def train_vector(
             "be positive"
         )
     model.check()
-    tokens = model.rows(list(rows))
+    tokens = model.rows(rows)
     if any(row.answer is None for row in tokens):
         raise PromptError(
             "a training row has no closing assistant message: there is no answer to learn; give rows that "

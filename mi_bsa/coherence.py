@@ -35,8 +35,12 @@ def answer_perplexity(
     import torch
 
     from activations.batches import collate
+    from activations.records import records
 
-    messages = [prompt["messages"] if isinstance(prompt, dict) else prompt for prompt in prompts]
+    messages = [
+        prompt["messages"] if isinstance(prompt, dict) and "messages" in prompt else prompt
+        for prompt in records(prompts).rows
+    ]
     with steered:
         answers = model.answer_ids(messages, max_new_tokens=max_new_tokens)
     rows = [row.ids for row in model.rows(messages)]

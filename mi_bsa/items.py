@@ -11,15 +11,19 @@ On disk an item is one line of a prompts file (`{"id", "messages", ...labels}`) 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from activations import jsonl
+from activations.records import content, plain
 from mi_bsa.errors import ItemError
 
 Label = str | int | float | bool
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
 
 ROLES = ("system", "user", "assistant")
 RESERVED = ("id", "messages", "options", "text", "prompt", "spans")
@@ -35,12 +39,12 @@ class Item:
     id: str
     messages: Sequence[Message]
     options: Sequence[tuple[str, float | int]]
-    labels: Mapping[str, Label] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "messages", tuple(dict(m) for m in self.messages))
+        object.__setattr__(self, "messages", plain_messages(self.messages, f"item {self.id!r}"))
         object.__setattr__(self, "options", tuple((str(t), float(s)) for t, s in self.options))
-        object.__setattr__(self, "labels", dict(self.labels))
+        object.__setattr__(self, "labels", {name: plain(value) for name, value in self.labels.items()})
         check_messages(self.messages, f"item {self.id!r}", error=ItemError)
         if self.messages[-1]["role"] == "assistant":
             raise ItemError(
@@ -61,7 +65,8 @@ class Item:
                     f"item {self.id!r}, option {text!r}: score {score} is outside [0, 1]; rescale it"
                 )
         for name, value in self.labels.items():
-            if not isinstance(value, str | int | float | bool):
+            missing = isinstance(value, float) and math.isnan(value)
+            if missing or not isinstance(value, str | int | float | bool):
                 raise ItemError(
                     f"item {self.id!r}: label {name!r} = {value!r}; a label is a string, a number or a "
                     "boolean"
@@ -87,6 +92,17 @@ def prompts_of(items: Sequence[Item]) -> list[dict[str, object]]:
         row = item.prompt()
         found.append({key: row[key] for key in row if key in common or key not in item.labels})
     return found
+
+
+def plain_messages(
+    messages: Sequence[Message], where: str, *, error: type[Exception] = ItemError
+) -> tuple[dict[str, str], ...]:
+    """Messages as dictionaries, the text parts of a content joined. Raises `error` for any other part."""
+    if isinstance(messages, str) or not all(isinstance(m, Mapping) for m in messages):
+        raise error(f"{where}: messages are a list of {{'role': ..., 'content': ...}}; write them so")
+    return tuple(
+        {k: content(v, where, error=error) if k == "content" else v for k, v in m.items()} for m in messages
+    )
 
 
 def check_messages(messages: Sequence[Message], where: str, *, error: type[Exception]) -> None:
@@ -139,26 +155,14 @@ def read_jsonl(path: str | Path, *, error: type[Exception]) -> list[tuple[int, d
     """Numbered objects of a JSONL file; blank lines are skipped, anything else that is no object raises
     `error`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise error(f"{path}: no such file; give the path of a JSONL file")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as bad:
-            raise error(
-                f"{path}, line {number}: not JSON ({bad.msg}); write one JSON object a line"
-            ) from None
+    rows = jsonl.read(path, error=error, what="file")
+    if not rows:
+        raise error(f"{path}: no rows; give a file with at least one JSON object")
+    for number, row in rows:
         if not isinstance(row, dict):
             raise error(
                 f"{path}, line {number}: {type(row).__name__}, not an object; write one JSON object a line"
             )
-        rows.append((number, row))
-    if not rows:
-        raise error(f"{path}: no rows; give a file with at least one JSON object")
     return rows
 
 

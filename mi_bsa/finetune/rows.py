@@ -18,7 +18,7 @@ import numpy as np
 
 from mi_bsa.chat import Chat
 from mi_bsa.errors import RowError, TemplateError
-from mi_bsa.items import check_messages, read_jsonl
+from mi_bsa.items import check_messages, plain_messages, read_jsonl
 
 if TYPE_CHECKING:
     import torch
@@ -34,13 +34,16 @@ class Encoded:
     trained: tuple[bool, ...]
 
 
-def read_rows(rows: str | Path | Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows `{"messages": [...]}` from a JSONL file or from memory; other keys are kept and ignored.
+def read_rows(rows: Any) -> list[dict[str, Any]]:
+    """Rows `{"messages": [...]}` from a JSONL file (a path, also as a string) or from memory: a list, a
+    `pandas.DataFrame`, a `datasets.Dataset`; other keys are kept and ignored.
 
     Raises `RowError` naming the row that breaks the rules, counted from 0.
     """
     found = (
-        [row for _, row in read_jsonl(rows, error=RowError)] if isinstance(rows, str | Path) else list(rows)
+        [row for _, row in read_jsonl(rows, error=RowError)]
+        if isinstance(rows, str | Path)
+        else _in_memory(rows)
     )
     if not found:
         raise RowError("no rows to train on; give at least one")
@@ -49,6 +52,10 @@ def read_rows(rows: str | Path | Sequence[Row]) -> list[dict[str, Any]]:
             raise RowError(
                 f"row {n} has no 'messages'; a row is {{'messages': [{{'role', 'content'}}, ...]}}"
             )
+        row = found[n] = {
+            **row,
+            "messages": list(plain_messages(row["messages"], f"row {n}", error=RowError)),
+        }
         check_messages(row["messages"], f"row {n}", error=RowError)
         answers = [m["content"] for m in row["messages"] if m["role"] == "assistant"]
         if not answers:
@@ -56,6 +63,16 @@ def read_rows(rows: str | Path | Sequence[Row]) -> list[dict[str, Any]]:
         if not all(answer.strip() for answer in answers):
             raise RowError(f"row {n} has an empty assistant turn; give it text or drop the row")
     return [dict(row) for row in found]
+
+
+def _in_memory(rows: Any) -> list[Any]:
+    from activations.errors import PromptError
+    from activations.records import records
+
+    try:
+        return [{"messages": row} if isinstance(row, list) else row for row in records(rows).rows]
+    except PromptError as error:
+        raise RowError(str(error).replace("prompts are", "rows are")) from None
 
 
 def rows_hash(rows: Sequence[Row]) -> str:

@@ -1,0 +1,93 @@
+"""JSONL: one JSON value a line, read in one way by every floor.
+
+The law: a line ends at "\\n" (or "\\r\\n") and nowhere else, for U+2028, U+0085 and the like are characters
+of a string; a byte order mark is no part of a row; what no JSON reader would give back whole (a key said
+twice, half of a character) is refused with its line, never mended.
+"""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+BLANK = " \t\r"
+"""The white space of JSON within a line; `str.strip` would take U+2028 and others away, too."""
+
+
+def read(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> list[tuple[int, Any]]:
+    """The values of a JSONL file, each with its line, counted from 1; blank lines are passed over.
+
+    Args:
+        path: a regular file in UTF-8.
+        error: the class to raise.
+        what: begins the message, such as `prompts file`.
+
+    Raises:
+        error: a file that cannot be read, is no text in UTF-8, or has a line that is not JSON.
+    """
+    name = f"{what} {os.fspath(path)!r}"
+    rows = []
+    for number, line in enumerate(text_of(path, error=error, what=what).split("\n"), start=1):
+        line = line.removeprefix("\ufeff").strip(BLANK)  # files with a mark that were put one behind another
+        if line:
+            rows.append((number, value_of(line, error=error, where=f"{name} line {number}")))
+    return rows
+
+
+def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> str:
+    """The text of a regular file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        error: no such file, not a regular one (a pipe would be waited for without end), or not UTF-8.
+    """
+    name = f"{what} {os.fspath(path)!r}"
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise error(f"{name} is {kind}, not a file: give the path of a plain file")
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise error(f"{name} does not exist: give the path of a file that is there") from None
+    except UnicodeDecodeError as bad:
+        raise error(
+            f"{name} is not UTF-8 text (byte 0x{bad.object[bad.start]:02x} at {bad.start}): save it as UTF-8"
+        ) from None
+    except (OSError, ValueError) as bad:  # ValueError: a NUL in the path
+        reason = getattr(bad, "strerror", None) or str(bad)
+        raise error(f"{name} cannot be read ({reason}): give the path of a readable file") from None
+
+
+def value_of(text: str, *, error: type[Exception], where: str) -> Any:
+    """One JSON value.
+
+    Raises:
+        error: not JSON, nested too deeply, a key twice in one object, or a lone surrogate.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_once)
+        if "\\u" in text:  # only an escape can bring in half a character
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as bad:
+        cut = " the file may be cut off;" if bad.pos >= len(text) - 1 or "Unterminated" in bad.msg else ""
+        raise error(f"{where} is not JSON ({bad.msg}):{cut} write one JSON object a line") from None
+    except UnicodeEncodeError as bad:
+        half = f"U+{ord(bad.object[bad.start]):04X}"
+        raise error(
+            f"{where} holds the lone surrogate {half}, half of a character: write all of it"
+        ) from None
+    except RecursionError:
+        raise error(f"{where} is nested too deeply to be read: flatten it") from None
+    except ValueError as bad:  # a key twice, or a number of thousands of digits
+        raise error(f"{where} cannot be read ({bad}): mend the line") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(key for key in names if names.count(key) > 1)
+        raise ValueError(f"key {twice!r} twice in one object, of which only one can be kept")
+    return found
