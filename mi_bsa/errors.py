@@ -19,6 +19,8 @@ prints it after `mi-bsa:` and exits with 2. Each error is also its standard-libr
     |-- SteeringError(ValueError)     a steering or patching experiment that cannot say anything
     |-- BankError(ValueError)           a question bank that breaks its rules
     |-- JudgeError(ValueError)          a judge of free text that can not be asked, or breaks its contract
+    |-- FetchError(OSError)             a file that cannot be had or written, or is not the pinned one
+    |-- GgufError(ValueError)           a GGUF file that cannot be read, or that is not what is read of it
     |-- EndpointError(ConnectionError)  a chat endpoint that gives no usable answer
     |-- PublishedError(ValueError)      a published data file that is not of the kind it is imported as
     `-- UnreadableReportError(ValueError) a self-report whose validity index forbids reading it
@@ -106,6 +108,14 @@ class BridgeError(MiBsaError, ValueError):
 
 class EndpointError(MiBsaError, ConnectionError):
     """A chat endpoint that gives no answer, or none that can be read."""
+
+
+class FetchError(MiBsaError, OSError):
+    """A file that cannot be fetched or written, or that is another than the pinned one."""
+
+
+class GgufError(MiBsaError, ValueError):
+    """A GGUF file that cannot be read, or whose model would not compute what it should."""
 
 
 class PublishedError(MiBsaError, ValueError):

@@ -5,10 +5,13 @@ import functools
 import gc
 import inspect
 import os
+from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import jaxtyping
+import pytest
 from jaxtyping._decorator import _destring_annotation
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -60,3 +63,52 @@ def _make(fn: Any, typechecker: Any) -> Any:
 
 
 jaxtyping.jaxtyped = checks
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The real chat model in float32: SmolLM2-135M-Instruct, dequantized from 4 bits; skips where it cannot
+    be had.
+    """
+    import real
+
+    return _or_skip(real.smollm2)
+
+
+@pytest.fixture(scope="session")
+def real_tokenizer() -> Callable[[str], Path]:
+    """`real_tokenizer(name)`: the folder of a real tokenizer, one of `llama3_1`, `qwen3`, `gemma3`; skips
+    where it cannot be had.
+    """
+    import real
+
+    return functools.cache(lambda name: _or_skip(functools.partial(real.tokenizer, name)))
+
+
+@pytest.fixture(scope="session")
+def real_vocabulary(
+    real_tokenizer: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """`real_vocabulary(name)`: a tiny random model of that vocabulary, in the Hub's format, beside the real
+    tokenizer.
+    """
+    import real
+
+    from activations.testing_real import build_beside
+
+    @functools.cache
+    def build(name: str) -> Path:
+        words = real_tokenizer(name)
+        return build_beside(tmp_path_factory.mktemp("real") / name, words, family=real.FAMILY[name])
+
+    return build
+
+
+def _or_skip(get: Callable[[], Path]) -> Path:
+    """What `get` gives, or a skip that says why it could not be had; a fault of ours is still an error."""
+    from mi_bsa.errors import MiBsaError
+
+    try:
+        return get()
+    except MiBsaError as error:
+        pytest.skip(str(error))
