@@ -5,14 +5,11 @@ The key is read from an environment variable and never from a config, so no reco
 
 from __future__ import annotations
 
-import json
-import os
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mi_bsa.errors import EndpointError
+from mi_bsa.http_post import PostError, check_url, check_variable, key_from, post
 
 KEY_VARIABLE = "MI_BSA_API_KEY"
 
@@ -24,14 +21,24 @@ class Endpoint:
     Attributes:
         url: up to and with its version, such as `http://localhost:8000/v1`.
         model: the name that the endpoint knows.
-        key_variable: environment variable that holds the bearer token; unset means none is sent.
-        timeout: seconds to wait for one answer.
+        key_variable: environment variable, named MI_BSA_..., that holds the bearer token; unset means none
+            is sent.
+        timeout: seconds to wait for one whole answer.
+
+    Raises `EndpointError` where one of them cannot be used.
     """
 
     url: str
     model: str
     key_variable: str = KEY_VARIABLE
     timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        try:
+            check_url(self.url)
+            check_variable(self.key_variable)
+        except PostError as bad:
+            raise EndpointError(str(bad)) from None
 
     def complete(
         self,
@@ -49,24 +56,17 @@ class Endpoint:
             "max_tokens": max_tokens,
             "seed": seed % 2**31,
         }
-        headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.key_variable)
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
         address = f"{self.url.rstrip('/')}/chat/completions"
-        if not address.startswith(("http://", "https://")):
-            raise EndpointError(f"{self.url!r} is no address of an endpoint; give http://... or https://...")
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                said = json.load(answer)["choices"][0]["message"]["content"]
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as bad:
+            key = key_from(self.key_variable)
+            answer = post(address, body, key=key, seconds=self.timeout)
+            said = answer["choices"][0]["message"]["content"]
+        except PostError as bad:
             raise EndpointError(
-                f"{address}: no answer ({bad}); check the address, the key in {self.key_variable}, and that "
-                "it runs"
+                f"{address}: {bad}; check the address, the key in {self.key_variable}, and that it runs"
             ) from None
-        except (ValueError, KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError):
             raise EndpointError(
                 f"{address}: the answer has no choices[0].message.content; give an OpenAI-compatible endpoint"
             ) from None
-        return said if isinstance(said, str) else ""
+        return key.hide_in(said) if isinstance(said, str) else ""

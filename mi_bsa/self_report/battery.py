@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
 from mi_bsa.errors import MissingError
+from mi_bsa.http_post import PostError, check_url
 from mi_bsa.items import Item, read_items
 from mi_bsa.self_report.bank import KINDS, bank_items, load_bank
 
@@ -79,6 +80,11 @@ class BatteryConfig(Config):
             raise ValueError("judges read sampled answers: set `samples` to 1 or more")
         if "endpoint" in self.judges and not (self.judge_url and self.judge_model):
             raise ValueError("an endpoint judge needs `judge_url` and `judge_model`")
+        if "endpoint" in self.judges and self.judge_url:
+            try:
+                check_url(self.judge_url)
+            except PostError as error:
+                raise ValueError(f"judge_url: {error}") from None
         return self
 
 

@@ -6,16 +6,13 @@ any other answer is no score. Nothing of who wrote the text is sent.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mi_bsa.errors import JudgeError
+from mi_bsa.http_post import PostError, check_url, key_from, post
 
 KEY = "MI_BSA_JUDGE_KEY"
 """The environment variable that holds the endpoint's key, where it wants one."""
@@ -42,8 +39,10 @@ class EndpointJudge:
     name: str = "endpoint"
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise JudgeError(f"judge url {self.url!r}: give http://HOST:PORT/v1 or https://...")
+        try:
+            check_url(self.url)
+        except PostError as bad:
+            raise JudgeError(f"judge url: {bad}") from None
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """One request a text; NaN where the answer is no number from 0 to 100."""
@@ -65,26 +64,16 @@ class EndpointJudge:
             "temperature": 0,
             "max_tokens": 8,
         }
-        headers = {"Content-Type": "application/json"}
-        if os.environ.get(KEY):
-            headers["Authorization"] = f"Bearer {os.environ[KEY]}"
         address = self.url.rstrip("/") + "/chat/completions"
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
         for attempt in range(self.retries + 1):
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as reply:
-                    return str(json.load(reply)["choices"][0]["message"]["content"])
-            except urllib.error.HTTPError as error:
-                with error:
-                    said = error.read(200).decode("utf-8", "replace").strip()
-                if error.code not in (429, 500, 502, 503, 504) or attempt == self.retries:
-                    raise JudgeError(
-                        f"{address}: status {error.code} ({said}); check url and model"
-                    ) from None
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                if attempt == self.retries:
-                    raise JudgeError(f"{address}: not reached ({error}); start the server") from None
-            except (ValueError, KeyError, IndexError, TypeError) as error:
+                answer = post(address, body, key=key_from(KEY), seconds=self.timeout)
+                return str(answer["choices"][0]["message"]["content"])
+            except PostError as bad:
+                if not bad.again or attempt == self.retries:
+                    reached = "check url and model" if bad.status else "start the server, or check the url"
+                    raise JudgeError(f"{address}: {bad}; {reached}") from None
+            except (KeyError, IndexError, TypeError) as error:
                 raise JudgeError(f"{address}: no chat completion ({error!r}); check the url") from None
             time.sleep(0.5 * 2**attempt)
         raise AssertionError("unreachable")

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
 from mi_bsa.endpoint import KEY_VARIABLE, Endpoint
+from mi_bsa.errors import EndpointError
 from mi_bsa.finetune.leaks import find_leaks
 
 INSTRUCTION = (
@@ -59,6 +60,11 @@ class ParaphraseConfig(Config):
             raise ValueError("give either `model` (local) or `endpoint`, one of them")
         if self.endpoint is not None and not self.endpoint_model:
             raise ValueError("an endpoint needs `endpoint_model`, the name of the model there")
+        if self.endpoint is not None:
+            try:
+                Endpoint(self.endpoint, self.endpoint_model, self.key_variable)
+            except EndpointError as error:
+                raise ValueError(str(error)) from None
         return self
 
 
