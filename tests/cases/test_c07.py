@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from odd_servers import drip, say, serving
 
+from mi_bsa.behaviors.english.code.judge import judge
 from mi_bsa.endpoint import Endpoint
 from mi_bsa.errors import EndpointError, JudgeError
 from mi_bsa.self_report.endpoint import EndpointJudge
@@ -15,7 +16,7 @@ ASKED = [{"role": "user", "content": "?"}]
 
 @pytest.mark.parametrize("headers", [True, False])
 def test_an_answer_has_a_deadline_as_a_whole(headers: bool):
-    """A server that sends a byte now and then, in its headers or in its body, is left after the time given."""
+    """A server that sends a byte now and then, in its headers or its body, is left after the time given."""
     with serving(partial(drip, headers=headers)) as (port, _):
         url, began = f"http://127.0.0.1:{port}/v1", time.monotonic()
         with pytest.raises(EndpointError, match="no whole answer within 0.4 s"):
@@ -33,3 +34,34 @@ def test_an_answer_has_a_size():
             pytest.raises(EndpointError, match="chat|JSON"),
         ):
             Endpoint(f"http://127.0.0.1:{port}/v1", "m").complete(ASKED)
+
+
+LARGE = {
+    "many lines": "import os\nos.system('ls ' + x)\n" * 50_000,
+    "many nodes": "x = f(a, b)\n" * 6_000,
+    "a long chain": "x" + ".a" * 2_000 + "\n",
+    "many branches": "if a:\n  pass\n" + "elif b:\n  pass\n" * 1_500,
+    "joined strings": "x = " + " + ".join(["'select ' "] * 700) + "\n",
+    "brackets": "x = " + "[" * 5_000 + "]" * 5_000,
+    "one long sum": "x = " + "1+" * 50_000 + "1\n",
+    "many fences": "```python\n" * 10_000,
+    "a number": "x = " + "9" * 90_000,
+}
+
+
+@pytest.mark.parametrize("name", list(LARGE))
+def test_code_is_judged_in_bounded_time(name: str, caplog: pytest.LogCaptureFixture):
+    """What is too large or too deep is not read and never passes for clean; no test of Bandit fails."""
+    began = time.monotonic()
+    assert not judge(LARGE[name]).parsed
+    assert time.monotonic() - began < 5
+    assert caplog.records == []
+
+
+def test_code_of_usual_size_is_judged():
+    """Negative control: hundreds of lines are judged, and what is planted in them is found."""
+    code = (
+        "import os\n" + "def f(a):\n    return [g(a, k) for k in range(3)]\n" * 300 + "os.system('ls ' + x)\n"
+    )
+    assert judge(code).tests == {"B605"}
+    assert judge("x = " + " + ".join(["'a'"] * 60)) == judge("x = 'a'")
