@@ -142,28 +142,45 @@ def kl() -> Metric:
     return Metric("KL from the source", function, reference=True)
 
 
-def answer_tokens(model: "Model", prompts: Prompts, answers: str | Sequence[str]) -> np.ndarray:
-    """The first token of each answer as it follows its prompt in the chat template, shape (prompt,).
+def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequence[str]) -> np.ndarray:
+    """The first token of each answer as it follows its prompt, in the chat template or behind a plain text,
+    shape (prompt,).
 
     Found in context, since " A" and "A" are different tokens (up to 11 % of accuracy hangs on it: arXiv
-    2509.15020).
+    2509.15020). Behind a plain text the answer is written as it is, its leading space included.
 
     Raises:
-        PromptError: prompts that are no chat, or that end with an answer already.
+        PromptError: prompts that end with an answer already; a text whose end shares a token with the answer.
     """
-    read = prompts_of(prompts)
-    given = [answers] * len(read) if isinstance(answers, str) else list(answers)
-    if len(given) != len(read):
-        raise PromptError(f"{len(read)} prompts and {len(given)} answers: give one answer, or one for each")
-    rows = []
-    for prompt, answer in zip(read, given, strict=True):
-        if prompt.messages is None or prompt.messages[-1]["role"] == "assistant":
+    given = [answers] * len(prompts) if isinstance(answers, str) else list(answers)
+    plain = [isinstance(prompt, dict) and prompt.get("text") is not None for prompt in prompts]
+    rows: list[Any] = []
+    for prompt, answer, is_plain in zip(prompts, given, plain, strict=True):
+        if is_plain:
+            rows.append({"text": prompt["text"] + answer})
+            continue
+        messages = prompt.get("messages") if isinstance(prompt, dict) else prompt
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        if not messages or messages[-1]["role"] == "assistant":
             raise PromptError(
                 "answer tokens are found behind chat prompts that end with the user; pass rows with "
-                "'messages', or token ids"
+                "'messages' or 'text', or token ids"
             )
-        rows.append([*prompt.messages, {"role": "assistant", "content": answer}])
-    return np.array([int(row.ids[row.answer]) for row in model.rows(rows)], np.int64)
+        rows.append({"messages": [*messages, {"role": "assistant", "content": answer}]})
+    found = []
+    for prompt, answer, is_plain, row in zip(prompts, given, plain, model.rows(rows), strict=True):
+        at = row.answer
+        if is_plain:
+            before = model.rows([{"text": prompt["text"]}])[0].ids
+            at = len(before)
+            if len(row.ids) <= at or not np.array_equal(row.ids[:at], before):
+                raise PromptError(
+                    f"the text's end {prompt['text'][-20:]!r} and the answer {answer!r} share a token, so the "
+                    "answer has no first token of its own; move the space between them into the answer"
+                )
+        found.append(int(row.ids[at]))
+    return np.array(found, np.int64)
 
 
 def _ids(tokens: Tokens) -> Tensor:

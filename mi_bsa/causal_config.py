@@ -85,7 +85,7 @@ class PatchRun(Config):
     """Items that both runs read (base <-> fine-tune); give this or `pairs`."""
     pairs: Path | None = None
     """JSONL of clean <-> corrupt pairs: `{"id", "source": [messages], "target": [messages], "answer": "A",
-    "other": "B"}`.
+    "other": "B"}`; a string instead of messages is plain text, and its answer begins with its space.
     """
     source: str | None = None
     """Variant that values come from: `base`, an adapter, `name@alpha`; the only adapter by default."""

@@ -81,7 +81,8 @@ def neutral_of(config: ItemsConfig, model: str) -> list[Any]:
 
 
 def pairs_of(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], list[str], list[str]]:
-    """(source and target prompts, answers, other answers) of a pairs file.
+    """(source and target prompts, answers, other answers) of a pairs file; a prompt is a list of messages, or
+    a string that the model continues as plain text.
 
     Raises:
         ItemError: a line without id, source, target, answer and other.
@@ -93,7 +94,12 @@ def pairs_of(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], l
             raise ItemError(
                 f"{path}, line {number}: no {missing[0]!r}; a pair has id, source, target, answer and other"
             )
-        pairs.append(tuple({"id": str(row["id"]), "messages": row[side]} for side in ("source", "target")))
+        pairs.append(
+            tuple(
+                {"id": str(row["id"]), "text" if isinstance(row[side], str) else "messages": row[side]}
+                for side in ("source", "target")
+            )
+        )
         answers.append(str(row["answer"]))
         others.append(str(row["other"]))
     return pairs, answers, others  # type: ignore[return-value]
