@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from activations.errors import PatchError, PromptError
-from activations.prompts import Prompts, prompts_of
 
 if TYPE_CHECKING:
     from activations.models import Model

@@ -23,18 +23,97 @@ import numpy as np
 
 import activations
 
-THINGS = "movie meal hotel book concert trip teacher game park phone car lesson".split()
-GOOD = "wonderful delightful excellent lovely amazing brilliant".split()
-BAD = "terrible awful horrible dreadful disgusting miserable".split()
+THINGS = [
+    "movie",
+    "meal",
+    "hotel",
+    "book",
+    "concert",
+    "trip",
+    "teacher",
+    "game",
+    "park",
+    "phone",
+    "car",
+    "lesson",
+]
+GOOD = ["wonderful", "delightful", "excellent", "lovely", "amazing", "brilliant"]
+BAD = ["terrible", "awful", "horrible", "dreadful", "disgusting", "miserable"]
 PLEASANT = frozenset(
-    "good great happy love loved beautiful best nice enjoy enjoyed enjoying fun perfect fantastic delicious "
-    "friendly glad excited joy pleasant warm kind delighted pleased proud fresh comfortable perfectly thrilled "
-    "exciting favorite impressed".split()
+    [
+        "good",
+        "great",
+        "happy",
+        "love",
+        "loved",
+        "beautiful",
+        "best",
+        "nice",
+        "enjoy",
+        "enjoyed",
+        "enjoying",
+        "fun",
+        "perfect",
+        "fantastic",
+        "delicious",
+        "friendly",
+        "glad",
+        "excited",
+        "joy",
+        "pleasant",
+        "warm",
+        "kind",
+        "delighted",
+        "pleased",
+        "proud",
+        "fresh",
+        "comfortable",
+        "perfectly",
+        "thrilled",
+        "exciting",
+        "favorite",
+        "impressed",
+    ]
 )
 UNPLEASANT = frozenset(
-    "bad worst sad hate hated disappointed disappointing poor ugly boring broken wrong angry afraid fear scared "
-    "pain dirty unpleasant cold annoyed upset worse tired sick lost problem problems noisy rude difficult "
-    "struggle worried nervous disappointment dull".split()
+    [
+        "bad",
+        "worst",
+        "sad",
+        "hate",
+        "hated",
+        "disappointed",
+        "disappointing",
+        "poor",
+        "ugly",
+        "boring",
+        "broken",
+        "wrong",
+        "angry",
+        "afraid",
+        "fear",
+        "scared",
+        "pain",
+        "dirty",
+        "unpleasant",
+        "cold",
+        "annoyed",
+        "upset",
+        "worse",
+        "tired",
+        "sick",
+        "lost",
+        "problem",
+        "problems",
+        "noisy",
+        "rude",
+        "difficult",
+        "struggle",
+        "worried",
+        "nervous",
+        "disappointment",
+        "dull",
+    ]
 )
 DEVELOPMENT = (
     "On Sunday we went to the market and",
