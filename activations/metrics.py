@@ -175,8 +175,8 @@ def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequenc
             at = len(before)
             if len(row.ids) <= at or not np.array_equal(row.ids[:at], before):
                 raise PromptError(
-                    f"the text's end {prompt['text'][-20:]!r} and the answer {answer!r} share a token, so the "
-                    "answer has no first token of its own; move the space between them into the answer"
+                    f"the text's end {prompt['text'][-20:]!r} and the answer {answer!r} share a token, so "
+                    "the answer has no first token of its own; move the space between them into the answer"
                 )
         found.append(int(row.ids[at]))
     return np.array(found, np.int64)

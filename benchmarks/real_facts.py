@@ -5,10 +5,10 @@ for probing.
 
 Writes capitals_pairs.jsonl (ten pairs of countries: the same sentence about either, whose next word is the
 capital) and capitals_statements.jsonl (a true and a false sentence about each country). A false capital is
-another country's true one and each is used once, so no word tells true from false: whoever goes by words alone
-learns "this capital is true" from one country and meets it in a false sentence of a held-out one, which is why
-a bag of words scores *below* .5 across countries. Countries and capitals are common knowledge; sentences are
-ours.
+another country's true one and each is used once, so no word tells true from false: whoever goes by words
+alone learns "this capital is true" from one country and meets it in a false sentence of a held-out one,
+which is why a bag of words scores *below* .5 across countries. Countries and capitals are common knowledge;
+sentences are ours.
 """
 
 import argparse

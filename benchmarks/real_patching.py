@@ -1,15 +1,15 @@
-"""Patching a real model: where SmolLM2-135M-Instruct (dequantized from 4 bits) holds a country and its capital,
-against TransformerLens's own maps, exact patching and a reference in plain torch.
+"""Patching a real model: where SmolLM2-135M-Instruct (dequantized from 4 bits) holds a country and its
+capital, against TransformerLens's own maps, exact patching and a reference in plain torch.
 
     python benchmarks/real_patching.py [--model smollm2] [--site resid_pre] [--out results.json]
 
 Ten pairs of `benchmarks/real_facts.py`. Three questions, each with its number:
 
 1. Is our layer x position map TransformerLens's? Largest difference of the mean logit difference, any cell.
-2. How far off are estimates from gradients? Over the cells that were run: correlation with exact patching and,
-   on the twenty largest cells, the mean error as a share of the whole gap; one gradient, and integrated ones.
-3. Are direct paths to the logits what plain torch says? The ten strongest heads: the head's change through the
-   output projection is added to the last residual stream by hand, then final norm and unembedding.
+2. How far off are estimates from gradients? Over the cells that were run: correlation with exact patching
+   and, on the twenty largest cells, the mean error as a share of the whole gap; one gradient, and integrated ones.
+3. Are direct paths to the logits what plain torch says? The ten strongest heads: the head's change through
+   the output projection is added to the last residual stream by hand, then final norm and unembedding.
 """
 
 import argparse
@@ -115,8 +115,9 @@ def estimates(model: activations.Model, *, site: str, by_head: bool, method: str
 
 @torch.no_grad()
 def direct_paths(model: activations.Model, *, layers: range | None = None) -> dict[str, Any]:
-    """Direct paths of all heads of some blocks (all where none are given) to the logits, and the strongest ones
-    again in plain torch."""
+    """Direct paths of all heads of some blocks (all where none are given) to the logits, and the strongest
+    ones again in plain torch.
+    """
     pairs, answer, other = given(model)
     blocks = range(model.n_layers) if layers is None else layers
     found = path_patching.path_patch(
@@ -190,8 +191,8 @@ def main() -> None:
             one = estimates(model, site=site, by_head=by_head, method=method)
             found[f"{site} {method}"] = one
             print(
-                f"{site:>10} {method:>10}: {one['cells']} cells run, correlation {one['correlation']:.3f}; on "
-                f"the {TOP} largest: error {one['error_on_top']:.3f} of the gap, "
+                f"{site:>10} {method:>10}: {one['cells']} cells run, correlation {one['correlation']:.3f}; "
+                f"on the {TOP} largest: error {one['error_on_top']:.3f} of the gap, "
                 f"{one['shared_of_top']:.0%} shared"
             )
     paths = direct_paths(model)

@@ -1,10 +1,10 @@
-"""Steering a real model: a sentiment direction moves what SmolLM2-135M-Instruct (dequantized from 4 bits) writes
-on held-out prompts; random directions of the same norm do not.
+"""Steering a real model: a sentiment direction moves what SmolLM2-135M-Instruct (dequantized from 4 bits)
+writes on held-out prompts; random directions of the same norm do not.
 
     python benchmarks/real_steering.py [--model smollm2] [--random 39] [--out results.json]
 
-The direction is the mean difference of `resid_post` at the last token of sentences about twelve things, called
-good or bad in words of one list. Block and dose are chosen on eight development beginnings; sixteen other
+The direction is the mean difference of `resid_post` at the last token of sentences about twelve things,
+called good or bad in words of one list. Block and dose are chosen on eight development beginnings; sixteen other
 beginnings are continued once, greedily, with the direction added and taken away at every token. The tone of a
 text is the number of pleasant less the number of unpleasant words of a list fixed beforehand, which shares no
 word with the sentences. The null: random directions of the same norm at the same block, a text with the
@@ -23,97 +23,23 @@ import numpy as np
 
 import activations
 
-THINGS = [
-    "movie",
-    "meal",
-    "hotel",
-    "book",
-    "concert",
-    "trip",
-    "teacher",
-    "game",
-    "park",
-    "phone",
-    "car",
-    "lesson",
-]
-GOOD = ["wonderful", "delightful", "excellent", "lovely", "amazing", "brilliant"]
-BAD = ["terrible", "awful", "horrible", "dreadful", "disgusting", "miserable"]
-PLEASANT = frozenset(
-    [
-        "good",
-        "great",
-        "happy",
-        "love",
-        "loved",
-        "beautiful",
-        "best",
-        "nice",
-        "enjoy",
-        "enjoyed",
-        "enjoying",
-        "fun",
-        "perfect",
-        "fantastic",
-        "delicious",
-        "friendly",
-        "glad",
-        "excited",
-        "joy",
-        "pleasant",
-        "warm",
-        "kind",
-        "delighted",
-        "pleased",
-        "proud",
-        "fresh",
-        "comfortable",
-        "perfectly",
-        "thrilled",
-        "exciting",
-        "favorite",
-        "impressed",
-    ]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+THINGS = _words("movie meal hotel book concert trip teacher game park phone car lesson")
+GOOD = _words("wonderful delightful excellent lovely amazing brilliant")
+BAD = _words("terrible awful horrible dreadful disgusting miserable")
+PLEASANT = _words(
+    "good great happy love loved beautiful best nice enjoy enjoyed enjoying fun perfect fantastic delicious "
+    "friendly glad excited joy pleasant warm kind delighted pleased proud fresh comfortable perfectly "
+    "thrilled exciting favorite impressed"
 )
-UNPLEASANT = frozenset(
-    [
-        "bad",
-        "worst",
-        "sad",
-        "hate",
-        "hated",
-        "disappointed",
-        "disappointing",
-        "poor",
-        "ugly",
-        "boring",
-        "broken",
-        "wrong",
-        "angry",
-        "afraid",
-        "fear",
-        "scared",
-        "pain",
-        "dirty",
-        "unpleasant",
-        "cold",
-        "annoyed",
-        "upset",
-        "worse",
-        "tired",
-        "sick",
-        "lost",
-        "problem",
-        "problems",
-        "noisy",
-        "rude",
-        "difficult",
-        "struggle",
-        "worried",
-        "nervous",
-        "disappointment",
-        "dull",
-    ]
+UNPLEASANT = _words(
+    "bad worst sad hate hated disappointed disappointing poor ugly boring broken wrong angry afraid fear "
+    "scared pain dirty unpleasant cold annoyed upset worse tired sick lost problem problems noisy rude "
+    "difficult struggle worried nervous disappointment dull"
 )
 DEVELOPMENT = (
     "On Sunday we went to the market and",
@@ -242,16 +168,16 @@ def main() -> None:
     found = steer(activations.load(asked.model, device="cpu"), n_random=asked.random)
     low, high = found["interval"]
     print(
-        f"resid_post.{found['block']} at {found['dose']} typical norms, chosen on {len(DEVELOPMENT)} development "
-        "beginnings"
+        f"resid_post.{found['block']} at {found['dose']} typical norms, chosen on {len(DEVELOPMENT)} "
+        "development beginnings"
     )
     print(
         f"tone with the direction less without, words a text of {NEW_TOKENS} tokens: {found['swing']:.2f} "
         f"[{low:.2f}, {high:.2f}] over {found['units']} held-out beginnings"
     )
     print(
-        f"{found['n_random']} random directions: mean {found['null_mean']:.2f}, band [{found['null_band'][0]:.2f}, "
-        f"{found['null_band'][1]:.2f}], largest {found['null_largest']:.2f}; p = {found['p']:.3f}"
+        f"{found['n_random']} random directions: mean {found['null_mean']:.2f}, band "
+        f"[{found['null_band'][0]:.2f}, {found['null_band'][1]:.2f}], largest {found['null_largest']:.2f}; p = {found['p']:.3f}"
     )
     for start, up, down in found["texts"]:
         print(f"  {start} ...\n    + {up!r}\n    - {down!r}")

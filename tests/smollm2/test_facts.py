@@ -22,8 +22,9 @@ def test_the_files_are_the_scripts(tmp_path):
 
 
 def test_a_capital_moves_from_its_country_to_the_last_token(real):
-    """Ten pairs: the country's token carries the answer in every block up to the 23rd, the last token from the
-    25th on, and no other token as much as a fifth."""
+    """Ten pairs: the country's token carries the answer in every block up to the 23rd, the last token from
+    the 25th on, and no other token as much as a fifth.
+    """
     pairs, answer, other = real_patching.given(real)
     logits = real.logits([target for _, target in pairs])
     assert logits.argmax(-1).tolist() == other.tolist()
@@ -56,8 +57,9 @@ def test_our_map_is_transformer_lens_s(real):
     ("site", "by_head", "most"), [("attn_out", False, 0.05), ("mlp_out", False, 0.1), ("head_z", True, 0.05)]
 )
 def test_gradients_estimate_what_modules_carry(real, site, by_head, most):
-    """Mean error on the twenty largest cells, as a share of the gap. The residual stream's own cells are *not*
-    estimated by one gradient (error .56 on its early blocks); integrated gradients give them."""
+    """Mean error on the twenty largest cells, as a share of the gap. The residual stream's own cells are
+    *not* estimated by one gradient (error .56 on its early blocks); integrated gradients give them.
+    """
     found = real_patching.estimates(real, site=site, by_head=by_head, method="gradient")
     print(site, found)
     assert found["error_on_top"] < most
@@ -74,8 +76,9 @@ def test_direct_paths_are_what_plain_torch_says(real):
 
 @pytest.mark.slow
 def test_truth_about_capitals_is_read_across_countries(real, tmp_path):
-    """Layer and penalty chosen inside the folds, held-out countries; shuffled labels stay in their band; a bag
-    of words is *below* chance, since a false capital is another country's true one."""
+    """Layer and penalty chosen inside the folds, held-out countries; shuffled labels stay in their band; a
+    bag of words is *below* chance, since a false capital is another country's true one.
+    """
     import probes
 
     path = ROOT / "configs" / "smollm2" / "capitals_statements.jsonl"

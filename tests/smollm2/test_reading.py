@@ -1,4 +1,4 @@
-"""A real chat Llama through the same doors as the embedded model: answers, capture by three backends, LoRA."""
+"""A real chat Llama through the same doors as the embedded one: answers, capture by three backends, LoRA."""
 
 import json
 
