@@ -7,7 +7,7 @@ Ten pairs of `benchmarks/real_facts.py`. Three questions, each with its number:
 
 1. Is our layer x position map TransformerLens's? Largest difference of the mean logit difference, any cell.
 2. How far off are estimates from gradients? Over the cells that were run: correlation with exact patching
-   and, on the twenty largest cells, the mean error as a share of the whole gap; one gradient, and integrated ones.
+   and, on the twenty largest cells, the mean error as a share of the gap; one gradient, and integrated ones.
 3. Are direct paths to the logits what plain torch says? The ten strongest heads: the head's change through
    the output projection is added to the last residual stream by hand, then final norm and unembedding.
 """

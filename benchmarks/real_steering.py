@@ -4,8 +4,8 @@ writes on held-out prompts; random directions of the same norm do not.
     python benchmarks/real_steering.py [--model smollm2] [--random 39] [--out results.json]
 
 The direction is the mean difference of `resid_post` at the last token of sentences about twelve things,
-called good or bad in words of one list. Block and dose are chosen on eight development beginnings; sixteen other
-beginnings are continued once, greedily, with the direction added and taken away at every token. The tone of a
+called good or bad in words of one list. Block and dose are chosen on eight development beginnings; sixteen
+others are continued once, greedily, with the direction added and taken away at every token. The tone of a
 text is the number of pleasant less the number of unpleasant words of a list fixed beforehand, which shares no
 word with the sentences. The null: random directions of the same norm at the same block, a text with the
 direction less a text with it taken away, as for the direction itself; its p counts the random ones that reach
@@ -177,7 +177,8 @@ def main() -> None:
     )
     print(
         f"{found['n_random']} random directions: mean {found['null_mean']:.2f}, band "
-        f"[{found['null_band'][0]:.2f}, {found['null_band'][1]:.2f}], largest {found['null_largest']:.2f}; p = {found['p']:.3f}"
+        f"[{found['null_band'][0]:.2f}, {found['null_band'][1]:.2f}], largest "
+        f"{found['null_largest']:.2f}; p = {found['p']:.3f}"
     )
     for start, up, down in found["texts"]:
         print(f"  {start} ...\n    + {up!r}\n    - {down!r}")
