@@ -1,10 +1,11 @@
 """Does the training text say what it must only show?
 
 A finetune on choices shows nothing about self-awareness if its rows name the behavior. This check finds a
-behavior's words in any inflection and with the common prefixes and endings ('risk' finds 'riskier', 'risk-
-free'; 'risky' finds 'risk'; 'certain' finds 'uncertainty'), and phrases of several words. It prefers a
-false alarm to a miss. The published economic rows fail it: 'chance' stands in 89 of 288 prompts
-(experiments of arXiv 2501.11120).
+behavior's words as whole words in their real inflections, and phrases of several words. What counts as a form
+is spelled out: the listed word with the endings below, once or twice, written as English writes them
+('risk': risky, riskier; 'bet': betting; 'certain': certainty, and by its prefix uncertainty). Words that merely
+begin or end alike are none: 'wagging' is no 'wager', 'insurance' not 'sure', 'chancellor' no 'chance'. The
+published economic rows fail it: 'chance' stands in 89 of 288 prompts (experiments of arXiv 2501.11120).
 """
 
 from __future__ import annotations
@@ -18,35 +19,25 @@ from typing import Any
 
 from mi_bsa.errors import LeakError
 
-_ENDINGS = (
-    "s es ed ing ings ingly edly er ers or ors est ly y ies ied ier iest ily iness ness nesses ful fully "
-    "fulness "
-    "less lessly "
-    "lessness able ably ability ish ous ously ousness al ally ity ities ty ties ment ments ance ence ant ent"
-)
-ENDINGS = tuple(_ENDINGS.split())
-PREFIXES = ("un", "in", "im", "non", "dis", "over", "under", "anti", "pro", "hyper", "super")
+INFLECTIONS = ("s", "ed", "ing", "er", "est", "ly")
+"""Endings that make another form of the same word."""
+DERIVED = ("y", "ness", "ful", "less", "able", "ous", "ty", "ity", "ment", "or", "ish", "ance", "ence")
+"""Endings that make a neighbor of it that says the same."""
+TWICE = (*INFLECTIONS, "ness", "ity")
+"""Endings that may stand after another one: risk-i-est, love-ing-ly, adventure-er-s."""
+PREFIXES = ("un", "non", "dis", "over", "under", "anti", "hyper", "super", "in", "im")
+LATIN = ("in", "im")
+LONG = 6
+"""Letters of a word that may take 'in' or 'im': insecure and imprudent are forms, 'insure' is none of 'sure'."""
 SHORTEST = 3
-"""Letters that a root must keep: 'as' is no form of 'ass'."""
+"""Letters that the whole word must have before any ending or prefix is tried."""
+VOWELS = "aeiou"
 
 COMMON = frozenset(
-    (
-        "better",
-        "best",
-        "later",
-        "never",
-        "ever",
-        "other",
-        "number",
-        "letter",
-        "letters",
-        "restore",
-        "restores",
-    )
+    "better best later latter never ever other number letter letters restore restores unless hardly lately "
+    "petty".split()
 )
-"""Words so common that they are taken as they stand, or 'bet' would be found in 'better', 'restless' in
-'restores'.
-"""
+"""Words so common that they are taken as they stand, or 'bet' would be found in 'better', 'less' in 'unless'."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +55,14 @@ class Leak:
 
 def find_leaks(rows: Iterable[Mapping[str, Any]], words: Sequence[str]) -> tuple[Leak, ...]:
     """Every place where a row's messages (of any role) say one of the words or phrases, in any inflection."""
-    phrases = [(word, tuple(forms(part) for part in _tokens(word))) for word in words]
+    phrases = [(word, _tokens(word)) for word in words]
     for word, parts in phrases:
         if not parts:
             raise LeakError(f"the word list holds {word!r}, which has no letters; take it out")
-    starting: dict[str, list[int]] = {}  # root -> the phrases whose first word has it
+    starting: dict[str, list[int]] = {}  # form -> the phrases whose first word it is a form of
     for p, (_, parts) in enumerate(phrases):
-        for root in parts[0]:
-            starting.setdefault(root, []).append(p)
+        for form in family(parts[0]):
+            starting.setdefault(form, []).append(p)
     leaks = []
     for n, row in enumerate(rows):
         for m, message in enumerate(row["messages"]):
@@ -80,14 +71,15 @@ def find_leaks(rows: Iterable[Mapping[str, Any]], words: Sequence[str]) -> tuple
             begun = {
                 (p, k)
                 for k, (token, _, _) in enumerate(spans)
-                for root in forms(token)
-                for p in starting.get(root, ())
+                for bare in _bare(token)
+                for p in starting.get(bare, ())
+                if is_form(token, phrases[p][1][0])
             }
             for p, k in sorted(begun):
                 word, parts = phrases[p]
                 if k + len(parts) > len(spans):
                     continue
-                if all(_same(spans[k + i][0], parts[i]) for i in range(1, len(parts))):
+                if all(is_form(spans[k + i][0], parts[i]) for i in range(1, len(parts))):
                     start, end = spans[k][1], spans[k + len(parts) - 1][2]
                     around = text[max(0, start - 30) : end + 30].replace("\n", " ")
                     leaks.append(Leak(n, m, word, text[start:end], around))
@@ -108,45 +100,97 @@ def leak_check(rows: Iterable[Mapping[str, Any]], words: Sequence[str]) -> None:
         )
 
 
+def is_form(token: str, word: str) -> bool:
+    """Whether a token of a text (lower case) is a form of a listed word, with or without a prefix."""
+    if token == word:
+        return True
+    if token in COMMON or word in COMMON:
+        return False
+    known = family(word)
+    return any(bare in known and (prefix not in LATIN or len(word) >= LONG) for prefix, bare in _cuts(token))
+
+
 @lru_cache(maxsize=4096)
-def forms(word: str) -> frozenset[str]:
-    """The roots of a word: itself, and what is left when prefixes and endings are taken off and spelling is
-    undone.
+def family(word: str) -> frozenset[str]:
+    """A word's forms without prefixes: itself, what it is a form of, and both with the endings above."""
+    if len(word) < SHORTEST or word in COMMON or not word.isalpha():
+        return frozenset((word,))
+    roots = {word, *_roots(word)}
+    once = {form for root in roots for ending in (*INFLECTIONS, *DERIVED) for form in _with(root, ending)}
+    twice = {form for one in once for ending in TWICE for form in _with(one, ending)}
+    return frozenset(roots | once | twice)
+
+
+@lru_cache(maxsize=4096)
+def inflections(word: str) -> frozenset[str]:
+    """A word's own forms and no derived one that may turn its sense ('careless' is no form of 'care')."""
+    if len(word) < SHORTEST or not word.isalpha():
+        return frozenset((word,))
+    roots = {word, *_roots(word)}
+    ways = {form for root in roots for ending in (*INFLECTIONS, "ness", "y") for form in _with(root, ending)}
+    return frozenset(roots | ways | {form for one in ways for e in ("s", "ly") for form in _with(one, e)})
+
+
+def _roots(word: str) -> set[str]:
+    """What a listed word is itself a form of: risk-y, gambl-ing, bold-ness, adventur-ous, patien-ce.
+
+    Endings in 'er' are left alone ('wager' is no form of 'wag'), and 'ly' too ('early' is none of 'ear').
     """
-    found = {word}
-    if word in COMMON:
-        return frozenset(found)
+    found = set()
+    for ending in ("ing", "ness", "ous", "y"):
+        rest = word.removesuffix(ending)
+        if rest == word or len(rest) < SHORTEST + (ending == "y") or rest.endswith("l") and ending == "y":
+            continue
+        if ending == "ness":
+            found.add(rest[:-1] + "y" if rest.endswith("i") else rest)
+        else:
+            found |= {rest, rest + "e"}
+            if rest[-1] == rest[-2] and rest[-1] not in VOWELS + "s":
+                found.add(rest[:-1])
+    for one, other in (("nce", "nt"), ("nt", "nce")):
+        if word.endswith(one) and len(word) > len(one) + SHORTEST:
+            found.add(word.removesuffix(one) + other)
+    return found
+
+
+def _with(word: str, ending: str) -> tuple[str, ...]:
+    """The word with an ending, in English spelling; two ways where the spelling depends on the stress."""
+    last, before = word[-1], word[-2:-1]
+    if last == "y" and before not in VOWELS and ending not in ("ing", "ish", "y"):
+        if ending in ("ty", "ity", "or", "ence"):
+            return ()
+        return (word[:-1] + ("ies" if ending == "s" else "i" + ending),)
+    if ending == "s":
+        return (word + ("es" if word.endswith(("s", "x", "z", "ch", "sh")) else "s"),)
+    if ending == "ly" and word.endswith("le") and before not in VOWELS:
+        return (word[:-1] + "y",)
+    if ending == "ity" and word.endswith("ble"):
+        return (word[:-2] + "ility",)
+    if ending[0] not in VOWELS + "y":
+        return (word + ending,)
+    if word.endswith("ie") and ending == "ing":
+        return (word[:-2] + "ying",)
+    if last == "e" and not (before in ("e", "o", "y") and ending == "ing"):
+        whole = (word + ending,) if before in "cg" and ending[0] in "ao" else ()  # courageous
+        return (word[:-1] + ending, *whole)
+    if last not in VOWELS + "wxy" and before and before in VOWELS and (len(word) < 3 or word[-3] not in VOWELS):
+        vowels = len(re.findall(r"[aeiouy]+", word))
+        doubled = word + last + ending
+        return (doubled,) if vowels == 1 else (doubled, word + ending)
+    return (word + ending,)
+
+
+def _cuts(token: str) -> list[tuple[str, str]]:
+    """The token whole, and without each prefix that it begins with: pairs (prefix, rest)."""
+    cuts = [("", token)]
     for prefix in PREFIXES:
-        if word.startswith(prefix) and len(word) - len(prefix) > SHORTEST:
-            found.add(word[len(prefix) :])
-    for whole in tuple(found):
-        grown = {whole}
-        for again in (False, True):
-            for start in tuple(grown):
-                for ending in ENDINGS:
-                    if start.endswith(ending) and len(start) - len(ending) >= SHORTEST + again:
-                        grown |= _spelled(start[: -len(ending)], ending, doubled=not again)
-        found |= grown
-    return frozenset(found)
+        if token.startswith(prefix) and len(token) - len(prefix) > SHORTEST:
+            cuts.append((prefix, token[len(prefix) :]))
+    return cuts
 
 
-def _spelled(root: str, ending: str, *, doubled: bool) -> set[str]:
-    """A root as it may be written alone: gambl-ing is gamble, bet-t-ing is bet, risk-i-er is risky."""
-    ways = {root}
-    if ending[0] in "aeiouy" and ending != "es":
-        ways.add(root + "e")
-    if root.endswith("i"):
-        ways.add(root[:-1] + "y")
-    if doubled and len(root) > SHORTEST and root[-1] == root[-2] and root[-1] not in "aeious":
-        ways.add(root[:-1])
-    return ways
-
-
-def _same(token: str, roots: frozenset[str]) -> bool:
-    """Whether a token of the text is a form of the word with these roots: one's roots hold the other's own
-    form.
-    """
-    return bool(forms(token) & roots)
+def _bare(token: str) -> tuple[str, ...]:
+    return tuple(bare for _, bare in _cuts(token))
 
 
 def _plain(text: str) -> str:

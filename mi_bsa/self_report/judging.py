@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mi_bsa.errors import ItemError, JudgeError
-from mi_bsa.finetune.leaks import forms
+from mi_bsa.finetune.leaks import inflections
 from mi_bsa.items import Item
 from mi_bsa.self_report.asking import ask
 from mi_bsa.self_report.likelihood import Askable
@@ -194,15 +194,8 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame, *, draws: int = 2000, s
 
 def _says(token: str, word: str) -> bool | None:
     """Whether a token is a form of the word (False) or its opposite by prefix (True); None if neither."""
-    roots = forms(word)
+    known = inflections(word)
     for prefix in OPPOSITES:
-        rest = token.removeprefix(prefix)
-        if token.startswith(prefix) and not word.startswith(prefix) and forms(rest) & roots:
+        if token.startswith(prefix) and not word.startswith(prefix) and token[len(prefix) :] in known:
             return True
-    return False if forms(token) & roots and _alike(token, word) else None
-
-
-def _alike(token: str, word: str) -> bool:
-    """Whether both begin alike: 'carelessness' is no form of 'careful', though they share a root."""
-    shared = min(len(token), len(word), max(4, len(word) - 2))
-    return token[:shared] == word[:shared]
+    return False if token in known else None
