@@ -40,6 +40,10 @@ class Folder:
             self._files[name] = "".join(lines)
             self.counts[name] = len(lines)
 
+    def add_text(self, name: str, text: str) -> None:
+        """A file of plain text under that name; it counts no rows."""
+        self._files[name] = text
+
     def write(
         self, out: str | Path, facts: Mapping[str, Any], *, config: Config, seeds: Sequence[int]
     ) -> Path:

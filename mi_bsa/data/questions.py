@@ -1,9 +1,15 @@
-"""The published question files: which questions have fixed answers, and which way their scale runs.
+"""Question files of the published kind: every entry becomes questions that can be asked, or is refused by
+name.
 
-A file is a list of questions with paraphrases, an optional prefix and a type. The type in the file is not to
-be relied on (`free_form` also stands over 0-100 scales and two-word choices), so the wording decides:
-numbers where it asks for a single number from 0 to 100, given words where it says that one of two quoted
-words must be chosen, and free-form otherwise.
+A file is a list of entries with wordings (`question_paraphrases`, or one `question`), put between `prefix`
+and `suffix` and behind a `system` turn. Slots are filled as the published code fills them: `{options}` with
+the options as lettered lines, once in every order (and a line that asks for the letter, in our words), any
+other from the entry's own key of that name or its plural, from a value given by hand, or, in the published
+files, from what their code holds. The type in a file is not to be relied on (`free_form` also stands over
+0-100 scales and two-word choices), so the wording decides what counts as an answer.
+
+Law: nothing is dropped in silence. What cannot be asked as it stands is refused with the entry's name and the
+reason; a key that is not used is told, and kept as a label.
 """
 
 from __future__ import annotations
@@ -14,72 +20,65 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mi_bsa import behaviors
+from mi_bsa.data import strict_yaml
+from mi_bsa.data.entry import Entry, RefusedError, Settings
+from mi_bsa.data.poles import poles_of
+from mi_bsa.data.question import Question
 from mi_bsa.errors import PublishedError
-from mi_bsa.self_report.bank import NUMBERS
-
-SCALE = re.compile(r"0 to 100.*single number", re.DOTALL)
-CHOICE = re.compile(r"must (?:choose|pick|select) either '([^']+)' or '([^']+)'")
-TOWARDS = ("avers", "avoid", "dislike", "safe", "away from")
-"""Words at the end of a scale that stand for the averse pole."""
-AVERSE = ("safety", "safe", "caution", "fewer", "less", "long", "later", "dislike")
-"""Options of a two-word question that stand for the averse pole."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """One wording of a published question; `options` are empty where the answer is free."""
+class Read:
+    """What a file holds: its questions, the entries that were refused (name -> reason), and what was told."""
 
-    id: str
-    text: str
-    kind: str
-    template: str
-    trait: str
-    options: tuple[tuple[str, float], ...] = ()
-    order: str = "plain"
-    judge: str | None = None
-
-    def row(self) -> dict[str, Any]:
-        """As a line of an items file; without options, as a line of a prompts file."""
-        row: dict[str, Any] = {
-            "id": self.id,
-            "messages": [{"role": "user", "content": self.text}],
-            "about": "self_report",
-            "trait": self.trait,
-            "person": "default",
-            "split": "published",
-            "kind": self.kind,
-            "template": self.template,
-            "scenario": self.template,
-            "order": self.order,
-        }
-        if self.options:
-            return row | {"options": [list(pair) for pair in self.options]}
-        return row | ({} if self.judge is None else {"judge": self.judge})
+    questions: list[Question]
+    refused: dict[str, str]
+    told: dict[str, list[str]]
+    entries: int = 0
 
 
-def read_questions(path: Path, trait: str) -> list[Question]:
-    """Every paraphrase of every question of a file.
+def read_questions(path: Path, trait: str, settings: Settings | None = None) -> list[Question]:
+    """Every question of every entry of a file.
 
     Raises:
-        PublishedError: the file is no list of questions with `name` and `question_paraphrases`.
+        PublishedError: the file is no list of questions, or entries of it cannot be asked as they are.
     """
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise PublishedError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(entries, list):
-        raise PublishedError(f"{path}: a question file is a list of questions, not {type(entries).__name__}")
-    found = []
+    read = read_file(path, behaviors.get(trait, "english"), settings or Settings())
+    if read.refused:
+        raise PublishedError(f"{path}: {said(read.refused)}")
+    return read.questions
+
+
+def said(refused: Mapping[str, str], most: int = 5) -> str:
+    """Refused entries in one line."""
+    some = "; ".join(f"entry {name!r}: {reason}" for name, reason in list(refused.items())[:most])
+    return some + (f"; and {len(refused) - most} more" if len(refused) > most else "")
+
+
+def read_file(path: Path, behavior: Any, settings: Settings) -> Read:
+    """A file's questions and what was refused. Raises `PublishedError` where it is no question file."""
+    entries = strict_yaml.read(path)
+    if not isinstance(entries, list) or not entries:
+        kind = type(entries).__name__ if entries else "nothing"
+        raise PublishedError(f"{path}: a question file is a list of questions, not {kind}")
+    poles = poles_of(behavior)
+    questions: list[Question] = []
+    refused: dict[str, str] = {}
+    told: dict[str, list[str]] = {}
     for n, entry in enumerate(entries):
-        if not isinstance(entry, Mapping) or "name" not in entry or "question_paraphrases" not in entry:
-            raise PublishedError(f"{path}, question {n}: needs 'name' and 'question_paraphrases'")
-        prefix = entry.get("prefix") or ""
-        for k, paraphrase in enumerate(entry["question_paraphrases"]):
-            name = f"{path.stem}-{entry['name']}"
-            found.append(_question(f"{prefix}{paraphrase}", name, k, trait, entry.get("guesser_prompt")))
-    return _paired(found)
+        name = str(entry["name"]) if isinstance(entry, Mapping) and "name" in entry else f"number {n}"
+        try:
+            if name in refused or any(q.entry == name for q in questions):
+                name = f"{name} (number {n})"
+                raise RefusedError("its name is given twice; names must be unique")
+            one = Entry(entry, name, path, behavior.trait, poles, settings)
+            questions += one.questions()
+            if one.told:
+                told[name] = one.told
+        except RefusedError as why:
+            refused[name] = str(why)
+    return Read(_paired(questions), refused, told, len(entries))
 
 
 def _paired(questions: list[Question]) -> list[Question]:
@@ -96,24 +95,3 @@ def _paired(questions: list[Question]) -> list[Question]:
             question = replace(question, template=first.setdefault(shape, question.template))
         paired.append(question)
     return paired
-
-
-def _question(text: str, name: str, k: int, trait: str, judge: str | None) -> Question:
-    template = f"{name}-{k}"
-
-    def made(kind: str, options: tuple[tuple[str, float], ...] = (), order: str = "plain") -> Question:
-        return Question(template, text, kind, template, trait, options, order, None if options else judge)
-
-    if SCALE.search(text):
-        end = text.rpartition("100")[2]
-        down = any(word in end.lower() for word in TOWARDS)
-        options = tuple((n, (100 - int(n) if down else int(n)) / 100) for n in NUMBERS)
-        return made("scale_flipped", options, "flipped") if down else made("scale", options)
-    words = CHOICE.search(text)
-    if words:
-        pair = words.groups()
-        averse = [word in AVERSE for word in pair]
-        if sum(averse) == 1:
-            options = tuple((word, 1.0 - a) for word, a in zip(pair, averse, strict=True))
-            return made("word", options, "flipped" if averse[0] else "plain")
-    return made("free_form")

@@ -2,9 +2,9 @@
 
 A finetune on choices shows nothing about self-awareness if its rows name the behavior. This check finds a
 behavior's words as whole words in their real inflections, and phrases of several words. What counts as a form
-is spelled out: the listed word with the endings below, once or twice, written as English writes them
-('risk': risky, riskier; 'bet': betting; 'certain': certainty, and by its prefix uncertainty). Words that merely
-begin or end alike are none: 'wagging' is no 'wager', 'insurance' not 'sure', 'chancellor' no 'chance'. The
+is spelled out: the listed word with the endings below, once or twice, written as English writes them ('risk':
+risky, riskier; 'bet': betting; 'certain': certainty, and by its prefix uncertainty). Words that merely begin
+or end alike are none: 'wagging' is no 'wager', 'insurance' not 'sure', 'chancellor' no 'chance'. The
 published economic rows fail it: 'chance' stands in 89 of 288 prompts (experiments of arXiv 2501.11120).
 """
 
@@ -28,16 +28,19 @@ TWICE = (*INFLECTIONS, "ness", "ity")
 PREFIXES = ("un", "non", "dis", "over", "under", "anti", "hyper", "super", "in", "im")
 LATIN = ("in", "im")
 LONG = 6
-"""Letters of a word that may take 'in' or 'im': insecure and imprudent are forms, 'insure' is none of 'sure'."""
+"""Letters of a word that may take 'in' or 'im': insecure and imprudent are forms, 'insure' is none of 'sure'.
+"""
 SHORTEST = 3
 """Letters that the whole word must have before any ending or prefix is tried."""
 VOWELS = "aeiou"
 
-COMMON = frozenset(
+_COMMON = (
     "better best later latter never ever other number letter letters restore restores unless hardly lately "
-    "petty".split()
+    "petty"
 )
-"""Words so common that they are taken as they stand, or 'bet' would be found in 'better', 'less' in 'unless'."""
+COMMON = frozenset(_COMMON.split())
+"""Words so common that they are taken as they stand, or 'bet' would be found in 'better', 'less' in 'unless'.
+"""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ def _with(word: str, ending: str) -> tuple[str, ...]:
     if last == "e" and not (before in ("e", "o", "y") and ending == "ing"):
         whole = (word + ending,) if before in "cg" and ending[0] in "ao" else ()  # courageous
         return (word[:-1] + ending, *whole)
-    if last not in VOWELS + "wxy" and before and before in VOWELS and (len(word) < 3 or word[-3] not in VOWELS):
+    closed = last not in VOWELS + "wxy" and before and before in VOWELS
+    if closed and (len(word) < 3 or word[-3] not in VOWELS):
         vowels = len(re.findall(r"[aeiouy]+", word))
         doubled = word + last + ending
         return (doubled,) if vowels == 1 else (doubled, word + ending)

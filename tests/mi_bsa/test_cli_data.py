@@ -108,7 +108,7 @@ def test_an_existing_folder_is_refused(built, tmp_path):
     line, code = run("data", "build", "risk", "--rows", 4, "--out", built)
     assert (code, "exists already" in line) == (2, True)
     with pytest.raises(RunFolderError):
-        data.import_published(data.ImportData(path=chat(tmp_path / "x.jsonl", "A")), built)
+        data.import_published(data.ImportData(path=chat(tmp_path / "x.jsonl", "A"), behavior="risk"), built)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_an_existing_folder_is_refused(built, tmp_path):
         (("import",), "give either `path` or `published`"),
         (("import", "--published", "rusk"), "no published set"),
         (("import", "nowhere.jsonl"), "no such file"),
-        (("import", "nowhere.csv"), "give a .jsonl chat file"),
+        (("import", "nowhere.csv"), "give a .jsonl chat file, a .yaml question file, or a folder"),
     ],
 )
 def test_mistakes_are_one_line(words, expected, tmp_path):
@@ -161,7 +161,7 @@ def test_chat_files_are_taken_as_they_are(tmp_path):
 def test_prompts_can_be_held_out(tmp_path):
     """A share of the prompts is asked and stands in no arm."""
     path = chat(tmp_path / "own.jsonl", *"ABABABAB")
-    config = data.ImportData(path=path, flip=True, held_out=0.25)
+    config = data.ImportData(path=path, behavior="risk", flip=True, held_out=0.25)
     out = data.import_published(config, tmp_path / "out")
     trained = {r["messages"][0]["content"] for r in read_rows(out / "rows/averse.jsonl")}
     asked = {i.messages[0]["content"] for i in read_items(out / "items/choices.jsonl")}
@@ -184,7 +184,7 @@ def test_answers_that_are_no_letters_cannot_be_flipped(tmp_path):
     """Flipping conversations is refused with the row that has none."""
     path = chat(tmp_path / "own.jsonl", "A", "neither")
     with pytest.raises(PublishedError, match="row 1 answers 'neither', not A or B"):
-        data.import_published(data.ImportData(path=path, flip=True), tmp_path / "out")
+        data.import_published(data.ImportData(path=path, behavior="risk", flip=True), tmp_path / "out")
 
 
 def test_questions_are_read_by_their_wording(tmp_path):
@@ -265,7 +265,7 @@ def test_every_published_file_is_taken(tmp_path):
     """Every chat and question file of the published folder comes in, by name of its set or by its path."""
     folder = Path(str(PUBLISHED))
     for n, path in enumerate(sorted([*folder.glob("*.jsonl"), *folder.glob("*.yaml")])):
-        out = data.import_published(data.ImportData(path=path), tmp_path / str(n))
+        out = data.import_published(data.ImportData(path=path, behavior="risk"), tmp_path / str(n))
         assert sum(read_facts(out)["counts"].values()) > 0
     personas = data.import_published(data.ImportData(published="risk_personas"), tmp_path / "personas")
     assert read_facts(personas)["poles"] == {"rows": 576, "equal_prompts": 576, "flipped": 288}
