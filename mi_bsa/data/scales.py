@@ -21,6 +21,8 @@ ASKING = re.compile(
     re.IGNORECASE,
 )
 """A range alone is no scale ('between 0 and 100 coins'): the answer must be asked for as a number."""
+SHORT = re.compile(r"\b(?:scale|rat(?:e|es|ing)|scor(?:e|es|ing)|from|between)\b", re.IGNORECASE)
+"""A range of few numbers must look more like a scale: 'between 1 and 5 sentences' is none."""
 LINK = r"\s*(?:to|and|through|until|up to|-|\u2013|\u2014|\.\.\.?)\s*"
 AFTER = re.compile(
     r"\s*(?:\(\s*|[:=\u2013\u2014]\s*|-\s+|(?:is|are|means?|meaning|shows?|showing|indicat(?:es?|ing)|"
@@ -87,7 +89,12 @@ def scale_of(text: str) -> Scale | None:
             end = spots[k + 1].start() if k + 1 < len(spots) else len(text)
             said = _meaning(text[start : spot.start()], text[spot.end() : end])
             meaning[int(spot.group(1))] = meaning[int(spot.group(1))] or said
-        if ranged or all(meaning.values()):
+        said_all, said_any = all(meaning.values()), any(meaning.values())
+        if (
+            (ranged or said_all)
+            if high - low > 10
+            else SHORT.search(text) and (said_all or ranged and said_any)
+        ):
             return Scale(low, high, meaning[low], meaning[high])
     return None
 

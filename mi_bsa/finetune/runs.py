@@ -14,6 +14,8 @@ from mi_bsa.config import Config
 from mi_bsa.errors import MissingError
 from mi_bsa.finetune.config import FinetuneConfig
 
+PUBLISHED_DATA = "${MI_BSA_BETLEY_DATA}"
+
 
 class FinetuneRun(Config):
     """What `mi-bsa finetune` trains: a base, the rows of every arm, and seeds."""
@@ -89,13 +91,20 @@ def runs_of(config: FinetuneRun) -> dict[str, tuple[list[dict[str, Any]], Finetu
 def expanded(path: Path) -> Path:
     """A path whose `${NAME}` is what the environment says, so that a config holds no path of one machine.
 
+    A published file that is not in the folder of the published data itself is looked for below it.
+
     Raises:
-        MissingError: the variable is not set.
+        MissingError: the variable is not set, or there is no such published file.
     """
     absent = [name for name in re.findall(r"\$\{(\w+)\}", str(path)) if name not in os.environ]
     if absent:
         raise MissingError(f"{path}: the environment variable {absent[0]} is not set; set it to the folder")
-    return Path(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], str(path)))
+    there = Path(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], str(path)))
+    if path.parent == Path(PUBLISHED_DATA) and not there.is_file() and there.parent.is_dir():
+        from mi_bsa.data.sets import find
+
+        return find(path.name, there.parent)
+    return there
 
 
 def _drawn(config: FinetuneRun, arm: str, seed: int) -> list[dict[str, Any]]:
