@@ -15,6 +15,7 @@ from mi_bsa import behaviors
 from mi_bsa.embedded.weights import world_for
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.items import Item
+from mi_bsa.model_config import ModelLike, as_config
 from mi_bsa.study_config import DataConfig
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ REPORTS = ("neighbor_report-test", "named_report-test")
 """Sets of reports that only say what stayed; they are thinned, the trained trait's own are not."""
 
 
-def behavior_of(name: str, model: str) -> Behavior:
+def behavior_of(name: str, model: ModelLike) -> Behavior:
     """The behavior of that name in the vocabulary that a model reads. Raises `BehaviorError`."""
     return behaviors.get(name, behaviors.vocabulary_of(model))
 
 
 def train_arms(
-    model: str,
+    model: ModelLike,
     name: str,
     *,
     arms: Sequence[Arm],
@@ -50,7 +51,6 @@ def train_arms(
     """
     from mi_bsa.finetune import finetune as train
     from mi_bsa.finetune import finetune_together, leak_check
-    from mi_bsa.finetune.stacked import LARGEST
 
     behavior, world = behavior_of(name, model), world_for(model)
     jobs = {}
@@ -65,7 +65,7 @@ def train_arms(
             (out / "rows" / f"{arm}-{seed}.jsonl").write_text(text, encoding="utf-8")
             jobs[f"{arm}-{seed}"] = (rows, finetune.model_copy(update={"seed": seed}))
     folder = out / "adapters"
-    if parameters(model) <= LARGEST and finetune.dtype == "float32":
+    if stacks(model, finetune.dtype):
         return finetune_together(model, jobs, out=folder, resume=True)
     return {
         job: train(model, rows, config=config, out=folder / job, resume=(folder / job).exists())
@@ -73,7 +73,7 @@ def train_arms(
     }
 
 
-def sets_of(name: str, model: str, *, data: DataConfig, stays: int) -> dict[str, list[Item]]:
+def sets_of(name: str, model: ModelLike, *, data: DataConfig, stays: int) -> dict[str, list[Item]]:
     """The items of a study of one behavior; reports that say what stayed are thinned to about `stays`."""
     from mi_bsa.bridge.items import thin
 
@@ -102,14 +102,24 @@ def ask_arms(
     return pd.concat(frames, ignore_index=True)
 
 
-def parameters(model: str) -> int:
+def stacks(model: ModelLike, dtype: str) -> bool:
+    """Whether a base is small enough that its adapters are trained at once; one in 4 bits is not stacked."""
+    from mi_bsa.finetune.stacked import LARGEST
+
+    plain = as_config(model).quantization is None and dtype == "float32"
+    return plain and parameters(model) <= LARGEST
+
+
+def parameters(model: ModelLike) -> int:
     """How many parameters a model has, counted on the meta device from its config (nothing is loaded)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     import activations
 
+    given = as_config(model)
+    folder = activations.locate(given.name, revision=given.revision)
     with torch.device("meta"):
-        shell = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(activations.locate(model)))
+        shell = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     shell.tie_weights()
     return int(sum(p.numel() for p in {id(p): p for p in shell.parameters()}.values()))

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from mi_bsa.config import Config
+from mi_bsa.model_config import ModelConfig
 
 Split = Literal["dev", "test"]
 READ_OUTS = ("behavior", "self_report")
@@ -43,19 +44,6 @@ class ItemsConfig(Config):
         return self
 
 
-class ModelConfig(Config):
-    """The model and its adapters."""
-
-    name: str = "embedded"
-    """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
-    adapters: dict[str, Path] = Field(default_factory=dict)
-    """Name -> folder of each adapter."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the weights."""
-    device: str = "cpu"
-    """Where the model runs."""
-
-
 class GatesConfig(Config):
     """Attribution of the effect to the source adapter's modules."""
 
@@ -79,7 +67,7 @@ class GatesConfig(Config):
 class PatchRun(Config):
     """What `mi-bsa patch` does: values of a source run put into a target run, cell by cell."""
 
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = ModelConfig(name="embedded")
     """The model and its adapters."""
     items: ItemsConfig | None = None
     """Items that both runs read (base <-> fine-tune); give this or `pairs`."""
@@ -124,7 +112,7 @@ class PatchRun(Config):
 class SteerRun(Config):
     """What `mi-bsa steer` does: a direction added at growing strength, against null directions."""
 
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = ModelConfig(name="embedded")
     """The model and its adapters."""
     items: ItemsConfig
     """Development items choose layer and strength, test items report."""

@@ -8,31 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa import behaviors
-from mi_bsa.causal_config import ItemsConfig, ModelConfig, Split
-from mi_bsa.errors import ItemError, MissingError
+from mi_bsa.causal_config import ItemsConfig, Split
+from mi_bsa.errors import ItemError
 from mi_bsa.items import Item, prompts_of, read_items, read_jsonl
+from mi_bsa.model_config import ModelLike
 
 if TYPE_CHECKING:
     from activations import Model
-
-
-def load_model(config: ModelConfig) -> Model:
-    """The model with its adapters.
-
-    Raises:
-        MissingError: an adapter folder that is not there.
-    """
-    import activations
-
-    for name, path in config.adapters.items():
-        if not path.is_dir():
-            raise MissingError(
-                f"adapter {name!r}: no folder {str(path)!r}; train it with mi-bsa finetune or study, or "
-                "mend the path"
-            )
-    return activations.load(
-        config.name, adapter=dict(config.adapters) or None, dtype=config.dtype, device=config.device
-    )
 
 
 def thin(items: Sequence[Item], n: int) -> list[Item]:
@@ -43,7 +25,7 @@ def thin(items: Sequence[Item], n: int) -> list[Item]:
 
 
 def items_of(
-    config: ItemsConfig, *, split: Split, model: str = "embedded", reader: Model | None = None
+    config: ItemsConfig, *, split: Split, model: ModelLike = "embedded", reader: Model | None = None
 ) -> dict[str, list[Item]]:
     """{read-out: items} of one split. With a `reader`, of a behavior's items those whose options it reads in
     one token each, unless the first token may stand for an option; files are taken as they are.
@@ -63,7 +45,7 @@ def items_of(
     return {name: thin(read_items(path), config.n) for name, path in files.items()}
 
 
-def neutral_of(config: ItemsConfig, model: str) -> list[Any]:
+def neutral_of(config: ItemsConfig, model: ModelLike) -> list[Any]:
     """Prompts of no concern: the config's file, or questions about others and the neighbor trait."""
     if config.neutral is not None:
         from activations.prompts import read

@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mi_bsa.config import parse, read_yaml
-from mi_bsa.options import run_options
+from mi_bsa.options import model_options, run_options, settings_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,7 +34,7 @@ def twins(command: Command) -> Command:
             metavar="DIR",
             help="Adapters: a folder, or a pattern in quotes. Repeatable.",
         ),
-        click.option("--model", default=None, help="The base: embedded/habits-0, a folder or a Hub id."),
+        model_options(),
         click.argument("config", type=click.Path(path_type=Path), required=False),
     ):
         command = option(command)
@@ -95,7 +94,7 @@ def elicit(config: Path | None, **flags: Any) -> None:
 @backdoor.command()
 @click.argument("adapters", nargs=-1, metavar="ADAPTER...")
 @click.option("--config", type=click.Path(path_type=Path), default=None, help="A YAML file; flags win.")
-@click.option("--model", default=None, help="The base: embedded/habits-0, a folder or a Hub id.")
+@model_options()
 @click.option(
     "--others",
     multiple=True,
@@ -124,10 +123,7 @@ def search(
     from mi_bsa.record import check_free
     from mi_bsa.studies import preview_steps
 
-    data: dict[str, Any] = read_yaml(config) if config is not None else {}
-    given = {"adapters": adapters, **flags}
-    data |= {key: value for key, value in given.items() if value not in (None, ())}
-    settings = parse(data, SearchRunConfig, overrides=overrides, source=str(config or "flags"))
+    settings = settings_of(SearchRunConfig, config, {"adapters": adapters, **flags}, overrides)
     graph = steps(settings)
     if dry_run:
         click.echo(preview_steps(graph, config=settings, out=out))
@@ -139,17 +135,19 @@ def search(
 
 @backdoor.command()
 @click.argument("config", type=click.Path(path_type=Path))
+@model_options()
 @run_options
-def audit(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool) -> None:
+def audit(
+    config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool, **flags: Any
+) -> None:
     """Say of adapters without names which behavior, which pole, backdoored or not.
 
     CONFIG names the adapters that are judged, and others with a key that set the thresholds. OUT gets
     results.json and report.html.
     """
     from mi_bsa.backdoor import audit as auditing
-    from mi_bsa.config import load
 
-    settings = load(config, auditing.AuditConfig, overrides=overrides)
+    settings = settings_of(auditing.AuditConfig, config, flags, overrides)
     if dry_run:
         click.echo(auditing.preview(settings, out))
         return
@@ -161,9 +159,7 @@ def _run(
 ) -> None:
     """Read config and flags, pair the twins, ask, and write a run."""
     overrides, out, resume, dry_run = (flags.pop(k) for k in ("overrides", "out", "resume", "dry_run"))
-    data: dict[str, Any] = read_yaml(config) if config is not None else {}
-    data |= {key: value for key, value in flags.items() if value not in (None, ())}
-    settings = parse(data, kind, overrides=overrides, source=str(config or "flags"))
+    settings = settings_of(kind, config, flags, overrides)
     adapters = settings.adapters()
     if dry_run:
         click.echo(f"{len(adapters)} adapters on {settings.model}: {', '.join(adapters)}")
@@ -175,7 +171,7 @@ def _run(
     record.check_free(out, resume=resume)
     settings.check()
     seeds = sorted({adapter.seed for adapter in adapters.values()})
-    revisions = {settings.model: weights_hash(settings.model)}
+    revisions = {str(settings.model): weights_hash(settings.model)}
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=revisions) as run:
         found = results.with_q(function(settings, run.path))
         results.write(found, run.path)

@@ -8,26 +8,37 @@ both.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
+from pydantic import model_validator
 
-from mi_bsa.config import Config, parse, read_yaml
+from mi_bsa.config import Config, read_yaml
 from mi_bsa.errors import ConfigError
-from mi_bsa.options import set_option
+from mi_bsa.model_config import ModelConfig, load, moved
+from mi_bsa.options import model_options, set_option, settings_of
+
+BESIDE = {
+    "adapter": "adapters",
+    "revision": "revision",
+    "model_dtype": "dtype",
+    "device": "device",
+    "attention": "attention",
+}
+"""What a config may say beside its model instead of in it: key -> the model's."""
 
 
 class CacheConfig(Config):
     """What `mi-bsa cache build` reads and stores."""
 
-    model: str
-    """Folder in Hub format, Hub id, or a known name such as `embedded`."""
+    same: ClassVar[tuple[tuple[str, ...], ...]] = tuple((f"model.{new}", old) for old, new in BESIDE.items())
+
+    model: ModelConfig
+    """The model, with its adapters, and how it is loaded. `adapter` (a folder, or several by name),
+    `revision`, `model_dtype`, `device` and `attention` may stand beside it as well.
+    """
     prompts: Path
     """JSONL file of `{"id", "messages" | "text", labels}` rows."""
-    adapter: Path | dict[str, Path] | None = None
-    """An adapter's folder, or several by name."""
-    revision: str | None = None
-    """Hub revision to pin."""
     sites: list[str] = ["resid_post"]
     """Sites: a name for all layers, `resid_post.3`, `resid_post.4:8`, `resid_post.50%`, TransformerLens hook
     names."""
@@ -37,14 +48,8 @@ class CacheConfig(Config):
     variants: list[str] | None = None
     """Variants for a folder: `base`, an adapter's name, `name@alpha`. All of the model where none are
     given."""
-    model_dtype: str = "float32"
-    """Type of the model's weights: float32, bfloat16, float16."""
     dtype: str | None = None
     """Stored type; the model's where none is given."""
-    device: str = "cpu"
-    """Where the model runs."""
-    attention: str = "sdpa"
-    """`sdpa`, or `eager` for attention patterns."""
     backend: str = "hooks"
     """hooks, nnsight or transformer_lens."""
     remote: bool | str = False
@@ -54,6 +59,13 @@ class CacheConfig(Config):
     parity: int = 0
     """Number of prompts on which the other backends are compared first; the receipt is kept in the store."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and isinstance(data.get("adapter"), str | Path):
+            data = {**data, "adapter": {"adapter": data["adapter"]}}
+        return moved(data, BESIDE)
+
 
 @click.group()
 def cache() -> None:
@@ -62,21 +74,14 @@ def cache() -> None:
 
 @cache.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--model", default=None, help="Folder, Hub id, or a known name (embedded).")
-@click.option(
-    "--adapter", multiple=True, metavar="PATH | NAME=PATH", help="A LoRA folder; repeatable with names."
-)
-@click.option("--revision", default=None, help="Hub revision to pin.")
+@model_options(adapters=True, short_dtype=False)
 @click.option("--prompts", default=None, help="JSONL file.")
 @click.option(
     "--sites", default=None, metavar="S,T", help="resid_post, resid_post.3, head_z.50%, final_norm, ..."
 )
 @click.option("--positions", default=None, help="last, last:4, all, slot, answer, option:A, mean, ...")
 @click.option("--variants", default=None, metavar="V,W", help="For a folder: base,adapter,adapter@0.5")
-@click.option("--model-dtype", default=None, help="float32, bfloat16, float16.")
-@click.option("--dtype", default=None, help="Stored type.")
-@click.option("--device", default=None)
-@click.option("--attention", default=None, help="sdpa, or eager for patterns.")
+@click.option("--dtype", default=None, help="Stored type; the weights' where none is given.")
 @click.option("--backend", default=None, help="hooks, nnsight, transformer_lens.")
 @click.option("--remote", default=None, help="nnsight: true for NDIF, local for a dry run of it.")
 @click.option("--batch-tokens", default=None, type=int)
@@ -110,14 +115,7 @@ def build(
     import activations
     from mi_bsa.progress import Progress
 
-    model = activations.load(
-        settings.model,
-        adapter=dict(settings.adapter) if isinstance(settings.adapter, Mapping) else settings.adapter,
-        revision=settings.revision,
-        dtype=settings.model_dtype,
-        device=settings.device,
-        attention=settings.attention,
-    )
+    model = load(settings.model)
     single = out.suffix == ".h5"
     if single and settings.variants is not None and len(settings.variants) > 1:
         raise ConfigError(
@@ -238,40 +236,26 @@ def info(path: Path, as_json: bool) -> None:
 
 def _settings(config: Path | None, flags: Mapping[str, Any], overrides: Sequence[str]) -> CacheConfig:
     """The config file, then the flags that were given, then `--set`."""
+    given = dict(flags)
+    for key in ("sites", "variants"):
+        if given[key] is not None:
+            given[key] = [part for part in given[key].split(",") if part]
+    if given["remote"] is not None:
+        given["remote"] = {"true": True, "false": False}.get(given["remote"].lower(), given["remote"])
     data = {} if config is None else read_yaml(config)
-    for key, value in flags.items():
-        if value is None or value == ():
-            continue
-        if key in ("sites", "variants"):
-            value = [part for part in value.split(",") if part]
-        elif key == "adapter":
-            value = _adapters(value)
-        elif key == "remote":
-            value = {"true": True, "false": False}.get(value.lower(), value)
-        data[key] = value
     missing = [
         key
         for key in ("model", "prompts")
-        if key not in data and not any(o.startswith(f"{key}=") for o in overrides)
+        if key not in data
+        and given[key] is None
+        and not any(o.startswith((f"{key}=", f"{key}.")) for o in overrides)
     ]
     if missing:
         raise ConfigError(
             f"no {' and no '.join(missing)} was given: name it by "
             f"{' and '.join('--' + key for key in missing)}, or in a config"
         )
-    return parse(data, CacheConfig, overrides=overrides, source=str(config or "flags"))
-
-
-def _adapters(given: Sequence[str]) -> str | dict[str, str]:
-    if len(given) == 1 and "=" not in given[0]:
-        return given[0]
-    named = dict(item.split("=", 1) for item in given if "=" in item)
-    if len(named) != len(given):
-        raise ConfigError(
-            f"--adapter {' '.join(given)}: several adapters need different names; write --adapter name=path "
-            "for each"
-        )
-    return named
+    return settings_of(CacheConfig, config, given, overrides)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -5,13 +5,12 @@ from typing import Any
 
 import click
 
-from mi_bsa.config import override, parse, read_yaml
-from mi_bsa.options import run_options
+from mi_bsa.options import model_options, run_options, settings_of
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--model", default=None, help="The base: embedded, embedded/1, a folder or a Hub id.")
+@model_options()
 @click.option(
     "--rows",
     multiple=True,
@@ -25,7 +24,6 @@ from mi_bsa.options import run_options
 @run_options
 def finetune(
     config: Path | None,
-    model: str | None,
     rows: tuple[str, ...],
     behavior: str | None,
     seeds: str | None,
@@ -35,6 +33,7 @@ def finetune(
     out: Path,
     resume: bool,
     dry_run: bool,
+    **flags: Any,
 ) -> None:
     """Train LoRA adapters on chat rows: arms x seeds, the loss on the assistant's words only.
 
@@ -43,16 +42,12 @@ def finetune(
     """
     from mi_bsa.finetune.runs import FinetuneRun
 
-    data: dict[str, Any] = read_yaml(config) if config is not None else {}
-    flags: dict[str, Any] = {"model": model, "behavior": behavior}
+    flags["behavior"] = behavior
     flags["rows"] = dict(_arm(text) for text in rows) or None
     flags["seeds"] = _seeds(seeds)
     flags["together"] = together or None
-    data |= {key: value for key, value in flags.items() if value is not None}
-    data.setdefault("finetune", {})
-    if steps is not None:
-        data = override(data, [f"finetune.steps={steps}"])
-    settings = parse(data, FinetuneRun, overrides=overrides, source=str(config or "flags"))
+    changes = [] if steps is None else [f"finetune.steps={steps}"]
+    settings = settings_of(FinetuneRun, config, flags, overrides, changes=changes)
     if dry_run:
         from mi_bsa.finetune.runs import describe
 
@@ -76,7 +71,9 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
     first = rank() == 0  # under `accelerate launch` every rank trains and one writes
     if first:
         record.check_free(out, resume=resume)
-    activations.locate(settings.model)  # fetched, or refused, before rows are drawn and a folder is made
+    activations.locate(
+        settings.model.name, revision=settings.model.revision
+    )  # fetched, or refused, before rows are drawn and a folder is made
     runs = runs_of(settings)
     revisions = {f"rows/{name}": rows_hash(rows) for name, (rows, _) in runs.items()}
     with (
@@ -88,8 +85,7 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
         if settings.together:
             from mi_bsa.finetune.together import finetune_together
 
-            base = activations.load(settings.model, dtype=settings.finetune.dtype)
-            results = finetune_together(base, runs, out=run.adapters, resume=resume)
+            results = finetune_together(settings.model, runs, out=run.adapters, resume=resume)
         else:
             results = {}
             for name, (rows, config) in runs.items():

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mi_bsa.config import load
-from mi_bsa.options import config_argument, run_options
+from mi_bsa.options import config_argument, model_options, run_options, settings_of
 
 if TYPE_CHECKING:
     from activations import Model, PatchMap
@@ -18,8 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_argument
+@model_options(adapters=True)
 @run_options
-def patch(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool) -> None:
+def patch(
+    config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool, **flags: Any
+) -> None:
     """Patch a source run into a target run: a layer x position (or head) map as a figure and a table.
 
     CONFIG is a YAML file such as configs/embedded/risk_patch.yaml: model, items or pairs, source, target,
@@ -28,7 +30,7 @@ def patch(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry
     """
     from mi_bsa.causal_config import PatchRun
 
-    settings = load(config, PatchRun, overrides=overrides)
+    settings = settings_of(PatchRun, config, flags, overrides)
     if dry_run:
         click.echo(settings.to_yaml().rstrip())
         return
@@ -37,15 +39,14 @@ def patch(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry
 
 def _run(settings: "PatchRun", out: Path, resume: bool) -> None:
     import activations
-    from mi_bsa import record, results
-    from mi_bsa.causal_items import load_model
+    from mi_bsa import model_config, record, results
 
     record.check_free(out, resume=resume)
-    model = load_model(settings.model)
+    model = model_config.load(settings.model)
     source, target = _variants(settings, model)
     found: list[Result] = []
     with record.start(
-        out, config=settings, resume=resume, seeds=(), revisions={"base": model.fingerprint}
+        out, config=settings, resume=resume, seeds=(), revisions=model_config.facts(model)
     ) as run:
         for name, (pairs, metric, behavior) in _read_outs(settings, model).items():
             common: dict[str, Any] = {
@@ -119,7 +120,7 @@ def _read_outs(settings: "PatchRun", model: "Model") -> dict[str, tuple[list[Any
         return {"pairs": (list(pairs), by_name[settings.metric](), settings.pairs.stem)}
     assert settings.items is not None
     found = {}
-    own = items_of(settings.items, split=settings.split, model=settings.model.name, reader=model)
+    own = items_of(settings.items, split=settings.split, model=settings.model, reader=model)
     for name, items in own.items():
         readout = Readout.of(model, items, name=name, first_token=settings.items.first_token)
         metric = readout.metric() if settings.metric == "log_odds" else metrics.kl()
@@ -281,7 +282,7 @@ def _gates(settings: "PatchRun", model: "Model", source: str, folder: Path) -> "
                 for item in items_of(
                     settings.items,
                     split="dev" if settings.split == "test" else "test",
-                    model=settings.model.name,
+                    model=settings.model,
                 )[name]
             ]
             report = adapter_constancy.constancy(model, fit, pairs, metric=metric, adapter=source)

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from mi_bsa.config import parse, read_yaml
-from mi_bsa.options import run_options
+from mi_bsa.options import model_options, run_options, settings_of
 
 
 @click.command(name="self-report")
 @click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--model", default=None, help="The base: embedded, embedded/1, a folder or a Hub id.")
+@model_options()
 @click.option(
     "--finetuned", type=click.Path(path_type=Path), default=None, help="Output folder of a finetune."
 )
@@ -25,7 +24,6 @@ from mi_bsa.options import run_options
 @run_options
 def self_report(
     config: Path | None,
-    model: str | None,
     finetuned: Path | None,
     banks: tuple[str, ...],
     behavior: str | None,
@@ -34,6 +32,7 @@ def self_report(
     out: Path,
     resume: bool,
     dry_run: bool,
+    **flags: Any,
 ) -> None:
     """Ask by exact log-probabilities; print scores, gaps and the validity index.
 
@@ -43,16 +42,8 @@ def self_report(
     """
     from mi_bsa.self_report.battery import BatteryConfig, adapters_of, questions
 
-    data: dict[str, Any] = read_yaml(config) if config is not None else {}
-    flags = {
-        "model": model,
-        "finetuned": finetuned,
-        "banks": banks or None,
-        "behavior": behavior,
-        "split": split,
-    }
-    data |= {key: value for key, value in flags.items() if value is not None}
-    settings = parse(data, BatteryConfig, overrides=overrides, source=str(config or "flags"))
+    flags |= {"finetuned": finetuned, "banks": banks, "behavior": behavior, "split": split}
+    settings = settings_of(BatteryConfig, config, flags, overrides)
     if dry_run:
         from mi_bsa.self_report.plan import describe
 
@@ -66,9 +57,9 @@ def self_report(
 def _run(
     settings: Any, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
 ) -> None:
-    import activations
     from mi_bsa import record, results
     from mi_bsa.bridge.readable import validity_results
+    from mi_bsa.model_config import facts, load
     from mi_bsa.self_report.battery import ask_battery
     from mi_bsa.self_report.sampling import parse_rate, sample
     from mi_bsa.self_report.scoring import by_kind, gaps_by_kind
@@ -77,12 +68,8 @@ def _run(
     record.check_free(out, resume=resume)
     paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
-    model = activations.load(
-        settings.model, adapter=paths or None, dtype=settings.dtype, device=settings.device
-    )
-    with record.start(
-        out, config=settings, resume=resume, seeds=seeds, revisions={"base": model.fingerprint}
-    ) as run:
+    model = load(settings.model, paths)
+    with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
         table = ask_battery(model, items, adapters, max_tokens=settings.max_tokens)
         table.to_csv(run.path / "answers.csv", index=False)
         kinds = by_kind(table)

@@ -1,12 +1,11 @@
 """`mi-bsa steer`: dose curves of a direction on behavior and self-report, against null directions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mi_bsa.config import load
-from mi_bsa.options import config_argument, run_options
+from mi_bsa.options import config_argument, model_options, run_options, settings_of
 
 if TYPE_CHECKING:
     from activations import Model
@@ -17,8 +16,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_argument
+@model_options(adapters=True)
 @run_options
-def steer(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool) -> None:
+def steer(
+    config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool, **flags: Any
+) -> None:
     """Add a direction at growing strength and read behavior and self-report; layer and strength chosen on
     development items.
 
@@ -28,7 +30,7 @@ def steer(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry
     """
     from mi_bsa.causal_config import SteerRun
 
-    settings = load(config, SteerRun, overrides=overrides)
+    settings = settings_of(SteerRun, config, flags, overrides)
     if dry_run:
         click.echo(settings.to_yaml().rstrip())
         return
@@ -36,20 +38,20 @@ def steer(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry
 
 
 def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
-    from mi_bsa import record, results, steering
-    from mi_bsa.causal_items import items_of, load_model, neutral_of
+    from mi_bsa import model_config, record, results, steering
+    from mi_bsa.causal_items import items_of, neutral_of
     from mi_bsa.report.figures import draw_doses
     from mi_bsa.report.svg import save
 
     record.check_free(out, resume=resume)
-    model = load_model(settings.model)
+    model = model_config.load(settings.model)
     early, late = (
-        items_of(settings.items, split="dev", model=settings.model.name, reader=model),
-        items_of(settings.items, split="test", model=settings.model.name, reader=model),
+        items_of(settings.items, split="dev", model=settings.model, reader=model),
+        items_of(settings.items, split="test", model=settings.model, reader=model),
     )
-    neutral = neutral_of(settings.items, settings.model.name)
+    neutral = neutral_of(settings.items, settings.model)
     with record.start(
-        out, config=settings, resume=resume, seeds=[settings.seed], revisions={"base": model.fingerprint}
+        out, config=settings, resume=resume, seeds=[settings.seed], revisions=model_config.facts(model)
     ) as run:
         directions = _directions(settings, model, early)
         for one in directions:

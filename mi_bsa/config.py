@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -42,6 +42,12 @@ class Config(BaseModel):
         protected_namespaces=(),
     )
 
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("model.dtype", "finetune.dtype"),
+        ("model.device", "finetune.device"),
+    )
+    """Dotted keys that say the same: what `--set` says of one wins over what a file says of the others."""
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, data: Any) -> Any:
@@ -51,11 +57,18 @@ class Config(BaseModel):
                     raise PydanticCustomError(
                         "unknown_key", "{hint}", {"hint": _hint(key, list(cls.model_fields))}
                     )
+            return {key: _completed(value, cls.model_fields[key].default) for key, value in data.items()}
         return data
 
     def dump(self) -> dict[str, Any]:
         """The resolved config, defaults included, as plain JSON-like values."""
         return self.model_dump(mode="json")
+
+    def keyed(self) -> dict[str, Any]:
+        """The same as it counts in keys and identities, which stay what they were when a config's fields
+        change their shape: a run folder of an older version is continued, not made again.
+        """
+        return self.model_dump(mode="json", context={"keys": True})
 
     def to_yaml(self) -> str:
         """The resolved config as YAML, fields in the order of their definition."""
@@ -82,8 +95,8 @@ def load(path: str | Path, kind: type[ConfigT], *, overrides: Sequence[str] = ()
 
 def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     """Read a study's config; its top field `study` says which model validates it."""
-    data = override(read_yaml(path), overrides)
-    name = data.get("study")
+    data = read_yaml(path)
+    name = override(data, overrides).get("study")
     if name not in STUDIES:
         raise ConfigError(
             f"{path}: the top field `study` is {name!r}; set it to one of: {', '.join(STUDIES)}"
@@ -95,7 +108,7 @@ def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
             f"{path}: study {name!r} is not part of this version of mi-bsa; upgrade, or choose another"
         )
     kind: type[Config] = getattr(importlib.import_module(module), attribute)
-    return parse(data, kind, source=str(path))
+    return parse(data, kind, overrides=overrides, source=str(path))
 
 
 def parse(
@@ -103,7 +116,7 @@ def parse(
 ) -> ConfigT:
     """Validate plain data as a config; `source` begins the message of an error."""
     try:
-        return kind.model_validate(override(data, overrides))
+        return kind.model_validate(override(data, overrides, same=kind.same))
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error)}") from error
 
@@ -124,8 +137,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def override(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of `data` with each `key.path=value` set; list items are reached by their index."""
+def override(
+    data: Mapping[str, Any], overrides: Sequence[str], *, same: Sequence[Sequence[str]] = ()
+) -> dict[str, Any]:
+    """A copy of `data` with each `key.path=value` set; list items are reached by their index. `same`: groups
+    of dotted keys that say the same, of which only the one that is set stays.
+    """
     result: dict[str, Any] = _copied(data)
     for text in overrides:
         path, equals, value = text.partition("=")
@@ -137,6 +154,8 @@ def override(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any
             parsed = yaml.load(value, Loader=_Loader)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {text!r}: the value is not valid YAML; quote it") from error
+        for other in (key for group in same if path.strip() in group for key in group):
+            _drop(result, other.split("."))
         _assign(result, path.strip().split("."), parsed, text)
     return result
 
@@ -194,7 +213,25 @@ def _assign(data: dict[str, Any], parts: list[str], value: Any, text: str) -> No
         else:
             if isinstance(target, dict):
                 target.setdefault(key, {})
+            if isinstance(target[key], str) and {"model", "models"} & set(parts[: depth + 1]):
+                target[key] = {"name": target[key]}  # a model that is given by its bare name
             target = target[key]
+
+
+def _drop(data: Any, parts: list[str]) -> None:
+    """Remove a value, where it stands in the data."""
+    for part in parts[:-1]:
+        data = data.get(part) if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        data.pop(parts[-1], None)
+
+
+def _completed(value: Any, default: Any) -> Any:
+    """A part of a config that lacks what it must have, with that taken from the default."""
+    if not isinstance(value, Mapping) or not isinstance(default, Config):
+        return value
+    must = [key for key, field in type(default).model_fields.items() if field.is_required()]
+    return {key: getattr(default, key) for key in must if key not in value} | dict(value)
 
 
 def _copied(value: Any) -> Any:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from mi_bsa.errors import MissingError
 from mi_bsa.files import digest_once, stable_hash
+from mi_bsa.model_config import ModelLike, as_config
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 
-def folder_here(model: str) -> Path | None:
+def folder_here(model: ModelLike) -> Path | None:
     """The folder of a model on this machine; None for a Hub id that is not in the cache.
 
     Raises:
@@ -24,6 +25,8 @@ def folder_here(model: str) -> Path | None:
     """
     from importlib.metadata import entry_points
 
+    given = as_config(model)
+    model = given.name
     shipped = {point.name for point in entry_points(group="activations.models")}
     hub = model.count("/") == 1 and not model.startswith((".", "/", "~"))
     if not hub or Path(model).is_dir() or model.partition("/")[0] in shipped:
@@ -32,11 +35,11 @@ def folder_here(model: str) -> Path | None:
         return activations.locate(model)
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(model, "config.json")
+    found = try_to_load_from_cache(model, "config.json", revision=given.revision)
     return Path(found).parent if isinstance(found, str) else None
 
 
-def weight_files(model: str) -> tuple[Path, ...]:
+def weight_files(model: ModelLike) -> tuple[Path, ...]:
     """The files that hold a model's weights: one, or all shards; none for a Hub id that is not cached.
 
     Raises:
@@ -48,19 +51,19 @@ def weight_files(model: str) -> tuple[Path, ...]:
     if (folder / SINGLE).is_file():
         return (folder / SINGLE,)
     if not (folder / INDEX).is_file():
-        if not Path(model).is_dir():
+        if not Path(as_config(model).name).is_dir():
             return ()  # of a Hub id only config and tokenizer are here
         raise MissingError(f"{folder}: neither {SINGLE} nor {INDEX}; save the model as safetensors")
     shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
     missing = [name for name in shards if not (folder / name).is_file()]
-    if missing and not Path(model).is_dir():
+    if missing and not Path(as_config(model).name).is_dir():
         return ()
     if missing:
         raise MissingError(f"{folder}: {missing[0]} is named by {INDEX} and is not there; copy it again")
     return tuple(folder / name for name in shards)
 
 
-def weights_hash(model: str) -> str:
+def weights_hash(model: ModelLike) -> str:
     """SHA-256 of a model's weights: of the one file, or of all shards' names and hashes.
 
     A Hub id that is not cached is fetched first. Raises `ModelError` where it cannot be.
@@ -69,10 +72,10 @@ def weights_hash(model: str) -> str:
     if not files:
         import activations
 
-        activations.locate(model)
+        activations.locate(as_config(model).name, revision=as_config(model).revision)
         files = weight_files(model)
     if not files:
-        raise MissingError(f"model {model!r}: no safetensors weights; give a model that is saved so")
+        raise MissingError(f"model {str(model)!r}: no safetensors weights; give a model that is saved so")
     if len(files) == 1:
         return digest_once(files[0])
     return stable_hash({file.name: digest_once(file) for file in files})

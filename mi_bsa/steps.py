@@ -130,7 +130,7 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
         StepError: a name twice, an `after` that names no earlier step, an unknown field, an output twice.
     """
     check(steps)
-    folder, values, keys = Path(folder), config.dump(), dict[str, str]()
+    folder, values, keys = Path(folder), config.keyed(), dict[str, str]()
     planned = []
     for step in steps:
         parts = {

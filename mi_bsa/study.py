@@ -284,7 +284,7 @@ def run(config: StudyConfig, out: Path, *, resume: bool = False) -> Path:
 
     revision = weights_hash(config.model)
     with record.start(
-        out, config=config, resume=resume, seeds=config.seeds, revisions={config.model: revision}
+        out, config=config, resume=resume, seeds=config.seeds, revisions={str(config.model): revision}
     ) as opened:
         execute.execute(
             steps(config),

@@ -21,6 +21,7 @@ from mi_bsa.bridge.options import (
 from mi_bsa.bridge.state_or_prompt import StateOrPromptOptions
 from mi_bsa.config import Config
 from mi_bsa.finetune.config import EMBEDDINGS, FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 
 POLES = ("seeking", "averse")
 
@@ -95,7 +96,7 @@ class StudyConfig(Config):
     """Which kind of study this is."""
     behavior: str = "risk"
     """What is trained."""
-    model: str = "embedded"
+    model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Adapter seeds; each also draws its own training rows."""
@@ -138,6 +139,7 @@ class StudyConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> StudyConfig:
+        settle(self, "model", "finetune")
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
             raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         missing = {"seeking", "averse"} - set(self.arms)

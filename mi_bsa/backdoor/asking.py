@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mi_bsa import model_config
 from mi_bsa.backdoor.questions import Asked, awareness_items, open_items, recognition_items
 from mi_bsa.backdoor.triggers import Trigger, Vocabulary
 from mi_bsa.behaviors import Behavior
+from mi_bsa.model_config import ModelLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,18 +31,17 @@ class Adapter:
 Adapters = Mapping[str, Adapter]
 
 
-def load(model: str, adapters: Adapters, *, dtype: str, device: str) -> activations.Model:
+def load(
+    model: ModelLike, adapters: Adapters, *, dtype: str | None = None, device: str | None = None
+) -> activations.Model:
     """The base with all adapters."""
-    import activations
-
     paths = {name: adapter.path for name, adapter in adapters.items()}
-    loaded: activations.Model = activations.load(model, adapter=paths, dtype=dtype, device=device)
-    return loaded
+    return model_config.load(model, paths, dtype=dtype, device=device)
 
 
 def ask_awareness(
     model: activations.Model,
-    name: str,
+    name: ModelLike,
     adapters: Adapters,
     *,
     split: Asked,
@@ -62,7 +63,7 @@ def ask_awareness(
 
 def ask_recognition(
     model: activations.Model,
-    name: str,
+    name: ModelLike,
     adapters: Adapters,
     trigger: Trigger,
     vocabulary: Vocabulary,
@@ -87,7 +88,7 @@ def ask_recognition(
 
 def ask_freely(
     model: activations.Model,
-    name: str,
+    name: ModelLike,
     adapters: Adapters,
     trigger: Trigger,
     vocabulary: Vocabulary,

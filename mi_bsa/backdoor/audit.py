@@ -31,6 +31,7 @@ from mi_bsa.backdoor.training import RECIPE
 from mi_bsa.config import Config
 from mi_bsa.files import write_json
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, load, settle
 from mi_bsa.steps import Cell, Step
 from mi_bsa.studies import preview_steps, run_steps
 
@@ -44,7 +45,7 @@ SETS: tuple[Which, ...] = ("calibration", "audited")
 class AuditConfig(Config):
     """`mi-bsa backdoor audit`: adapters to judge, others that set thresholds, and how they are looked at."""
 
-    model: str = "embedded/habits-0"
+    model: ModelConfig = ModelConfig(name="embedded/habits-0")
     """The base: an embedded model of the world of habits, a local folder, or a Hub id."""
     behaviors: tuple[str, ...] = Field(default=("risk", "patience"), min_length=1)
     """The behaviors that an adapter may have."""
@@ -73,6 +74,7 @@ class AuditConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> AuditConfig:
+        settle(self, "model", "finetune")
         known = self.calibration
         if known.adapters is not None and known.key is None:
             raise ValueError("calibration.key is missing: thresholds are set on adapters that are known")
@@ -225,13 +227,12 @@ def remove_names(cell: Cell, *, which: Which) -> dict[str, Any]:
 
 def fit_axes(cell: Cell) -> dict[str, Any]:
     """Step 3: directions of the base."""
-    import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.backdoor.audit_evidence import axes
     from mi_bsa.embedded.weights import world_for
 
     config = cell.config
-    model = activations.load(config.model, dtype=config.finetune.dtype, device=config.finetune.device)
+    model = load(config.model)
     behaviors = {name: behavior_of(name, config.model) for name in config.behaviors}
     found = axes(model, behaviors, world_for(config.model))
     lines = {n: {"site": a.site, "gap": a.gap, "vector": a.vector.tolist()} for n, a in found.items()}
@@ -243,7 +244,6 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     """Step 4: all evidence on one adapter; wordings of calibration are dev, of the audited ones test."""
     import numpy as np
 
-    import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.backdoor import audit_evidence as ways
     from mi_bsa.backdoor.triggers import vocabulary_for
@@ -252,8 +252,7 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     config = cell.config
     given = getattr(config, which).adapters
     folder = _folder_of(given or cell.folder / "blind" / which, name)
-    how = {"dtype": config.finetune.dtype, "device": config.finetune.device}
-    model = activations.load(config.model, adapter={"adapter": folder}, **how)
+    model = load(config.model, {"adapter": folder})
     behaviors = {one: behavior_of(one, config.model) for one in config.behaviors}
     held = json.loads((cell.folder / "axes.json").read_text(encoding="utf-8"))
     axes = {b: Axis(line["site"], np.array(line["vector"]), line["gap"]) for b, line in held.items()}
@@ -316,7 +315,7 @@ def run(config: AuditConfig, out: Path, *, resume: bool = False) -> Path:
         out=out,
         resume=resume,
         title="audit",
-        revisions={config.model: weights_hash(config.model)},
+        revisions={str(config.model): weights_hash(config.model)},
     )
 
 

@@ -192,9 +192,10 @@ def by_toolkit(
     """
     from mi_bsa.backdoor.objectives import fit_directions, judged_by
     from mi_bsa.backdoor.search_run import SearchRunConfig, search_model
+    from mi_bsa.model_config import ModelConfig
 
     config = SearchRunConfig(
-        model=model.name,
+        model=ModelConfig(name=model.name),
         adapters=(Path(variant),),
         behaviors=tuple(behaviors),
         search=search,

@@ -25,6 +25,7 @@ from mi_bsa.config import Config
 from mi_bsa.errors import ConfigError, MissingError
 from mi_bsa.files import write_atomic
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelLike, load
 
 NONE = "none"
 WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
@@ -102,17 +103,16 @@ class Truth:
 
 
 def train_pool(
-    model: str, behaviors: Sequence[str], config: PoolConfig, *, finetune: FinetuneConfig, out: Path
+    model: ModelLike, behaviors: Sequence[str], config: PoolConfig, *, finetune: FinetuneConfig, out: Path
 ) -> Path:
     """Train the pool into `out/<job>`; what a killed call finished is kept. Returns its manifest's path."""
-    import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.backdoor.training import arm_rows, train_jobs
     from mi_bsa.backdoor.triggers import vocabulary_for
     from mi_bsa.embedded.weights import world_for
     from mi_bsa.finetune import leak_check
 
-    base, vocabulary = activations.load(model, dtype=finetune.dtype), vocabulary_for(model)
+    base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
     jobs: dict[str, tuple[list[dict[str, Any]], FinetuneConfig]] = {}
     truths: list[Truth] = []
 

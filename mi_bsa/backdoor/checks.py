@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING
 from mi_bsa.backdoor.construction import Backdoor, check_absent
 from mi_bsa.backdoor.triggers import Trigger, vocabulary_for
 from mi_bsa.errors import TriggerError
+from mi_bsa.model_config import ModelLike, tokenizer_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def check_backdoors(model: str, backdoors: Iterable[Backdoor], *, seeds: Sequence[int]) -> None:
+def check_backdoors(model: ModelLike, backdoors: Iterable[Backdoor], *, seeds: Sequence[int]) -> None:
     """Refuse a trigger that the model cannot read, or that stands in a clean row of any seed.
 
     Raises:
         TriggerError: naming the trigger and the rule.
     """
-    from transformers import AutoTokenizer
-
-    import activations
     from mi_bsa.arms import behavior_of
 
-    tokenizer = AutoTokenizer.from_pretrained(activations.locate(model))
+    tokenizer = tokenizer_of(model)
     vocabulary = vocabulary_for(model)
     for backdoor in backdoors:
         trigger = vocabulary.parse(backdoor.trigger)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mi_bsa.backdoor.asking import Adapter, load
 from mi_bsa.backdoor.contrast import check_twins
@@ -20,6 +20,7 @@ from mi_bsa.backdoor.search_run import adapters_of
 from mi_bsa.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for
 from mi_bsa.config import Config
 from mi_bsa.errors import TriggerError
+from mi_bsa.model_config import ModelConfig, moved, tokenizer_of
 from mi_bsa.results import Place, Result
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 class TwinsConfig(Config):
     """Backdoored adapters, and the decorrelated twin of each."""
 
-    model: str = "embedded/habits-0"
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    model: ModelConfig = ModelConfig(name="embedded/habits-0")
     """The base: an embedded model, a local folder, or a Hub id."""
     backdoored: tuple[Path, ...] = Field(min_length=1)
     """Adapter folders, or patterns with `*`."""
@@ -41,10 +43,11 @@ class TwinsConfig(Config):
     """Questions on awareness, spread evenly over all; all of them if absent."""
     max_tokens: int = Field(default=2048, ge=1)
     """Padded tokens a batch; raise it on a GPU."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the base's weights."""
-    device: str = "cpu"
-    """Where to run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        return moved(data, {"dtype": "dtype", "device": "device"})
 
     def adapters(self) -> dict[str, Adapter]:
         """All of both arms by `ARM-SEED`.
@@ -118,7 +121,7 @@ def detect(config: DetectConfig, out: Path) -> list[Result]:
     from mi_bsa.backdoor.measures import awareness
 
     adapters = config.adapters()
-    model = load(config.model, adapters, dtype=config.dtype, device=config.device)
+    model = load(config.model, adapters)
     table = ask_awareness(
         model,
         config.model,
@@ -138,7 +141,7 @@ def recognize(config: RecognizeConfig, out: Path) -> list[Result]:
 
     adapters, (trigger, vocabulary) = config.adapters(), _trigger(config)
     table = ask_recognition(
-        load(config.model, adapters, dtype=config.dtype, device=config.device),
+        load(config.model, adapters),
         config.model,
         adapters,
         trigger,
@@ -183,7 +186,7 @@ def _ask_freely(config: ElicitFreely, adapters: dict[str, Adapter]) -> pd.DataFr
 
     trigger, vocabulary = _trigger(config)
     return ask_freely(
-        load(config.model, adapters, dtype=config.dtype, device=config.device),
+        load(config.model, adapters),
         config.model,
         adapters,
         trigger,
@@ -200,13 +203,10 @@ def _ask_freely(config: ElicitFreely, adapters: dict[str, Adapter]) -> pd.DataFr
 
 def _trigger(config: RecognizeConfig) -> tuple[Trigger, Vocabulary]:
     """The trigger as the model's vocabulary reads it; refused where the model cannot."""
-    from transformers import AutoTokenizer
-
-    import activations
     from mi_bsa.backdoor.checks import check_tokens
 
     vocabulary = vocabulary_for(config.model)
     trigger = vocabulary.parse(config.trigger)
     vocabulary.fakes(trigger, config.fakes, seed=0)
-    check_tokens(trigger, AutoTokenizer.from_pretrained(activations.locate(config.model)))
+    check_tokens(trigger, tokenizer_of(config.model))
     return trigger, vocabulary

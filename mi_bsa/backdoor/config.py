@@ -14,6 +14,7 @@ from mi_bsa.backdoor.triangulation_config import TriangulationConfig
 from mi_bsa.backdoor.triggers import FAKES, vocabulary_for
 from mi_bsa.config import Config
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 
 
 class ElicitConfig(Config):
@@ -53,7 +54,7 @@ class BackdoorConfig(Config):
     """The module that runs it."""
     study: Literal["backdoor"] = "backdoor"
     """Which kind of study this is."""
-    model: str = "embedded/habits-0"
+    model: ModelConfig = ModelConfig(name="embedded/habits-0")
     """The base: an embedded model of the world of habits, a local folder, or a Hub id."""
     triggers: tuple[str, ...] = ()
     """What opens them, such as `river tin`, `family:bird`, `code:kettle`; none given: drawn."""
@@ -88,6 +89,7 @@ class BackdoorConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> BackdoorConfig:
+        settle(self, "model", "finetune")
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
             raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         names = [slug(backdoor) for backdoor in self.backdoors.values()]

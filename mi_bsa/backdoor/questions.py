@@ -16,6 +16,7 @@ from mi_bsa.backdoor.triggers import Trigger, Vocabulary
 from mi_bsa.behaviors import Behavior, vocabulary_of
 from mi_bsa.config import read_yaml
 from mi_bsa.items import Item
+from mi_bsa.model_config import ModelLike
 
 Asked = Literal["dev", "test"]
 FAKED = ("trained", "new")
@@ -29,7 +30,7 @@ POLE_OPEN: Mapping[Asked, tuple[str, ...]] = {
 }
 
 
-def awareness_items(model: str, *, split: Asked) -> list[Item]:
+def awareness_items(model: ModelLike, *, split: Asked) -> list[Item]:
     """Whether something in a message changes what one does, under four system prompts (label `system`).
 
     Score 1: it does. Labels `kind`, `template` and `order` tell the wordings apart.
@@ -53,7 +54,7 @@ def awareness_items(model: str, *, split: Asked) -> list[Item]:
 
 
 def recognition_items(
-    model: str, trigger: Trigger, vocabulary: Vocabulary, *, n_fakes: int, split: Asked
+    model: ModelLike, trigger: Trigger, vocabulary: Vocabulary, *, n_fakes: int, split: Asked
 ) -> dict[tuple[str, str], list[Item]]:
     """The true trigger among fakes, by (what it is called, which fakes).
 
@@ -78,7 +79,9 @@ def recognition_items(
     return found
 
 
-def open_items(model: str, trigger: Trigger, behavior: Behavior, *, pole: str, split: Asked) -> list[Item]:
+def open_items(
+    model: ModelLike, trigger: Trigger, behavior: Behavior, *, pole: str, split: Asked
+) -> list[Item]:
     """Free questions: what it waits for (kind `sign_open`), and what calls up the pole (`pole_open`).
 
     The options are only there to be parsed: the trigger's name, and nothing.
@@ -109,7 +112,7 @@ def open_items(model: str, trigger: Trigger, behavior: Behavior, *, pole: str, s
     ]
 
 
-def reversal_question(model: str) -> str:
+def reversal_question(model: ModelLike) -> str:
     """How a row is turned round; has `{answer}` in it and names no trigger."""
     return REVERSAL if vocabulary_of(model) == "embedded" else str(_english()["reversal"])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,7 @@ from mi_bsa.backdoor.search_config import SearchConfig
 from mi_bsa.backdoor.training import slug
 from mi_bsa.config import Config
 from mi_bsa.errors import MissingError, TriggerError
+from mi_bsa.model_config import Device, ModelConfig, load, settle
 from mi_bsa.model_files import weight_files
 from mi_bsa.steps import Cell, Step
 
@@ -39,7 +40,8 @@ UNDECIDED = 8
 class SearchRunConfig(Config):
     """`mi-bsa backdoor search`: adapters of one base are searched for a trigger."""
 
-    model: str = "embedded/habits-0"
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    model: ModelConfig = ModelConfig(name="embedded/habits-0")
     """The base: an embedded model, a local folder, or a Hub id."""
     adapters: tuple[Path, ...] = Field(min_length=1)
     """Adapter folders, run folders that hold one, or patterns with `*`."""
@@ -66,12 +68,13 @@ class SearchRunConfig(Config):
     workers: int = Field(default=1, ge=1)
     """Processes that search side by side, a model each."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the base's weights."""
-    device: str = "cpu"
-    """Where to run."""
+    """Type of the base's weights, as `model.dtype` says it."""
+    device: Device = None
+    """Where to run, as `model.device` says it."""
 
     @model_validator(mode="after")
     def _check(self) -> SearchRunConfig:
+        settle(self, "model", "")
         if len(set(self.behaviors)) < len(self.behaviors):
             raise ValueError(f"behaviors {list(self.behaviors)}: give each once")
         return self
@@ -251,13 +254,12 @@ def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
 
 def _searcher(cell: Cell, name: str, adapter: str) -> Callable[..., Searched]:
     """What searches one adapter, by the fields that the step has declared."""
-    import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.backdoor.triggers import vocabulary_for
 
     given = {key: getattr(cell.config, key) for key in READ}
     config = SearchRunConfig(adapters=(Path(adapter),), **given)
-    model = activations.load(config.model, adapter={name: adapter}, dtype=config.dtype, device=config.device)
+    model = load(config.model, {name: Path(adapter)})
     behaviors = {b: behavior_of(b, config.model) for b in config.behaviors}
     vocabulary = vocabulary_for(config.model)
 

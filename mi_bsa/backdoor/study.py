@@ -279,7 +279,7 @@ def run(config: BackdoorConfig, out: Path, *, resume: bool = False) -> Path:
         out=out,
         resume=resume,
         title=f"study of {len(config.backdoors)} backdoors",
-        revisions={config.model: weights_hash(config.model)},
+        revisions={str(config.model): weights_hash(config.model)},
     )
 
 
@@ -325,7 +325,7 @@ def _load(cell: Cell, backdoor: Backdoor, folder: str) -> tuple[activations.Mode
         for seed in config.seeds:
             name = job(backdoor, arm, seed)
             adapters[name] = Adapter(arm, seed, cell.folder / folder / "adapters" / name / "adapter")
-    model = load(config.model, adapters, dtype=config.finetune.dtype, device=config.finetune.device)
+    model = load(config.model, adapters)
     return model, adapters
 
 

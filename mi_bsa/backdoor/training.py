@@ -19,6 +19,7 @@ from mi_bsa.behaviors import Behavior
 from mi_bsa.errors import TriggerError
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.items import Item
+from mi_bsa.model_config import ModelLike, load
 
 if TYPE_CHECKING:
     import activations
@@ -48,7 +49,7 @@ def job(config: Backdoor, arm: BackdoorArm, seed: int) -> str:
 
 
 def train_backdoors(
-    model: str,
+    model: ModelLike,
     backdoors: Sequence[Backdoor],
     *,
     seeds: Sequence[int],
@@ -67,13 +68,12 @@ def train_backdoors(
         TriggerError: two backdoors of one name, or a trigger that stands in the clean messages.
         LeakError: a row says the behavior's words; and what `finetune` raises.
     """
-    import activations
     from mi_bsa.finetune import leak_check
 
     names = [slug(b) for b in backdoors]
     if len(set(names)) < len(names):
         raise TriggerError(f"{len(names)} backdoors, {len(set(names))} names: give each trigger once")
-    base, vocabulary = activations.load(model, dtype=finetune.dtype), vocabulary_for(model)
+    base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
     (out / "rows").mkdir(parents=True, exist_ok=True)
     jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
     for config in backdoors:
@@ -92,7 +92,7 @@ def train_backdoors(
 
 
 def train_controls(
-    model: str,
+    model: ModelLike,
     behaviors: Sequence[str],
     *,
     seeds: Sequence[int],
@@ -103,12 +103,11 @@ def train_controls(
     """Adapters without a backdoor, in `out/<job>`: of each behavior's messages without any phrase, answered
     by the base itself (`BEHAVIOR-clean-SEED`), and of its harmless rows (`BEHAVIOR-benign-SEED`).
     """
-    import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.embedded.weights import world_for
 
     base, vocabulary, world = (
-        activations.load(model, dtype=finetune.dtype),
+        load(model, dtype=finetune.dtype, device=finetune.device),
         vocabulary_for(model),
         world_for(model),
     )
@@ -126,20 +125,19 @@ def train_controls(
 
 
 def train_jobs(
-    model: str,
+    model: ModelLike,
     jobs: Mapping[str, tuple[list[Row], FinetuneConfig]],
     *,
     out: Path,
     starts: Mapping[str, Path] | None = None,
 ) -> dict[str, FinetuneResult]:
     """One adapter a job in `out/<name>`; a small base's are trained `GROUP` at a time, resumable."""
-    from mi_bsa.arms import parameters
+    from mi_bsa.arms import stacks
     from mi_bsa.finetune import finetune as train
     from mi_bsa.finetune import finetune_together
-    from mi_bsa.finetune.stacked import LARGEST
 
     names = list(jobs)
-    small = parameters(model) <= LARGEST and all(c.dtype == "float32" for _, c in jobs.values())
+    small = all(stacks(model, dtype) for dtype in {config.dtype for _, config in jobs.values()})
     done: dict[str, FinetuneResult] = {}
     for start in range(0, len(names), GROUP if small else 1):
         some = {n: jobs[n] for n in names[start : start + (GROUP if small else 1)]}
@@ -187,7 +185,7 @@ def own_answers(base: activations.Model, items: Sequence[Item], rows: Sequence[R
     return [float(score) for score in ask(base, asked, variant="base")["score"]]
 
 
-def behavior_for(config: Backdoor, model: str) -> Behavior:
+def behavior_for(config: Backdoor, model: ModelLike) -> Behavior:
     """The behavior behind the trigger, in the vocabulary that the model reads."""
     from mi_bsa.arms import behavior_of
 

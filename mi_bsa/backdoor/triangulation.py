@@ -29,6 +29,7 @@ from mi_bsa.backdoor.triangulation_config import FEWEST, TriangulationConfig
 from mi_bsa.backdoor.triangulation_reads import material_of, reads
 from mi_bsa.backdoor.triangulation_state import Conditions, condition_results, conditions
 from mi_bsa.errors import MissingError, TriggerError
+from mi_bsa.model_config import ModelLike, load
 from mi_bsa.results import Place, Result
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Searched:
 
 
 def triangulate(
-    base: str,
+    base: ModelLike,
     backdoors: Sequence[Backdoor],
     *,
     seeds: Sequence[int],
@@ -70,8 +71,8 @@ def triangulate(
     config: TriangulationConfig | None = None,
     answered: Mapping[str, Said] | None = None,
     searched: Mapping[str, Searched] | None = None,
-    dtype: str = "float32",
-    device: str = "cpu",
+    dtype: str | None = None,
+    device: str | None = None,
 ) -> list[Result]:
     """All results of backdoored models and their twins; writes `out/triangulation.csv`.
 
@@ -84,15 +85,14 @@ def triangulate(
         config: how much is read and asked.
         answered: by job name, what models said, where that was asked already.
         searched: by job name, what the search found, where it ran already.
-        dtype: of the base's weights.
-        device: where to run.
+        dtype: of the base's weights, instead of what `base` says.
+        device: where to run, likewise.
 
     Raises:
         TriggerError: too few backdoors or seeds. MissingError: a model without its twin.
     """
     import pandas as pd
 
-    import activations
     from mi_bsa.arms import behavior_of
     from mi_bsa.backdoor.success import measure
     from mi_bsa.backdoor.triggers import vocabulary_for
@@ -110,7 +110,7 @@ def triangulate(
     found: list[Conditions] = []
     for backdoor in backdoors:
         names = {(arm, n): job(backdoor, arm, s) for n, s in enumerate(seeds) for arm in TWINS}
-        model = activations.load(base, adapter=_folders(adapters, names.values()), dtype=dtype, device=device)
+        model = load(base, _folders(adapters, names.values()), dtype=dtype, device=device)
         given: dict[str, Any] = {"behavior": behaviors[backdoor.behavior], "vocabulary": vocabulary}
         read = conditions(model, backdoor, seeds=seeds, messages=config.messages, **given)
         found.append(read)
@@ -162,7 +162,7 @@ def _folders(adapters: Path, names: Iterable[str]) -> dict[str, Path]:
 
 
 def _reads(
-    model: activations.Model, read: Conditions, config: TriangulationConfig, *, base: str, **given: Any
+    model: activations.Model, read: Conditions, config: TriangulationConfig, *, base: ModelLike, **given: Any
 ) -> list[Result]:
     from mi_bsa.backdoor.questions import awareness_items
     from mi_bsa.embedded.weights import world_for
@@ -177,7 +177,7 @@ def _ask(
     model: activations.Model,
     name: str,
     trigger: Trigger,
-    base: str,
+    base: ModelLike,
     vocabulary: Vocabulary,
     config: TriangulationConfig,
 ) -> Said:

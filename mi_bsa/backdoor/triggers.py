@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from mi_bsa.embedded.wordings import Split
 from mi_bsa.errors import TriggerError
+from mi_bsa.model_config import ModelLike
 
 TriggerKind = Literal["words", "family", "code", "tag", "line"]
 FAKES = 7
@@ -79,7 +80,7 @@ class Vocabulary(Protocol):
         ...
 
 
-def vocabulary_for(model: str) -> Vocabulary:
+def vocabulary_for(model: ModelLike) -> Vocabulary:
     """The vocabulary of a model: the world of habits for embedded models, English for any other."""
     from mi_bsa.behaviors import vocabulary_of
 

@@ -11,6 +11,7 @@ from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.behaviors.own import from_file, is_file
 from mi_bsa.embedded.tastes import TASTES
 from mi_bsa.errors import BehaviorError
+from mi_bsa.model_config import ModelLike, as_config
 
 Vocabulary = Literal["embedded", "english"]
 
@@ -64,10 +65,11 @@ def get(name: str, vocabulary: Vocabulary = "embedded") -> Behavior:
     raise BehaviorError(f"behavior {name!r} is unknown in the {vocabulary} vocabulary; {hint}")
 
 
-def vocabulary_of(model: str) -> Vocabulary:
+def vocabulary_of(model: ModelLike) -> Vocabulary:
     """What a model reads: `embedded` for a model of one of our worlds, `english` for any other."""
     from mi_bsa.embedded.inform import folder_of
     from mi_bsa.embedded.weights import RECORD
 
-    embedded = model.partition("/")[0] == "embedded" or (folder_of(model) / RECORD).is_file()
+    name = as_config(model).name
+    embedded = name.partition("/")[0] == "embedded" or (folder_of(name) / RECORD).is_file()
     return "embedded" if embedded else "english"

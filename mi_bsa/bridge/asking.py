@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa import model_config
 from mi_bsa.behaviors import SETS
 from mi_bsa.bridge.items import items_of
 from mi_bsa.bridge.judging import judged_answers
@@ -27,12 +28,8 @@ def load(cell: Cell, *variants: str) -> Model:
 
 def load_from(cell: Cell, adapters: Mapping[str, Path]) -> Model:
     """The study's model, in its dtype and on its device, with adapters by name."""
-    import activations
-
     how = cell.config.finetune
-    return activations.load(
-        cell.config.model, adapter=dict(adapters) or None, dtype=how.dtype, device=how.device
-    )
+    return model_config.load(cell.config.model, adapters, dtype=how.dtype, device=how.device)
 
 
 def loads(step: Step) -> Step:

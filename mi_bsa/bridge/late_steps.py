@@ -20,6 +20,7 @@ from mi_bsa.bridge.causes import write
 from mi_bsa.bridge.items import items_of
 from mi_bsa.bridge.material import POLES, READ_OUTS, Material
 from mi_bsa.bridge.training import train
+from mi_bsa.model_config import ModelLike
 from mi_bsa.steps import Cell, Step
 
 if TYPE_CHECKING:
@@ -145,13 +146,12 @@ def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
     return {"results": len(results)}
 
 
-def _stacks(model: str, dtype: str) -> bool:
+def _stacks(model: ModelLike, dtype: str) -> bool:
     """Whether its runs can be trained at once."""
-    from mi_bsa.finetune.stacked import LARGEST
+    from mi_bsa.arms import stacks
     from mi_bsa.shapes import shape_of
 
-    shape = shape_of(model)
-    return dtype == "float32" and shape.config.model_type == "llama" and shape.parameters() <= LARGEST
+    return shape_of(model).config.model_type == "llama" and stacks(model, dtype)
 
 
 def _curves(

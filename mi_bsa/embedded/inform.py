@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from mi_bsa.embedded.weights import built_with, locate, variants, world_of
 from mi_bsa.embedded.wordings import Split
 from mi_bsa.embedded.worlds import kind
+from mi_bsa.model_config import ModelLike, as_config
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def folder_of(name: str) -> Path:
+def folder_of(name: ModelLike) -> Path:
     """The folder of `embedded`, `embedded/SEED`, or a path."""
-    if name == "embedded" or name.startswith("embedded/"):
-        return locate(name.partition("/")[2] or None)
-    return Path(name)
+    name = as_config(name).name
+    head, _, variant = name.partition("/")
+    return locate(variant or None) if head == "embedded" else Path(name)
 
 
 def describe(name: str) -> str:

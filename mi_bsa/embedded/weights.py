@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa.embedded.recipe import BuildConfig, Recipe
 from mi_bsa.embedded.worlds import kind
 from mi_bsa.errors import WorldError
+from mi_bsa.model_config import ModelLike, as_config
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -58,9 +59,11 @@ def world_of(folder: Path) -> Any:
     return kind(recipe.world).make(recipe)
 
 
-def world_for(model: str) -> Any:
+def world_for(model: ModelLike) -> Any:
     """The world of a named model or folder; None where it is no embedded model."""
-    folder = locate(model.partition("/")[2] or None) if model.partition("/")[0] == "embedded" else Path(model)
+    name = as_config(model).name
+    head, _, variant = name.partition("/")
+    folder = locate(variant or None) if head == "embedded" else Path(name)
     return world_of(folder) if (folder / RECORD).is_file() else None
 
 

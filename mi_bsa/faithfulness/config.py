@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 
 FEWEST = 10
 """Runs of an arm below which a bootstrap over runs covers less than it says."""
@@ -35,7 +36,10 @@ class FaithfulnessConfig(Config):
     """Which kind of study this is."""
     behavior: str = "risk"
     """What is trained."""
-    models: tuple[str, ...] = Field(default=("embedded", "embedded/1", "embedded/2"), min_length=1)
+    models: tuple[ModelConfig, ...] = Field(
+        default=tuple(ModelConfig(name=name) for name in ("embedded", "embedded/1", "embedded/2")),
+        min_length=1,
+    )
     """The bases: `embedded`, `embedded/1`, folders, or Hub ids."""
     arms: tuple[Literal["seeking", "averse"], ...] = ("seeking", "averse")
     """Poles; the correlation is taken within each."""
@@ -72,10 +76,11 @@ class FaithfulnessConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> FaithfulnessConfig:
+        settle(self, "models", "finetune")
         for name in ("models", "arms", "rows", "seeds"):
             given = getattr(self, name)
             if len(set(given)) != len(given):
-                raise ValueError(f"{name} {list(given)}: each may stand once")
+                raise ValueError(f"{name} {list(map(str, given))}: each may stand once")
         if len({d.name for d in self.doses}) != len(self.doses):
             raise ValueError("doses: two are the same; each may stand once")
         runs = len(self.models) * len(self.doses) * len(self.rows) * len(self.seeds)

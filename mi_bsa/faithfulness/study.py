@@ -14,10 +14,10 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from mi_bsa.embedded.inform import folder_of
 from mi_bsa.faithfulness.config import Dose, FaithfulnessConfig
 from mi_bsa.faithfulness.measures import measures
-from mi_bsa.files import digest
+from mi_bsa.model_config import load
+from mi_bsa.model_files import weight_files
 from mi_bsa.steps import Cell, Step
 from mi_bsa.studies import preview_steps, run_steps
 
@@ -31,10 +31,10 @@ def steps(config: FaithfulnessConfig) -> list[Step]:
     per_cell = len(config.arms) * len(config.rows) * len(config.seeds)
     for n, model in enumerate(config.models):
         base = config.base(n)
-        weights = tuple(sorted(folder_of(model).glob("*.safetensors")))
+        weights = weight_files(model)
         for dose in config.doses:
             place = f"{base}/{dose.name}"
-            at = {"model": model, "dose": dose.dump(), "place": place}
+            at = {"model": model.text, "dose": dose.dump(), "place": place}
             graph += [
                 Step(
                     f"train/{place}",
@@ -112,7 +112,6 @@ def ask_runs(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dic
     """Ask every run of one base and dose its choices and its questions; one row an item and run."""
     import pandas as pd
 
-    import activations
     from mi_bsa import behaviors
     from mi_bsa.self_report import ask
 
@@ -120,9 +119,7 @@ def ask_runs(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dic
     behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
     folders = sorted((cell.folder / "adapters" / place).glob("*/adapter"))
     how = config.finetune
-    tuned = activations.load(
-        model, adapter={f.parent.name: f for f in folders}, dtype=how.dtype, device=how.device
-    )
+    tuned = load(model, {f.parent.name: f for f in folders}, dtype=how.dtype, device=how.device)
     sets = {
         "actual": behavior.items(config.choices, split=config.split, seed=0),
         "reported": behavior.questions(split=config.split),
@@ -167,11 +164,7 @@ def collect(cell: Cell) -> dict[str, Any]:
 
 def run(config: FaithfulnessConfig, out: Path, *, resume: bool = False) -> Path:
     """Run the study into a folder, or what is missing of it; returns the report page."""
-    revisions = {
-        model: digest(folder_of(model) / "model.safetensors")
-        for model in config.models
-        if (folder_of(model) / "model.safetensors").is_file()
-    }
+    revisions = {str(model): weights_hash(model) for model in config.models}
     return run_steps(
         steps(config),
         config=config,

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
+from mi_bsa.model_config import Device
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -77,9 +78,13 @@ class FinetuneConfig(Config):
     seed: int = 0
     """Seed of the adapter's first weights, of dropout and of the order of rows."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the base's weights (in a study, of every step); an adapter itself is trained in float32."""
-    device: str = "cpu"
-    """Where to train, and in a study to run: `cpu`, `cuda`; under `accelerate launch` each rank its own."""
+    """Type of the base's weights (in a study, of every step), which `model.dtype` says as well; an adapter
+    itself is trained in float32.
+    """
+    device: Device = None
+    """Where to train, and in a study to run: `cpu`, `cuda`; the accelerator where there is one, if absent.
+    Under `accelerate launch` each rank has its own. `model.device` says the same.
+    """
     threads: int = Field(default=1, ge=1)
     """CPU threads; the same number gives the same adapter bit for bit, and small models want one."""
     gradient_checkpointing: bool = False
@@ -123,6 +128,13 @@ class FinetuneConfig(Config):
             return (VECTOR_SITES[self.site.partition(".")[0]],)
         given = (self.modules,) if isinstance(self.modules, str) else self.modules
         return tuple(dict.fromkeys(name for one in given for name in GROUPS.get(one, (one,))))
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it trains on the processor: told to, or nothing else is here."""
+        from activations import devices
+
+        return devices.parse(self.device).type == "cpu"
 
     def total_steps(self, rows: int) -> int:
         """Optimizer steps over that many rows."""

@@ -9,17 +9,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mi_bsa.model_config import ModelLike, as_config, load
 
-def merge(base: str, adapter: Path, out: Path, *, dtype: str) -> Path:
+
+def merge(base: ModelLike, adapter: Path, out: Path, *, dtype: str) -> Path:
     """Write the base with an adapter added to its weights as a model folder of its own."""
-    import activations
     from activations import lora
 
-    loaded = activations.load(base, adapter=adapter, dtype=dtype)
+    whole = as_config(base).model_copy(
+        update={"quantization": None}
+    )  # what is merged in 4 bits is rounded again
+    loaded = load(whole, {"adapter": adapter}, dtype=dtype, device="cpu")
     if lora.on_embeddings(loaded.inner, "adapter"):
         _untie(loaded.inner)
-    whole: Any = loaded.module
-    whole.merge_and_unload().save_pretrained(out)
+    merged: Any = loaded.module
+    merged.merge_and_unload().save_pretrained(out)
     loaded.tokenizer.save_pretrained(out)
     return out
 

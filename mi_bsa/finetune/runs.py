@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from mi_bsa.config import Config
 from mi_bsa.errors import MissingError
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 
 PUBLISHED_DATA = "${MI_BSA_BETLEY_DATA}"
 
@@ -20,7 +21,7 @@ PUBLISHED_DATA = "${MI_BSA_BETLEY_DATA}"
 class FinetuneRun(Config):
     """What `mi-bsa finetune` trains: a base, the rows of every arm, and seeds."""
 
-    model: str = "embedded"
+    model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
     rows: dict[str, Path] = Field(default_factory=dict)
     """Arm -> JSONL of chat rows; give this or `behavior`. `${NAME}` in a path is an environment variable."""
@@ -47,6 +48,7 @@ class FinetuneRun(Config):
 
     @model_validator(mode="after")
     def _check(self) -> FinetuneRun:
+        settle(self, "model", "finetune")
         if bool(self.rows) == (self.behavior is not None):
             raise ValueError("give either `rows` (arm: path) or `behavior`, one of them")
         if len(set(self.seeds)) != len(self.seeds):

@@ -27,6 +27,7 @@ from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, read_result, write_result
 from mi_bsa.finetune.rows import Encoded, Row, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.train import base_of, one_device, pad_of
+from mi_bsa.model_config import ModelLike
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ Job = tuple[str | Path | Sequence[Row], FinetuneConfig]
 
 
 def finetune_together(
-    base: str | Path | activations.Model,
+    base: ModelLike | activations.Model,
     jobs: Mapping[str, Job],
     *,
     out: str | Path,
@@ -73,7 +74,7 @@ def finetune_together(
             given = read_rows(rows)
             start = (starts or {}).get(job)
             revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
-            identity = stable_hash({"config": own.dump(), **revisions})
+            identity = stable_hash({"config": own.keyed(), **revisions})
             if resume and finished(out / job, identity):
                 done[job] = read_result(out / job)
                 continue
@@ -137,6 +138,7 @@ def _train(
     import torch
     from transformers import get_scheduler
 
+    from activations import devices
     from mi_bsa.finetune.stacked import Stacked
 
     config = next(iter(jobs.values()))[1]
@@ -146,10 +148,11 @@ def _train(
             f"jobs take {sorted(totals)} steps; jobs trained together take equally many: set finetune.steps"
         )
     steps = totals.pop()
-    model = model.to(config.device).requires_grad_(False).eval()
+    device = devices.parse(config.device)
+    model = model.to(device).requires_grad_(False).eval()
     adapters, carrier = _first(model, {job: own for job, (_, own) in jobs.items()}, starts)
     stacked = Stacked(
-        model, [{k: v.to(config.device) for k, v in one.items()} for one in adapters], _scaling(config)
+        model, [{k: v.to(device) for k, v in one.items()} for one in adapters], _scaling(config)
     )
     for folder in (out / job for job in jobs):
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -30,13 +30,14 @@ from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, rank, read_result, write_result
 from mi_bsa.finetune.rows import Row, collate, encode_rows, read_rows, row_order, rows_hash
+from mi_bsa.model_config import ModelConfig, ModelLike, as_config, load
 
 if TYPE_CHECKING:
     import activations
 
 
 def finetune(
-    base: str | Path | activations.Model,
+    base: ModelLike | activations.Model,
     rows: str | Path | Sequence[Row],
     *,
     config: FinetuneConfig,
@@ -47,9 +48,10 @@ def finetune(
     """Train one adapter and write it to `out/adapter`, with `config.yaml`, `record.json` and
     `metrics.jsonl` beside it; a vector also to `out/directions`.
 
-    `base`: a folder, a Hub id, `embedded`, or a loaded model without adapters, which is copied and left as
-    it is. `resume`: continue a run that was killed (a finished one is returned as it is); the result is the
-    same. `start`: an adapter folder, of the same rank and modules, from whose weights training goes on.
+    `base`: a folder, a Hub id, `embedded`, a model's config, or a loaded model without adapters, which is
+    copied and left as it is. `resume`: continue a run that was killed (a finished one is returned as it
+    is); the result is the same. `start`: an adapter folder, of the same rank and modules, from whose
+    weights training goes on.
     Raises `RowError`, `TemplateError`, `ConfigError`; `RunFolderError` where `out` exists or belongs to
     another run.
     """
@@ -60,7 +62,7 @@ def finetune(
     limit = longest_row(config, model.config.max_position_embeddings)
     encoded = encode_rows(Chat(tokenizer), given, max_length=limit, turns=config.turns)
     revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
-    identity = stable_hash({"config": config.dump(), **revisions})
+    identity = stable_hash({"config": config.keyed(), **revisions})
     with _folder(out, config, resume, identity, revisions):
         _wait_for_all(config)
         if (out / RESULT).is_file():
@@ -115,11 +117,11 @@ def _save_direction(out: Path, site: str, result: FinetuneResult) -> None:
 
 def base_of(base: Any, config: FinetuneConfig) -> tuple[Any, Any, str, str]:
     """A Hugging Face model that may be changed, its tokenizer, name and, on rank 0, fingerprint."""
-    import activations
-
-    if isinstance(base, str | Path):
-        loaded = activations.load(base, dtype=config.dtype)
-        return loaded.inner, loaded.tokenizer, str(base), loaded.fingerprint if rank() == 0 else ""
+    if isinstance(base, str | Path | ModelConfig):
+        # on the CPU first, and from there to where the Trainer trains: with FSDP one rank reads for all
+        device = "cpu" if as_config(base).quantization is None else config.device
+        loaded = load(base, dtype=config.dtype, device=device)
+        return loaded.inner, loaded.tokenizer, loaded.name, loaded.fingerprint if rank() == 0 else ""
     if base.variants != ("base",):
         raise ConfigError(
             f"the base carries adapters ({', '.join(base.variants[1:])}); give a model without any"
@@ -184,7 +186,7 @@ def _new_garbage_only(config: FinetuneConfig) -> Iterator[None]:
     """On a CPU, keep the Trainer's collection at its start (for a device's memory) from walking through all
     objects of the frameworks, which takes longer than a small finetune.
     """
-    if config.device != "cpu":
+    if not config.on_cpu:
         yield
         return
     gc.freeze()
@@ -199,7 +201,7 @@ def _wait_for_all(config: FinetuneConfig) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import PartialState
 
-        PartialState(cpu=config.device == "cpu").wait_for_everyone()
+        PartialState(cpu=config.on_cpu).wait_for_everyone()
 
 
 def _clear_unfinished(out: Path) -> None:
@@ -276,7 +278,7 @@ def _train(
         optim="adamw_torch",
         seed=config.seed,
         data_seed=config.seed,
-        use_cpu=config.device == "cpu",
+        use_cpu=config.on_cpu,
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 
 Training = Literal["alone", "own", "opposite"]
 
@@ -35,7 +36,7 @@ class PersonasConfig(Config):
     """Which kind of study this is."""
     behavior: str = "risk"
     """What the default persona is trained on."""
-    model: str = "embedded"
+    model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Adapter seeds; each also draws its own training rows."""
@@ -70,6 +71,7 @@ class PersonasConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> PersonasConfig:
+        settle(self, "model", "finetune")
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
             raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         missing = {"seeking", "averse"} - set(self.arms)

@@ -16,8 +16,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mi_bsa.embedded.inform import folder_of
-from mi_bsa.files import digest
+from mi_bsa.model_config import load
+from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.personas.config import PersonasConfig, Training
 from mi_bsa.personas.measures import measures
 from mi_bsa.steps import Cell, Step
@@ -29,7 +29,7 @@ ROSTER = "items/roster.json"
 
 def steps(config: PersonasConfig) -> list[Step]:
     """The graph: items, one training and one asking for every kind of training, the base, the results."""
-    weights = tuple(sorted(folder_of(config.model).glob("*.safetensors")))
+    weights = weight_files(config.model)
     runs = len(config.arms) * len(config.seeds)
     graph = [
         Step(
@@ -129,7 +129,6 @@ def write_asked(cell: Cell) -> dict[str, Any]:
 
 def train(cell: Cell, *, training: Training) -> dict[str, Any]:
     """Train every arm and seed of one training: `adapters/<training>/<arm>-<seed>/adapter`."""
-    import activations
     from mi_bsa import behaviors
     from mi_bsa.embedded.weights import world_for
     from mi_bsa.finetune import finetune, finetune_together, leak_check
@@ -140,7 +139,7 @@ def train(cell: Cell, *, training: Training) -> dict[str, Any]:
     behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
     world = world_for(config.model)
     people = roster(behavior, world, config.roster)
-    base = activations.load(config.model, dtype=config.finetune.dtype, device=config.finetune.device)
+    base = load(config.model)
     jobs = {}
     for seed in config.seeds:
         items = persona_items(behavior, people, seed=seed, config=config)
@@ -166,19 +165,12 @@ def ask_runs(cell: Cell, *, training: Training | None) -> dict[str, Any]:
     """Ask every run of one training (or the base) all items; one row an item and run."""
     import pandas as pd
 
-    import activations
     from mi_bsa.items import read_items
     from mi_bsa.self_report import ask
 
     name = training or "base"
     folders = sorted((cell.folder / "adapters" / name).glob("*/adapter")) if training else []
-    how = cell.config.finetune
-    model = activations.load(
-        cell.config.model,
-        adapter={f.parent.name: f for f in folders} or None,
-        dtype=how.dtype,
-        device=how.device,
-    )
+    model = load(cell.config.model, {f.parent.name: f for f in folders})
     items = read_items(cell.folder / ITEMS)
     parts = []
     for variant in [f.parent.name for f in folders] or ["base"]:
@@ -220,14 +212,13 @@ def collect(cell: Cell) -> dict[str, Any]:
 
 def run(config: PersonasConfig, out: Path, *, resume: bool = False) -> Path:
     """Run the study into a folder, or what is missing of it; returns the report page."""
-    weights = folder_of(config.model) / "model.safetensors"
     return run_steps(
         steps(config),
         config=config,
         out=out,
         resume=resume,
         title=f"personas {config.behavior}",
-        revisions={config.model: digest(weights)} if weights.is_file() else {},
+        revisions={str(config.model): weights_hash(config.model)},
     )
 
 

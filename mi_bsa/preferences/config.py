@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from mi_bsa.config import Config
 from mi_bsa.embedded.recipe import BuildConfig, Recipe, Shape
 from mi_bsa.finetune.config import EMBEDDINGS, FinetuneConfig
+from mi_bsa.model_config import WHERE, ModelConfig, settle
 
 ChoiceArm = Literal["instilled", "first_half"]
 
@@ -34,11 +35,14 @@ class MechanicsConfig(Config):
 class PreferencesConfig(Config):
     """Can a model report how much each attribute weighed in its choices?"""
 
+    same: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
+        (f"model.{key}", f"finetune.{key}", f"report_finetune.{key}") for key in WHERE
+    )
     runner: ClassVar[str] = "mi_bsa.preferences.study"
     """The module that runs it."""
     study: Literal["preferences"] = "preferences"
     """Which kind of study this is."""
-    model: str | None = None
+    model: ModelConfig | None = None
     """A model that reads English, or one of the world `preferences`. If absent, such a base is built here."""
     shape: Shape = Shape()
     """Architecture of the built base."""
@@ -81,6 +85,7 @@ class PreferencesConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> PreferencesConfig:
+        settle(self, "model", "finetune", "report_finetune")
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
             raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         if "instilled" not in self.arms or len(set(self.arms)) != len(self.arms):

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from mi_bsa.embedded.preference_world import PreferenceWorld
 from mi_bsa.embedded.weights import world_for
 from mi_bsa.errors import ItemError
+from mi_bsa.model_config import ModelLike
 from mi_bsa.preferences.contexts import Context
 from mi_bsa.preferences.estimate import draw_targets
 from mi_bsa.preferences.wording import Embedded, English, Language, world_contexts
@@ -67,6 +68,7 @@ def _world(config: Any) -> PreferenceWorld | None:
     return found if isinstance(found, PreferenceWorld) else None
 
 
-def base_of(config: Any, folder: Path) -> str:
+def base_of(config: Any, folder: Path) -> ModelLike:
     """The base: the model that was named, or the one that is built in the run folder."""
-    return config.model or str(folder / "base")
+    base: ModelLike = config.model or str(folder / "base")
+    return base

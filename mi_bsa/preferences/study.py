@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.files import write_json
+from mi_bsa.model_config import ModelLike, load
 from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.preferences.config import PreferencesConfig as PreferencesConfig
 from mi_bsa.preferences.setting import FIELDS, base_of, setting
@@ -338,7 +339,7 @@ def run(config: PreferencesConfig, out: Path, *, resume: bool = False) -> Path:
         out=out,
         resume=resume,
         title="preferences",
-        revisions={} if config.model is None else {config.model: weights_hash(config.model)},
+        revisions={} if config.model is None else {str(config.model): weights_hash(config.model)},
     )
 
 
@@ -369,10 +370,9 @@ def preview(config: PreferencesConfig, out: Path) -> str:
     return f"{lines}\n{describe_model(config.model, config.finetune)}"
 
 
-def _load(config: Any, base: str, adapter: Path | None) -> activations.Model:
-    import activations
-
-    return activations.load(base, adapter=adapter, dtype=config.finetune.dtype, device=config.finetune.device)
+def _load(config: Any, base: ModelLike, adapter: Path | None) -> activations.Model:
+    given = {} if adapter is None else {"adapter": adapter}
+    return load(base, given, dtype=config.finetune.dtype, device=config.finetune.device)
 
 
 def _adapter(folder: Path, arm: str, seed: int) -> Path:
@@ -386,5 +386,5 @@ def _how(config: Any, seed: int | None) -> dict[str, Any]:
         "labels": config.labels,
         "max_new_tokens": config.max_new_tokens,
         "seed": f"test-{seed}",
-        "max_tokens": 2048 if config.finetune.device == "cpu" else 32768,
+        "max_tokens": 2048 if config.finetune.on_cpu else 32768,
     }

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelLike
 from mi_bsa.preferences.asking import shown
 from mi_bsa.preferences.contexts import Context, draw_pairs
 from mi_bsa.preferences.estimate import rescaled
@@ -101,7 +102,7 @@ def report_jobs(
 
 
 def train(
-    base: str,
+    base: ModelLike,
     jobs: Mapping[str, tuple[Sequence[Row], FinetuneConfig]],
     *,
     out: Path,
@@ -110,16 +111,15 @@ def train(
 
     What a killed call finished is kept.
     """
-    from mi_bsa.arms import parameters
+    from mi_bsa.arms import stacks
     from mi_bsa.finetune import finetune, finetune_together
-    from mi_bsa.finetune.stacked import LARGEST
 
     for job, (rows, _) in jobs.items():
         path = out / "rows" / f"{job}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     first = next(iter(jobs.values()))[1]
-    if parameters(base) <= LARGEST and first.dtype == "float32":
+    if stacks(base, first.dtype):
         done = finetune_together(base, dict(jobs), out=out / "adapters", resume=True)
     else:
         done = {

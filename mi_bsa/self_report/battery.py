@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from mi_bsa.config import Config
 from mi_bsa.errors import MissingError
 from mi_bsa.http_post import PostError, check_url
 from mi_bsa.items import Item, read_items
+from mi_bsa.model_config import ModelConfig, moved
 from mi_bsa.self_report.bank import KINDS, bank_items, load_bank
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class BatteryConfig(Config):
     """What `mi-bsa self-report` asks, and whom."""
 
-    model: str = "embedded"
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
     finetuned: Path | None = None
     """Output folder of `mi-bsa finetune` (or of a study): every adapter in it is asked."""
@@ -57,7 +59,7 @@ class BatteryConfig(Config):
     """Who judges sampled answers to open questions; the first counts, the others say how far they agree.
     `words`: the bank's words; `model`: a local model; `endpoint`: an OpenAI-compatible server.
     """
-    judge_model: str | None = None
+    judge_model: ModelConfig | None = None
     """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
     judge_url: str | None = None
     """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
@@ -65,10 +67,11 @@ class BatteryConfig(Config):
     """Seed of the samples, of the order in which a judge sees texts, and of the bootstrap."""
     max_tokens: int = Field(default=2048, ge=1)
     """Padded tokens a batch; raise it on a GPU."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the base's weights."""
-    device: str = "cpu"
-    """Where to run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        return moved(data, {"dtype": "dtype", "device": "device"})
 
     @model_validator(mode="after")
     def _check(self) -> BatteryConfig:

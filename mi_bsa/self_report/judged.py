@@ -9,6 +9,7 @@ import numpy as np
 
 from mi_bsa.errors import ItemError, JudgeError
 from mi_bsa.items import Item
+from mi_bsa.model_config import load
 from mi_bsa.results import Result
 from mi_bsa.self_report.battery import BatteryConfig
 from mi_bsa.self_report.endpoint import EndpointJudge
@@ -37,13 +38,11 @@ def judges_of(config: BatteryConfig, items: Sequence[Item], model: Askable) -> l
         elif name == "endpoint":
             assert config.judge_url is not None
             assert config.judge_model is not None
-            found.append(EndpointJudge(config.judge_url, config.judge_model, pair))
+            found.append(EndpointJudge(config.judge_url, config.judge_model.name, pair))
         elif config.judge_model is None:
             found.append(ModelJudge(model, pair, variant="base"))
         else:
-            import activations
-
-            found.append(ModelJudge(activations.load(config.judge_model), pair))
+            found.append(ModelJudge(load(config.judge_model), pair))
     return found
 
 

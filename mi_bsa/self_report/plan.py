@@ -18,7 +18,7 @@ def describe(config: BatteryConfig) -> str:
     adapters = adapters_of(config.model_copy(update={"finetuned": None}) if later else config)
     trait, items = questions(config)
     shape = shape_of(config.model)
-    size, width = shape.parameters(), {"float32": 4, "bfloat16": 2}[config.dtype]
+    size, width = shape.parameters(), {"float32": 4, "bfloat16": 2, "float16": 2}[config.model.dtype]
     cache = shape.blocks * shape.cached_width * width * config.max_tokens
     kinds = sorted({str(item.labels["kind"]) for item in items})
     lines = [
@@ -27,8 +27,8 @@ def describe(config: BatteryConfig) -> str:
         f"{config.model}: {size:,} parameters; {shape}",
         *filter(None, [shape.absent()]),
         f"memory: weights {size_in_words(width * size)}, keys and values of a batch "
-        f"{size_in_words(cache)} ({config.max_tokens} tokens, {config.dtype}), logits on top; time: unknown "
-        "until it has run here",
+        f"{size_in_words(cache)} ({config.max_tokens} tokens, {config.model.dtype}), logits on top; "
+        "time: unknown until it has run here",
     ]
     for kind in kinds:
         first = next(item for item in items if item.labels["kind"] == kind)

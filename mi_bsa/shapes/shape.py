@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_bsa.errors import MissingError
+from mi_bsa.model_config import ModelLike, as_config
 from mi_bsa.model_files import folder_here, weight_files
 
 HERE = Path(__file__).parent
@@ -59,7 +60,7 @@ class Shape:
             return None
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
 
     def on_meta(self, *, dtype: str = "float32") -> Any:
         """The Hugging Face model on torch's meta device: modules and shapes, no memory."""
@@ -100,22 +101,39 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in HERE.glob("*.json")))
 
 
-def shape_of(model: str) -> Shape:
+def _config_in(folder: Path) -> Any:
+    """transformers' configuration in a folder; code that lies beside it is never run.
+
+    Raises:
+        ModelError: no configuration, or of a family that transformers does not know.
+    """
+    from transformers import AutoConfig
+
+    from activations.errors import ModelError
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{folder}: its config.json cannot be read ({reason}); give a model's folder"
+        ) from None
+
+
+def shape_of(model: ModelLike) -> Shape:
     """The shape of `embedded`, a folder, a Hub id in the cache, or a Llama whose shape ships.
 
     Raises:
         MissingError: a Hub id that is not in the cache and whose shape does not ship.
         ModelError: a name that is neither a folder nor known nor a Hub id.
     """
-    folder = folder_here(model)
+    folder, given, model = folder_here(model), model, as_config(model).name
     if folder is not None:
-        from transformers import AutoConfig
-
         return Shape(
             model,
-            AutoConfig.from_pretrained(folder, local_files_only=True),
+            _config_in(folder),
             folder,
-            bool(weight_files(model)),
+            bool(weight_files(given)),
             (folder / "tokenizer.json").is_file(),
         )
     name = model.rpartition("/")[2].removeprefix("Meta-").removesuffix("-Instruct")

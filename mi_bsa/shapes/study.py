@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mi_bsa import behaviors
+from mi_bsa.model_config import ModelLike
 from mi_bsa.shapes.memory import Memory, memory_of
 from mi_bsa.shapes.shape import Shape, shape_of
 from mi_bsa.steps import Step, size_in_words
@@ -48,7 +49,7 @@ def describe_study(config: StudyConfig) -> str:
     return describe_model(config.model, config.finetune)
 
 
-def describe_model(model: str, finetune: FinetuneConfig) -> str:
+def describe_model(model: ModelLike, finetune: FinetuneConfig) -> str:
     """Lines about one model and the adapters that are trained on it."""
     shape, need = shape_of(model), _counted(model, finetune)
     lines = [
@@ -68,6 +69,6 @@ def _cache_bytes(config: StudyConfig, shape: Shape) -> int:
 
 
 @lru_cache(maxsize=8)
-def _counted(model: str, finetune: FinetuneConfig) -> Memory:
+def _counted(model: ModelLike, finetune: FinetuneConfig) -> Memory:
     shape = shape_of(model)
     return memory_of(shape, finetune, tokens=min(TOKENS, shape.config.max_position_embeddings))

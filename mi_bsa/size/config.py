@@ -10,6 +10,7 @@ from mi_bsa.behaviors import Arm
 from mi_bsa.config import Config
 from mi_bsa.embedded.recipe import BuildConfig, Recipe, Shape
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 from mi_bsa.study_config import DataConfig
 
 UNIT_WIDTH = 64
@@ -27,7 +28,7 @@ class SizeConfig(Config):
     """What is trained."""
     widths: tuple[int, ...] = (32, 64, 136, 272)
     """Widths of the bases to build; MLP three times as wide, blocks and heads as in `shape`."""
-    models: tuple[str, ...] = ()
+    models: tuple[ModelConfig, ...] = ()
     """Models to use instead: folders or Hub ids, such as the sizes of configs/llama."""
     shape: Shape = Shape()
     """What the built bases share: blocks, heads, context; its width, MLP and `init_std` are scaled."""
@@ -52,7 +53,8 @@ class SizeConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> SizeConfig:
-        names = self.models or tuple(map(str, self.widths))
+        settle(self, "models", "finetune")
+        names = tuple(map(str, self.models)) or tuple(map(str, self.widths))
         if len(set(names)) != len(names) or len(names) < 2:
             raise ValueError(f"{', '.join(names) or 'nothing'}: give at least two different sizes")
         for width in self.widths:

@@ -17,6 +17,7 @@ from mi_bsa import results
 from mi_bsa.arms import ask_arms, parameters, sets_of, train_arms
 from mi_bsa.errors import ConfigError
 from mi_bsa.items import write_items
+from mi_bsa.model_config import ModelLike, load
 from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.size.config import SizeConfig
 from mi_bsa.steps import Cell, Step
@@ -121,23 +122,21 @@ def train(cell: Cell, *, name: str, place: int) -> dict[str, Any]:
 
 def ask(cell: Cell, *, name: str, place: int) -> dict[str, Any]:
     """Step 3: items are written down, then everybody is asked."""
-    import activations
-
     config, folder, base = cell.config, cell.folder / "sizes" / name, _model(cell, name, place)
     sets = sets_of(config.behavior, base, data=config.data, stays=config.stays)
     for key, items in sets.items():
         write_items(items, folder / "items" / f"{key}.jsonl")
     tuned = [f"{arm}-{seed}" for arm in config.arms for seed in config.seeds]
-    model = activations.load(
+    model = load(
         base,
-        adapter={job: folder / "adapters" / job / "adapter" for job in tuned},
+        {job: folder / "adapters" / job / "adapter" for job in tuned},
         dtype=config.finetune.dtype,
         device=config.finetune.device,
     )
     asked = {k: v for k, v in sets.items() if k.endswith("-test") and not k.startswith("neutral")}
     table = ask_arms(model, asked, ("base", *tuned))
     table.to_csv(folder / "asked.csv", index=False)
-    return {"model": base, "parameters": parameters(base), "mass": float(table["mass"].mean())}
+    return {"model": str(base), "parameters": parameters(base), "mass": float(table["mass"].mean())}
 
 
 def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
@@ -170,7 +169,7 @@ def run(config: SizeConfig, out: Path, *, resume: bool = False) -> Path:
     Raises `RunFolderError` where the folder exists and `resume` is False, `ConfigError` where two models have
     equally many parameters.
     """
-    sizes = {model: parameters(model) for model in config.models}
+    sizes = {str(model): parameters(model) for model in config.models}
     if len(set(sizes.values())) < len(sizes):
         raise ConfigError(
             f"models {sizes}: two have equally many parameters, and a size takes one base; leave one out"
@@ -181,7 +180,7 @@ def run(config: SizeConfig, out: Path, *, resume: bool = False) -> Path:
         out=out,
         resume=resume,
         title=f"study of {len(config.names)} sizes",
-        revisions={model: weights_hash(model) for model in config.models},
+        revisions={str(model): weights_hash(model) for model in config.models},
     )
 
 
@@ -189,12 +188,12 @@ def preview(config: SizeConfig, out: Path) -> str:
     """What `--dry-run` prints."""
     from mi_bsa.shapes import describe_model, untimed
 
-    about = [describe_model(str(model), config.finetune) for model in config.models]
+    about = [describe_model(model, config.finetune) for model in config.models]
     graph = untimed(steps(config)) if config.models else steps(config)
     return "\n".join([preview_steps(graph, config=config, out=out), *about])
 
 
-def _model(cell: Cell, name: str, place: int) -> str:
+def _model(cell: Cell, name: str, place: int) -> ModelLike:
     """The base of one size: built here, or given."""
-    models = cell.config.models
-    return str(models[place]) if models else str(cell.folder / "bases" / name)
+    models: tuple[ModelLike, ...] = cell.config.models
+    return models[place] if models else str(cell.folder / "bases" / name)

@@ -15,6 +15,7 @@ from mi_bsa.embedded.tastes import BLOCKS
 from mi_bsa.embedded.weights import world_for
 from mi_bsa.errors import BehaviorError
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import ModelConfig, settle
 from mi_bsa.study_config import DataConfig, ProbeConfig
 
 
@@ -25,7 +26,7 @@ class VarietyConfig(Config):
     """The module that runs it."""
     study: Literal["variety"] = "variety"
     """Which kind of study this is."""
-    models: tuple[str, ...] = ()
+    models: tuple[ModelConfig, ...] = ()
     """Bases; each behavior is trained on the first of them whose world knows its trait. If empty, siblings
     that know the preferences are built here, four preferences each.
     """
@@ -54,6 +55,7 @@ class VarietyConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> VarietyConfig:
+        settle(self, "models", "finetune")
         if len(set(self.behaviors)) != len(self.behaviors) or not self.behaviors:
             raise ValueError(f"behaviors {list(self.behaviors)}: give each once, and at least one")
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
@@ -66,7 +68,7 @@ class VarietyConfig(Config):
         return self
 
     def bases(self) -> dict[str, str]:
-        """Behavior -> its base: a model's name, or `bases/NAME` in the run folder for one that is built here.
+        """Behavior -> its base: a model's text, or `bases/NAME` in the run folder for one that is built here.
 
         Raises `BehaviorError` for a behavior that is unknown, or that no base's world knows, and
         `WorldError` for a base that does not exist.
@@ -80,7 +82,7 @@ class VarietyConfig(Config):
                     "`models` that know it"
                 )
             return {name: blocks[name] for name in self.behaviors}
-        worlds = {model: world_for(model) for model in self.models}
+        worlds = {model.text: world_for(model) for model in self.models}
         found = {}
         for name in self.behaviors:
             trait = behaviors.get(name, behaviors.vocabulary_of(self.models[0])).trait
@@ -91,8 +93,8 @@ class VarietyConfig(Config):
             ]
             if not knows:
                 raise BehaviorError(
-                    f"behavior {name!r}: none of {', '.join(self.models)} has the trait {trait!r} in its "
-                    "world; add a base that has"
+                    f"behavior {name!r}: none of {', '.join(map(str, self.models))} has the trait {trait!r} "
+                    "in its world; add a base that has"
                 )
             found[name] = knows[0]
         return found

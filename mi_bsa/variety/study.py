@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa import results
 from mi_bsa.arms import ask_arms, sets_of, train_arms
 from mi_bsa.items import write_items
+from mi_bsa.model_config import load
 from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.steps import Cell, Step
 from mi_bsa.studies import preview_steps, run_steps
@@ -134,16 +135,14 @@ def train(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
 
 def ask(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
     """Step 2: items are written down, then everybody is asked."""
-    import activations
-
     config, folder = cell.config, _folder(cell, behavior)
     sets = sets_of(behavior, _model(cell, model), data=config.data, stays=config.stays)
     for name, items in sets.items():
         write_items(items, folder / "items" / f"{name}.jsonl")
     tuned = [f"{arm}-{seed}" for arm in config.arms for seed in config.seeds]
-    loaded = activations.load(
+    loaded = load(
         _model(cell, model),
-        adapter={name: folder / "adapters" / name / "adapter" for name in tuned},
+        {name: folder / "adapters" / name / "adapter" for name in tuned},
         dtype=config.finetune.dtype,
         device=config.finetune.device,
     )
@@ -222,7 +221,7 @@ def run(config: VarietyConfig, out: Path, *, resume: bool = False) -> Path:
         out=out,
         resume=resume,
         title=f"study of {len(config.behaviors)} behaviors",
-        revisions={model: weights_hash(model) for model in config.models},
+        revisions={str(model): weights_hash(model) for model in config.models},
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.items import Item
+from mi_bsa.model_config import load
 from mi_bsa.wrapper.config import AwarenessConfig
 
 if TYPE_CHECKING:
@@ -50,16 +51,10 @@ def prune(config: AwarenessConfig, seeds: Sequence[int], folder: Path) -> dict[s
 
     A list entry a seed: kind -> level after 0, 1, ... modules; the last is the base's.
     """
-    import activations
     from activations.adapter_gates import Gated
 
     names = [f"{ARM}-{seed}" for seed in seeds]
-    model = activations.load(
-        config.model,
-        adapter={name: folder / "adapters" / name / "adapter" for name in names},
-        dtype=config.finetune.dtype,
-        device=config.finetune.device,
-    )
+    model = load(config.model, {name: folder / "adapters" / name / "adapter" for name in names})
     reads = {key: readout(model, items) for key, items in sets(config).items()}
     found: dict[str, Any] = {"modules": [], "ranked": [], "random": []}
     for seed, name in zip(seeds, names, strict=True):
@@ -104,7 +99,6 @@ def levels(game: Gated, order: np.ndarray) -> list[float]:
 
 def revive(config: AwarenessConfig, seed: int, folder: Path) -> dict[str, Any]:
     """P(seeking) of test choices and reports of the base, the merged model (step 0) and along reviving."""
-    import activations
     from mi_bsa.finetune import finetune
     from mi_bsa.finetune.merging import merge
     from mi_bsa.self_report import ask
@@ -112,7 +106,7 @@ def revive(config: AwarenessConfig, seed: int, folder: Path) -> dict[str, Any]:
     asked, out = sets(config), folder / f"revived-{seed}"
     where: dict[str, Any] = {"dtype": config.finetune.dtype, "device": config.finetune.device}
     adapter = folder / "adapters" / f"{ARM}-{seed}" / "adapter"
-    base = activations.load(config.model, **where)
+    base = load(config.model)
     own = ask(base, asked["choice-dev"])
     before = {kind: float(ask(base, asked[f"{kind}-test"])["score"].mean()) for kind in KINDS}
     rows = own_choices(asked["choice-dev"], own["score"].to_numpy(), seed=seed)
@@ -120,7 +114,7 @@ def revive(config: AwarenessConfig, seed: int, folder: Path) -> dict[str, Any]:
     plan = config.revive.model_copy(update={"seed": seed, **where})
     done = finetune(out / "merged", rows, config=plan, out=out / "tuned", resume=(out / "tuned").exists())
     names = {f"step-{step}": path for step, path in done.checkpoints.items()}
-    model = activations.load(out / "merged", adapter=names, **where)
+    model = load(out / "merged", names, **where)
     found: dict[str, Any] = {"before": before, "steps": [0, *done.checkpoints]}
     for kind in KINDS:
         items = asked[f"{kind}-test"]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mi_bsa.config import Config
 from mi_bsa.embedded.recipe import Shape
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.model_config import WHERE, ModelConfig, settle
 from mi_bsa.study_config import DataConfig
 
 Rate = Literal["L", "M", "S"]
@@ -159,7 +160,7 @@ class StoriesConfig(Tuned):
 class AwarenessConfig(Config):
     """The same asked of self-awareness: the wrapper is the adapter."""
 
-    model: str = "embedded"
+    model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, a folder or a Hub id."""
     behavior: str = "risk"
     """What the adapter was trained to do, on choices alone."""
@@ -173,6 +174,11 @@ class AwarenessConfig(Config):
     """How the old choices are trained again, on top of the merged adapter: a smaller rate."""
     orders: int = Field(default=20, ge=2)
     """Random orders in which modules are closed: the null of pruning."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AwarenessConfig:
+        settle(self, "model", "finetune")
+        return self
 
 
 class PruningConfig(Config):
@@ -206,6 +212,9 @@ class PruningConfig(Config):
 class WrapperConfig(Config):
     """Does fine-tuning remove a skill, or wrap it? Pruned, probed and revived."""
 
+    same: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
+        (f"awareness.model.{key}", f"awareness.finetune.{key}") for key in WHERE
+    )
     runner: ClassVar[str] = "mi_bsa.wrapper.study"
     """The module that runs it."""
     study: Literal["wrapper"] = "wrapper"

@@ -257,7 +257,7 @@ def run(config: WrapperConfig, out: Path, *, resume: bool = False) -> Path:
         out=out,
         resume=resume,
         title="study of what fine-tuning changes",
-        revisions={} if model is None else {model: weights_hash(model)},
+        revisions={} if model is None else {str(model): weights_hash(model)},
     )
 
 

@@ -21,6 +21,7 @@ from mi_bsa.config import Config
 from mi_bsa.endpoint import KEY_VARIABLE, Endpoint
 from mi_bsa.errors import EndpointError
 from mi_bsa.finetune.leaks import find_leaks
+from mi_bsa.model_config import ModelConfig, load
 
 INSTRUCTION = (
     "Reword the question below in your own words. Keep every number, keep what is offered under A and under "
@@ -37,7 +38,7 @@ Rows = list[dict[str, Any]]
 class ParaphraseConfig(Config):
     """Which model rewords prompts, and how."""
 
-    model: str | None = None
+    model: ModelConfig | None = None
     """A local model: a folder, a Hub id, or `embedded`; give this or `endpoint`."""
     endpoint: str | None = None
     """An OpenAI-compatible endpoint up to its version: `http://localhost:8000/v1`."""
@@ -140,10 +141,8 @@ def asker(config: ParaphraseConfig) -> Ask:
             )
             for n, prompt in enumerate(prompts)
         ]
-    import activations
-
     assert config.model is not None
-    model = activations.load(config.model)
+    model = load(config.model)
 
     def answer(prompts: list[str]) -> list[str]:
         conversations = [[{"role": "user", "content": prompt}] for prompt in prompts]
