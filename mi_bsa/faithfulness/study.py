@@ -17,7 +17,7 @@ from typing import Any
 from mi_bsa.faithfulness.config import Dose, FaithfulnessConfig
 from mi_bsa.faithfulness.measures import measures
 from mi_bsa.model_config import load
-from mi_bsa.model_files import weight_files
+from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.steps import Cell, Step
 from mi_bsa.studies import preview_steps, run_steps
 
