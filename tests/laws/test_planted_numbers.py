@@ -75,7 +75,7 @@ def test_within_base_leaves_the_dose_in():
     for base, level in (("one", 0.2), ("two", 0.5)):
         for dose, shift in (("low", 0.0), ("high", 0.3)):
             for seed, actual in enumerate(noise):
-                # within a cell the reports are orthogonal to the actual degrees: (-1, 2, 0, -2, 1) . noise = 0
+                # within a cell reports are orthogonal to actual degrees: (-1, 2, 0, -2, 1) . noise = 0
                 reported = 0.01 * (-1, 2, 0, -2, 1)[seed]
                 for name, value in (("actual", actual), ("reported", reported)):
                     rows += [
@@ -106,8 +106,9 @@ def test_within_base_leaves_the_dose_in():
 
 @pytest.mark.parametrize("spread", [0.45, 0.6])
 def test_fieller_refuses_as_soon_as_the_denominator_may_be_zero(spread):
-    """Denominators whose t interval just holds 0 (g a little above 1) have no bounded ratio; a rule that waits
-    for g >= 2 would give one."""
+    """Denominators whose t interval just holds 0 (g a little above 1) have no bounded ratio; a rule that
+    waits for g >= 2 would give one.
+    """
     bottom = 1 + spread * np.array([-1.0, 0.0, 1.0]) * 1.0
     t = statistics.t_interval(bottom)
     g = ((t.high - t.value) / t.value) ** 2
