@@ -49,7 +49,7 @@ def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) 
             raise error(f"{name} is {kind}, not a file: give the path of a plain file")
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise error(f"{name} does not exist: give the path of a file that is there") from None
+        raise error(f"{name} does not exist (no such file): give the path of a file that is there") from None
     except UnicodeDecodeError as bad:
         raise error(
             f"{name} is not UTF-8 text (byte 0x{bad.object[bad.start]:02x} at {bad.start}): save it as UTF-8"
@@ -59,8 +59,10 @@ def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) 
         raise error(f"{name} cannot be read ({reason}): give the path of a readable file") from None
 
 
-def value_of(text: str, *, error: type[Exception], where: str) -> Any:
-    """One JSON value.
+def value_of(
+    text: str, *, error: type[Exception], where: str, remedy: str = "write one JSON object a line"
+) -> Any:
+    """One JSON value; `remedy` ends the message where it is not.
 
     Raises:
         error: not JSON, nested too deeply, a key twice in one object, or a lone surrogate.
@@ -71,7 +73,7 @@ def value_of(text: str, *, error: type[Exception], where: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as bad:
         cut = " the file may be cut off;" if bad.pos >= len(text) - 1 or "Unterminated" in bad.msg else ""
-        raise error(f"{where} is not JSON ({bad.msg}):{cut} write one JSON object a line") from None
+        raise error(f"{where} is not JSON ({bad.msg}):{cut} {remedy}") from None
     except UnicodeEncodeError as bad:
         half = f"U+{ord(bad.object[bad.start]):04X}"
         raise error(

@@ -5,15 +5,18 @@ through one place, `describe`: a user's mistake is one line on stderr and exit c
 failure of ours is exit code 1, with the traceback under `mi-bsa --debug`.
 """
 
+import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
+
+from mi_bsa.machine_faults import machine_fault
 
 SUMMARIES = {
     "study": "Run a study from a config: behavior, self-report, and what links them.",
@@ -38,8 +41,6 @@ USER_ERRORS = (
     ("pydantic", "ValidationError"),
 )
 """Error classes that mean a user's mistake, by name: one can only be raised where its module is loaded."""
-
-PATH_ERRORS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class LazyGroup(click.Group):
@@ -78,11 +79,18 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0, 2 for a user's mistake, 1 for ours, 130 when interrupted."""
+    """Run the command line and exit: 0, 2 for a user's mistake, 1 for ours, 130 when interrupted; 141, as is
+    usual, where who reads the output has gone.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _write_anything(sys.stdout)
     try:
         code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except BrokenPipeError:
+        _drop(sys.stdout)
+        sys.exit(141)
     except (click.Abort, KeyboardInterrupt):
         print("mi-bsa: interrupted; the same command with --resume continues", file=sys.stderr)
         sys.exit(130)
@@ -92,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         message, code = describe(error)
         if code == 1 and "--debug" not in given:
             message += "; `mi-bsa --debug ...` shows the traceback"
+        _drop_if_full(sys.stdout)
         print(f"mi-bsa: {message}", file=sys.stderr)
         sys.exit(code)
 
@@ -116,10 +125,9 @@ def describe(error: BaseException) -> tuple[str, int]:
         return _one_line(explain(error)), 2  # type: ignore[arg-type]
     if any(_is_loaded_instance(error, module, name) for module, name in USER_ERRORS):
         return _one_line(str(error)), 2
-    if isinstance(error, PATH_ERRORS) and error.filename is not None and _is_users(error.filename):
-        return _one_line(
-            f"{error.filename}: {(error.strerror or 'cannot be read').lower()}; check the path"
-        ), 2
+    told = machine_fault(error)
+    if told is not None:
+        return _one_line(told), 2
     return _one_line(
         f"{type(error).__name__}: {error}"
     ) + " (a failure of the toolkit, not of what was given)", 1
@@ -134,16 +142,28 @@ def _is_loaded_instance(error: BaseException, module: str, name: str) -> bool:
     return isinstance(kind, type) and isinstance(error, kind)
 
 
-def _is_users(path: str | bytes | int) -> bool:
-    """Whether a path that could not be opened is the user's, and not a part of the installed toolkit."""
-    if isinstance(path, int):
-        return False
-    toolkit = Path(__file__).resolve().parent
-    return toolkit not in Path(str(path)).resolve().parents
+def _write_anything(stream: Any) -> None:
+    """Let a stream of any encoding take any text: a name that it cannot spell is escaped."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_if_full(stream: Any) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        _drop(stream)
+
+
+def _drop(stream: Any) -> None:
+    """Forget what a stream still holds, so that the interpreter does not try to write it when it ends."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """A text in one line, without control characters, which a file may have brought in."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text.replace("\ufeff", " ")).split())
 
 
 if __name__ == "__main__":

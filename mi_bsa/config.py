@@ -6,7 +6,6 @@ name, every field carries its docstring, and the resolved config, defaults inclu
 
 import difflib
 import importlib
-import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from mi_bsa.errors import ConfigError, MissingError
+from mi_bsa.plain_files import parse_yaml, read_yaml_value
 
+SHOWN = 120
+"""Characters of a wrong value that a message shows."""
 STUDIES = {
     "behavior": "mi_bsa.study_config:StudyConfig",
     "faithfulness": "mi_bsa.faithfulness.config:FaithfulnessConfig",
@@ -126,12 +128,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise MissingError(f"{path}: no such config file; {_neighbors(path)}")
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file in UTF-8 ({error.reason}); give a YAML config") from error
+    data = read_yaml_value(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a config is a mapping of keys to values, not {type(data).__name__}")
     return data
@@ -151,7 +148,7 @@ def override(
                 f"--set {text!r}: write it as key.path=value, for example --set finetune.rank=4"
             )
         try:
-            parsed = yaml.load(value, Loader=_Loader)
+            parsed = parse_yaml(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {text!r}: the value is not valid YAML; quote it") from error
         for other in (key for group in same if path.strip() in group for key in group):
@@ -167,31 +164,15 @@ def explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] not in ("unknown_key", "missing") and not isinstance(first["input"], Mapping):
-        message = f"{message} (given: {first['input']!r})"
+        message = f"{message} (given: {shortened(first['input'])})"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{where}: {message}{more}" if where else f"{message}{more}"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: `3e-3` is a float, and a key said twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merge = "tag:yaml.org,2002:merge"
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merge]
-        for key in keys:
-            if keys.count(key) > 1:
-                mark = node.start_mark
-                raise yaml.YAMLError(
-                    f"key {key!r} is given twice in the mapping at line {mark.line + 1}; keep one"
-                )
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+def shortened(value: object) -> str:
+    """A value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _assign(data: dict[str, Any], parts: list[str], value: Any, text: str) -> None:

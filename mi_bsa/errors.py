@@ -6,6 +6,7 @@ prints it after `mi-bsa:` and exits with 2. Each error is also its standard-libr
     MiBsaError
     |-- ConfigError(ValueError)         a config, or a --set, that does not say what it must
     |-- MissingError(FileNotFoundError) a file or folder that should be there and is not
+    |-- BrokenFileError(ValueError)     a file of ours that is cut short or was changed by other hands
     |-- RunFolderError(FileExistsError) a run folder that is taken, in use, or not a run folder
     |-- ResultError(ValueError)         a result that may not be written down as it is
     |-- BehaviorError(ValueError)       a behavior, or an arm of one, that does not exist or cannot be drawn
@@ -40,6 +41,10 @@ class ConfigError(MiBsaError, ValueError):
 
 class MissingError(MiBsaError, FileNotFoundError):
     """A file or folder that was named and does not exist."""
+
+
+class BrokenFileError(MiBsaError, ValueError):
+    """A file that cannot be read as what the toolkit writes under its name."""
 
 
 class RunFolderError(MiBsaError, FileExistsError):

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mi_bsa.config import Config
-from mi_bsa.files import write_json
 from mi_bsa.progress import Progress, duration
-from mi_bsa.steps import Cell, Declared, Planned, Step, fingerprint, marker_path, plan, read_marker
+from mi_bsa.steps import Cell, Declared, Planned, Step, fingerprint, plan, read_marker, write_marker
 
 Engine = Literal["local", "ray"]
 """What runs steps beside each other: processes of this machine, or a Ray cluster."""
@@ -75,6 +75,9 @@ def execute(
     """
     began, folder = time.monotonic(), Path(folder)
     todo = [item for item in plan(steps, config=config, folder=folder) if item.reason is not None]
+    for item in todo:
+        if item.reason and "other hands" in item.reason:
+            print(f"{item.step.name} runs again: {item.reason}", file=sys.stderr, flush=True)
     with Progress(title, sum(item.seconds for item in todo)) as progress:
         ran: list[str] = []
         if not todo:
@@ -102,7 +105,7 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
     )
     marker = {"name": step.name, "key": item.key, "parts": item.parts}
     if not continues:
-        write_json(marker_path(folder, step.name), marker | {"state": "started"})
+        write_marker(folder, step.name, marker | {"state": "started"})
         for output in step.outputs:
             _remove(folder / output)
     for output in step.outputs:
@@ -113,7 +116,7 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
         outputs = fingerprint(folder, step.outputs, step=step.name)
         seconds = time.monotonic() - began
         finished = {"state": "finished", "outputs": outputs, "seconds": round(seconds, 3), "value": value}
-        write_json(marker_path(folder, step.name), marker | finished)
+        write_marker(folder, step.name, marker | finished)
     except Exception as error:
         error.add_note(f"in step {step.name!r}")
         raise

@@ -142,11 +142,13 @@ def load(
         MissingError: an adapter folder that is not there. ModelError, AdapterError: what cannot be loaded.
     """
     import activations
+    from mi_bsa.finetune.result import check_adapters
 
     config = as_config(model)
     given = {**config.adapters, **(adapters or {})}
     for name, path in given.items():
         check_adapter(name, path)
+    check_adapters(given.values())
     return activations.load(
         config.name,
         adapter=given or None,

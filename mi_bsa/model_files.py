@@ -6,12 +6,12 @@ A model is `embedded` or `embedded/NAME`, a local folder, or a Hub id. A folder 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mi_bsa.errors import MissingError
 from mi_bsa.files import digest_once, stable_hash
 from mi_bsa.model_config import ModelLike, as_config
+from mi_bsa.plain_files import read_json_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -54,7 +54,11 @@ def weight_files(model: ModelLike) -> tuple[Path, ...]:
         if not Path(as_config(model).name).is_dir():
             return ()  # of a Hub id only config and tokenizer are here
         raise MissingError(f"{folder}: neither {SINGLE} nor {INDEX}; save the model as safetensors")
-    shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+    index = read_json_object(folder / INDEX, "weight_map", error=MissingError, remedy="copy the model again")
+    named = index["weight_map"].values() if isinstance(index["weight_map"], dict) else [None]
+    if not all(isinstance(name, str) for name in named):
+        raise MissingError(f"{folder / INDEX}: 'weight_map' names no files; copy the model again")
+    shards = sorted(set(named))
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing and not Path(as_config(model).name).is_dir():
         return ()

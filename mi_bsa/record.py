@@ -20,9 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from activations.jsonl import text_of, value_of
 from mi_bsa.config import Config
-from mi_bsa.errors import MissingError, RunFolderError
+from mi_bsa.errors import BrokenFileError, MissingError, RunFolderError
 from mi_bsa.files import write_atomic, write_json
+from mi_bsa.plain_files import read_json_object
 
 PACKAGES = (
     "mi-bsa",
@@ -37,6 +39,10 @@ PACKAGES = (
     "h5py",
 )
 """Packages whose versions a record keeps."""
+
+
+ANOTHER = "restore it from a copy, or give another --out"
+"""What to do about a run folder's file that was changed by other hands."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,9 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """The content of `record.json`."""
-        record: dict[str, Any] = json.loads((self.path / "record.json").read_text(encoding="utf-8"))
+        record = read_json_object(self.path / "record.json", "invocations", remedy=ANOTHER)
+        if not isinstance(record["invocations"], list):
+            raise BrokenFileError(f"{self.path / 'record.json'}: 'invocations' is no list; {ANOTHER}")
         return record
 
     def append_metric(self, row: Mapping[str, Any]) -> None:
@@ -95,8 +103,11 @@ class RunFolder:
         path = self.path / "metrics.jsonl"
         if not path.is_file():
             return []
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]
+        lines = text_of(path, error=BrokenFileError, what="file").split("\n")
+        return [
+            value_of(line, error=BrokenFileError, where=f"file {str(path)!r} line {number}", remedy=ANOTHER)
+            for number, line in enumerate(lines[:-1], start=1)
+        ]
 
     def __enter__(self) -> "RunFolder":
         return self

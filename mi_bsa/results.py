@@ -17,6 +17,7 @@ from typing import Any
 
 from mi_bsa.errors import MissingError, ResultError
 from mi_bsa.files import write_atomic
+from mi_bsa.plain_files import read_json
 
 Place = str | int | float
 
@@ -229,10 +230,7 @@ def read(path: str | Path) -> list[Result]:
         path = path / "results.json"
     if not path.is_file():
         raise MissingError(f"{path}: no results here; give the folder of a run that has finished")
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ResultError(f"{path}: not JSON ({error}); run the study again with --resume") from error
+    records = read_json(path, error=ResultError, remedy="run the study again with --resume")
     if not isinstance(records, list):
         raise ResultError(f"{path}: a results file is a list of records, not {type(records).__name__}")
     return check(Result.from_dict(record) for record in records)

@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from mi_bsa.config import Config
-from mi_bsa.errors import MissingError, StepError
-from mi_bsa.files import digest, digest_once, size, stable_hash
+from mi_bsa.errors import BrokenFileError, MissingError, StepError
+from mi_bsa.files import digest, digest_once, size, stable_hash, write_json
+from mi_bsa.plain_files import read_json_object
 from mi_bsa.progress import duration
 
+BROKEN: dict[str, Any] = {"key": "", "parts": {}, "state": "broken"}
+"""What stands for a marker that is cut short or was changed: the step runs again."""
 _NAME = re.compile(r"[A-Za-z0-9._+=-]+(/[A-Za-z0-9._+=-]+)*")
 
 
@@ -197,12 +200,24 @@ def check(steps: Sequence[Step]) -> None:
 
 
 def read_marker(folder: Path, name: str) -> dict[str, Any] | None:
-    """A step's marker, None where it was never started."""
+    """A step's marker, None where it was never started, `BROKEN` where it is not as it was written."""
     path = marker_path(folder, name)
     if not path.is_file():
         return None
-    marker: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return marker
+    try:
+        marker = read_json_object(path, "name", "key", "parts", "state", remedy="")
+    except BrokenFileError:
+        return BROKEN | {"name": name}
+    seal = marker.pop("seal", None)
+    whole = seal is None or seal == stable_hash(marker)
+    done = {"outputs", "value"} <= set(marker) or marker["state"] != "finished"
+    return marker if whole and done and marker["name"] == name else BROKEN | {"name": name}
+
+
+def write_marker(folder: Path, name: str, marker: Mapping[str, Any]) -> None:
+    """Write a step's marker, sealed with a hash of what it says."""
+    plain = json.loads(json.dumps(dict(marker), allow_nan=False))
+    write_json(marker_path(folder, name), plain | {"seal": stable_hash(plain)})
 
 
 def marker_path(folder: Path, name: str) -> Path:
@@ -221,6 +236,8 @@ def fingerprint(folder: Path, outputs: Sequence[str], *, step: str) -> dict[str,
 def _reason(folder: Path, marker: dict[str, Any] | None, parts: Mapping[str, Any], key: str) -> str | None:
     if marker is None:
         return "new"
+    if marker["state"] == "broken":
+        return "its marker was changed by other hands"
     if marker["key"] != key:
         return "; ".join(_differences(marker["parts"], parts)) or "changed"
     if marker["state"] != "finished":

@@ -15,6 +15,7 @@ from mi_bsa import record
 from mi_bsa.config import Config
 from mi_bsa.errors import RunFolderError
 from mi_bsa.files import write_atomic, write_json
+from mi_bsa.plain_files import read_json_object
 
 FACTS = "data.json"
 
@@ -61,5 +62,4 @@ class Folder:
 
 def read_facts(folder: str | Path) -> dict[str, Any]:
     """What `data.json` says."""
-    facts: dict[str, Any] = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))
-    return facts
+    return read_json_object(Path(folder) / FACTS, remedy="build or import the data again")

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from mi_bsa.config import _Loader as Loader
 from mi_bsa.errors import MissingError, PublishedError
+from mi_bsa.plain_files import Loader
 
 MOST_BYTES = 4 * 2**20
 """Larger than any published question file by a factor of 100; PyYAML reads it in some ten seconds."""

@@ -15,6 +15,7 @@ from mi_bsa.embedded.recipe import BuildConfig, Recipe
 from mi_bsa.embedded.worlds import kind
 from mi_bsa.errors import WorldError
 from mi_bsa.model_config import ModelLike, as_config
+from mi_bsa.plain_files import read_json_object
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -43,14 +44,18 @@ def locate(variant: str | None) -> Path:
 
 def built_with(folder: Path) -> BuildConfig:
     """The config that a model was built with. Raises `WorldError` where the folder is no embedded model."""
-    try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / RECORD).is_file():
         raise WorldError(
             f"{folder}: no {RECORD}, so this is no embedded model and its characters are unknown; give "
             "'embedded' or a folder made by mi-bsa embedded build"
+        )
+    record = read_json_object(folder / RECORD, "config", error=WorldError, remedy="copy the model again")
+    try:
+        return BuildConfig.model_validate(record["config"])
+    except ValueError as error:
+        raise WorldError(
+            f"{folder / RECORD}: no config of an embedded model ({error}); copy it again"
         ) from None
-    return BuildConfig.model_validate(record["config"])
 
 
 def world_of(folder: Path) -> Any:

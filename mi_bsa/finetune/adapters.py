@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa.errors import ConfigError, MissingError
 from mi_bsa.files import digest, write_atomic
 from mi_bsa.finetune.config import EMBEDDINGS, PRE_NORM
+from mi_bsa.finetune.result import WEIGHTS, check_adapters
+from mi_bsa.plain_files import read_json_object
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from mi_bsa.finetune.config import FinetuneConfig
 
-WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 
 
@@ -144,6 +145,7 @@ def started(folder: str | Path | None) -> dict[str, str]:
         return {}
     if not (Path(folder) / WEIGHTS).is_file():
         raise MissingError(f"{folder}: no {WEIGHTS}; give the folder of the adapter to go on from")
+    check_adapters([folder])
     return {"start": digest(Path(folder) / WEIGHTS)}
 
 
@@ -188,7 +190,7 @@ def tidy(folder: Path, *, name: str) -> Path:
     for item in folder.iterdir():
         if item.name not in (WEIGHTS, CONFIG):
             item.unlink()
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_json_object(folder / CONFIG, remedy="write the adapter again")
     ordered = {
         key: sorted(value) if isinstance(value, list) else value for key, value in sorted(config.items())
     }

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from activations.jsonl import value_of
 from mi_bsa import record
-from mi_bsa.errors import ConfigError
-from mi_bsa.files import write_json
+from mi_bsa.errors import BrokenFileError, ConfigError
+from mi_bsa.files import digest, write_json
+from mi_bsa.plain_files import read_json_object
+from mi_bsa.record import ANOTHER
 
 RESULT = "finetune.json"
+WEIGHTS = "adapter_model.safetensors"
 
 
 def rank() -> int:
@@ -48,7 +53,44 @@ def write_result(result: FinetuneResult) -> None:
     """Write the result into its folder, paths relative to it; the mark of a finished run."""
     plain = asdict(result)
     plain["checkpoints"] = {str(k): str(v.relative_to(result.out)) for k, v in result.checkpoints.items()}
-    write_json(result.out / RESULT, plain | {"out": ".", "adapter": "adapter"})
+    folders = [result.adapter, *result.checkpoints.values(), result.out / "directions"]
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    sums = {file.relative_to(result.out).as_posix(): digest(file) for file in files}
+    write_json(result.out / RESULT, plain | {"out": ".", "adapter": "adapter", "sha256": sums})
+
+
+def check_files(out: str | Path, *, within: str = "") -> None:
+    """Refuse a finished finetune whose files are not those that it left; `within`: only those below.
+
+    Raises:
+        BrokenFileError: a file that is gone, or whose bytes have changed; the message names it.
+    """
+    out = Path(out)
+    plain = read_json_object(out / RESULT, "fingerprint", remedy=ANOTHER)
+    sums = plain.get("sha256")
+    if not isinstance(sums, dict):  # of a version that kept the weights' hash alone
+        sums = {f"adapter/{WEIGHTS}": plain["fingerprint"]}
+    for name, known in sums.items():
+        if not name.startswith(within):
+            continue
+        if not (out / name).is_file():
+            raise BrokenFileError(f"{out / name}: is gone since the finetune ended; {ANOTHER}")
+        if digest(out / name) != known:
+            raise BrokenFileError(f"{out / name}: was changed after the finetune ended ({RESULT}); {ANOTHER}")
+
+
+def check_adapters(folders: Iterable[str | Path]) -> None:
+    """Refuse an adapter of a finetune of ours whose files are not those that the finetune left; adapters
+    from elsewhere come without hashes and are taken as they are.
+
+    Raises:
+        BrokenFileError: as `check_files`.
+    """
+    for folder in map(Path, folders):
+        for out in (folder.parent, folder.parent.parent):  # OUT/adapter, OUT/checkpoints/step-000010
+            if (out / RESULT).is_file() and (out / "identity.json").is_file():
+                check_files(out, within=f"{folder.relative_to(out).as_posix()}/")
+                break
 
 
 def read_result(out: str | Path) -> FinetuneResult:
@@ -56,9 +98,14 @@ def read_result(out: str | Path) -> FinetuneResult:
     out = Path(out)
     if not (out / RESULT).is_file():
         raise ConfigError(f"{out}: no finished finetune ({RESULT} is missing); run it, or resume it")
-    plain = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    plain["checkpoints"] = {int(k): out / v for k, v in plain["checkpoints"].items()}
-    return FinetuneResult(**{**plain, "out": out, "adapter": out / plain["adapter"]})
+    check_files(out)
+    plain = read_json_object(out / RESULT, *FinetuneResult.__dataclass_fields__, remedy=ANOTHER)
+    plain.pop("sha256", None)
+    try:
+        plain["checkpoints"] = {int(k): out / v for k, v in plain["checkpoints"].items()}
+        return FinetuneResult(**{**plain, "out": out, "adapter": out / plain["adapter"]})
+    except (TypeError, ValueError, AttributeError):
+        raise BrokenFileError(f"{out / RESULT}: does not hold a finetune's result; {ANOTHER}") from None
 
 
 def metrics(out: str | Path) -> list[dict[str, float | int]]:
@@ -72,7 +119,10 @@ class Curve:
     def __init__(self, path: Path, *, keep: int) -> None:
         self.path = path
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-        rows = [json.loads(line) for line in lines]
+        rows = [
+            value_of(line, error=BrokenFileError, where=f"file {str(path)!r} line {number}", remedy=ANOTHER)
+            for number, line in enumerate(lines, start=1)
+        ]
         kept = [row for row in rows if row["step"] <= keep]
         self.losses: list[float] = [row["loss"] for row in kept]
         if rank() == 0:

@@ -28,6 +28,7 @@ from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, read_result, w
 from mi_bsa.finetune.rows import Encoded, Row, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.train import base_of, one_device, pad_of
 from mi_bsa.model_config import ModelLike
+from mi_bsa.plain_files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -93,12 +94,10 @@ def finetune_together(
 
 def finished(folder: Path, identity: str) -> bool:
     """Whether a folder holds the finished run with this identity. Raises `RunFolderError` for another's."""
-    import json
-
     from mi_bsa.errors import RunFolderError
 
     made = folder / "identity.json"
-    if made.is_file() and json.loads(made.read_text()) != identity:
+    if made.is_file() and read_json(made, remedy=record.ANOTHER) != identity:
         raise RunFolderError(
             f"{folder}: was made with another config, other rows or another base; give another --out"
         )

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
-import json
 import math
 import os
 import shutil
@@ -31,6 +30,7 @@ from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, rank, read_result, write_result
 from mi_bsa.finetune.rows import Row, collate, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.model_config import ModelConfig, ModelLike, as_config, load
+from mi_bsa.plain_files import read_json
 
 if TYPE_CHECKING:
     import activations
@@ -147,7 +147,7 @@ def _folder(
         yield
         return
     made = out / "identity.json"
-    if resume and made.is_file() and json.loads(made.read_text()) != identity:
+    if resume and made.is_file() and read_json(made, remedy=record.ANOTHER) != identity:
         raise RunFolderError(
             f"{out}: was made with another config, other rows or another base; give another --out"
         )

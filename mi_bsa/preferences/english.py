@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mi_bsa.errors import ItemError, MissingError
+from mi_bsa.plain_files import read_yaml_value
 from mi_bsa.preferences.contexts import Attribute, Context
 from mi_bsa.preferences.english_table import CHOICES, ROLES
 
@@ -66,10 +65,7 @@ def read_contexts(path: str | Path) -> list[Context]:
     path = Path(path)
     if not path.is_file():
         raise MissingError(f"{path}: no such file of contexts; give a YAML list")
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ItemError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    entries = read_yaml_value(path, error=ItemError)
     if not isinstance(entries, list) or not entries:
         raise ItemError(f"{path}: contexts are a YAML list with at least one entry; write one")
     found = []

@@ -12,9 +12,11 @@ import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from activations.jsonl import text_of
 from mi_bsa import results as results_module
-from mi_bsa.errors import RunFolderError
+from mi_bsa.errors import BrokenFileError, RunFolderError
 from mi_bsa.files import write_atomic
+from mi_bsa.plain_files import parse_yaml, read_json
 from mi_bsa.record import RunFolder
 from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.headline import interval, null_words, number, sentences, small, tiles
@@ -22,6 +24,7 @@ from mi_bsa.report.sections import Section, assign, figure_of
 from mi_bsa.report.svg import inline, save
 from mi_bsa.results import WHERE_KEYS, Place, Result
 
+AGAIN = "run the study again with --resume"
 DARK = {
     "ink": "#e8eaed",
     "muted": "#9aa3ad",
@@ -52,9 +55,16 @@ def read_run(folder: str | Path) -> Run:
     """Read a run folder; `verdicts.json`, where a study wrote it, lists conjecture, verdict, because."""
     run = RunFolder.at(folder)
     path = run.path / "verdicts.json"
-    verdicts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    config = (run.path / "config.yaml").read_text(encoding="utf-8")
+    verdicts = _verdicts(path) if path.is_file() else []
+    config = text_of(run.path / "config.yaml", error=BrokenFileError, what="file")
     return Run(run.path.resolve().name, run.record(), config, results_module.read(run.path), verdicts)
+
+
+def _verdicts(path: Path) -> list[dict[str, str]]:
+    verdicts = read_json(path, remedy=AGAIN)
+    if not isinstance(verdicts, list) or not all(isinstance(one, dict) for one in verdicts):
+        raise BrokenFileError(f"{path}: no list of verdicts; {AGAIN}")
+    return verdicts
 
 
 def render(folder: str | Path) -> Path:
@@ -169,10 +179,17 @@ def _cell(item: Result, other: bool) -> tuple[str, tuple[tuple[str, Place], ...]
 
 def _changes(first: Run, second: Run) -> list[tuple[str, str, str]]:
     """Config fields that differ: dotted name, and what each run had."""
-    sides = [dict(_leaves(yaml.safe_load(run.config) or {}, "")) for run in (first, second)]
+    sides = [dict(_leaves(_settings(run), "")) for run in (first, second)]
     names = dict.fromkeys([*sides[0], *sides[1]])
     rows = [(name, sides[0].get(name, "-"), sides[1].get(name, "-")) for name in names]
     return [row for row in rows if row[1] != row[2]]
+
+
+def _settings(run: Run) -> Any:
+    try:
+        return parse_yaml(run.config) or {}
+    except yaml.YAMLError as error:
+        raise BrokenFileError(f"{run.name}: config.yaml is not valid YAML ({error}); {AGAIN}") from None
 
 
 def _leaves(value: Any, prefix: str) -> list[tuple[str, str]]:
