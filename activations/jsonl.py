@@ -42,12 +42,12 @@ def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) 
         error: no such file, not a regular one (a pipe would be waited for without end), or not UTF-8.
     """
     name = f"{what} {os.fspath(path)!r}"
+    kind = ""
     try:
         mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise error(f"{name} is {kind}, not a file: give the path of a plain file")
-        return Path(path).read_bytes().decode("utf-8-sig")
+        if stat.S_ISREG(mode):
+            return Path(path).read_bytes().decode("utf-8-sig")
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
     except FileNotFoundError:
         raise error(f"{name} does not exist (no such file): give the path of a file that is there") from None
     except UnicodeDecodeError as bad:
@@ -57,6 +57,7 @@ def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) 
     except (OSError, ValueError) as bad:  # ValueError: a NUL in the path
         reason = getattr(bad, "strerror", None) or str(bad)
         raise error(f"{name} cannot be read ({reason}): give the path of a readable file") from None
+    raise error(f"{name} is {kind}, not a file: give the path of a plain file")
 
 
 def value_of(

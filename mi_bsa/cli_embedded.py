@@ -6,6 +6,7 @@ import click
 
 from mi_bsa.config import load, parse
 from mi_bsa.embedded.wordings import Split
+from mi_bsa.errors import RunFolderError
 from mi_bsa.options import set_option
 
 
@@ -43,10 +44,15 @@ def info(name: str, measure: bool, split: Split, csv: Path | None) -> None:
     """Show what NAME is (embedded, embedded/1, or a folder), and with --measure what it knows."""
     from mi_bsa.embedded import inform
 
+    if csv is not None and csv.exists():
+        raise RunFolderError(f"{csv}: exists already; give another --csv")
+    if csv is not None and not measure:
+        raise click.UsageError("--csv is the table of --measure; give both")
     click.echo(inform.describe(name))
     if measure:
         table = inform.measure(name, split=split)
         click.echo(inform.render(table))
         if csv is not None:
+            csv.parent.mkdir(parents=True, exist_ok=True)
             table.to_csv(csv, index=False)
             click.echo(f"wrote {csv}")

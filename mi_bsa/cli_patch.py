@@ -44,11 +44,12 @@ def _run(settings: "PatchRun", out: Path, resume: bool) -> None:
     record.check_free(out, resume=resume)
     model = model_config.load(settings.model)
     source, target = _variants(settings, model)
+    read_outs = _read_outs(settings, model)
     found: list[Result] = []
     with record.start(
         out, config=settings, resume=resume, seeds=(), revisions=model_config.facts(model)
     ) as run:
-        for name, (pairs, metric, behavior) in _read_outs(settings, model).items():
+        for name, (pairs, metric, behavior) in read_outs.items():
             common: dict[str, Any] = {
                 "metric": metric,
                 "sites": settings.site,

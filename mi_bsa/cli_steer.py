@@ -50,10 +50,10 @@ def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
         items_of(settings.items, split="test", model=settings.model, reader=model),
     )
     neutral = neutral_of(settings.items, settings.model)
+    directions, others = _directions(settings, model, early), _others(settings)
     with record.start(
         out, config=settings, resume=resume, seeds=[settings.seed], revisions=model_config.facts(model)
     ) as run:
-        directions = _directions(settings, model, early)
         for one in directions:
             run.directions.mkdir(exist_ok=True)
             if not (run.directions / f"{one.site}.safetensors").exists():
@@ -68,7 +68,7 @@ def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
             choose_by=settings.choose_by,
             max_kl=settings.max_kl,
             variant=settings.variant,
-            others=_others(settings),
+            others=others,
             n_random=settings.n_random,
             n_difference=settings.n_difference,
             n_test=settings.n_test,

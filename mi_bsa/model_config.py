@@ -190,7 +190,10 @@ def caps_attention(folder: Path) -> bool:
     """Whether a model soft-caps its attention scores, which sdpa cannot."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception:  # transformers's errors have no common base; who loads the model says what is wrong
+        return False
     return getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
 
 

@@ -173,6 +173,22 @@ def check_free(path: str | Path, *, resume: bool) -> None:
         raise RunFolderError(
             f"{path}: is not empty and not a run folder (no config.yaml); give another --out"
         )
+    if taken and not _is_ours(path):
+        raise RunFolderError(
+            f"{path}: has a config.yaml and is not a run folder (no record.json of ours); give another --out"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a run wrote this folder: its record says so, or it was killed before it wrote more than its
+    config.
+    """
+    if (path / "record.json").is_file():
+        return isinstance(RunFolder(path).record()["invocations"], list)
+    return all(
+        item.name in ("run.lock", "config.yaml", "identity.json") or item.name.endswith(".part")
+        for item in path.iterdir()
+    )
 
 
 def environment() -> dict[str, Any]:
