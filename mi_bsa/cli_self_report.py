@@ -60,12 +60,13 @@ def _run(
     from mi_bsa import record, results
     from mi_bsa.bridge.readable import validity_results
     from mi_bsa.model_config import facts, load
-    from mi_bsa.self_report.battery import ask_battery
+    from mi_bsa.self_report.battery import ask_battery, split_of
     from mi_bsa.self_report.sampling import parse_rate, sample
     from mi_bsa.self_report.scoring import by_kind, gaps_by_kind
     from mi_bsa.self_report.validity import assess
 
     record.check_free(out, resume=resume)
+    split = split_of(settings, items)
     paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
     model = load(settings.model, paths)
@@ -74,9 +75,9 @@ def _run(
         table.to_csv(run.path / "answers.csv", index=False)
         kinds = by_kind(table)
         kinds.to_csv(run.path / "by_kind.csv", index=False)
-        found = [_score(row, settings.split) for row in kinds.to_dict("records")]
+        found = [_score(row, split) for row in kinds.to_dict("records")]
         own = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
-        click.echo(own.drop(columns=["trait", "person"]).round(3).to_string(index=False))
+        click.echo(_shown(own))
         samples = None
         if settings.samples:
             import pandas as pd
@@ -103,7 +104,7 @@ def _run(
 
                 judges = judges_of(settings, asked, model)
                 more, texts, lines = judged_results(
-                    samples, judges, trait=trait, split=settings.split, seed=settings.seed
+                    samples, judges, trait=trait, split=split, seed=settings.seed
                 )
                 texts.to_csv(run.path / "judged.csv", index=False)
                 found += more
@@ -111,18 +112,29 @@ def _run(
         if {"seeking", "averse"} <= set(table["arm"]):
             gaps = gaps_by_kind(table)
             gaps.to_csv(run.path / "gaps.csv", index=False)
-            found += [_gap(row, settings.split) for row in gaps.to_dict("records")]
+            found += [_gap(row, split) for row in gaps.to_dict("records")]
             poles = None if samples is None else samples[samples["variant"] != "base"]
             verdict = assess(table, trait=trait, samples=poles, seed=settings.seed)
             verdict.frame().to_csv(run.path / "validity.csv", index=False)
-            found += validity_results(verdict, behavior=verdict.trait, split=settings.split)
+            found += validity_results(verdict, behavior=verdict.trait, split=split)
             shown = gaps[(gaps["trait"] == trait) & (gaps["person"] == "default")]
-            click.echo(shown.drop(columns=["trait", "person"]).round(3).to_string(index=False))
+            click.echo(_shown(shown))
             click.echo(str(verdict))
         else:
             click.echo("no seeking and averse arm: gaps and the validity index need both poles")
         results.write(found, run.path)
         click.echo(f"written to {run.path}")
+
+
+def _shown(table: Any) -> str:
+    """A table of numbers with their intervals as text; where there is none, the reason."""
+    text = table.drop(columns=["trait", "person"]).round(3)
+    absent = table["low"].isna() | table["high"].isna()
+    if absent.any():
+        text[["low", "high"]] = text[["low", "high"]].astype(object)
+        text.loc[absent, ["low", "high"]] = "-"
+        text["interval"] = ["no interval: one wording of one seed" if none else "" for none in absent]
+    return str(text.to_string(index=False))
 
 
 def _score(row: dict[str, Any], split: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
-from mi_bsa.errors import MissingError
+from mi_bsa.errors import ItemError, MissingError
 from mi_bsa.http_post import PostError, check_url
 from mi_bsa.items import Item, read_items
 from mi_bsa.model_config import ModelConfig, moved
@@ -112,7 +113,7 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
     """The trained trait and all items to ask."""
     if config.items is not None:
         assert config.trait is not None
-        return config.trait, read_items(config.items)
+        return config.trait, _own_items(config)
     if config.banks:
         banks = [load_bank(name) for name in config.banks]
         items = [
@@ -144,6 +145,31 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
         for item in behavior.questions(split=config.split, systems=[line])
     ]
     return config.trait or behavior.trait, [*own, *neighbor, *third, *asked]
+
+
+LABELS = ("trait", "person", "kind", "template")
+"""Labels that items of one's own must have, as those of a bank do."""
+
+
+def split_of(config: BatteryConfig, items: Sequence[Item]) -> str:
+    """The split that the questions are of: the config's of a bank, their own label of items from a file."""
+    if config.items is None:
+        return config.split
+    own = sorted({str(item.labels.get("split", "unsaid")) for item in items})
+    return " + ".join(own)
+
+
+def _own_items(config: BatteryConfig) -> list[Item]:
+    assert config.items is not None
+    items = read_items(config.items)
+    for item in items:
+        absent = [name for name in LABELS if name not in item.labels]
+        if absent:
+            raise ItemError(
+                f"{config.items}: item {item.id!r} has no label {absent[0]!r}; give every item "
+                f"{', '.join(LABELS)}"
+            )
+    return items
 
 
 def _as(item: Item, name: str) -> Item:
