@@ -22,6 +22,7 @@ SUMMARIES = {
     "study": "Run a study from a config: behavior, self-report, and what links them.",
     "finetune": "Train the LoRA adapters of a config: arms x seeds, completion-only loss.",
     "self-report": "Ask a model about itself and say whether the answer may be read.",
+    "ask": "Ask imported questions, free or closed, and judge the answers.",
     "cache": "Build, check, repack or describe an activation cache.",
     "probe": "Train, test or sweep probes on activation caches.",
     "steer": "Add directions to a model beside random directions, as a dose curve.",

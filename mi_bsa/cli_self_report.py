@@ -95,7 +95,7 @@ def _run(
                 for name, (arm, seed, _) in {"base": ("base", -1, None), **adapters}.items()
             ]
             samples = pd.concat(drawn, ignore_index=True)
-            samples.to_csv(run.path / "samples.csv", index=False)
+            _write_texts(samples, run.path / "samples.csv")
             counts = samples["outcome"].value_counts()
             said = ", ".join(f"{outcome} {n}" for outcome, n in counts.items())
             click.echo(f"{len(samples)} samples, parse rate {parse_rate(samples):.2f} ({said})")
@@ -106,7 +106,7 @@ def _run(
                 more, texts, lines = judged_results(
                     samples, judges, trait=trait, split=split, seed=settings.seed
                 )
-                texts.to_csv(run.path / "judged.csv", index=False)
+                _write_texts(texts, run.path / "judged.csv")
                 found += more
                 click.echo("\n".join(lines))
         if {"seeking", "averse"} <= set(table["arm"]):
@@ -124,6 +124,13 @@ def _run(
             click.echo("no seeking and averse arm: gaps and the validity index need both poles")
         results.write(found, run.path)
         click.echo(f"written to {run.path}")
+
+
+def _write_texts(table: Any, path: Path) -> None:
+    """Raw texts as CSV, every text in quotes: a lone carriage return would end a row otherwise."""
+    import csv
+
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _shown(table: Any) -> str:

@@ -140,7 +140,10 @@ def read_items(path: str | Path) -> list[Item]:
     for number, row in read_jsonl(path, error=ItemError):
         missing = [k for k in ("id", "messages", "options") if k not in row]
         if missing:
-            raise ItemError(f"{path}, line {number}: no {missing[0]!r}; an item has id, messages and options")
+            free = "; `mi-bsa ask` asks questions without scores" if missing == ["options"] else ""
+            raise ItemError(
+                f"{path}, line {number}: no {missing[0]!r}; an item has id, messages and options{free}"
+            )
         labels = {k: v for k, v in row.items() if k not in RESERVED}
         try:
             pairs = tuple((text, score) for text, score in row["options"])

@@ -14,6 +14,7 @@ from mi_bsa.errors import ItemError, MissingError
 from mi_bsa.http_post import PostError, check_url
 from mi_bsa.items import Item, read_items
 from mi_bsa.model_config import ModelConfig, moved
+from mi_bsa.self_report.ask_config import AskConfig
 from mi_bsa.self_report.bank import KINDS, bank_items, load_bank
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class BatteryConfig(Config):
         return self
 
 
-def adapters_of(config: BatteryConfig) -> dict[str, tuple[str, int, Path]]:
+def adapters_of(config: BatteryConfig | AskConfig) -> dict[str, tuple[str, int, Path]]:
     """Every adapter: name -> (arm, seed, folder). Raises `MissingError` where a folder holds none."""
     found = {
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)

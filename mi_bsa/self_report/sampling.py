@@ -11,14 +11,14 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ItemError
-from mi_bsa.items import Item, unique_ids
+from mi_bsa.items import Item, Message, unique_ids
 from mi_bsa.self_report.likelihood import Askable
 
 Outcome = Literal["parsed", "empty", "other", "out of range"]
@@ -76,61 +76,28 @@ def sample(
     `seed` decides the samples, together with the items and the batch size. Raises `ItemError` for items
     that cannot be asked.
     """
-    import torch
-
     if n < 1 or not items:
         raise ItemError(f"{n} samples of {len(items)} items; give at least one of each")
     unique_ids(items)
-    chat = Chat(model.tokenizer)
-    prompts = [chat.prompt_ids(item.messages) for item in items]
-    room = model.inner.config.max_position_embeddings - max_new_tokens
-    for item, prompt in zip(items, prompts, strict=True):
-        if len(prompt) > room:
-            raise ItemError(
-                f"item {item.id!r}: its prompt has {len(prompt)} tokens and leaves no room for "
-                f"{max_new_tokens} more; "
-                "shorten it"
-            )
-    stop = chat.stop_ids(items[0].messages)
-    pad = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else stop[0]
-    order = sorted(range(len(items)), key=lambda k: len(prompts[k]))
-    jobs = [(k, s) for k in order for s in range(n)]
-    device = next(model.inner.parameters()).device
-    texts: dict[tuple[int, int], str] = {}
-    with nullcontext() if variant is None else model.variant(variant), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for start in range(0, len(jobs), batch):
-            some = jobs[start : start + batch]
-            width = max(len(prompts[k]) for k, _ in some)
-            ids = torch.full((len(some), width), pad, dtype=torch.long)
-            mask = torch.zeros((len(some), width), dtype=torch.long)
-            for b, (k, _) in enumerate(some):
-                ids[b, width - len(prompts[k]) :] = torch.tensor(prompts[k])
-                mask[b, width - len(prompts[k]) :] = 1
-            with torch.no_grad():
-                said = model.inner.generate(
-                    input_ids=ids.to(device),
-                    attention_mask=mask.to(device),
-                    do_sample=True,
-                    temperature=temperature,
-                    top_k=0,
-                    top_p=1.0,
-                    max_new_tokens=max_new_tokens,
-                    eos_token_id=list(stop),
-                    pad_token_id=pad,
-                )
-            for job, row in zip(some, said[:, width:].tolist(), strict=True):
-                end = min([row.index(token) for token in stop if token in row], default=len(row))
-                texts[job] = model.tokenizer.decode(row[:end], skip_special_tokens=False)
+    texts = sample_texts(
+        model,
+        [(item.id, item.messages) for item in items],
+        n,
+        seed=seed,
+        variant=variant,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        batch=batch,
+    )
     rows = []
     for k, item in enumerate(items):
         for s in range(n):
-            parsed = parse_answer(texts[(k, s)], item.options)
+            parsed = parse_answer(texts[k][s], item.options)
             rows.append(
                 {
                     "id": item.id,
                     "sample": s,
-                    "text": texts[(k, s)],
+                    "text": texts[k][s],
                     "option": parsed.option,
                     "score": parsed.score,
                     "outcome": parsed.outcome,
@@ -138,6 +105,68 @@ def sample(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def sample_texts(
+    model: Askable,
+    prompts: Sequence[tuple[str, Sequence[Message]]],
+    n: int,
+    *,
+    seed: int,
+    variant: str | None = None,
+    temperature: float = 1.0,
+    max_new_tokens: int = 16,
+    batch: int = 64,
+) -> list[list[str]]:
+    """`n` answers of each prompt, a pair of an id and a conversation, in the prompts' order.
+
+    A temperature of 0 takes the likeliest token each time, without a draw. Raises `ItemError` for a prompt
+    that leaves no room for its answer.
+    """
+    import torch
+
+    chat = Chat(model.tokenizer)
+    encoded = [chat.prompt_ids(messages) for _, messages in prompts]
+    room = model.inner.config.max_position_embeddings - max_new_tokens
+    for (name, _), prompt in zip(prompts, encoded, strict=True):
+        if len(prompt) > room:
+            raise ItemError(
+                f"item {name!r}: its prompt has {len(prompt)} tokens and leaves no room for "
+                f"{max_new_tokens} more; "
+                "shorten it"
+            )
+    stop = chat.stop_ids(prompts[0][1])
+    pad = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else stop[0]
+    drawn: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    if temperature == 0:
+        drawn = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
+    order = sorted(range(len(prompts)), key=lambda k: len(encoded[k]))
+    jobs = [(k, s) for k in order for s in range(n)]
+    device = next(model.inner.parameters()).device
+    texts = [[""] * n for _ in prompts]
+    with nullcontext() if variant is None else model.variant(variant), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for start in range(0, len(jobs), batch):
+            some = jobs[start : start + batch]
+            width = max(len(encoded[k]) for k, _ in some)
+            ids = torch.full((len(some), width), pad, dtype=torch.long)
+            mask = torch.zeros((len(some), width), dtype=torch.long)
+            for b, (k, _) in enumerate(some):
+                ids[b, width - len(encoded[k]) :] = torch.tensor(encoded[k])
+                mask[b, width - len(encoded[k]) :] = 1
+            with torch.no_grad():
+                said = model.inner.generate(
+                    input_ids=ids.to(device),
+                    attention_mask=mask.to(device),
+                    max_new_tokens=max_new_tokens,
+                    eos_token_id=list(stop),
+                    pad_token_id=pad,
+                    **drawn,
+                )
+            for (k, s), row in zip(some, said[:, width:].tolist(), strict=True):
+                end = min([row.index(token) for token in stop if token in row], default=len(row))
+                texts[k][s] = model.tokenizer.decode(row[:end], skip_special_tokens=False)
+    return texts
 
 
 def parse_rate(samples: pd.DataFrame) -> float:
