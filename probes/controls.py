@@ -26,7 +26,8 @@ from jaxtyping import Int, Num
 
 from probes.errors import ActivationError, LabelError, ProbesError, SourceError, nearest
 from probes.fits import PENALIZED, Job, held_out
-from probes.scores import accuracy, auroc, out_of_fold
+from probes.scores import accuracy, auroc
+from probes.shared_training import out_of_fold
 from probes.source import Cell, as_source, cells_of, read_rows
 from probes.splits import Split
 from probes.statistics.intervals import Estimate, t_interval

@@ -2,7 +2,8 @@
 
 AUROC follows the Mann-Whitney form: the share of (positive, negative) pairs ranked rightly. Pairs are
 formed only inside a stratum (a test fold), because scores of two separately fitted probes are not on one
-scale. Its standard error is that of clustered data (Obuchowski 1997); intervals are on the logit scale.
+scale. Its standard error is that of clustered data (Obuchowski 1997); intervals are on the logit scale, and
+near 0 and 1 exact over effective rows (`probes.statistics.ceiling`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from scipy import stats
 from scipy.special import expit
 
 from probes.errors import LabelError, StatisticsError
-from probes.statistics.intervals import FEW, Estimate, perfect, ratio_of_sums, studentize, t_interval
+from probes.shared_training import out_of_fold as out_of_fold
+from probes.shared_training import p_against_half as p_against_half
+from probes.statistics.ceiling import exact_interval, few_or_exact, is_rare
+from probes.statistics.intervals import FEW, Estimate, ratio_of_sums, studentize, t_interval
 
 MANY = 200
 """With more units than this the studentized bootstrap equals the normal interval, which is used instead."""
@@ -106,11 +110,11 @@ def auroc(
         strata: pairs are formed only inside a stratum (test fold).
 
     Returns:
-        Fewer than 10 units: t over per-unit AUROCs on the logit scale, so that the claim is about a new
-            unit (where units
-        hold one class each: t with the clustered standard error). 10 to 200: studentized bootstrap over
-        units. More: normal interval with the clustered standard error. Perfect separation: exact bound over
-        min(n1, n0) rows.
+        Near the ceiling and the floor (fewer than 10 effective rows wrong): the exact interval over effective
+        rows of `probes.statistics.ceiling`. Else, fewer than 10 units: t over per-unit AUROCs on the logit
+        scale, so that the claim is about a new unit (where units hold one class each: t with the clustered
+        standard error); 10 to 200: studentized bootstrap over units; more: normal interval with the
+        clustered standard error.
     """
     y, s = _binary(labels), np.asarray(scores, dtype=np.float64)
     if s.shape != y.shape or not np.isfinite(s).all():
@@ -131,85 +135,51 @@ def auroc(
     if not pairs.sum():
         raise LabelError("no stratum holds rows of both classes; use fewer folds")
     value = float(wins.sum() / pairs.sum())
-    independent = float(min(y.sum(), n - y.sum()))
-    if value in (0.0, 1.0):
-        return perfect(value, n=n, units=n_units, pairs=independent, level=level)
+    (_,), (error,) = _weighted_auroc(np.ones((1, n_units)), wins, pairs)
+    rare = _near_ceiling(value, float(error), y, unit, stratum, level)
     if n_units < FEW:
-        own, count = np.diag(wins), np.diag(pairs)
-        if (count == 0).any():
-            return _few_clusters(y, unit, wins, pairs, n, level)
-        # half a win is added so that a perfect unit has a logit; the claim stays on the typical unit
-        found = t_interval((own + 0.5) / (count + 1.0), level=level, scale="logit")
-        return Estimate(
-            found.value, found.low, found.high, n, n_units, "t over per-unit AUROC, logit scale", level
+        return few_or_exact(
+            lambda: _few(y, unit, wins, pairs, n, level), rare, lost=min(value, 1 - value) * _rows(y, stratum)
         )
+    if rare is not None:
+        return rare
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_boot).astype(np.float64)
     drawn, errors = _weighted_auroc(weights, wins, pairs)
     ok = np.isfinite(drawn)
-    (_,), (error,) = _weighted_auroc(np.ones((1, n_units)), wins, pairs)
     low, high = studentize(value, float(error), drawn[ok], errors[ok], scale="logit", level=level)
     return Estimate(value, low, high, n, n_units, "studentized bootstrap over units, logit scale", level)
 
 
-def p_against_half(estimate: Estimate, *, cross_validated: bool = True) -> float:
-    """Two-sided p of AUROC = .5, t over units on the logit scale.
-
-    With few seeds this is the test to use: label shuffles inside 5 seeds can not give a p below 1/16.
-    Probes of different folds share training units, so under the null their scores are positively correlated
-    (the product of unit k's and unit l's noise enters both fold k and fold l) and the plain error is too
-    small: its square must be multiplied by
-    2 (K - 1) / (K - 2) for K units (compare Bengio and Grandvalet 2004). `cross_validated=False` leaves
-    that out, for a probe that was fitted elsewhere. At the ceiling, where there is no spread, p is that of
-    K equal signs.
-    """
-    units = estimate.units
-    if estimate.value in (0.0, 1.0):
-        return min(1.0, 2.0 ** (1 - units))
-    if "logit" not in estimate.method:
-        return float("nan")
-    ends = np.array([estimate.low, estimate.value, estimate.high])
-    low, value, high = np.log(ends / (1 - ends))
-    error = (high - low) / (2 * stats.t.ppf(0.5 + estimate.level / 2, units - 1))
-    if cross_validated:
-        if units < 3:
-            return float("nan")
-        error *= np.sqrt(2 * (units - 1) / (units - 2))
-    return float(2 * stats.t.sf(abs(value) / error, units - 1)) if error > 0 else float(value == 0)
+def _near_ceiling(
+    value: float, error: float, y: np.ndarray, unit: np.ndarray, stratum: np.ndarray, level: float
+) -> Estimate | None:
+    """The exact interval where fewer than ten effective rows are wrong, else None."""
+    rows = _rows(y, stratum)
+    if not is_rare(value, error**2, rows):
+        return None
+    holders = min(len(np.unique(unit[y == 1])), len(np.unique(unit[y == 0])))
+    return exact_interval(
+        value, error**2, rows=rows, degrees=holders - 1, n=len(y), units=int(unit.max()) + 1, level=level
+    )
 
 
-EFFECTIVE_DIMENSION = 12.0
-"""How many dimensions the noise between units is taken to fill, in `out_of_fold`."""
+def _rows(y: np.ndarray, stratum: np.ndarray) -> float:
+    """Rows of the scarcer class inside strata: how many could be wrong one by one."""
+    counts = np.stack([np.bincount(stratum[y == k], minlength=int(stratum.max()) + 1) for k in (0, 1)])
+    return float(counts.min(axis=0).sum())
 
 
-def out_of_fold(estimate: Estimate) -> tuple[Estimate, float]:
-    """An estimate from cross-validated scores with the error of shared training units added, and its p
-    against .5.
-
-    Unit k's score is (signal + noise_k) along a direction that the other units' noise helped to choose. The
-    product noise_k x noise_l stands in the scores of both units, so it counts twice. Its share of the
-    variance is r / (1 + r) with r (1 + r) = D / ((K - 1) S): K units, S the squared ratio of the mean logit
-    to its spread over units, D the dimensions that the noise fills. The squared error is multiplied by 1 +
-    r / (1 + r) K / (K - 2): much on noise, little on strong signals. Then, where the test of
-    `p_against_half` does not reject .5, the interval is extended to .5, so that the two agree.
-    docs/validity.md shows the coverage with and without.
-    """
-    p = p_against_half(estimate)
-    if "logit" not in estimate.method or not 0 < estimate.low < estimate.value < estimate.high < 1:
-        return estimate, p
-    k = estimate.units
-    if k < 3:
-        return estimate, p
-    low, value, high = (np.log(x / (1 - x)) for x in (estimate.low, estimate.value, estimate.high))
-    spread = np.sqrt(k) * (high - low) / (2 * stats.t.ppf(0.5 + estimate.level / 2, k - 1))
-    product = EFFECTIVE_DIMENSION / ((k - 1) * max((value / spread) ** 2, 1e-12))
-    r = (np.sqrt(1 + 4 * product) - 1) / 2
-    wider = np.sqrt(1 + r / (1 + r) * k / (k - 2))
-    low, high = (float(expit(value + wider * (end - value))) for end in (low, high))
-    method = f"{estimate.method}, shared training units added"
-    if p > 1 - estimate.level and not low <= 0.5 <= high:
-        low, high, method = min(low, 0.5), max(high, 0.5), f"{method}, extended to .5"
-    return replace(estimate, low=low, high=high, method=method), p
+def _few(
+    y: np.ndarray, unit: np.ndarray, wins: np.ndarray, pairs: np.ndarray, n: int, level: float
+) -> Estimate:
+    """Few units: t over their own AUROCs on the logit scale."""
+    own, count = np.diag(wins), np.diag(pairs)
+    if (count == 0).any():
+        return _few_clusters(y, unit, wins, pairs, n, level)
+    # half a win is added so that a perfect unit has a logit; the claim stays on the typical unit
+    found = t_interval((own + 0.5) / (count + 1.0), level=level, scale="logit")
+    return replace(found, n=n, units=len(own), method="t over per-unit AUROC, logit scale")
 
 
 def _few_clusters(
@@ -269,10 +239,11 @@ def _auroc_normal(
     if not pairs_total:
         raise LabelError("no stratum holds rows of both classes; use fewer folds")
     value = wins_total / pairs_total
-    if value in (0.0, 1.0):
-        return perfect(float(value), n=n, units=units, pairs=float(min(y.sum(), n - y.sum())), level=level)
     influence = np.bincount(unit, (wins - value * count) / pairs_total, units)
     error = np.sqrt((influence**2).sum() * units / (units - 1))
+    rare = _near_ceiling(float(value), float(error), y, unit, stratum, level)
+    if rare is not None:
+        return rare
     reach = stats.norm.ppf(0.5 + level / 2) * error / (value * (1 - value))
     center = np.log(value / (1 - value))
     return Estimate(

@@ -15,7 +15,8 @@ import pandas as pd
 
 from probes.errors import GroupError
 from probes.fits import Job, held_out
-from probes.scores import auroc, auroc_many, out_of_fold
+from probes.scores import auroc, auroc_many
+from probes.shared_training import out_of_fold
 from probes.source import Cell
 from probes.splits import Split, grouped_splits
 from probes.statistics.intervals import Estimate

@@ -24,8 +24,9 @@ from probes.directions import Direction
 from probes.errors import SourceError
 from probes.fits import PENALTIES, Job, estimator, held_out, penalties_of
 from probes.probe import Probe, identity
-from probes.scores import auroc, auroc_many, out_of_fold
+from probes.scores import auroc, auroc_many
 from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
+from probes.shared_training import out_of_fold
 from probes.shuffles import Shuffler, against, default_units, labelings, shuffled_p
 from probes.source import ActivationSource, as_source, cells_of, column, read_rows, two_classes
 from probes.splits import Split, grouped_splits

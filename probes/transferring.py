@@ -19,7 +19,8 @@ import pandas as pd
 from probes.errors import GroupError, LabelError, SourceError
 from probes.fits import Job, estimator, held_out
 from probes.probe import Probe, identity
-from probes.scores import auroc, auroc_many, out_of_fold
+from probes.scores import auroc, auroc_many
+from probes.shared_training import out_of_fold
 from probes.shuffles import Shuffler, against, default_units, labelings
 from probes.source import Cell, as_source, column, read_rows, two_classes
 from probes.splits import grouped_splits

@@ -35,6 +35,7 @@ class Estimate:
     units: int
     method: str
     level: float = 0.95
+    effective: float | None = None  # independent rows behind an exact interval (probes.statistics.ceiling)
 
     def __str__(self) -> str:
         span = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -189,8 +190,11 @@ def ratio_of_sums(
     `codes`.
 
     Accuracy has one part (hit / 1), balanced accuracy one a class. With fewer than 10 units it is t over
-    per-unit ratios, else a studentized bootstrap over units; `scale="logit"` for shares.
+    per-unit ratios, else a studentized bootstrap over units; `scale="logit"` for shares, which near 0 and 1
+    get the exact interval of `probes.statistics.ceiling`.
     """
+    from probes.statistics.ceiling import exact_interval, few_or_exact, is_rare
+
     units = int(codes.max()) + 1
     num = np.stack([np.bincount(codes, c, units) for c in numerator.T], axis=1)
     den = np.stack([np.bincount(codes, c, units) for c in denominator.T], axis=1)
@@ -201,22 +205,29 @@ def ratio_of_sums(
         raise StatisticsError(
             "all rows belong to one unit, which can not carry an interval; name finer units"
         )
+    if units < FEW and (den == 0).any():
+        raise StatisticsError(
+            f"one of only {units} units lacks a class, so it has no estimate of its own; "
+            f"choose units that hold every class, or collect at least {FEW} units"
+        )
+    own = ((num - whole * den) / den.sum(0)).mean(axis=1)
+    variance = float((own**2).sum() * units / (units - 1))
+    # wrong rows all in the smallest part move the mean of parts by 1 / parts each
+    rows = den.shape[1] * float(den.sum(0).min())
+    exact = None
+    if scale == "logit" and is_rare(value, variance, rows):
+        degrees = int((den > 0).sum(0).min()) - 1
+        exact = exact_interval(value, variance, rows=rows, degrees=degrees, n=n, units=units, level=level)
     if units < FEW:
-        if (den == 0).any():
-            raise StatisticsError(
-                f"one of only {units} units lacks a class, so it has no estimate of its own; "
-                f"choose units that hold every class, or collect at least {FEW} units"
-            )
-        if scale == "logit":
-            if value in (0.0, 1.0):
-                return perfect(value, n=n, units=units, pairs=float(den.sum(0).min()), level=level)
-            per_unit = ((num + 0.5) / (den + 1)).mean(axis=1)
-        else:
-            per_unit = (num / den).mean(axis=1)
-        found = t_interval(per_unit, level=level, scale=scale)
-        return Estimate(found.value, found.low, found.high, n, units, found.method, level)
-    if scale == "logit" and value in (0.0, 1.0):
-        return perfect(value, n=n, units=units, pairs=float(den.sum(0).min()), level=level)
+        per_unit = ((num + 0.5) / (den + 1)).mean(axis=1) if scale == "logit" else (num / den).mean(axis=1)
+
+        def over_units() -> Estimate:
+            found = t_interval(per_unit, level=level, scale=scale)
+            return Estimate(found.value, found.low, found.high, n, units, found.method, level)
+
+        return few_or_exact(over_units, exact, lost=min(value, 1 - value) * rows)
+    if exact is not None:
+        return exact
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(units, np.full(units, 1 / units), size=n_boot).astype(np.float64)
     sums_n, sums_d = weights @ num, weights @ den
@@ -227,9 +238,9 @@ def ratio_of_sums(
     influence = np.einsum("bp,gp->bg", 1 / sums_d, num) - np.einsum("bp,gp->bg", drawn / sums_d, den)
     influence /= num.shape[1]
     errors = np.sqrt((weights * influence**2).sum(1) * units / (units - 1))
-    own = ((num - whole * den) / den.sum(0)).mean(axis=1)
-    error = float(np.sqrt((own**2).sum() * units / (units - 1)))
-    low, high = studentize(value, error, drawn.mean(axis=1), errors, scale=scale, level=level)
+    low, high = studentize(
+        value, float(np.sqrt(variance)), drawn.mean(axis=1), errors, scale=scale, level=level
+    )
     return Estimate(value, low, high, n, units, _STUDENTIZED[scale], level)
 
 
@@ -262,19 +273,6 @@ def studentize(
     ends = np.array([center - lower * error, center - upper * error])
     ends = expit(ends) if scale == "logit" else ends
     return float(ends[0]), float(ends[1])
-
-
-def perfect(value: float, *, n: int, units: int, pairs: float, level: float) -> Estimate:
-    """Interval of a share of exactly 0 or 1: the exact (Clopper-Pearson) bound over `pairs` independent
-    trials.
-
-    Between-unit spread can not be seen at the ceiling, so rows are taken as independent; the method says so.
-    """
-    reach = (1 - level) ** (1 / max(pairs, 1.0))
-    low, high = (reach, 1.0) if value == 1.0 else (0.0, 1 - reach)
-    return Estimate(
-        value, low, high, n, units, f"exact bound over {int(pairs)} rows taken as independent", level
-    )
 
 
 def two_way_interval(values: Float[np.ndarray, "unit item"], *, level: float = 0.95) -> Estimate:

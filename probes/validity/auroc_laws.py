@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from probes.scores import auroc, auroc_many
+from probes.statistics.intervals import Estimate
 from probes.validity.law import Rng, covers
 
 MU, TAU, SHIFT = 1.2, 0.35, 0.6
@@ -95,5 +96,83 @@ def auroc_percentile(units: int, per_class: int) -> Callable[[Rng, int], np.ndar
             low, high = np.quantile(drawn, [0.025, 0.975])
             out.append(low <= truth <= high)
         return np.array(out)
+
+    return run
+
+
+def near_ceiling(
+    units: int, per_unit: int, truth: float, *, correlation: float = 0.0, one_class: bool = False
+) -> Callable[[Rng, int], list[tuple[Estimate, float]]]:
+    """Intervals at a true AUROC near 1, each with the truth.
+
+    Rows of one unit and class share a part of their noise (`correlation`). Units hold both classes in turn,
+    or one class each.
+    """
+    u = np.repeat(np.arange(units), per_unit)
+    y = u % 2 if one_class else np.arange(units * per_unit) % 2
+    mu = np.sqrt(2) * norm.ppf(truth)
+
+    def draw(rng: Rng, n: int) -> list[tuple[Estimate, float]]:
+        found = []
+        for i in range(n):
+            shared = rng.normal(size=(units, 2))[u, y]
+            noise = np.sqrt(1 - correlation) * rng.normal(size=len(y)) + np.sqrt(correlation) * shared
+            found.append((auroc(y, noise + mu * y, units=u, seed=i), truth))
+        return found
+
+    return draw
+
+
+def lumps(units: int, per_unit: int, wrong: float) -> Callable[[Rng, int], list[tuple[Estimate, float]]]:
+    """The same where a share of rows is wholly wrong and the rest never is: no spread tells of it."""
+    u = np.repeat(np.arange(units), per_unit)
+    y = np.arange(units * per_unit) % 2
+
+    def draw(rng: Rng, n: int) -> list[tuple[Estimate, float]]:
+        found = []
+        for i in range(n):
+            bad = rng.random(len(y)) < wrong
+            scores = 20.0 * (y ^ bad) + rng.normal(size=len(y))
+            # both rows right: won; both wrong: lost; one wrong: a tie of the noise
+            found.append((auroc(y, scores, units=u, seed=i), (1 - wrong) ** 2 + wrong * (1 - wrong)))
+        return found
+
+    return draw
+
+
+CEILING: dict[str, Callable[[Rng, int], list[tuple[Estimate, float]]]] = {
+    "AUROC .95, 10 units x 4 rows": near_ceiling(10, 4, 0.95),
+    "AUROC .95, 10 units x 8 rows, correlation .6": near_ceiling(10, 8, 0.95, correlation=0.6),
+    "AUROC .95, 20 units of one class x 4 rows, correlation .6": near_ceiling(
+        20, 4, 0.95, correlation=0.6, one_class=True
+    ),
+    "AUROC .98, 10 units of one class x 4 rows": near_ceiling(10, 4, 0.98, one_class=True),
+    "AUROC .98, 30 units x 4 rows": near_ceiling(30, 4, 0.98),
+    "AUROC .98, 30 units x 4 rows, correlation .9": near_ceiling(30, 4, 0.98, correlation=0.9),
+    "AUROC .98, 60 units x 2 rows, errors in lumps": lumps(60, 2, 0.02),
+    "AUROC .99, 25 units x 4 rows, errors in lumps": lumps(25, 4, 0.01),
+    "AUROC .99, 60 units of one class x 4 rows, correlation .9": near_ceiling(
+        60, 4, 0.99, correlation=0.9, one_class=True
+    ),
+    "AUROC .99, 100 units x 1 row": near_ceiling(100, 1, 0.99, one_class=True),
+    "AUROC .999, 20 units x 8 rows, correlation .6": near_ceiling(20, 8, 0.999, correlation=0.6),
+    "AUROC .999, 100 units x 4 rows": near_ceiling(100, 4, 0.999),
+    "AUROC .5, 10 units x 4 rows": near_ceiling(10, 4, 0.5),
+    "AUROC .5, 30 units x 4 rows, correlation .6": near_ceiling(30, 4, 0.5, correlation=0.6),
+}
+"""Where the intervals near the ceiling are measured; at .5 for comparison."""
+
+
+def ceiling_law(draw: Callable[[Rng, int], list[tuple[Estimate, float]]]) -> Callable[[Rng, int], np.ndarray]:
+    """Hits of one of the above; an interval that leaves [0, 1] or begins at the estimate is a miss."""
+
+    def run(rng: Rng, n: int) -> np.ndarray:
+        return np.array(
+            [
+                covers(e, truth) and 0 <= e.low <= e.value <= e.high <= 1
+                and (e.low < e.value or e.value == 0) and (e.value < e.high or e.value == 1)
+                for e, truth in draw(rng, n)
+            ]
+        )  # fmt: skip
 
     return run

@@ -10,7 +10,14 @@ from probes.statistics.permutation import (
     sign_flip_test,
     t_test,
 )
-from probes.validity.auroc_laws import auroc_independent, auroc_one_class_units, auroc_percentile, auroc_units
+from probes.validity.auroc_laws import (
+    CEILING,
+    auroc_independent,
+    auroc_one_class_units,
+    auroc_percentile,
+    auroc_units,
+    ceiling_law,
+)
 from probes.validity.effect_laws import (
     adapters_test,
     bh_test,
@@ -47,6 +54,10 @@ LAWS: tuple[Law, ...] = (
         "AUROC, 8 adapters of one pole each x 20 rows: t, clustered error",
         "coverage",
         auroc_one_class_units(8, 20),
+    ),
+    *(
+        Law(name, "conservative" if ".5," not in name else "coverage", ceiling_law(draw))
+        for name, draw in CEILING.items()
     ),
     Law("AUROC, 5 seeds: percentile bootstrap over seeds", "shown", auroc_percentile(5, 20)),
     Law("AUROC, 3 seeds: percentile bootstrap over seeds", "shown", auroc_percentile(3, 20)),
