@@ -122,6 +122,7 @@ def sweep(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
     click.echo(
         f"p over the whole search: {best.p_max:.3g} (smallest possible {result.table['p_floor'].min():.3g})"
     )
+    _without_interval(result)
     click.echo(f"written: {out}/table.csv, figure.svg, controls.csv, probes/best.*, directions/best.*")
 
 
@@ -163,6 +164,7 @@ def train(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
     result.table.to_csv(out / "table.csv", index=False)
     _record(out, "train", options, names, {"best": _best(result.best)})
     click.echo(f"{result.best.cell}: AUROC {result.best.auroc} on held-out groups")
+    _without_interval(result)
     click.echo(f"written: {out}/probe.safetensors, direction.safetensors, table.csv, record.json")
 
 
@@ -219,6 +221,12 @@ def test(
         table.assign(score=scores, y=y).to_csv(target / "scores.csv", index=False)
         options = {"probe": str(folder), "label": label, "units": units, "seed": seed}
         _record(target, "test", options, names, {name: e.as_dict() for name, e in found.items()})
+
+
+def _without_interval(result: Any) -> None:
+    """One line for each cell that has no interval, with the reason."""
+    for cell, reason in result.without_interval.items():
+        click.echo(f"no interval at {cell}: {reason}")
 
 
 def _fresh(out: Path) -> Path:

@@ -39,7 +39,10 @@ def layer_figure(result: Sweep) -> Figure:
     axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
     for axis, ((site, position), panel) in zip(axes, panels, strict=True):
         for color, (method, lines) in zip(_cycle(), panel.groupby("method", sort=False), strict=False):
-            penalty = lines.groupby("penalty", dropna=False)["pooled"].mean().idxmax()
+            means = lines.groupby("penalty", dropna=False)["pooled"].mean()
+            if means.isna().all():
+                continue  # no cell of this panel could be read; the table says why
+            penalty = means.idxmax()
             same = lines["penalty"].isna() if np.isnan(penalty) else lines["penalty"] == penalty
             shown = lines[same].sort_values("layer")
             x = shown["layer"].to_numpy()
@@ -52,12 +55,16 @@ def layer_figure(result: Sweep) -> Figure:
         axis.axhline(0.5, color="0.5", lw=0.8, ls=":")
         axis.set_title(site + (f", position {position}" if position else ""), fontsize=10)
         axis.set_xlabel("layer")
-        axis.set_ylim(min(0.2, float(np.nanmin(panel[["low", "null_low"]].to_numpy())) - 0.02), 1.02)
+        ends = panel[["low", "null_low"]].to_numpy()
+        axis.set_ylim(min(0.2, float(np.min(ends, initial=0.2, where=~np.isnan(ends))) - 0.02), 1.02)
         axis.xaxis.get_major_locator().set_params(integer=True)
         best = result.best
         if best.cell.startswith(f"{site}.") or best.cell == site:
             where = float(best.cell.rsplit(".", 1)[1]) if "." in best.cell else -1.0
-            label = f"nested choice {best.auroc.value:.2f} [{best.auroc.low:.2f}, {best.auroc.high:.2f}]"
+            ends = f"[{best.auroc.low:.2f}, {best.auroc.high:.2f}]"
+            label = (
+                f"nested choice {best.auroc.value:.2f} {'' if np.isnan(best.auroc.low) else ends}".rstrip()
+            )
             axis.plot(
                 [where],
                 [best.auroc.value],
@@ -69,7 +76,7 @@ def layer_figure(result: Sweep) -> Figure:
                 label=label,
             )
     axes[0].set_ylabel(f"AUROC of {result.label}, held-out groups")
-    first = result.table.iloc[0]
+    first = result.table[result.table["pooled"].notna()].iloc[0]
     axes[-1].legend(fontsize=7, loc="lower right", frameon=False)
     draws = int(first["n_shuffles"])
     note = f"bars: 95 % interval over {int(first['units'])} units; band: {draws} refits on shuffled labels"

@@ -136,31 +136,32 @@ def auroc(
         raise LabelError("no stratum holds rows of both classes; use fewer folds")
     value = float(wins.sum() / pairs.sum())
     (_,), (error,) = _weighted_auroc(np.ones((1, n_units)), wins, pairs)
-    rare = _near_ceiling(value, float(error), y, unit, stratum, level)
+    rows, variance = _rows(y, stratum), float(error) ** 2
+    near = is_rare(value, variance, rows)
+    exact = _exact(value, variance, rows, y, unit, level)
     if n_units < FEW:
-        return few_or_exact(
-            lambda: _few(y, unit, wins, pairs, n, level), rare, lost=min(value, 1 - value) * _rows(y, stratum)
-        )
-    if rare is not None:
-        return rare
+        few = exact if value in (0.0, 1.0) else _few(y, unit, wins, pairs, n, level)
+        return few_or_exact(few, exact, near=near, lost=min(value, 1 - value) * rows)
+    if near:
+        return exact
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_boot).astype(np.float64)
     drawn, errors = _weighted_auroc(weights, wins, pairs)
     ok = np.isfinite(drawn)
-    low, high = studentize(value, float(error), drawn[ok], errors[ok], scale="logit", level=level)
+    try:
+        low, high = studentize(value, float(error), drawn[ok], errors[ok], scale="logit", level=level)
+    except StatisticsError:  # one or two units make all the difference, and most resamples lack them
+        return exact
     return Estimate(value, low, high, n, n_units, "studentized bootstrap over units, logit scale", level)
 
 
-def _near_ceiling(
-    value: float, error: float, y: np.ndarray, unit: np.ndarray, stratum: np.ndarray, level: float
-) -> Estimate | None:
-    """The exact interval where fewer than ten effective rows are wrong, else None."""
-    rows = _rows(y, stratum)
-    if not is_rare(value, error**2, rows):
-        return None
+def _exact(
+    value: float, variance: float, rows: float, y: np.ndarray, unit: np.ndarray, level: float
+) -> Estimate:
+    """The exact interval over effective rows, degrees of freedom from the units of the scarcer class."""
     holders = min(len(np.unique(unit[y == 1])), len(np.unique(unit[y == 0])))
     return exact_interval(
-        value, error**2, rows=rows, degrees=holders - 1, n=len(y), units=int(unit.max()) + 1, level=level
+        value, variance, rows=rows, degrees=holders - 1, n=len(y), units=int(unit.max()) + 1, level=level
     )
 
 
@@ -241,9 +242,9 @@ def _auroc_normal(
     value = wins_total / pairs_total
     influence = np.bincount(unit, (wins - value * count) / pairs_total, units)
     error = np.sqrt((influence**2).sum() * units / (units - 1))
-    rare = _near_ceiling(float(value), float(error), y, unit, stratum, level)
-    if rare is not None:
-        return rare
+    rows = _rows(y, stratum)
+    if is_rare(float(value), float(error) ** 2, rows):
+        return _exact(float(value), float(error) ** 2, rows, y, unit, level)
     reach = stats.norm.ppf(0.5 + level / 2) * error / (value * (1 - value))
     center = np.log(value / (1 - value))
     return Estimate(

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes.errors import GroupError
+from probes.errors import GroupError, StatisticsError
 from probes.fits import Job, held_out
 from probes.scores import auroc, auroc_many
 from probes.shared_training import out_of_fold
 from probes.source import Cell
 from probes.splits import Split, grouped_splits
-from probes.statistics.intervals import Estimate
+from probes.statistics.intervals import Estimate, no_interval
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,10 @@ def nested_choice(
             }
         )
     joined = pd.concat(parts)
-    estimate = auroc(joined["y"], joined["score"], units=joined["unit"], strata=joined["fold"], seed=seed)
+    y, score, fold = joined["y"].to_numpy(), joined["score"].to_numpy(), joined["fold"].to_numpy()
+    try:
+        estimate = auroc(y, score, units=joined["unit"], strata=fold, seed=seed)
+    except StatisticsError as error:
+        value = float(auroc_many(y, score, strata=fold)[0])
+        estimate = no_interval(value, str(error), n=len(y), units=joined["unit"].nunique())
     return pd.DataFrame(lines), out_of_fold(estimate)[0]

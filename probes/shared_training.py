@@ -27,7 +27,7 @@ def p_against_half(estimate: Estimate, *, cross_validated: bool = True) -> float
     if estimate.effective is not None:
         shared = 2 * (units - 1) / (units - 2) if cross_validated and units > 2 else 1.0
         return exact_p_of_half(estimate, inflation=shared)
-    if "logit" not in estimate.method:
+    if "logit" not in estimate.method or np.isnan(estimate.low):
         return float("nan")
     ends = np.array([estimate.low, estimate.value, estimate.high])
     low, value, high = np.log(ends / (1 - ends))

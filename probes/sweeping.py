@@ -21,14 +21,14 @@ import pandas as pd
 
 from probes.controls import Setting, run_controls
 from probes.directions import Direction
-from probes.errors import SourceError
+from probes.errors import ActivationError, ProbesError, SourceError, StatisticsError
 from probes.fits import PENALTIES, Job, estimator, held_out, penalties_of
+from probes.lines import interval, line, readable, unread_line
 from probes.probe import Probe, identity
-from probes.scores import auroc, auroc_many
+from probes.scores import auroc_many
 from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
-from probes.shared_training import out_of_fold
-from probes.shuffles import Shuffler, against, default_units, labelings, shuffled_p
-from probes.source import ActivationSource, as_source, cells_of, column, read_rows, two_classes
+from probes.shuffles import Shuffler, default_units, labelings, shuffled_p
+from probes.source import ActivationSource, Cell, as_source, cells_of, column, read_rows, two_classes
 from probes.splits import Split, grouped_splits
 from probes.statistics.intervals import Estimate
 
@@ -60,7 +60,8 @@ class Sweep:
     Columns of `table`: site, layer, position, method, penalty, auroc, low, high, ci_method, n, units,
     folds, null_mean, null_low, null_high, p_units (of AUROC = .5, t over units), n_shuffles, p, p_max,
     p_floor (the smallest p possible), null_how. A p that a verdict uses needs
-    n_shuffles >= 999; 20 shuffles draw the band.
+    n_shuffles >= 999; 20 shuffles draw the band. Where a cell has no interval, or can not be read at all, low
+    and high are empty and ci_method is "none: " with the reason (`Sweep.without_interval` lists them).
     """
 
     table: pd.DataFrame
@@ -73,6 +74,21 @@ class Sweep:
     splits: tuple[Split, ...]
     scores: pd.DataFrame
     controls: pd.DataFrame | None = None
+
+    @property
+    def without_interval(self) -> dict[str, str]:
+        """Why cells have no interval, by the cell's name; empty where all have one."""
+        missing = self.table[self.table["low"].isna()]
+        names = [
+            str(Cell(site, None if layer is None or np.isnan(layer) else int(layer)))
+            + ("" if position is None else f" at position {position}")
+            + f", {method}"
+            for site, layer, position, method in zip(
+                missing["site"], missing["layer"], missing["position"], missing["method"], strict=True
+            )
+        ]
+        reasons = missing["ci_method"].str.removeprefix("none: ")
+        return dict(zip(names, reasons, strict=True))
 
     def save(self, out: str | Path) -> Path:
         """Write table.csv, controls.csv, figure.svg and .png, and probes/<cell> + directions/<cell> of the
@@ -151,7 +167,9 @@ def sweep(
     total, done, started = len(cells) * len(blocks), 0, time.monotonic()
 
     lines: list[dict[str, Any]] = []
+    failures: list[ProbesError] = []
     keys: list[Key] = []
+    spots: list[int] = []  # the line of each key: cells that cannot be read have lines but no key
     nulls: list[np.ndarray] = []
     held_scores: dict[Key, pd.DataFrame] = {}
     inner_means: dict[Key, np.ndarray] = {}
@@ -179,21 +197,29 @@ def sweep(
         tested = strata >= 0
         inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
         for cell in cells:
-            x = read_rows(held, cell, index[members])
+            x, unread = readable(held, cell, index[members])
             for method in methods:
                 grid = penalties_of(method, penalties)
-                out = np.full((len(grid), len(targets), len(part)), np.nan)
-                picks = np.full((len(grid), len(splits)), np.nan)
-                outer = [Job(x[f.train], targets[:, f.train].T, [x[f.test]]) for f in splits]
-                for k, (values,) in enumerate(held_out(method, outer, penalties=grid, device=device)):
-                    out[:, :, splits[k].test] = values
-                if nested:
-                    picks = inner_scores(method, x, y, inner, grid, device)
+                try:
+                    if unread is not None:
+                        raise unread
+                    outer = [Job(x[f.train], targets[:, f.train].T, [x[f.test]]) for f in splits]
+                    out = np.full((len(grid), len(targets), len(part)), np.nan)
+                    for k, (values,) in enumerate(held_out(method, outer, penalties=grid, device=device)):
+                        out[:, :, splits[k].test] = values
+                    picks = np.full((len(grid), len(splits)), np.nan)
+                    if nested:
+                        picks = inner_scores(method, x, y, inner, grid, device)
+                except (ActivationError, StatisticsError) as error:
+                    failures.append(error)
+                    bad = [Key(cell, position, method, penalty) for penalty in grid]
+                    lines += [unread_line(key, error, len(part), len(splits)) for key in bad]
+                    continue
                 for p, penalty in enumerate(grid):
                     key = Key(cell, position, method, penalty)
                     scores = out[p][:, tested]
                     pooled = auroc_many(targets[:, tested], scores, strata=strata[tested])
-                    estimate = auroc(
+                    estimate = interval(
                         y[tested],
                         scores[0],
                         units=None if unit is None else unit[tested],
@@ -202,6 +228,7 @@ def sweep(
                     )
                     null = pooled[1:]
                     keys.append(key)
+                    spots.append(len(lines))
                     nulls.append(pooled)
                     inner_means[key] = picks[p]
                     held_scores[key] = pd.DataFrame(
@@ -213,24 +240,26 @@ def sweep(
                             "unit": np.flatnonzero(tested) if unit is None else unit[tested],
                         }
                     )
-                    lines.append(_line(key, estimate, pooled[0], null, len(splits), distinct, shuffler.how))
+                    lines.append(line(key, estimate, pooled[0], null, len(splits), distinct, shuffler.how))
             done += 1
             if progress is not None:
                 spent = time.monotonic() - started
                 progress(done, total, spent / done * (total - done))
+    if not keys:
+        raise failures[0]  # no cell can be read: nothing is left to choose from
     result = pd.DataFrame(lines)
     if n_shuffles:
         stacked = np.stack(nulls, axis=1)  # [1 + draw, cell]
         top = (stacked[1:].max(axis=1)[:, None] >= stacked[0] - 1e-12).sum(
             axis=0
         )  # Westfall and Young's maximum
-        result["p_max"] = shuffled_p(top, n_shuffles, fewest)
+        result.loc[spots, "p_max"] = shuffled_p(top, n_shuffles, fewest)
     assert classes is not None
     chosen, honest = pd.DataFrame(), None
     if nested:
         chosen, honest = nested_choice(keys, inner_means, held_scores, block_splits, seed)
-    top = int(result["pooled"].to_numpy().argmax()) if not nested else favorite(keys, inner_means)
-    best = _fit_best(held, frame, index, blocks, keys[top], result.iloc[top], honest, label, groups)
+    top = favorite(keys, inner_means) if nested else int(result["pooled"].to_numpy()[spots].argmax())
+    best = _fit_best(held, frame, index, blocks, keys[top], result.iloc[spots[top]], honest, label, groups)
     beside = None
     if controls:
         where = next(m for p, m in blocks if p == keys[top].position)
@@ -301,19 +330,6 @@ def _strata(n: int, splits: Sequence[Split]) -> np.ndarray:
     for k, split in enumerate(splits):
         fold[split.test] = k
     return fold
-
-
-def _line(
-    key: Key, estimate: Estimate, pooled: float, null: np.ndarray, folds: int, distinct: int, how: str
-) -> dict[str, Any]:
-    estimate, p_units = out_of_fold(estimate)
-    beside = against(pooled, null, distinct)
-    head = {"site": key.cell.site, "layer": key.cell.layer, "position": key.position, "method": key.method}
-    score = {"penalty": key.penalty, "auroc": estimate.value, "low": estimate.low, "high": estimate.high}
-    facts = {"ci_method": estimate.method, "n": estimate.n, "units": estimate.units, "folds": folds}
-    tests = {"p_units": p_units, "p": beside.pop("p"), "p_max": np.nan, "p_floor": beside.pop("p_floor")}
-    band = {"pooled": pooled, **beside, "n_shuffles": len(null)}
-    return {**head, **score, **facts, **band, **tests, "null_how": how}
 
 
 def _fit_best(

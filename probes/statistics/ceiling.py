@@ -11,8 +11,6 @@ too. The studentized bootstrap that is used elsewhere covers .65 to .85 here (do
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from scipy import stats
 
 from probes.statistics.intervals import Estimate
@@ -31,9 +29,12 @@ def effective_rows(value: float, variance: float, rows: float) -> float:
 
 
 def is_rare(value: float, variance: float, rows: float) -> bool:
-    """Is the value near 0 or 1, with fewer than `RARE` effective rows that make the difference?"""
+    """Is the value near 0 or 1, with fewer than `RARE` effective rows that make the difference?
+
+    Units that do not differ at all (every score tied, say) have no spread to speak of either.
+    """
     distance = min(value, 1 - value)
-    return distance < NEAR and distance * effective_rows(value, variance, rows) < RARE
+    return variance == 0 or (distance < NEAR and distance * effective_rows(value, variance, rows) < RARE)
 
 
 def exact_interval(
@@ -61,20 +62,19 @@ def exact_interval(
     return Estimate(value, float(low), float(high), n, units, method, level, size)
 
 
-def few_or_exact(few: Callable[[], Estimate], exact: Estimate | None, *, lost: float) -> Estimate:
-    """Over fewer than ten units: the t interval over units, or near 0 and 1 the exact one.
+def few_or_exact(few: Estimate, exact: Estimate, *, near: bool, lost: float) -> Estimate:
+    """Over fewer than ten units: the t interval over units, or the exact one.
 
-    The exact one is taken where units lost less than half a row on average, since their logits are then
-    those of the half win that was added, and where it is the shorter: a unit without a wrong row beside one
-    with some spreads logits over everything. It misses so rarely that the choice costs the t interval's
-    coverage nothing to speak of (the rates of both misses add up).
+    Near 0 and 1 (`near`) the exact one is taken where units lost less than half a row on average, since their
+    logits are then those of the half win that was added, and where it is the shorter: a unit without a wrong
+    row beside one with some spreads logits over everything. It misses so rarely that the choice costs the t
+    interval's coverage nothing to speak of (the rates of both misses add up). It is also taken where all
+    units are equal, whose t interval would have no width.
     """
-    if exact is None:
-        return few()
-    if lost < 0.5 * exact.units:
+    width = few.high - few.low
+    if width <= 1e-12 or (near and (lost < 0.5 * exact.units or exact.high - exact.low < width)):
         return exact
-    found = few()
-    return exact if exact.high - exact.low < found.high - found.low else found
+    return few
 
 
 def exact_p_of_half(estimate: Estimate, *, inflation: float = 1.0) -> float:

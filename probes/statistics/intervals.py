@@ -10,7 +10,7 @@ and Tibshirani 1993, 12.5).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,20 @@ class Estimate:
     effective: float | None = None  # independent rows behind an exact interval (probes.statistics.ceiling)
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.value:.3f} (n={self.n}, no interval: {self.method.removeprefix('none: ')})"
         span = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
         return f"{span} (n={self.n}, units={self.units}, {self.method})"
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, JSON-ready."""
-        return asdict(self)
+        """The fields, JSON-ready: what is not there is None."""
+        fields = asdict(self)
+        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in fields.items()}
+
+
+def no_interval(value: float, reason: str, *, n: int, units: int) -> Estimate:
+    """A number without an interval, and the reason, as the method "none: <reason>"."""
+    return Estimate(value, float("nan"), float("nan"), n, units, f"none: {reason}")
 
 
 def _values(values: Any, *, at_least: int = 2) -> np.ndarray:
@@ -214,20 +222,18 @@ def ratio_of_sums(
     variance = float((own**2).sum() * units / (units - 1))
     # wrong rows all in the smallest part move the mean of parts by 1 / parts each
     rows = den.shape[1] * float(den.sum(0).min())
-    exact = None
-    if scale == "logit" and is_rare(value, variance, rows):
-        degrees = int((den > 0).sum(0).min()) - 1
-        exact = exact_interval(value, variance, rows=rows, degrees=degrees, n=n, units=units, level=level)
+    logit_scale = scale == "logit"
+    degrees = int((den > 0).sum(0).min()) - 1
+    near = logit_scale and is_rare(value, variance, rows)
+    if near and (units >= FEW or value in (0.0, 1.0)):
+        return exact_interval(value, variance, rows=rows, degrees=degrees, n=n, units=units, level=level)
     if units < FEW:
-        per_unit = ((num + 0.5) / (den + 1)).mean(axis=1) if scale == "logit" else (num / den).mean(axis=1)
-
-        def over_units() -> Estimate:
-            found = t_interval(per_unit, level=level, scale=scale)
-            return Estimate(found.value, found.low, found.high, n, units, found.method, level)
-
-        return few_or_exact(over_units, exact, lost=min(value, 1 - value) * rows)
-    if exact is not None:
-        return exact
+        per_unit = ((num + 0.5) / (den + 1)).mean(axis=1) if logit_scale else (num / den).mean(axis=1)
+        few = replace(t_interval(per_unit, level=level, scale=scale), n=n, units=units)
+        if not logit_scale:
+            return few
+        exact = exact_interval(value, variance, rows=rows, degrees=degrees, n=n, units=units, level=level)
+        return few_or_exact(few, exact, near=near, lost=min(value, 1 - value) * rows)
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(units, np.full(units, 1 / units), size=n_boot).astype(np.float64)
     sums_n, sums_d = weights @ num, weights @ den
