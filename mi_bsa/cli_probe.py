@@ -23,6 +23,15 @@ def probe() -> None:
     """Train, test or sweep probes on activation caches."""
 
 
+def _allow_option() -> Callable[[F], F]:
+    return click.option(
+        "--allow",
+        default="",
+        metavar="A,B",
+        help="Attributes in which joined caches may differ (dtype, positions, ...), or 'labels'; recorded.",
+    )
+
+
 def _data_options(command: F) -> F:
     for option in reversed(
         [
@@ -56,6 +65,7 @@ def _data_options(command: F) -> F:
                 help="Column at whose levels the label was assigned (adapter).",
             ),
             click.option("--seed", default=0, show_default=True, help="Of folds, shuffles and bootstraps."),
+            _allow_option(),
         ]
     ):
         command = option(command)
@@ -88,7 +98,7 @@ def sweep(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
     from mi_bsa.progress import Progress
 
     out = _fresh(options["out"])
-    source, names = _source(options["caches"])
+    source, names = _source(options["caches"], options["allow"])
     with Progress("probing", 1.0) as progress:
         shown = 0.0
 
@@ -143,7 +153,7 @@ def train(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
     import probes
 
     out = _fresh(options["out"])
-    source, names = _source(options["caches"])
+    source, names = _source(options["caches"], options["allow"])
     result = probes.sweep(
         source,
         label=options["label"],
@@ -179,12 +189,14 @@ def train(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
 )
 @click.option("--out", "out", type=click.Path(path_type=Path), default=None, help="A new folder for results.")
 @click.option("--seed", default=0, show_default=True)
+@_allow_option()
 def test(
-    path: Path, caches: Sequence[str], label: str, units: str | None, out: Path | None, seed: int
+    path: Path, caches: Sequence[str], label: str, units: str | None, out: Path | None, seed: int, allow: str
 ) -> None:
     """Test a fitted probe on another cache; refuses another site, width or layer convention."""
     import probes
     from probes.source import Cell, cells_of, column, read_rows
+    from probes.splits import refuse_repeats
 
     folder = path / "probe" if path.is_dir() and (path / "probe.json").is_file() else path
     folder = (
@@ -192,7 +204,7 @@ def test(
     )
     fitted = probes.Probe.load(folder)
     target = _fresh(out) if out is not None else None
-    source, names = _source(caches)
+    source, names = _source(caches, allow)
     fitted.check(source.attributes)
     cell = Cell.parse(fitted.site)
     if cell not in cells_of(source):
@@ -208,6 +220,8 @@ def test(
             "label"
         )
     scores = fitted.decision(read_rows(source, cell))
+    if units is None:
+        refuse_repeats(table, remedy="--units {0}")
     unit = None if units is None else column(table, units, what="group").to_numpy()
     found = {
         "auroc": probes.auroc(y, scores, units=unit, seed=seed),
@@ -218,8 +232,9 @@ def test(
         click.echo(f"{name}: {estimate}")
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
-        table.assign(score=scores, y=y).to_csv(target / "scores.csv", index=False)
-        options = {"probe": str(folder), "label": label, "units": units, "seed": seed}
+        own = table.rename(columns={name: f"label.{name}" for name in ("score", "y") if name in table})
+        own.assign(score=scores, y=y).to_csv(target / "scores.csv", index=False)
+        options = {"probe": str(folder), "label": label, "units": units, "seed": seed, "allow": allow}
         _record(target, "test", options, names, {name: e.as_dict() for name, e in found.items()})
 
 
@@ -235,7 +250,7 @@ def _fresh(out: Path) -> Path:
     return out
 
 
-def _source(caches: Sequence[str]) -> tuple[Any, list[str]]:
+def _source(caches: Sequence[str], allow: str) -> tuple[Any, list[str]]:
     """One cache, or several joined; `a.h5,pole=1,seed=0` adds columns."""
     import activations
     import probes
@@ -253,10 +268,13 @@ def _source(caches: Sequence[str]) -> tuple[Any, list[str]]:
         pairs = [fact.partition("=") for fact in facts]
         if any(not middle for _, middle, _ in pairs):
             raise ConfigError(f"{text!r}: facts about a cache are written column=value, separated by commas")
-        columns[name] = {key: _value(value) for key, _, value in pairs}
+        keys = [key.strip() for key, *_ in pairs]
+        if len(set(keys)) < len(keys) or not all(keys):
+            raise ConfigError(f"{text!r}: a column is named twice, or not at all; write each fact once")
+        columns[name] = {key.strip(): _value(value) for key, _, value in pairs}
     if len(parts) == 1 and not any(columns.values()):
         return next(iter(parts.values())), list(parts)
-    return probes.Joined(parts, columns), list(parts)
+    return probes.Joined(parts, columns, allow=_list(allow)), list(parts)
 
 
 def _base(path: Path | None) -> Any:

@@ -28,7 +28,7 @@ _HOMES = {
     "LeaceEraser": "probes.erasure",
     "Slices": "probes.moments",
     "Arrays": "probes.source",
-    "Joined": "probes.source",
+    "Joined": "probes.joining",
     "Comparison": "probes.comparison",
     "compare": "probes.comparison",
     "functional_similarity": "probes.comparison",

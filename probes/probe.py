@@ -21,7 +21,7 @@ from probes.errors import DirectionError, LabelError, SourceError
 from probes.linear import LinearProbe
 
 FORMAT = "mi-bsa probe 1"
-IDENTITY = ("base_model", "base_fingerprint", "layer_convention")
+IDENTITY = ("base_model", "base_fingerprint", "layer_convention", "joined_despite")
 """What a store says about itself that a probe remembers; the layer convention must agree before the probe
 is used."""
 

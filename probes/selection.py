@@ -45,7 +45,7 @@ def inner_splits(
         )
     levels = 3 if kept is None else max(inside[g].nunique() for g in kept)
     found = grouped_splits(
-        inside, kept, n_splits=min(3, levels), stratify=y[split.train], crossed=crossed, seed=seed
+        inside, kept, n_splits=min(3, levels), stratify=y[split.train], crossed=crossed, seed=seed, part=True
     )
     usable = [
         s

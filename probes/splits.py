@@ -31,13 +31,21 @@ class Split:
     test: np.ndarray
 
 
-def group_codes(table: pd.DataFrame, groups: Sequence[str] | None) -> np.ndarray:
+def group_codes(table: pd.DataFrame, groups: Sequence[str] | None, *, part: bool = False) -> np.ndarray:
     """Integer codes [row, group column]; each row its own group where `groups` is None.
 
+    Args:
+        table: the row table.
+        groups: one or several group columns; None states that rows are independent.
+        part: the table is a part (a fold, a position) of one whose groups were looked at already: groups of
+            one row each are no fault in it.
+
     Raises:
-        GroupError: a column is missing, or every group is a single row.
+        GroupError: a column is missing, every group is a single row, or rows that were said to be independent
+            are of one example.
     """
     if groups is None:
+        refuse_repeats(table, remedy="groups=['{0}'] (--groups {0})")
         return np.arange(len(table))[:, None]
     if isinstance(groups, str):
         groups = [groups]
@@ -46,7 +54,7 @@ def group_codes(table: pd.DataFrame, groups: Sequence[str] | None) -> np.ndarray
             "no group columns were named; name them, or pass groups=None to state that rows are independent"
         )
     codes = np.stack([pd.factorize(column(table, g, what="group"))[0] for g in groups], axis=1)
-    if all(len(np.unique(c)) == len(table) for c in codes.T):
+    if not part and all(len(np.unique(c)) == len(table) for c in codes.T):
         raise GroupError(
             f"every group of {', '.join(groups)} is a single row, so grouping protects nothing; name the "
             "column that "
@@ -54,6 +62,36 @@ def group_codes(table: pd.DataFrame, groups: Sequence[str] | None) -> np.ndarray
             "(--groups none)"
         )
     return codes
+
+
+def refuse_repeats(table: pd.DataFrame, *, remedy: str) -> None:
+    """Refuse rows that are said to be independent and are of one example, or of one prompt word by word.
+
+    The columns that tell are a store's own: `example`, `id` and `prompt`; a table without them can not tell.
+    An `id` that is a mere row number says nothing across caches of different prompts, so it counts within
+    one prompt only.
+
+    Raises:
+        GroupError: an example repeats; `remedy` says what to give, with the column's name in place of {0}.
+    """
+    for name in ("example", "id", "prompt"):
+        if name not in table:
+            continue
+        values = table[name]
+        if name == "id" and "prompt" in table:
+            numbered = values.astype(str).str.fullmatch(r"\d+")
+            values = values[~numbered]  # those of one prompt are found by the prompt
+        counts = values.value_counts()
+        if not len(counts) or counts.iloc[0] < 2:
+            continue
+        wider = name
+        if "prompt" in table and name != "prompt" and table["prompt"].nunique() < table[name].nunique():
+            wider = "prompt"  # examples of one text: they too are one row seen twice
+        raise GroupError(
+            f"the rows are not independent: {int((counts > 1).sum())} values of {name!r} stand in several "
+            f"rows ({str(counts.index[0])[:40]!r} in {int(counts.iloc[0])}); give "
+            f"{remedy.format(wider)}, or keep one row an example"
+        )
 
 
 def check_no_leak(
@@ -124,6 +162,7 @@ def grouped_splits(
     stratify: np.ndarray | None = None,
     crossed: str = "full",
     seed: int = 0,
+    part: bool = False,
 ) -> list[Split]:
     """Folds whose test rows share no group with their training rows.
 
@@ -138,6 +177,7 @@ def grouped_splits(
             fold k of
             every column together: fewer fits, but only 1 row in n_splits is tested.
         seed: of the assignment of groups to folds.
+        part: see `group_codes`.
 
     Raises:
         GroupError: fewer groups than folds, or a column is missing.
@@ -149,7 +189,7 @@ def grouped_splits(
         )
     if n_splits < 2:
         raise GroupError(f"n_splits is {n_splits}; cross-validation needs at least 2 folds")
-    codes = group_codes(table, groups)
+    codes = group_codes(table, groups, part=part)
     rng = np.random.default_rng(seed)
     names = ["row"] if groups is None else [groups] if isinstance(groups, str) else list(groups)
     stratify = labels if stratify is None else stratify

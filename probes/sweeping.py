@@ -29,7 +29,7 @@ from probes.scores import auroc_many
 from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
 from probes.shuffles import Shuffler, default_units, labelings, shuffled_p
 from probes.source import ActivationSource, Cell, as_source, cells_of, column, read_rows, two_classes
-from probes.splits import Split, grouped_splits
+from probes.splits import Split, group_codes, grouped_splits
 from probes.statistics.intervals import Estimate
 
 Progress = Callable[[int, int, float], None]
@@ -130,7 +130,8 @@ def sweep(
         table: the row table, for arrays.
         label: a column with two values; the larger one in sorted order is the positive class.
         groups: columns that no test fold may share with its training rows (scenario, template, adapter
-            seed); None states that rows are independent.
+            seed); None states that rows are independent, which is refused where the table's own columns
+            (`example`, `id`, `prompt`) say that they are not. A table without these can not be asked.
         sites: sites or cells to use; all that the source holds if None.
         rows: mask or indices of the rows to use; all if None.
         by_position: a column (``position``) whose levels are swept one by one.
@@ -162,6 +163,8 @@ def sweep(
     frame = frame.iloc[index].reset_index(drop=True)
     if isinstance(groups, str):
         groups = [groups]
+    if groups is not None:
+        group_codes(frame, groups)  # groups are looked at over all positions, rows' independence in each
     cells = cells_of(held, sites)
     blocks = _positions(frame, by_position)
     total, done, started = len(cells) * len(blocks), 0, time.monotonic()
@@ -184,7 +187,15 @@ def sweep(
             raise SourceError(
                 f"label {label!r} has other values at position {position} than elsewhere; select rows"
             )
-        splits = grouped_splits(part, groups, n_splits=n_splits, labels=y, crossed=crossed, seed=seed)
+        splits = grouped_splits(
+            part,
+            groups,
+            n_splits=n_splits,
+            labels=y,
+            crossed=crossed,
+            seed=seed,
+            part=by_position is not None,
+        )
         block_splits[position] = splits
         shuffler = Shuffler(y, part, groups, unit=shuffle_unit)
         sides = [side for f in splits for side in (f.train, f.test)]
@@ -242,7 +253,7 @@ def sweep(
                     )
                     lines.append(line(key, estimate, pooled[0], null, len(splits), distinct, shuffler.how))
             done += 1
-            if progress is not None:
+            if progress is not None and keys:
                 spent = time.monotonic() - started
                 progress(done, total, spent / done * (total - done))
     if not keys:

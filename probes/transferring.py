@@ -111,6 +111,8 @@ def transfer(
         ]
         for c in needed:
             column(held.table(), c, what="label" if c == label else "group")
+        if groups is None:  # the columns by which rows of one example are known, over all sets
+            needed += [c for c in ("id", "prompt") if c in held.table()]
         frames[name] = held.table()[list(dict.fromkeys(needed))].reset_index(drop=True)
     widths = {name: x.shape[1] for name, x in xs.items()}
     if len(set(widths.values())) > 1:

@@ -65,14 +65,14 @@ def exact_interval(
 def few_or_exact(few: Estimate, exact: Estimate, *, near: bool, lost: float) -> Estimate:
     """Over fewer than ten units: the t interval over units, or the exact one.
 
-    Near 0 and 1 (`near`) the exact one is taken where units lost less than half a row on average, since their
-    logits are then those of the half win that was added, and where it is the shorter: a unit without a wrong
-    row beside one with some spreads logits over everything. It misses so rarely that the choice costs the t
-    interval's coverage nothing to speak of (the rates of both misses add up). It is also taken where all
-    units are equal, whose t interval would have no width.
+    Near 0 and 1 (`near`) the exact one is taken where units lost less than a quarter of a row on average,
+    since their logits are then those of the half win that was added, and where it is the shorter: a unit
+    without a wrong row beside one with some spreads logits over everything. It misses so rarely that the
+    choice costs the t interval's coverage nothing to speak of (the rates of both misses add up). It is also
+    taken where all units are equal, whose t interval would have no width.
     """
     width = few.high - few.low
-    if width <= 1e-12 or (near and (lost < 0.5 * exact.units or exact.high - exact.low < width)):
+    if width <= 1e-12 or (near and (lost < 0.25 * exact.units or exact.high - exact.low < width)):
         return exact
     return few
 

@@ -185,8 +185,12 @@ def test_bad_input_is_one_line_and_exit_two(capsys, cache, tmp_path, change, rem
     assert remedy in error
 
 
-def test_independent_rows_are_stated(capsys, cache, tmp_path):
-    """`--groups none` is accepted as the statement that rows are independent."""
+def test_independent_rows_are_stated(capsys, tmp_path):
+    """`--groups none` is accepted as the statement that rows are independent, where no prompt repeats."""
+    cache = write_cache(tmp_path / "cache.h5")
+    with h5py.File(cache, "r+") as file:
+        del file["examples/prompt"]
+        file["examples/prompt"] = [f"prompt number {i}" for i in range(len(file["examples/id"]))]
     code, _, error = run(
         capsys,
         "train",
