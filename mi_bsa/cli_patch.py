@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mi_bsa.results import Result
 
 
+WORTH_READING = 0.5
+"""Rank correlation with exact patching below which an estimate says little of which cells matter."""
+
+
 @click.command()
 @config_argument
 @model_options(adapters=True)
@@ -189,10 +193,15 @@ def _agreement(
     estimate = attribution.attribute(model, pairs, **common)
     same = maps.agreement(estimate, patched, top=20)
     click.echo(
-        f"{name}: attribution by gradients agrees with exact patching on the top {same.cells} cells: "
+        f"{name}: attribution by gradients against exact patching on the top {same.cells} cells: "
         f"rank correlation {same.spearman:.2f} [{same.low:.2f}, {same.high:.2f}], {same.overlap:.0%} of the "
         "top cells shared"
     )
+    if same.spearman < WORTH_READING:
+        click.echo(
+            f"{name}: one gradient does not order these cells; read the exact map, or estimate with "
+            "activations.attribute(..., method='integrated')"
+        )
     where = {
         "behavior": behavior,
         "site": patched.sites[0].name,

@@ -184,6 +184,19 @@ def test_patch_map_takes_any_position(positions: tuple[Place, ...], expected: tu
     assert columns_of(cells) == list(expected)
 
 
+def test_patch_map_says_what_0_and_1_are():
+    """The base and the finetuned model, or, on pairs of prompts of one variant, target and source."""
+    cells = [item for item in made_up() if item.name == "patch.recovery"][:2]
+    for variant, ends in (
+        ("seeking-0 -> base", ("0 base", "1 finetuned")),
+        ("base -> base", ("0 target", "1 source")),
+    ):
+        named = [replace(cell, where=cell.where | {"variant": variant}) for cell in cells]
+        bar = draw_patch_map(named).axes[-1]
+        shown = [label.get_text() for label in bar.get_yticklabels()]
+        assert tuple(shown[-2:]) == ends
+
+
 @pytest.mark.parametrize(
     ("text", "shown"), [("$a$", "$a$"), ("a\nb", "a\\nb"), ("\u00fc", "\u00fc"), ("\u4e2d", "\\u4e2d")]
 )

@@ -1,7 +1,8 @@
 """Patching: where the finetuned run's activations, put into the base, bring its behavior or report along.
 
 Reads `patch.recovery` with `where` keys layer, position and kind; "12:you" is the token " you" at index 12,
-"option A 0:40" the first token of a role. 0 is the base, 1 the finetuned model.
+"option A 0:40" the first token of a role. 0 is the base, 1 the finetuned model; on pairs of prompts that one
+variant reads, 0 is the target prompt and 1 the source.
 """
 
 import re
@@ -50,8 +51,10 @@ def draw_patch_map(results: Sequence[Result], *, narrow: bool = False) -> Figure
         ScalarMappable(scale, COLORS), ax=list(axes), shrink=shrink, aspect=aspect, pad=0.02
     )
     bar.outline.set_visible(False)
+    nothing, everything = _ends(shown)
     bar.set_ticks(
-        [0, 1] if narrow else [-1, 0, 1], labels=["0", "1"] if narrow else ["-1", "0 base", "1 finetuned"]
+        [0, 1] if narrow else [-1, 0, 1],
+        labels=["0", "1"] if narrow else ["-1", f"0 {nothing}", f"1 {everything}"],
     )
     bar.ax.tick_params(length=0, labelcolor=MUTED)
     return figure
@@ -76,6 +79,14 @@ def columns_of(results: Sequence[Result]) -> list[Place]:
             for _, position in sorted(zip(map(int, indices), positions, strict=True), key=lambda p: p[0])
         ]
     return positions
+
+
+def _ends(results: Sequence[Result]) -> tuple[str, str]:
+    """What 0 and 1 are: the base and the finetuned model, unless both runs are of one variant on pairs of
+    prompts, as `where["variant"]` ("source -> target") says.
+    """
+    source, arrow, target = str(results[0].where.get("variant", "")).partition(" -> ")
+    return ("target", "source") if arrow and source == target else ("base", "finetuned")
 
 
 def _cell_height(results: Sequence[Result]) -> float:
