@@ -30,6 +30,7 @@ SUMMARIES = {
     "backdoor": "Detect, recognize, elicit, search for or audit backdoors.",
     "embedded": "Build or describe the small Llama that ships with the toolkit.",
     "data": "Build, import or list training data.",
+    "model": "Get real models by name, or from a GGUF file; list what is here.",
     "report": "Render a run's report page again, or compare two runs side by side.",
 }
 """Every subcommand and its line in `mi-bsa --help`; `a-b` is `a_b` in the module `mi_bsa.cli_a_b`."""
@@ -93,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _drop(sys.stdout)
         sys.exit(141)
     except (click.Abort, KeyboardInterrupt):
-        print("mi-bsa: interrupted; the same command with --resume continues", file=sys.stderr)
+        goes_on = "the same command" if "model" in given[:2] else "the same command with --resume"
+        print(f"mi-bsa: interrupted; {goes_on} continues", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if "--debug" in given:

@@ -87,18 +87,15 @@ def _whole(folder: Path) -> bool:
 
 
 def main() -> int:
-    """Get all of them; 0 where all are here."""
-    missing = 0
-    for name, fetcher in [
-        ("smollm2", smollm2),
-        *((name, lambda n=name: tokenizer(n)) for name in TOKENIZERS),
-    ]:
+    """Get all of them and say what could not be had; that is no failure."""
+    for name in ("smollm2", *TOKENIZERS):
         try:
-            print(f"{name}: {fetcher()}")
+            print(f"{name}: {smollm2() if name == 'smollm2' else tokenizer(name)}", flush=True)
         except MiBsaError as error:
-            missing += 1
-            print(f"{name}: not here, its tests are skipped: {error}")
-    return 1 if missing else 0
+            print(f"{name}: not here, so its tests are skipped: {error}", flush=True)
+            if name in TOKENIZERS and switched_off() is None:
+                os.environ[SWITCH] = f"npm could not fetch {name} either"  # a dead network is tried once
+    return 0
 
 
 if __name__ == "__main__":

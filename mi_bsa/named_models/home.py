@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +18,6 @@ from pathlib import Path
 from mi_bsa.errors import FetchError
 
 VARIABLE = "MI_BSA_HOME"
-PART = ".part-"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where a disk, a quota or the allowed size of a file is used up."""
 
@@ -46,6 +46,7 @@ def locked(folder: Path, *, within: float | None = None) -> Iterator[None]:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("a")
+    told = False
     ends = None if within is None else time.monotonic() + within
     with handle:
         while True:
@@ -58,6 +59,9 @@ def locked(folder: Path, *, within: float | None = None) -> Iterator[None]:
                         f"{folder}: another process has been writing in it for {within:.0f} s; wait for it, "
                         "or stop it, and repeat the command"
                     ) from None
+                if not told:
+                    print(f"waiting for another process that writes in {folder}", file=sys.stderr, flush=True)
+                    told = True
                 time.sleep(0.2)
         yield
 
@@ -69,9 +73,10 @@ def beside(target: Path) -> Iterator[Path]:
     What killed processes left there is removed first, so hold the lock.
     """
     with writing(target):
-        for left in target.parent.glob(f"{PART}*"):
+        for left in target.parent.glob(f"{_part(target)}*"):
             shutil.rmtree(left, ignore_errors=True)
-        part = Path(tempfile.mkdtemp(prefix=PART, dir=target.parent))
+        part = Path(tempfile.mkdtemp(prefix=_part(target), dir=target.parent))
+        part.chmod(0o755)
     try:
         yield part
     finally:
@@ -81,12 +86,17 @@ def beside(target: Path) -> Iterator[Path]:
 def put(part: Path, target: Path) -> None:
     """Move what was made in a part folder under its final name; what stood there is replaced."""
     if target.is_dir():
-        old = Path(tempfile.mkdtemp(prefix=PART, dir=target.parent))
+        old = Path(tempfile.mkdtemp(prefix=_part(target), dir=target.parent))
         target.rename(old / "old")
         part.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     else:
         part.rename(target)
+
+
+def _part(target: Path) -> str:
+    """How the part folders of a target begin."""
+    return f".{target.name}.part-"
 
 
 def need(space: int, folder: Path) -> None:

@@ -14,6 +14,8 @@ from mi_bsa.named_models.catalog import DTYPES, NAMED
 from mi_bsa.named_models.home import home
 
 RECORD = "mi-bsa-model.json"
+REVISION = 2
+"""Of the conversion; a folder of an earlier one is made again, for its tokenizer or its card differed."""
 LOCAL = "local"
 """The name before the slash of models that were made from a GGUF of one's own."""
 
@@ -36,7 +38,7 @@ def locate_local(variant: str | None) -> Path:
     """The folder of `local/NAME` or `local/NAME/DTYPE`. Raises `MissingError` where it is not here."""
     name, _, dtype = (variant or "").partition("/")
     here = sorted(
-        {f"{LOCAL}/{found.parent.name}" for found in _folders() if found.parent.parent.name == LOCAL}
+        {f"{LOCAL}/{found.parent.name}" for found in folders_here() if found.parent.parent.name == LOCAL}
     )
     if not name:
         raise MissingError(
@@ -75,7 +77,10 @@ def locate(name: str, dtype: str | None) -> Path:
 def damage(folder: Path, *, deep: bool = False) -> str | None:
     """Why a folder is no whole model, None where it is one; `deep` compares every byte."""
     try:
-        files = read_record(folder)["files"]
+        record = read_record(folder)
+        files = record["files"]
+        if record.get("revision") != REVISION:
+            return "it was made by another version of the conversion"
         for name, known in files.items():
             size = (folder / name).stat().st_size
             if size != known["size"]:
@@ -102,11 +107,12 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
         for item in sorted(folder.rglob("*"))
         if item.is_file() and item.name != RECORD
     }
-    write_json(folder / RECORD, record | {"files": files})
+    write_json(folder / RECORD, record | {"revision": REVISION, "files": files})
 
 
-def _folders() -> list[Path]:
+def folders_here() -> list[Path]:
     """Every folder of the cache that stands where a model does, whole or not."""
     models = home() / "models"
     found = [*models.glob("*/*"), *models.glob(f"{LOCAL}/*/*")]
+    found = [item for item in found if item.parent != models / LOCAL]
     return sorted(item for item in found if item.name in DTYPES and item.is_dir())
