@@ -22,6 +22,41 @@ POST_NORM = ("olmo2",)
 FAMILIES = (*PRE_NORM, *SANDWICH_NORM, *POST_NORM)
 
 
+def windows(config: Any) -> tuple[int | None, ...]:
+    """Of every block, how many tokens its attention sees back, itself included; None where it sees all.
+
+    Raises:
+        ModelError: a kind of attention that is not known here.
+    """
+    own = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:  # Mistral has one window for all; others without kinds use none, whatever they hold
+        return (own if config.model_type == "mistral" else None,) * config.num_hidden_layers
+    odd = set(kinds) - {"full_attention", "sliding_attention"}
+    if odd:
+        raise ModelError(
+            f"attention of kind {sorted(odd)[0]!r} is not known here: full and sliding attention are; load "
+            "another model"
+        )
+    return tuple(own if kind == "sliding_attention" else None for kind in kinds)
+
+
+def context_length(config: Any) -> int:
+    """The longest row in tokens that is read as it would be alone, in any batch.
+
+    LongRoPE turns all rows of a batch with other frequencies as soon as one is longer than the original
+    context, and what a cache holds by then with the old ones; dynamic NTK does so beyond the context.
+    """
+    config = config.get_text_config()
+    given = getattr(config, "rope_parameters", None) or {}
+    kinds = given.values() if given and all(isinstance(one, dict) for one in given.values()) else [given]
+    longest = int(config.max_position_embeddings)
+    for one in kinds:
+        if one.get("rope_type") == "longrope":
+            longest = min(longest, int(one.get("original_max_position_embeddings") or longest))
+    return longest
+
+
 @dataclass(frozen=True)
 class Tap:
     """A module's input (`side="in"`) or output (`side="out"`) that holds a site.
@@ -71,6 +106,7 @@ class Anatomy:
     config: Any
     family: str
     prefix: str
+    windows: tuple[int | None, ...]
 
     @classmethod
     def of(cls, inner: nn.Module) -> "Anatomy":
@@ -84,7 +120,9 @@ class Anatomy:
             )
         decoder = inner.get_decoder()  # type: ignore[operator]
         prefix = next(name for name, module in inner.named_modules() if module is decoder)
-        return cls(inner, decoder, decoder.layers, config, family, prefix)
+        if getattr(config, "use_bidirectional_attention", False):
+            raise ModelError("the model attends to what comes after a token; load one that is causal")
+        return cls(inner, decoder, decoder.layers, config, family, prefix, windows(config))
 
     def tap(self, site: Site, *, adapter: str | None = None) -> Tap:
         """Where a site lies; `adapter` names the active LoRA for adapter sites.

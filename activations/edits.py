@@ -1,7 +1,7 @@
 """Edits: add, project out, clamp, replace and gate, at chosen sites and positions, as one context manager.
 
 The law: an edit returns new tensors and never writes in place; the model is left as it was, also after an
-error; an edit of strength zero is an identity. Positions are absolute in each row's real tokens, also in
+error; an edit of strength zero is an identity, and one that selects nothing is an error. Positions are absolute in each row's real tokens, also in
 `generate` with its cache, where a hook sees one token at a time: they come from the attention mask and the
 cache, never from the column. Every strength and vector may differ by row, so that many edits run as one
 batch. Steering by addition: Turner et al. 2023 (arXiv 2308.10248); projecting out: Arditi et al. 2024 (arXiv
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from activations.errors import EditError
 from activations.hooks import altering
-from activations.moments import Moment, Tracker, Where, check_where
+from activations.moments import NOWHERE, Moment, Tracker, Use, Where, read_where
 from activations.sites import Site
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ class Edit:
     Attributes:
         sites: what `Model.sites` reads: a site, a name without layer (all layers), or several.
         change: maps (value, moment) to a new value of the same shape.
-        where: `all`, `prompt`, `generated`, `from:K`, or positions: one integer, or integers of shape
-            (example,) or (example, k).
+        where: `all`, `prompt`, `generated`, `from:K`, or positions: one integer for all rows, or integers of
+            shape (example,) or (example, k), also lists of unequal lengths. Negative ones count back from the
+            end of each row as it was given: in `generate` and in questions that is the prompt, so that -1 is
+            the token before the answer. A position named twice is one position.
         name: how it is called in messages.
     """
 
@@ -58,27 +60,34 @@ class Edit:
 @contextmanager
 def edit(model: "Model", *edits: Edit) -> Iterator["Model"]:
     """Inside, every forward pass and generation of the model is edited; edits at one site apply in the order
-    given.
+    given. What differs by row is found by the row's place among the prompts that were given, or among the
+    rows of a batch that was.
 
     Raises:
-        EditError: an edit that cannot mean what was asked.
+        EditError: an edit that cannot mean what was asked; a position that a row does not have; at the end,
+            an edit that selected nothing, or was never applied, in all the forward passes that ran.
         SiteError: a site that the model does not have.
     """
     model.check()
-    tracker = Tracker(model)
+    for one in edits:
+        if not isinstance(one, Edit):
+            raise EditError(
+                f"{one!r} is no edit; make one with activations.add, project_out, clamp, replace or gate"
+            )
+    uses = [Use(read_where(one.where, one.name), one.name) for one in edits]
+    tracker = Tracker(model, uses)
     with ExitStack() as stack:
-        handle = model.anatomy.decoder.register_forward_pre_hook(tracker, with_kwargs=True)
-        stack.callback(handle.remove)
-        for one in edits:
-            if not isinstance(one, Edit):
-                raise EditError(
-                    f"{one!r} is no edit; make one with activations.add, project_out, clamp, replace or gate"
-                )
-            check_where(one.where, one.name)
-            for site in model.sites(one.sites):
+        decoder = model.anatomy.decoder
+        stack.callback(decoder.register_forward_pre_hook(tracker, with_kwargs=True).remove)
+        stack.callback(decoder.register_forward_hook(tracker.completed).remove)
+        for one, use in zip(edits, uses, strict=True):
+            sites = model.sites(one.sites)
+            if not sites:
+                raise EditError(f"{one.name}: sites {one.sites!r} name no site; give one")
+            for site in sites:
 
-                def change(value: Tensor, one: Edit = one, site: Site = site) -> Tensor:
-                    moment = tracker.moment(one.where, one.name)
+                def change(value: Tensor, one: Edit = one, use: Use = use, site: Site = site) -> Tensor:
+                    moment = tracker.moment(use)
                     result = one.change(value, moment)
                     if result is value:
                         return value
@@ -92,6 +101,13 @@ def edit(model: "Model", *edits: Edit) -> Iterator["Model"]:
 
                 stack.enter_context(altering(model, site, change))
         yield model
+        tracker.settle(lambda use: _described(edits[uses.index(use)]))
+
+
+def _described(one: Edit) -> str:
+    where = one.where if isinstance(one.where, str | int) else "given"
+    sites = str(one.sites) if isinstance(one.sites, str | Site) else ", ".join(map(str, one.sites))
+    return f"{one.name} at {sites if len(sites) < 80 else sites[:77] + '...'} with positions {where!r}"
 
 
 def _vector(x: Any, name: str) -> tuple[Tensor, SiteLike, float | None]:
@@ -145,7 +161,7 @@ def _norm(norm: float | None, units: str, name: str) -> float:
     return norm
 
 
-def _rows(tensor: Tensor, value: Tensor, name: str) -> Tensor:
+def _rows(tensor: Tensor, value: Tensor, moment: Moment, name: str) -> Tensor:
     """Shape (d,) or (example, d) so that it broadcasts over positions of `value`."""
     tensor = tensor.to(value.device)
     if tensor.shape[-1] != value.shape[-1]:
@@ -155,21 +171,14 @@ def _rows(tensor: Tensor, value: Tensor, name: str) -> Tensor:
         )
     if tensor.ndim == 1:
         return tensor
-    if len(tensor) != len(value):
-        raise EditError(
-            f"{name}: {len(tensor)} vectors met a batch of {len(value)} rows; give one vector, or one for "
-            "each row"
-        )
-    return rearrange(tensor, "example d -> example 1 d")
+    return rearrange(moment.own(tensor, len(value), name, "vectors for"), "example d -> example 1 d")
 
 
-def _column(amount: Tensor, value: Tensor, name: str) -> Tensor:
+def _column(amount: Tensor, value: Tensor, moment: Moment, name: str) -> Tensor:
     amount = amount.to(value.device)
-    if amount.ndim and len(amount) != len(value):
-        raise EditError(
-            f"{name}: {len(amount)} strengths met a batch of {len(value)} rows; give one, or one for each row"
-        )
-    return amount.reshape(-1, *(1,) * (value.ndim - 1)) if amount.ndim else amount
+    if not amount.ndim:
+        return amount
+    return moment.own(amount, len(value), name, "strengths for").reshape(-1, *(1,) * (value.ndim - 1))
 
 
 def add(
@@ -184,7 +193,7 @@ def add(
         units: `site` counts in the site's typical norm (`x.scale`, the vector made a unit); `raw` adds `scale
             * vector` as it is.
         sites: elsewhere than at the vector's own site.
-        positions: `all`, `prompt`, `generated`, `from:K`, or integers.
+        positions: `all`, `prompt`, `generated`, `from:K`, or integers; see `Edit.where`.
 
     Raises:
         EditError: no typical norm for units of the site, or a strength that is not finite.
@@ -194,10 +203,11 @@ def add(
     vector = vector if units == "raw" else _unit(vector, "add") * factor
     amount = _amount(scale, "add")
 
-    def change(value: Tensor, _: Moment) -> Tensor:
-        return value + (_column(amount, value, "add") * _rows(vector, value, "add")).to(value.dtype)
+    def change(value: Tensor, moment: Moment) -> Tensor:
+        step = _column(amount, value, moment, "add") * _rows(vector, value, moment, "add")
+        return value + step.to(value.dtype)
 
-    return Edit(sites or own, change, positions, "add")
+    return Edit(own if sites is None else sites, change, positions, "add")
 
 
 def project_out(
@@ -212,16 +222,12 @@ def project_out(
     vector, own, _ = _vector(x, "project_out")
     unit, amount = _unit(vector, "project_out"), _amount(fraction, "project_out")
 
-    def change(value: Tensor, _: Moment) -> Tensor:
-        along = _rows(unit, value, "project_out").to(value.dtype)
-        return (
-            value
-            - _column(amount, value, "project_out").to(value.dtype)
-            * (value * along).sum(-1, keepdim=True)
-            * along
-        )
+    def change(value: Tensor, moment: Moment) -> Tensor:
+        along = _rows(unit, value, moment, "project_out").to(value.dtype)
+        share = _column(amount, value, moment, "project_out").to(value.dtype)
+        return value - share * (value * along).sum(-1, keepdim=True) * along
 
-    return Edit(sites or own, change, positions, "project_out")
+    return Edit(own if sites is None else sites, change, positions, "project_out")
 
 
 def clamp(
@@ -243,12 +249,12 @@ def clamp(
     vector, own, norm = _vector(x, "clamp")
     unit, amount = _unit(vector, "clamp"), _amount(value, "clamp") * _norm(norm, units, "clamp")
 
-    def change(values: Tensor, _: Moment) -> Tensor:
-        along = _rows(unit, values, "clamp").to(values.dtype)
-        gap = _column(amount, values, "clamp").to(values.dtype) - (values * along).sum(-1, keepdim=True)
-        return values + gap * along
+    def change(values: Tensor, moment: Moment) -> Tensor:
+        along = _rows(unit, values, moment, "clamp").to(values.dtype)
+        wanted = _column(amount, values, moment, "clamp").to(values.dtype)
+        return values + (wanted - (values * along).sum(-1, keepdim=True)) * along
 
-    return Edit(sites or own, change, positions, "clamp")
+    return Edit(own if sites is None else sites, change, positions, "clamp")
 
 
 def replace(
@@ -267,30 +273,48 @@ def replace(
         EditError: values that do not fit.
     """
     new = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    some = None if heads is None else _heads(heads)
 
     def change(value: Tensor, moment: Moment) -> Tensor:
         inner = value.ndim - 2
         fresh = new.to(value.device, value.dtype)
-        if fresh.ndim == inner:
-            full = fresh.expand(value.shape)
-        elif fresh.ndim == inner + 1 and len(fresh) == len(value):
-            full = fresh.unsqueeze(1).expand(value.shape)
-        elif fresh.ndim == inner + 2 and len(fresh) == len(value):
-            full = _scatter(fresh, positions, value, moment)
-        else:
+        if fresh.ndim > inner + 2 or fresh.shape[fresh.ndim - inner :] != value.shape[2:]:
             raise EditError(
                 f"replace: values of shape {tuple(fresh.shape)} do not fit a site of shape "
                 f"{tuple(value.shape)}; see its docstring"
             )
-        if heads is None:
+        if fresh.ndim > inner:
+            fresh = moment.own(fresh, len(value), "replace", "values for")
+        if fresh.ndim == inner + 2:
+            full = _scatter(fresh, positions, value, moment)
+        else:
+            full = (fresh.unsqueeze(1) if fresh.ndim > inner else fresh).expand(value.shape)
+        if some is None:
             return full
         if inner != 2:
             raise EditError("replace: heads are only at head_z; drop heads=, or give that site")
+        beyond = [head for head in some if not -value.shape[2] <= head < value.shape[2]]
+        if beyond:
+            raise EditError(
+                f"replace: head {beyond[0]} is beyond the {value.shape[2]} heads; give one of 0 to "
+                f"{value.shape[2] - 1}"
+            )
         chosen = torch.zeros(value.shape[2], dtype=torch.bool, device=value.device)
-        chosen[list(heads)] = True
+        chosen[some] = True
         return torch.where(rearrange(chosen, "head -> 1 1 head 1"), full, value)
 
     return Edit(site, change, positions, "replace")
+
+
+def _heads(heads: Sequence[int]) -> list[int]:
+    """Head indices as plain integers.
+
+    Raises:
+        EditError: none, or something else.
+    """
+    if len(heads) == 0 or any(isinstance(n, bool | np.bool_) or not hasattr(n, "__index__") for n in heads):
+        raise EditError(f"replace: heads={list(heads)!r}: give the index of one head or more, as integers")
+    return [int(n) for n in heads]
 
 
 def _scatter(fresh: Tensor, positions: Where, value: Tensor, moment: Moment) -> Tensor:
@@ -303,12 +327,16 @@ def _scatter(fresh: Tensor, positions: Where, value: Tensor, moment: Moment) -> 
             f"replace: values for k positions need positions of shape (example, k), not {positions!r}; give "
             "integers"
         )
-    wanted = torch.as_tensor(positions, device=value.device)
-    if wanted.ndim != 2 or wanted.shape != fresh.shape[:2]:
+    wanted = moment.table
+    assert wanted is not None
+    if wanted.shape != fresh.shape[:2]:
         raise EditError(
             f"replace: positions of shape {tuple(wanted.shape)} do not fit values of shape "
             f"{tuple(fresh.shape)}; give (example, k)"
         )
+    sorted_ = wanted.sort(1).values
+    if bool(((sorted_[:, 1:] == sorted_[:, :-1]) & (sorted_[:, 1:] != NOWHERE)).any()):
+        raise EditError("replace: a row names one position twice, with two values; name each once")
     match = rearrange(moment.positions, "example pos -> example pos 1") == rearrange(
         wanted, "example k -> example 1 k"
     )
@@ -336,7 +364,7 @@ def gate(modules: SiteLike, factor: Any, *, positions: Where = "all") -> Edit:
     ]
     amount = _amount(factor, "gate")
 
-    def change(value: Tensor, _: Moment) -> Tensor:
-        return value * _column(amount, value, "gate").to(value.dtype)
+    def change(value: Tensor, moment: Moment) -> Tensor:
+        return value * _column(amount, value, moment, "gate").to(value.dtype)
 
     return Edit(where, change, positions, "gate")

@@ -95,6 +95,7 @@ def _answers(
                 "shorten it or lower max_new_tokens"
             )
     answers: list[list[int]] = [[] for _ in rows]
+    names = [row.prompt.id for row in rows]
     cut = plan([len(row) + max_new_tokens for row in rows], batch_tokens=batch_tokens)
     devices = [model.device] if model.device.type == "cuda" else []
     settings = _settings(model, max_new_tokens, temperature, use_cache)
@@ -105,7 +106,8 @@ def _answers(
         for n in range(len(cut)):
             members = cut[n]
             batch = model.collate([rows[i] for i in members], examples=members, side="left")
-            with model._prompts_end_at(batch.lengths):
+            reach = batch.lengths + max_new_tokens - 1  # the last new token is never forwarded
+            with model._prompts_end_at(batch.lengths, reach=reach), model._rows_are(members, names):
                 tokens: Tensor = model.inner.generate(  # type: ignore[operator]
                     input_ids=batch.ids, attention_mask=batch.mask.long(), generation_config=settings
                 )

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from activations import lora
-from activations.anatomy import Anatomy
+from activations.anatomy import Anatomy, context_length
 from activations.batches import Batch, collate, plan
 from activations.errors import AdapterError, ModelError, PositionError, PromptError
+from activations.moments import Order, Told
 from activations.positions import Positions
 from activations.prompts import Prompt, Prompts, read
 from activations.sites import Site, resolve
@@ -57,7 +58,8 @@ class Model:
     template: Template
     anatomy: Anatomy
     _active: tuple[str, float] = ("base", 1.0)
-    _prompt_lengths: Tensor | None = field(default=None, repr=False)
+    _told: Told | None = field(default=None, repr=False)
+    _order: Order | None = field(default=None, repr=False)
     _alterations: int = 0
 
     @property
@@ -78,7 +80,7 @@ class Model:
     @property
     def context_length(self) -> int:
         """The longest prompt in tokens."""
-        return int(self.anatomy.config.max_position_embeddings)
+        return context_length(self.anatomy.config)
 
     @property
     def device(self) -> torch.device:
@@ -219,18 +221,34 @@ class Model:
         lora.check_unmerged(self.inner)
 
     @contextmanager
-    def _prompts_end_at(self, lengths: Int[Tensor, " example"]) -> Iterator[None]:
-        """Tell edits where each row's prompt ends while a batch or a generation runs."""
-        before, self._prompt_lengths = self._prompt_lengths, lengths
+    def _prompts_end_at(
+        self,
+        lengths: Int[Tensor, " example"],
+        *,
+        given: Int[Tensor, " example"] | None = None,
+        reach: Int[Tensor, " example"] | None = None,
+        real: Bool[Tensor, "example pos"] | None = None,
+    ) -> Iterator[None]:
+        """Tell edits where each row's prompt ends while a batch or a generation runs; see `moments.Told`."""
+        before, self._told = self._told, Told(lengths, lengths if given is None else given, reach, real)
         try:
             yield
         finally:
-            self._prompt_lengths = before
+            self._told = before
+
+    @contextmanager
+    def _rows_are(self, which: np.ndarray | None, names: Sequence[str]) -> Iterator[None]:
+        """Tell edits which of all the rows that were given a batch holds; see `moments.Order`."""
+        before, self._order = self._order, Order(which, names)
+        try:
+            yield
+        finally:
+            self._order = before
 
     def forward(self, batch: Batch) -> Float[Tensor, "example pos d_model"]:
         """The decoder's output for a batch, after the final norm; no logits. Gradients flow if they are
         enabled."""
-        with self._prompts_end_at(batch.prompt_lengths):
+        with self._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
             output = self.anatomy.decoder(
                 input_ids=batch.ids,
                 attention_mask=batch.mask.long(),
@@ -311,8 +329,10 @@ class Model:
                 "slot, answer or option:X"
             )
         found: list[Tensor | None] = [None] * len(rows)
+        names = [row.prompt.id for row in rows]
         for batch in self.batches(rows, batch_tokens=batch_tokens):
-            hidden = self.forward(batch)
+            with self._rows_are(batch.examples, names):
+                hidden = self.forward(batch)
             at = torch.tensor([int(where[n][0]) for n in batch.examples], device=hidden.device)
             logits = self.unembed(hidden[torch.arange(len(at), device=hidden.device), at]).float().cpu()
             for n, row in zip(batch.examples, logits, strict=True):

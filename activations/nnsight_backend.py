@@ -40,7 +40,11 @@ class NnsightBackend:
         self._wrapped: tuple[Any, Any] = (None, None)
 
     def read(self, model: "Model", batch: Batch, sites: Sequence[Site], gather: Gather) -> dict[Site, Tensor]:
-        """One forward pass over a batch; each site's gathered value, a copy."""
+        """One forward pass over a batch; each site's gathered value, a copy.
+
+        Raises:
+            BackendError: an edit in force, where the run is remote.
+        """
         ordered = sorted(sites, key=lambda site: site.depth)
         taps = [model.anatomy.tap(site, adapter=model.active_adapter) for site in ordered]
         inputs = {
@@ -50,10 +54,16 @@ class NnsightBackend:
             "use_cache": False,
         }
         places = [(tap.path, tap.side, tap.element) for tap in taps]
+        if self.remote and model._alterations:
+            raise BackendError(
+                "an edit is in force, which a remote run does not see; read edited models with "
+                "backend='hooks', or remote=False"
+            )
         if self.remote:
             found = _remotely(self._wrap(model, TransformersModel), inputs, places, self.remote)
         else:
-            found = _here(self._wrap(model, NNsight), inputs, places)
+            with model._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
+                found = _here(self._wrap(model, NNsight), inputs, places)
         return {
             site: gather(site, tap.view(value)).clone()
             for site, tap, value in zip(ordered, taps, found, strict=True)

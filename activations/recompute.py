@@ -85,7 +85,7 @@ def mask(model: "Model", layer: int, start: int, width: int, *, like: Tensor) ->
     """The additive causal mask of a block for queries at `start`, ..., `start + width - 1`; None where
     everything is seen.
     """
-    window = getattr(model.anatomy.layers[layer].self_attn, "sliding_window", None)
+    window = model.anatomy.windows[layer]
     query = rearrange(torch.arange(start, start + width, device=like.device), "query -> query 1")
     key = torch.arange(start + width, device=like.device)
     seen = key <= query
@@ -199,8 +199,9 @@ def last_block(
     place = rearrange(read + start, "row -> row 1")
     key = torch.arange(start + width, device=hidden.device)
     seen = key <= place
-    if getattr(attention, "sliding_window", None) is not None:
-        seen &= key > place - attention.sliding_window
+    window = model.anatomy.windows[-1]
+    if window is not None:
+        seen &= key > place - window
     mixed = torch.nn.functional.scaled_dot_product_attention(
         query,
         new_keys,

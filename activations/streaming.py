@@ -209,6 +209,7 @@ def _stream(
     """Compute and commit every batch that is not committed yet."""
     first = int(layout.attributes["first_example"])
     longest = max(len(row) for row in request.rows)
+    names = [row.prompt.id for row in request.rows]
     sites = tuple(layout.shapes)
     sizes = np.diff(layout.plan.starts)
     done = int(sizes[writer.done.astype(bool)].sum())
@@ -237,7 +238,9 @@ def _stream(
             continue
         members = layout.plan[number]
         batch = model.collate([request.rows[first + n] for n in members], examples=members + first)
-        values = request.reader.read(model, batch, sites, gather(request.selection, batch, longest=longest))
+        copy = gather(request.selection, batch, longest=longest)
+        with model._rows_are(members + first, names):
+            values = request.reader.read(model, batch, sites, copy)
         moved, event = _to_host(values, request.dtype)
         pending.append((number, members, moved, event))
         if len(pending) > (1 if event is not None else 0):

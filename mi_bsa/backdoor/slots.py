@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from mi_bsa.backdoor.triggers import Vocabulary
 from mi_bsa.embedded.wordings import Split
+from mi_bsa.errors import ItemError
 from mi_bsa.items import Item
 
 if TYPE_CHECKING:
@@ -125,6 +126,15 @@ def forward(
     import torch
     from transformers import DynamicCache
 
+    from activations.errors import EditError
+
+    if model._alterations:  # what rows share is forwarded once, where an edit may differ by row
+        raise EditError("the model is being edited: leave activations.edit(...) before triggers are searched")
+    longest = max(map(len, rows))
+    if longest > model.context_length:
+        raise ItemError(
+            f"a prompt has {longest} tokens and the model reads {model.context_length}; shorten the messages"
+        )
     decoder: Any = model.anatomy.decoder
     shared = min(len(os.path.commonprefix([list(r) for r in rows])), min(map(len, rows)) - max(1, last))
     rests = [list(r[shared:]) for r in rows]

@@ -56,9 +56,11 @@ def scope_positions(row: Row, scope: Scope) -> Int[np.ndarray, " token"]:
 
 
 def padded_positions(rows: Sequence[Row], scope: Scope) -> Int[np.ndarray, "item token"]:
-    """Positions of every row, filled up with -1 (which is no position)."""
+    """Positions of every row, filled up with `NOWHERE`, which is negative and no position."""
+    from activations.moments import NOWHERE
+
     each = [scope_positions(row, scope) for row in rows]
-    table = np.full((len(rows), max(map(len, each))), -1, np.int64)
+    table = np.full((len(rows), max(map(len, each))), NOWHERE, np.int64)
     for line, at in zip(table, each, strict=True):
         line[: len(at)] = at
     return table

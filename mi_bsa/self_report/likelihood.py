@@ -3,7 +3,8 @@
 What is shared is computed once. Options of one token are all read from one forward pass's last logits.
 Longer options hang on the prompt as a tree in the same row: each branch sees the prompt and its own
 ancestors only (a 4-d attention mask) and stands at the positions it would have had alone, so the numbers
-equal those of one pass an option. Equal prompts of different items are one row. Rows are sorted by length
+equal those of one pass an option; where a layer attends within a window, its mask counts positions, not
+columns. Equal prompts of different items are one row. Rows are sorted by length
 and cut into batches under a token budget.
 
 Where one option's tokens begin another's ('10', '100'), all options of that item are scored with the token
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from mi_bsa.chat import Chat
 from mi_bsa.errors import ItemError
@@ -59,6 +60,19 @@ class Branching:
     def ids(self) -> tuple[int, ...]:
         return self.prompt + self.nodes
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The position of every node, as if its option stood alone behind the prompt."""
+        found: list[int] = []
+        for parent in self.parents:
+            found.append(parent + 1 if parent < len(self.prompt) else found[parent - len(self.prompt)] + 1)
+        return tuple(found)
+
+    @property
+    def deepest(self) -> int:
+        """The last position that is forwarded."""
+        return max(self.depths, default=len(self.prompt) - 1)
+
 
 def option_log_probs(
     model: Askable, items: Sequence[Item], *, max_tokens: int = 2048
@@ -72,13 +86,16 @@ def option_log_probs(
     """
     import torch
 
+    from activations.anatomy import context_length
+
     chat = Chat(model.tokenizer)
-    limit = model.inner.config.max_position_embeddings
+    limit = context_length(model.inner.config)
     rows = [branch(item, chat) for item in items]
     for item, row in zip(items, rows, strict=True):
-        if len(row.prompt) + 1 > limit:
+        if row.deepest + 2 > limit:
+            more = f", with its longest option {row.deepest + 2}," if row.nodes else ""
             raise ItemError(
-                f"item {item.id!r}: its prompt has {len(row.prompt)} tokens and the model reads "
+                f"item {item.id!r}: its prompt has {len(row.prompt)} tokens{more} and the model reads "
                 f"{limit}; shorten it"
             )
     unique = {(r.prompt, r.nodes, r.parents): r for r in rows}
@@ -90,7 +107,7 @@ def option_log_probs(
     for n, row in enumerate(rows):
         readers[(row.prompt, row.nodes, row.parents)].append(n)
     found: list[Any] = [None] * len(items)
-    vocab = model.inner.get_output_embeddings().weight.shape[0]
+    vocab = model.inner.config.get_text_config().vocab_size
     with torch.no_grad():
         for batch in batches([unique[k] for k in keys], [wanted[k] for k in keys], max_tokens, vocab):
             keep = sorted({at for n in batch for at in wanted[keys[n]]})
@@ -166,14 +183,22 @@ def batches(
         yield batch
 
 
-def prompts_end(model: Askable, rows: Sequence[Branching]) -> contextlib.AbstractContextManager[Any]:
-    """Tell edits in force where each row's prompt ends, where the model keeps such a note: a tree's
-    branches stand behind it.
+@contextlib.contextmanager
+def prompts_end(model: Askable, rows: Sequence[Branching]) -> Iterator[None]:
+    """Tell edits in force about each row, where the model keeps such notes: where its prompt ends (a tree's
+    branches stand behind it), how far its options reach, and that equal rows are asked once.
     """
     import torch
 
-    tell = getattr(model, "_prompts_end_at", None)
-    return contextlib.nullcontext() if tell is None else tell(torch.tensor([len(row.prompt) for row in rows]))
+    if not hasattr(model, "_prompts_end_at"):
+        yield
+        return
+    ends = torch.tensor([len(row.prompt) for row in rows])
+    reach = torch.tensor([row.deepest + 1 for row in rows])
+    sizes = torch.tensor([len(row.ids) for row in rows])
+    real = torch.arange(int(sizes.max())) < sizes[:, None]
+    with model._prompts_end_at(ends, reach=reach, real=real), model._rows_are(None, ()):
+        yield
 
 
 def forward(
@@ -194,14 +219,13 @@ def forward(
     for b, row in enumerate(rows):
         n, length = len(row.prompt), len(row.ids)
         ids[b, :length] = torch.tensor(row.ids)
-        positions[b, :n] = torch.arange(n)
+        positions[b, :length] = torch.tensor([*range(n), *row.depths])
         real[b, :length] = 1
         if allowed is not None:
             allowed[b, :n, :n] = torch.ones(n, n, dtype=torch.bool).tril()
             for k, parent in enumerate(row.parents):
-                positions[b, n + k] = positions[b, parent] + 1
                 allowed[b, n + k] |= allowed[b, parent]
-    mask = real
+    mask: Any = real.to(device)
     if allowed is not None:
         if inner.config._attn_implementation not in ("sdpa", "eager"):
             raise ItemError(
@@ -209,13 +233,39 @@ def forward(
                 f"{inner.config._attn_implementation!r}; "
                 "load the model with attention='sdpa'"
             )
-        dtype = next(inner.parameters()).dtype
-        mask = torch.zeros(allowed.shape, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)[:, None]
+        mask = tree_masks(inner, allowed, positions, device)
     out = inner(
         input_ids=ids.to(device),
-        attention_mask=mask.to(device),
+        attention_mask=mask,
         position_ids=positions.to(device),
         use_cache=False,
         logits_to_keep=torch.tensor(list(keep), device=device),
     )
     return out.logits
+
+
+def tree_masks(
+    inner: Any,
+    allowed: Bool[torch.Tensor, "example query key"],
+    positions: Int[torch.Tensor, "example key"],
+    device: torch.device,
+) -> Float[torch.Tensor, "example 1 query key"] | dict[str, Float[torch.Tensor, "example 1 query key"]]:
+    """The additive mask of a tree; one a kind of layer where some attend within a window."""
+    import torch
+
+    from activations.anatomy import windows
+
+    dtype = next(inner.parameters()).dtype
+
+    def additive(window: int | None) -> torch.Tensor:
+        seen = allowed
+        if window is not None:  # a token sees itself and the window - 1 positions before it
+            seen = allowed & (positions[:, :, None] - positions[:, None, :] < window)
+        mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+        return mask[:, None].to(device)
+
+    config = inner.config.get_text_config()
+    each = windows(config)
+    if len(set(each)) == 1:
+        return additive(each[0])
+    return {kind: additive(window) for kind, window in zip(config.layer_types, each, strict=True)}

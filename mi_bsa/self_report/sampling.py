@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -125,9 +125,11 @@ def sample_texts(
     """
     import torch
 
+    from activations.anatomy import context_length
+
     chat = Chat(model.tokenizer)
     encoded = [chat.prompt_ids(messages) for _, messages in prompts]
-    room = model.inner.config.max_position_embeddings - max_new_tokens
+    room = context_length(model.inner.config) - max_new_tokens
     for (name, _), prompt in zip(prompts, encoded, strict=True):
         if len(prompt) > room:
             raise ItemError(
@@ -144,6 +146,7 @@ def sample_texts(
     jobs = [(k, s) for k in order for s in range(n)]
     device = next(model.inner.parameters()).device
     texts = [[""] * n for _ in prompts]
+    names = [name for name, _ in prompts]
     with nullcontext() if variant is None else model.variant(variant), torch.random.fork_rng():
         torch.manual_seed(seed)
         for start in range(0, len(jobs), batch):
@@ -154,7 +157,7 @@ def sample_texts(
             for b, (k, _) in enumerate(some):
                 ids[b, width - len(encoded[k]) :] = torch.tensor(encoded[k])
                 mask[b, width - len(encoded[k]) :] = 1
-            with torch.no_grad():
+            with torch.no_grad(), _told(model, names, some, mask.sum(1), max_new_tokens):
                 said = model.inner.generate(
                     input_ids=ids.to(device),
                     attention_mask=mask.to(device),
@@ -167,6 +170,21 @@ def sample_texts(
                 end = min([row.index(token) for token in stop if token in row], default=len(row))
                 texts[k][s] = model.tokenizer.decode(row[:end], skip_special_tokens=False)
     return texts
+
+
+def _told(
+    model: Askable, names: Sequence[str], some: Sequence[tuple[int, int]], lengths: Any, more: int
+) -> AbstractContextManager[Any]:
+    """Tell edits in force which prompt each row asks, where it ends and how far it can reach (the last new
+    token is never forwarded), where the model keeps such notes.
+    """
+    noting: Any = model
+    if not hasattr(model, "_prompts_end_at"):
+        return nullcontext()
+    stack = ExitStack()
+    stack.enter_context(noting._prompts_end_at(lengths, reach=lengths + more - 1))
+    stack.enter_context(noting._rows_are(np.array([k for k, _ in some]), names))
+    return stack
 
 
 def parse_rate(samples: pd.DataFrame) -> float:
