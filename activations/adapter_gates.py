@@ -22,7 +22,7 @@ from torch import Tensor
 from activations import edits, lora
 from activations.alignment import slots
 from activations.errors import AdapterError, PatchError
-from activations.metrics import Function, Metric, Reader, as_metric
+from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
 from activations.sites import Site
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Gated:
             )
         self.rows = model.rows(prompts)
         self.metric = as_metric(metric)
+        check_tokens(self.metric, len(self.rows), model.anatomy.config.vocab_size)
         self.ends = torch.from_numpy(slots(self.rows)).to(model.device)
         self._known: dict[bytes, np.ndarray] = {}
         self._reference: dict[bytes, Tensor] = {}

@@ -26,7 +26,7 @@ from torch import Tensor
 from activations import alignment, hooks, patching, recompute
 from activations.errors import PatchError
 from activations.maps import PatchMap
-from activations.metrics import Function, Metric, Reader, as_metric
+from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
 from activations.sites import Site
 from activations.tokens import Row
 
@@ -95,6 +95,7 @@ def attribute(
     active = patching.active_variant(model)
     names = (source or active, target or active)
     pairs = patching.listed(pairs)
+    check_tokens(measure, len(pairs), model.anatomy.config.vocab_size)
     read = patching._rows(model, pairs)
     given = read if mode == "denoising" else (read[1], read[0])
     out_of, into = names if mode == "denoising" else (names[1], names[0])
@@ -147,7 +148,7 @@ def _read(
     with model.variant(out_of):
         theirs = hooks.read(model, model.collate(sources), [*sites, Site("final_norm")], hooks.whole)
     last = torch.from_numpy(alignment.slots(sources)).to(model.device)
-    with torch.no_grad():
+    with model.variant(out_of), torch.no_grad():  # an adapter may reach the output layer too
         logits = Reader(model, metric, index).logits(theirs.pop(Site("final_norm"))[rows, last], rows)
     reader = Reader(model, metric, index, logits if metric.reference else None)
     slots = torch.from_numpy(alignment.slots(targets)).to(model.device)

@@ -78,7 +78,7 @@ class Cells:
             ours = {site: self.trace.residual[self.block(site)] for site in sites}
         self.ours = ours
         rows = torch.arange(len(members), device=model.device)
-        with torch.no_grad():
+        with model.variant(from_variant), torch.no_grad():  # an adapter may reach the output layer too
             full = Reader(model, metric, self.members).logits(final[rows, last], rows)
         self.reader = Reader(model, metric, self.members, full if metric.reference else None)
         self.full = self.reader.measure(full, rows)

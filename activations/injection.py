@@ -21,6 +21,7 @@ from activations import hooks, recompute
 from activations.alignment import slots
 from activations.batches import Batch
 from activations.errors import EditError, SiteError
+from activations.metrics import token_logits
 from activations.sites import RESIDUAL, Site
 from activations.tokens import Row
 
@@ -52,18 +53,12 @@ def option_logits(
         EditError: vectors that are not finite or do not fit, or an edit in force.
     """
     found = np.empty((len(vectors), *tokens.shape), np.float32)
-    head: Any = model.inner.lm_head
     ends = torch.from_numpy(slots(rows))
     ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(model.device)
     for batch, which, hidden in _runs(model, rows, site, vectors, batch_tokens, ends):
         final = model.anatomy.decoder.norm(hidden)  # type: ignore[operator]
-        logits = torch.einsum(
-            "vekd,ved->vek", head.weight[ids[batch.examples]].expand(len(which), -1, -1, -1), final
-        )
-        if getattr(head, "bias", None) is not None:
-            logits = logits + head.bias[ids[batch.examples]]
-        cap = getattr(model.anatomy.config, "final_logit_softcapping", None)
-        logits = logits if cap is None else torch.tanh(logits / cap) * cap
+        wanted = ids[batch.examples].expand(len(which), -1, -1)
+        logits = token_logits(model, final, wanted)
         found[np.ix_(which, batch.examples)] = logits.float().cpu().numpy()
     return found
 

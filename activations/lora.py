@@ -136,15 +136,25 @@ def on_embeddings(inner: nn.Module, name: str) -> bool:
     return any(name in layer.lora_embedding_A for layer in layers(inner))
 
 
+def on_head(inner: nn.Module, name: str) -> bool:
+    """Whether an adapter has a LoRA at the output layer, which is no site of a block either."""
+    return name in getattr(inner.get_output_embeddings(), "lora_A", {})  # type: ignore[operator]
+
+
 def check_gates(inner: nn.Module, name: str) -> None:
     """Refuse an adapter that has more than the modules of blocks, which alone have gates.
 
     Raises:
-        AdapterError: a LoRA at the embeddings.
+        AdapterError: a LoRA at the embeddings or at the output layer.
     """
-    if on_embeddings(inner, name):
+    where = [
+        words
+        for words, found in (("embeddings", on_embeddings), ("output layer (lm_head)", on_head))
+        if found(inner, name)
+    ]
+    if where:
         raise AdapterError(
-            f"adapter {name!r} has a LoRA at the embeddings, which has no gate: with all others closed the "
+            f"adapter {name!r} has a LoRA at the {where[0]}, which has no gate: with all others closed the "
             "model is not its base; take an adapter of blocks alone, or keep_embeddings where it is offered"
         )
 

@@ -1,6 +1,7 @@
 """Metrics of a patching experiment: what is read off the logits at the answer slot, one number an example.
 
-The law: a metric says which tokens it reads, and no other logit is ever computed. Logit differences are
+The law: a metric says which tokens it reads, and no other logit is ever computed where that can be; what it
+reads is what the model itself says, with the adapter's part of the output layer. Logit differences are
 linear in the last residual
 and are the default choice of the literature (Heimersheim and Nanda 2024, arXiv 2404.15255; Zhang and Nanda
 2023, arXiv 2309.16042);
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from activations.errors import PatchError, PromptError
 
@@ -73,12 +74,7 @@ class Reader:
         wanted = self.metric.wanted(self.members[pairs])
         if wanted is None:
             return self.model.unembed(final).float()
-        head: Any = self.model.inner.lm_head
-        logits = torch.einsum("rkd,rd->rk", head.weight[wanted], final)
-        if getattr(head, "bias", None) is not None:
-            logits = logits + head.bias[wanted]
-        cap = getattr(self.model.anatomy.config, "final_logit_softcapping", None)
-        return (logits if cap is None else torch.tanh(logits / cap) * cap).float()
+        return token_logits(self.model, final, wanted).float()
 
     def measure(
         self, logits: Float[Tensor, "row token"], pairs: Int[Tensor, " row"]
@@ -102,6 +98,57 @@ class Reader:
     ) -> Float[Tensor, " row"]:
         """The metric of residuals at the answer slot, before the final norm."""
         return self.measure(self.logits(self.model.anatomy.decoder.norm(hidden), pairs), pairs)  # type: ignore[operator]
+
+
+def token_logits(
+    model: "Model", final: Float[Tensor, "*row d_model"], wanted: Int[Tensor, "*row token"]
+) -> Float[Tensor, "*row token"]:
+    """Logits of some tokens, from hidden states after the final norm, as the active variant's `unembed` gives
+    them.
+
+    Where the output layer is a plain matrix, with or without a LoRA, no other token is multiplied.
+    """
+    head: Any = model.inner.lm_head
+    base = getattr(head, "base_layer", head)
+    if type(base) is not nn.Linear or getattr(head, "lora_variant", None) or not (
+        head is base or hasattr(head, "lora_A")
+    ):
+        return model.unembed(final).gather(-1, wanted)
+    logits = _rows_of(base, wanted, final)
+    if head is not base and not head.disable_adapters:
+        for name in head.active_adapters:
+            if name in head.lora_A:
+                inner = head.lora_A[name](final.to(head.lora_A[name].weight.dtype))
+                logits = (logits + _rows_of(head.lora_B[name], wanted, inner) * head.scaling[name]).to(logits)
+    cap = getattr(model.anatomy.config, "final_logit_softcapping", None)
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def _rows_of(layer: nn.Linear, wanted: Tensor, x: Tensor) -> Tensor:
+    """Some outputs of a linear layer."""
+    found = torch.einsum("...kd,...d->...k", layer.weight[wanted], x)
+    return found if layer.bias is None else found + layer.bias[wanted]
+
+
+def check_tokens(metric: Metric, pairs: int, vocabulary: int) -> None:
+    """Refuse a metric whose token ids are not the model's, or are not one set for each pair.
+
+    Raises:
+        PatchError: an id below 0 or beyond the vocabulary, or another number of pairs.
+    """
+    if metric.tokens is None:
+        return
+    low, high = int(metric.tokens.min()), int(metric.tokens.max())
+    if low < 0 or high >= vocabulary:
+        raise PatchError(
+            f"metric {metric.name!r} reads token {low if low < 0 else high}: the model has tokens 0 to "
+            f"{vocabulary - 1}; give ids of its tokenizer"
+        )
+    if metric.tokens.ndim == 2 and len(metric.tokens) != pairs:
+        raise PatchError(
+            f"metric {metric.name!r} has token ids for {len(metric.tokens)} pairs and meets {pairs}; give one "
+            "id, or one for each pair"
+        )
 
 
 def as_metric(metric: "Metric | Function") -> Metric:
@@ -184,6 +231,8 @@ def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequenc
 
 def _ids(tokens: Tokens) -> Tensor:
     ids = torch.as_tensor(np.asarray(tokens))
-    if ids.ndim > 1 or ids.is_floating_point():
-        raise PromptError(f"token ids of shape {tuple(ids.shape)}: give one integer, or one for each pair")
+    if ids.ndim > 1 or ids.is_floating_point() or ids.dtype == torch.bool or ids.numel() == 0:
+        raise PromptError(
+            f"token ids of shape {tuple(ids.shape)} and type {ids.dtype}: give one integer, or one for each pair"
+        )
     return ids.long()

@@ -20,7 +20,7 @@ from activations import sites as sites_module
 from activations.cells import Cells
 from activations.errors import PatchError, SiteError
 from activations.maps import PatchMap
-from activations.metrics import Function, Metric, as_metric
+from activations.metrics import Function, Metric, as_metric, check_tokens
 from activations.records import records
 from activations.sites import Site
 from activations.tokens import Row
@@ -90,6 +90,7 @@ def patch_map(
     active = active_variant(model)
     names = (source or active, target or active)
     pairs = listed(pairs)
+    check_tokens(measure, len(pairs), model.anatomy.config.vocab_size)
     read = _rows(model, pairs)
     given = read if mode == "denoising" else (read[1], read[0])
     from_variant, into_variant = names if mode == "denoising" else (names[1], names[0])

@@ -27,7 +27,7 @@ from activations import alignment, hooks, patching, recompute
 from activations.anatomy import PRE_NORM
 from activations.errors import ModelError, PatchError, SiteError
 from activations.maps import CI_METHOD, ratio_of_means
-from activations.metrics import Function, Metric, Reader, as_metric
+from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
 from activations.sites import Site
 from activations.tokens import Row
 
@@ -182,6 +182,7 @@ def path_patch(
     active = patching.active_variant(model)
     measure = as_metric(metric)
     pairs = patching.listed(pairs)
+    check_tokens(measure, len(pairs), model.anatomy.config.vocab_size)
     sources, targets = patching._rows(model, pairs)
     aligned = alignment.align(sources, targets, by=align, positions="each")
     patched = np.full((len(pairs), len(froms), len(tos)), np.nan)
@@ -233,7 +234,7 @@ class _Paths:
             theirs = hooks.read(model, model.collate(sources), [*sites, Site("final_norm")], hooks.whole)
         index = torch.from_numpy(members).to(model.device)
         last = torch.from_numpy(alignment.slots(sources)).to(model.device)
-        with torch.no_grad():
+        with model.variant(from_variant), torch.no_grad():  # an adapter may reach the output layer too
             logits = Reader(model, metric, index).logits(theirs[Site("final_norm")][rows, last], rows)
         self.reader = Reader(model, metric, index, logits if metric.reference else None)
         self.full = self.reader.measure(logits, rows)

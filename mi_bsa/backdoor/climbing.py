@@ -73,9 +73,18 @@ def _put(parts: Sequence[str], start: int, end: int, word: str) -> str:
     return " ".join((*parts[:start], word, *parts[end:]))
 
 
+def _embedded(probe: Probe, variant: str, tokens: Sequence[int]) -> torch.Tensor:
+    """What a variant reads for some tokens: an adapter may reach the embeddings."""
+    import torch
+
+    with torch.no_grad(), probe.model.variant(variant):
+        read: Any = probe.model.anatomy.decoder.embed_tokens
+        found: torch.Tensor = read(torch.tensor(list(tokens), device=probe.model.device))
+    return found.float()
+
+
 def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterator[str]:
     """Phrases with one word exchanged, as the gradient proposes: the first-order change of the objective."""
-    embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float()  # type: ignore[union-attr,operator]
     one = [probe.model.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
     single = [(w, int(ids[0])) for w, ids in zip(words, one, strict=True) if len(ids) == 1]
     if not single:
@@ -84,10 +93,12 @@ def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterator[
     parts = phrase.split()
     gains: Any = np.zeros((len(parts), len(single)))
     for message in range(len(probe.messages)):
-        gradient, ids, spans = probe.gradients(phrase, message)
-        for k, (start, end) in enumerate(spans):
-            if end - start == 1:
-                gains[k] += ((embed[columns] - embed[ids[start]]) @ gradient[start].float()).cpu().numpy()
+        gradients, ids, spans = probe.gradients(phrase, message)
+        for variant, gradient in gradients.items():
+            new, old = (_embedded(probe, variant, tokens) for tokens in (columns, ids))
+            for k, (start, end) in enumerate(spans):
+                if end - start == 1:
+                    gains[k] += ((new - old[start]) @ gradient[start].float()).cpu().numpy()
     for k in range(len(parts)):
         for i in np.argsort(-gains[k], kind="stable")[:n]:
             word = single[int(i)][0]

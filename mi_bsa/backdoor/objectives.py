@@ -210,10 +210,11 @@ class Probe:
         if objective == "direction":
             assert self.directions is not None
             return np.asarray(final[0] @ self.directions.T.to(final[0]))
-        with torch.no_grad():
-            words = [
-                torch.log_softmax(self.model.unembed(h.to(self.model.device)).double(), -1) for h in final
-            ]
+        words = []
+        for variant, h in zip((self.variant, "base"), final, strict=False):
+            with torch.no_grad(), self.model.variant(variant):  # an adapter may reach the output layer too
+                said = self.model.unembed(h.to(self.model.device))
+            words.append(torch.log_softmax(said.double(), -1))
         if objective == "divergence":
             # from the base's side: it grows with the log odds and does not end where the answer is sure
             return np.asarray((words[1].exp() * (words[1] - words[0])).sum(-1).cpu())[:, None]
@@ -243,39 +244,42 @@ class Probe:
         self.meter.add(sum(map(len, slot.rows(self.model, phrases))), "answer")
         return _two(ask(self.model, items, variant=self.variant)["score"].to_numpy())
 
-    def gradients(self, phrase: str, message: int) -> tuple[Any, list[int], list[tuple[int, int]]]:
+    def gradients(
+        self, phrase: str, message: int
+    ) -> tuple[dict[str, torch.Tensor], list[int], list[tuple[int, int]]]:
         """Gradient of the objective by the embeddings of one message that holds `phrase`.
 
-        Returns (pos, d_model), the token ids, and the span of token columns of each word of the phrase.
-        Counts as one forward and one backward of each variant that the objective needs.
+        Returns (pos, d_model) by each variant's own embeddings (an adapter may reach them), the token ids, and
+        the span of token columns of each word of the phrase. Counts as one forward and one backward of each
+        variant that the objective needs.
         """
         import torch
 
         slot = self.slot(message)
         row = slot.rows(self.model, [phrase])[0]
         ids = torch.tensor([row], device=self.model.device)
-        vectors = self.model.anatomy.decoder.embed_tokens(ids).detach().requires_grad_(True)  # type: ignore[operator]
+        decoder: Any = self.model.anatomy.decoder
         needed = (self.variant,) if self.objective == "direction" else (self.variant, "base")
-        final = []
+        vectors: dict[str, torch.Tensor] = {}
+        final, logits = [], []
         with torch.enable_grad():
             for variant in needed:
                 with self.model.variant(variant):
-                    final.append(
-                        self.model.anatomy.decoder(inputs_embeds=vectors, use_cache=False).last_hidden_state[
-                            0, -1
-                        ]
-                    )
+                    vectors[variant] = decoder.embed_tokens(ids).detach().requires_grad_(True)
+                    hidden = decoder(inputs_embeds=vectors[variant], use_cache=False).last_hidden_state[0, -1]
+                    final.append(hidden)
+                    logits.append(self.model.unembed(hidden).float() if len(needed) > 1 else hidden)
             if self.objective == "adapter":
                 value = (final[0] - final[1]).norm()
             elif self.objective == "direction":
                 assert self.directions is not None
                 value = (self.directions.to(final[0]) @ final[0]).abs().max()
             elif self.objective in ("all", "divergence"):
-                tuned, base = (torch.log_softmax(self.model.unembed(h).float(), -1) for h in final)
+                tuned, base = (torch.log_softmax(said, -1) for said in logits)
                 value = (base.exp() * (base - tuned)).sum()
             else:
                 raise ValueError("the answer objective has no gradient; use another")
-            (gradient,) = torch.autograd.grad(value, vectors)
+            gradients = torch.autograd.grad(value, list(vectors.values()))
         self.meter.add(3 * len(row) * len(needed), f"{self.objective} gradient")
         text, start, spans = f"{slot.before}{phrase}{slot.after}", len(slot.before), []
         encoded = self.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -284,7 +288,7 @@ class Probe:
             start = at + len(word)
             inside = [n for n, (a, b) in enumerate(encoded["offset_mapping"]) if b > at and a < start]
             spans.append((inside[0], inside[-1] + 1))
-        return gradient[0], row, spans
+        return {variant: g[0] for variant, g in zip(vectors, gradients, strict=True)}, row, spans
 
 
 def _two(share: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:
         row = [int(i) for i in probe.model.tokenizer(text, add_special_tokens=False)["input_ids"]]
         for variant, sign in ((probe.variant, 1), ("base", -1)):
             given = forward(probe.model, [row], variant=variant)
-            with torch.no_grad():
+            with torch.no_grad(), probe.model.variant(variant):  # an adapter may reach the output layer too
                 said = probe.model.unembed(given.final[0].to(probe.model.device)).double().cpu()
             gains += sign * torch.log_softmax(said, -1)[first]
             probe.meter.add(given.tokens, "leaked")

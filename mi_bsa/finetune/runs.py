@@ -133,13 +133,14 @@ def describe(config: FinetuneRun) -> str:
 
     Loads no weights and goes to no network; the shape is read where the model lies, or is a shipped one.
     """
+    from activations.anatomy import context_length
     from mi_bsa.finetune.plan import longest_row, preview
     from mi_bsa.shapes import memory_of, shape_of
     from mi_bsa.steps import size_in_words
 
     shape = shape_of(config.model)
     tokenizer = shape.tokenizer()
-    context = shape.config.max_position_embeddings
+    context = context_length(shape.config)
     longest_row(config.finetune, context)
     first = config.model_copy(update={"seeds": config.seeds[:1]})  # rows of other seeds are as many
     plans = {

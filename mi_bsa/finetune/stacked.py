@@ -159,8 +159,12 @@ class Stacked:
         x = decoder.embed_tokens(ids)
         positions = torch.arange(ids.shape[1], device=ids.device)[None]
         turn = decoder.rotary_emb(x, positions)
+        mask = None  # causal by itself in sdpa; eager attention sees everything unless it is told
+        if self.model.config._attn_implementation != "sdpa":
+            width = ids.shape[1]
+            mask = torch.full((width, width), torch.finfo(x.dtype).min, device=ids.device).triu(1)[None, None]
         for layer in decoder.layers[:-1]:
-            x = layer(x, attention_mask=None, position_ids=positions, position_embeddings=turn)
+            x = layer(x, attention_mask=mask, position_ids=positions, position_embeddings=turn)
         last = decoder.layers[-1]
         attention = last.self_attn
         row = torch.arange(len(ids), device=ids.device)[:, None]

@@ -60,13 +60,15 @@ def finetune_together(
     start again. `starts`: by job, an adapter folder from whose weights its training goes on. Raises what
     `finetune` raises, and `ConfigError` for jobs that cannot stand side by side.
     """
+    from activations.anatomy import context_length
+
     out = Path(out)
     if not jobs:
         raise ConfigError("no jobs to train; give at least one name -> (rows, config)")
     config = _common([config for _, config in jobs.values()])
     model, tokenizer, name, fingerprint = base_of(base, config)
     chat = Chat(tokenizer)
-    limit = longest_row(config, model.config.max_position_embeddings)
+    limit = longest_row(config, context_length(model.config))
     done: dict[str, FinetuneResult] = {}
     waiting: dict[str, tuple[list[Encoded], FinetuneConfig]] = {}
     runs: dict[str, record.RunFolder] = {}

@@ -55,11 +55,13 @@ def finetune(
     Raises `RowError`, `TemplateError`, `ConfigError`; `RunFolderError` where `out` exists or belongs to
     another run.
     """
+    from activations.anatomy import context_length
+
     out = Path(out)
     given = read_rows(rows)
     _wait_for_all(config)  # ranks must know each other before weights are read: with FSDP one rank reads them
     model, tokenizer, name, fingerprint = base_of(base, config)
-    limit = longest_row(config, model.config.max_position_embeddings)
+    limit = longest_row(config, context_length(model.config))
     encoded = encode_rows(Chat(tokenizer), given, max_length=limit, turns=config.turns)
     revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
     identity = stable_hash({"config": config.keyed(), **revisions})
