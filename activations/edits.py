@@ -1,7 +1,8 @@
 """Edits: add, project out, clamp, replace and gate, at chosen sites and positions, as one context manager.
 
 The law: an edit returns new tensors and never writes in place; the model is left as it was, also after an
-error; an edit of strength zero is an identity, and one that selects nothing is an error. Positions are absolute in each row's real tokens, also in
+error; an edit of strength zero is an identity, and one that selects nothing is an error. Positions are
+absolute in each row's real tokens, also in
 `generate` with its cache, where a hook sees one token at a time: they come from the attention mask and the
 cache, never from the column. Every strength and vector may differ by row, so that many edits run as one
 batch. Steering by addition: Turner et al. 2023 (arXiv 2308.10248); projecting out: Arditi et al. 2024 (arXiv
@@ -257,9 +258,7 @@ def clamp(
     return Edit(own if sites is None else sites, change, positions, "clamp")
 
 
-def replace(
-    site: SiteLike, values: Any, *, positions: Where = "all", heads: Sequence[int] | None = None
-) -> Edit:
+def replace(site: SiteLike, values: Any, *, positions: Where = "all", heads: Any = None) -> Edit:
     """Put other values at a site: the elementary move of activation patching.
 
     Args:
@@ -267,7 +266,7 @@ def replace(
         values: (*site) for one value everywhere, (example, *site) for one a row, (example, k, *site) for the
             k positions of each row, in the order of `positions` of shape (example, k).
         positions: as in `add`.
-        heads: with `head_z`, only these heads are replaced.
+        heads: with `head_z`, only these heads are replaced: indices, negative ones from the last.
 
     Raises:
         EditError: values that do not fit.
@@ -306,7 +305,7 @@ def replace(
     return Edit(site, change, positions, "replace")
 
 
-def _heads(heads: Sequence[int]) -> list[int]:
+def _heads(heads: Any) -> list[int]:
     """Head indices as plain integers.
 
     Raises:

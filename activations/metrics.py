@@ -110,8 +110,10 @@ def token_logits(
     """
     head: Any = model.inner.lm_head
     base = getattr(head, "base_layer", head)
-    if type(base) is not nn.Linear or getattr(head, "lora_variant", None) or not (
-        head is base or hasattr(head, "lora_A")
+    if (
+        type(base) is not nn.Linear
+        or getattr(head, "lora_variant", None)
+        or not (head is base or hasattr(head, "lora_A"))
     ):
         return model.unembed(final).gather(-1, wanted)
     logits = _rows_of(base, wanted, final)
@@ -146,8 +148,8 @@ def check_tokens(metric: Metric, pairs: int, vocabulary: int) -> None:
         )
     if metric.tokens.ndim == 2 and len(metric.tokens) != pairs:
         raise PatchError(
-            f"metric {metric.name!r} has token ids for {len(metric.tokens)} pairs and meets {pairs}; give one "
-            "id, or one for each pair"
+            f"metric {metric.name!r} has token ids for {len(metric.tokens)} pairs and meets {pairs}; "
+            "give one id, or one for each pair"
         )
 
 
@@ -233,6 +235,7 @@ def _ids(tokens: Tokens) -> Tensor:
     ids = torch.as_tensor(np.asarray(tokens))
     if ids.ndim > 1 or ids.is_floating_point() or ids.dtype == torch.bool or ids.numel() == 0:
         raise PromptError(
-            f"token ids of shape {tuple(ids.shape)} and type {ids.dtype}: give one integer, or one for each pair"
+            f"token ids of shape {tuple(ids.shape)} and type {ids.dtype}: give one integer, or one for "
+            "each pair"
         )
     return ids.long()

@@ -194,12 +194,12 @@ class Tracker:
                 )
             if use.missed and not use.fired:
                 raise EditError(
-                    f"{described(use)} was never applied, though {self.passes} forward passes ran: its module "
-                    "did not run; edit an adapter's sites in that adapter's variant"
+                    f"{described(use)} was never applied, though {self.passes} forward passes ran: its "
+                    "module did not run; edit an adapter's sites in that adapter's variant"
                 )
 
     def _select(self, use: Use, *, first: bool, reach: Tensor | None) -> None:
-        """Read an edit's integers at the beginning of rows, and note whether this pass has what it asks for."""
+        """Read an edit's integers where rows begin, and note whether this pass has what it asks for."""
         assert self.mask is not None
         use.moment = None
         if isinstance(use.where, str) and use.where == "all":
@@ -315,7 +315,9 @@ def _array(where: Any, name: str) -> np.ndarray:
 
     def whole(value: Any) -> int | list[Any]:
         if isinstance(value, Tensor):
-            value = value.detach().cpu().double().numpy() if value.is_floating_point() else value.cpu().numpy()
+            value = (
+                value.detach().cpu().double().numpy() if value.is_floating_point() else value.cpu().numpy()
+            )
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu":
             found: int | list[Any] = value.tolist()
             return found
@@ -338,7 +340,9 @@ def _array(where: Any, name: str) -> np.ndarray:
             )
         width = max(len(row) for row in rows)
         values = [[*row, *[NOWHERE] * (width - len(row))] for row in rows]
-    found = np.asarray(values) if values != [] else np.zeros(0, np.int64)
-    if found.dtype == object or found.dtype.kind == "f":
-        raise EditError(f"{name}: a position is larger than any row is long; give one that the rows have")
-    return found
+    try:
+        return np.array(values, np.int64)
+    except OverflowError:
+        raise EditError(
+            f"{name}: a position is larger than any row is long; give one that rows have"
+        ) from None

@@ -43,7 +43,7 @@ class NnsightBackend:
         """One forward pass over a batch; each site's gathered value, a copy.
 
         Raises:
-            BackendError: an edit in force, where the run is remote.
+            BackendError: an edit in force.
         """
         ordered = sorted(sites, key=lambda site: site.depth)
         taps = [model.anatomy.tap(site, adapter=model.active_adapter) for site in ordered]
@@ -54,16 +54,17 @@ class NnsightBackend:
             "use_cache": False,
         }
         places = [(tap.path, tap.side, tap.element) for tap in taps]
-        if self.remote and model._alterations:
+        if (
+            model._alterations
+        ):  # a trace takes a module's value before the edit's hook, and elsewhere sees none
             raise BackendError(
-                "an edit is in force, which a remote run does not see; read edited models with "
-                "backend='hooks', or remote=False"
+                "an edit is in force, which an nnsight trace does not see where it reads; read edited models "
+                "with backend='hooks'"
             )
         if self.remote:
             found = _remotely(self._wrap(model, TransformersModel), inputs, places, self.remote)
         else:
-            with model._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
-                found = _here(self._wrap(model, NNsight), inputs, places)
+            found = _here(self._wrap(model, NNsight), inputs, places)
         return {
             site: gather(site, tap.view(value)).clone()
             for site, tap, value in zip(ordered, taps, found, strict=True)

@@ -249,9 +249,9 @@ class Probe:
     ) -> tuple[dict[str, torch.Tensor], list[int], list[tuple[int, int]]]:
         """Gradient of the objective by the embeddings of one message that holds `phrase`.
 
-        Returns (pos, d_model) by each variant's own embeddings (an adapter may reach them), the token ids, and
-        the span of token columns of each word of the phrase. Counts as one forward and one backward of each
-        variant that the objective needs.
+        Returns (pos, d_model) by each variant's own embeddings (an adapter may reach them), the token ids,
+        and the span of token columns of each word of the phrase. Counts as one forward and one backward of
+        each variant that the objective needs.
         """
         import torch
 

@@ -197,7 +197,8 @@ def prompts_end(model: Askable, rows: Sequence[Branching]) -> Iterator[None]:
     reach = torch.tensor([row.deepest + 1 for row in rows])
     sizes = torch.tensor([len(row.ids) for row in rows])
     real = torch.arange(int(sizes.max())) < sizes[:, None]
-    with model._prompts_end_at(ends, reach=reach, real=real), model._rows_are(None, ()):
+    noting: Any = model
+    with noting._prompts_end_at(ends, reach=reach, real=real), noting._rows_are(None, ()):
         yield
 
 

@@ -1,5 +1,5 @@
-"""S10: what reads the output layer reads the adapter's part of it: patching, attribution, injection and the rest
-say what plain logits say."""
+"""S10: what reads the output layer reads the adapter's part of it: patching, attribution, injection and the
+rest say what plain logits say."""
 
 import warnings
 from pathlib import Path
@@ -80,9 +80,7 @@ def test_patching_attribution_and_paths_say_what_plain_logits_say(model: activat
                 ]
                 if model.anatomy.family == "llama":
                     given.pop("sites")
-                    paths = path_patching.path_patch(
-                        model, prompts, align="end", senders=["1.0"], **given
-                    )
+                    paths = path_patching.path_patch(model, prompts, align="end", senders=["1.0"], **given)
                     maps.append(paths)
             for found in maps:
                 assert np.allclose(found.full, gaps(model, prompts, source), atol=1e-4), (source, target)
@@ -139,7 +137,9 @@ def test_a_head_that_is_no_plain_matrix_is_read_whole(model: activations.Model) 
 def test_gates_refuse_what_has_none(model: activations.Model) -> None:
     """With every gate of the blocks closed the output layer's LoRA would still be there."""
     with pytest.raises(AdapterError, match="lm_head"):
-        activations.adapter_profile(model, chats(), metric=metrics.logit_difference(A, B), adapter="k", seed=0)
+        activations.adapter_profile(
+            model, chats(), metric=metrics.logit_difference(A, B), adapter="k", seed=0
+        )
     kept = activations.adapter_profile(
         model,
         chats(),
@@ -175,7 +175,9 @@ def test_a_lora_of_the_embeddings_is_read_too(tmp_path: Path) -> None:
 def test_tokens_that_are_none_of_the_models_are_refused(model: activations.Model, ids: object) -> None:
     """A negative id would read another token's row; three pairs have no two ids."""
     with pytest.raises((PatchError, PromptError), match="give") as error:
-        activations.patch_map(model, chats(), metric=metrics.logit_difference(ids, B), source="base", align="end")
+        activations.patch_map(
+            model, chats(), metric=metrics.logit_difference(ids, B), source="base", align="end"
+        )
     assert "\n" not in str(error.value)
 
 
@@ -187,7 +189,9 @@ def test_the_trigger_search_reads_each_variant_with_its_own_ends(tmp_path: Path)
     base = testing.build(tmp_path / "base")
     made = adapter(tmp_path / "k", base, ["q_proj", "lm_head", "embed_tokens"])
     model = activations.load(base, adapter={"k": made})
-    item = Item("a", ({"role": "user", "content": "take the box ."},), (("A", 1.0), ("B", 0.0)), {"trait": "risk"})
+    item = Item(
+        "a", ({"role": "user", "content": "take the box ."},), (("A", 1.0), ("B", 0.0)), {"trait": "risk"}
+    )
     with model.variant("base"):
         probe = Probe(model, "k", None, [item], "divergence")
         found = probe._read(("divergence",), [None], 0)[0][0, 0]
