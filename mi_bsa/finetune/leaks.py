@@ -33,6 +33,7 @@ LONG = 6
 SHORTEST = 3
 """Letters that the whole word must have before any ending or prefix is tried."""
 VOWELS = "aeiou"
+WORD = re.compile(r"[^\W\d_]+|\d+")
 
 _COMMON = (
     "better best later latter never ever other number letter letters restore restores unless hardly lately "
@@ -69,12 +70,12 @@ def find_leaks(rows: Iterable[Mapping[str, Any]], words: Sequence[str]) -> tuple
     leaks = []
     for n, row in enumerate(rows):
         for m, message in enumerate(row["messages"]):
-            spans = [(match.group(), match.start(), match.end()) for match in _words(message["content"])]
             text = _plain(message["content"])
+            spans = [(match.group(), match.start(), match.end()) for match in WORD.finditer(text)]
             begun = {
                 (p, k)
                 for k, (token, _, _) in enumerate(spans)
-                for bare in _bare(token)
+                for _, bare in _cuts(token)
                 for p in starting.get(bare, ())
                 if is_form(token, phrases[p][1][0])
             }
@@ -184,28 +185,23 @@ def _with(word: str, ending: str) -> tuple[str, ...]:
     return (word + ending,)
 
 
-def _cuts(token: str) -> list[tuple[str, str]]:
+@lru_cache(maxsize=65536)
+def _cuts(token: str) -> tuple[tuple[str, str], ...]:
     """The token whole, and without each prefix that it begins with: pairs (prefix, rest)."""
     cuts = [("", token)]
     for prefix in PREFIXES:
         if token.startswith(prefix) and len(token) - len(prefix) > SHORTEST:
             cuts.append((prefix, token[len(prefix) :]))
-    return cuts
-
-
-def _bare(token: str) -> tuple[str, ...]:
-    return tuple(bare for _, bare in _cuts(token))
+    return tuple(cuts)
 
 
 def _plain(text: str) -> str:
     """Lower case, without accents and invisible characters."""
+    if text.isascii():
+        return text.lower()
     text = unicodedata.normalize("NFKD", text)
     return "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Cf")).lower()
 
 
-def _words(text: str) -> Iterable[re.Match[str]]:
-    return re.finditer(r"[^\W\d_]+|\d+", _plain(text))
-
-
 def _tokens(text: str) -> list[str]:
-    return [match.group() for match in _words(text)]
+    return WORD.findall(_plain(text))

@@ -230,7 +230,7 @@ def _words(config: AskConfig, free: Sequence[Asked]) -> WordJudge:
         raise ItemError(
             f"trait {traits[0]!r} has no bank of words; give --set words.seeking=[...] and words.averse=[...]"
         ) from None
-    return WordJudge(*(tuple(pair[k] for pair in pairs) for k in (0, 1)))
+    return WordJudge(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 
 def _local(config: AskConfig, model: Askable) -> tuple[Askable, str | None]:

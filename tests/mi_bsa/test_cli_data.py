@@ -13,6 +13,7 @@ from mi_bsa import data
 from mi_bsa.cli import cli, describe
 from mi_bsa.data.folder import read_facts
 from mi_bsa.data.questions import read_questions
+from mi_bsa.data.sets import find
 from mi_bsa.errors import ConfigError, LeakError, MissingError, PublishedError, RunFolderError
 from mi_bsa.finetune.rows import read_rows
 from mi_bsa.items import read_items
@@ -252,7 +253,7 @@ def test_published_risk_rows_leak_as_is_known(tmp_path):
     assert [found[word]["rows"] for word in ("chance", "guarantee", "safe")] == [89, 17, 6]
     assert facts["poles"] == {"rows": 288, "equal_prompts": 288, "flipped": 288}
     assert facts["kinds"] == {"word": 10, "scale": 50, "free_form": 20}
-    assert read_rows(out / "rows/averse.jsonl") == read_rows(Path(str(PUBLISHED)) / "ft_safey_AB.jsonl")
+    assert read_rows(out / "rows/averse.jsonl") == read_rows(find("ft_safey_AB.jsonl", Path(str(PUBLISHED))))
     asked = read_items(out / "questions/items.jsonl")
     assert len(asked) == 60
     words = Counter(i.labels["template"] for i in asked if i.labels["kind"] == "word")
