@@ -25,22 +25,26 @@ SHORT = re.compile(r"\b(?:scale|rat(?:e|es|ing)|scor(?:e|es|ing)|from|between)\b
 """A range of few numbers must look more like a scale: 'between 1 and 5 sentences' is none."""
 LINK = r"\s*(?:to|and|through|until|up to|-|\u2013|\u2014|\.\.\.?)\s*"
 AFTER = re.compile(
-    r"\s*(?:\(\s*|[:=\u2013\u2014]\s*|-\s+|(?:is|are|means?|meaning|shows?|showing|indicat(?:es?|ing)|"
-    r"represent(?:s|ing)?|demonstrat(?:es?|ing)|reveal(?:s|ing)?|being|stand(?:s|ing)?|for|if|when|denot(?:es?|ing)|"
-    r"signif(?:y|ies|ying)|correspond(?:s|ing)?|equals?|impl(?:y|ies)|describ(?:es?|ing)|reflects?|says?|as|that)\b\s*"
-    r"(?:for\b|to\b)?\s*|,\s+(?!(?:and|to|how|where|what|which|rate|tell|give|with|or|please)\b)"
-    r"|(?=[\"'\u201c\u2018]))",
+    r"\s*%?\s*(?:[(\[]\s*|(?:->|[:=\u2013\u2014\u2192])\s*|-\s+|(?:is|are|means?|meaning|shows?|showing|"
+    r"indicat(?:es?|ing)|represent(?:s|ing)?|demonstrat(?:es?|ing)|reveal(?:s|ing)?|being|stand(?:s|ing)?|for|if|"
+    r"when|denot(?:es?|ing)|signif(?:y|ies|ying)|correspond(?:s|ing)?|equals?|impl(?:y|ies)|describ(?:es?|ing)|"
+    r"reflects?|says?|as|that)\b\s*(?:for\b|to\b)?\s*|(?=[\"'\u201c\u2018]))",
     re.IGNORECASE,
 )
 """What stands between a number and what it means, behind it."""
+BESIDE = re.compile(
+    r"\s*,\s+(?!(?:and|to|how|where|what|which|rate|tell|give|with|or|please)\b)", re.IGNORECASE
+)
+"""The same, where nothing on the other side says more: '0, the careful end, to 100, the bold end'."""
 BEFORE = re.compile(
-    r"(?:\(|=|:|->|\u2192|\b(?:at|as|is|means?|gets?|scores?|equals?|gives?|to|with))\s*[\"'(]?\s*$",
+    r"(?:[(\[]|=|:|->|\u2192|\b(?:at|as|is|means?|gets?|scores?|equals?|gives?|says?|answers?|choose|chooses|picks?))"
+    r"\s*[\"']?\s*$",
     re.IGNORECASE,
 )
 """What stands between what a number means and the number behind it."""
 OUT_OF = re.compile(r"\bout of 100\b[^.?!]*?\bhow many\b([^.?!]*)", re.IGNORECASE)
 """A scale by counting: 100 is what would be done each time."""
-STOP = re.compile(r"[?!;:\n()\u2013\u2014]|,\s|\.(?=\s|$)|\s-\s|\.[\"'\u201d]")
+STOP = re.compile(r"[?!;:\n()\[\]\u2013\u2014]|,\s|\.(?=\s|$)|\s-\s|\.[\"'\u201d]")
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,14 @@ def scale_of(text: str) -> Scale | None:
         for k, spot in enumerate(spots):
             start = spots[k - 1].end() if k else 0
             end = spots[k + 1].start() if k + 1 < len(spots) else len(text)
-            said = _meaning(text[start : spot.start()], text[spot.end() : end])
-            meaning[int(spot.group(1))] = meaning[int(spot.group(1))] or said
-        said_all, said_any = all(meaning.values()), any(meaning.values())
-        if (
-            (ranged or said_all)
-            if high - low > 10
-            else SHORT.search(text) and (said_all or ranged and said_any)
-        ):
+            what = _meaning(text[start : spot.start()], text[spot.end() : end])
+            meaning[int(spot.group(1))] = meaning[int(spot.group(1))] or what
+        said = [bool(one) for one in meaning.values()]
+        if high - low > 10:
+            found = ranged or all(said) or (low == 0 and len({m.group(1) for m in spots}) == 2)
+        else:
+            found = SHORT.search(text) and (all(said) or (ranged and any(said)))
+        if found:
             return Scale(low, high, meaning[low], meaning[high])
     return None
 
@@ -105,9 +109,10 @@ def _meaning(before: str, after: str) -> str:
     if start:
         return _first(after[start.end() :])
     if BEFORE.search(before):
-        piece = BEFORE.sub("", before)
-        return STOP.split(piece)[-1].strip(" \"'\u201c\u201d")
-    return ""
+        pieces = [piece.strip(" \"'\u201c\u201d") for piece in STOP.split(BEFORE.sub("", before))]
+        return next((piece for piece in reversed(pieces) if piece), "")
+    beside = BESIDE.match(after)
+    return _first(after[beside.end() :]) if beside else ""
 
 
 def _first(text: str) -> str:
