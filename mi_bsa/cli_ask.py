@@ -145,4 +145,5 @@ def _line(result: Any) -> str:
         interval = f"[{result.ci[0]:.3f}, {result.ci[1]:.3f}]"
     kind = str(where["kind"])
     kind = kind if len(kind) <= 60 else f"{kind[:57]}..."
-    return f"{result.name} {where['arm']} {kind}: {result.value:.3f} {interval}, n = {result.n}"
+    number = f"{result.value:.3f} {interval}, n = {result.n}"
+    return f"{result.name} {where['arm']} {kind}: {number} ({result.notes})"

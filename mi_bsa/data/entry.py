@@ -65,7 +65,8 @@ class Entry:
     ) -> None:
         if not isinstance(entry, Mapping):
             raise RefusedError(f"is {type(entry).__name__}, not a mapping of keys")
-        if "name" not in entry or not isinstance(entry["name"], str | int) or not str(entry["name"]).strip():
+        given = entry.get("name")
+        if isinstance(given, bool) or not isinstance(given, str | int) or not str(given).strip():
             raise RefusedError("needs 'name', a text")
         odd = [key for key in entry if not isinstance(key, str)]
         if odd:

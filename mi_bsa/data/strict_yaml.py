@@ -66,6 +66,11 @@ def _values(node: yaml.Node, path: Path) -> int:
 
     def count(some: yaml.Node) -> int:
         if isinstance(some, yaml.ScalarNode):
+            if not some.value.isascii() and any("\ud800" <= one <= "\udfff" for one in some.value):
+                line = some.start_mark.line + 1
+                raise PublishedError(
+                    f"{path}, line {line}: half of a character (a lone surrogate); write it whole"
+                )
             return 1
         if id(some) in open_now:
             raise PublishedError(f"{path}, line {some.start_mark.line + 1}: an alias holds itself; unroll it")

@@ -205,6 +205,8 @@ def test_braces_that_are_no_slots_stay(tmp_path):
         ("a: &a [x, x]\n" + "".join(f"{chr(97 + k)}: &{chr(97 + k)} [{', '.join(['*' + chr(96 + k)] * 9)}]\n"
                                     for k in range(1, 9)), "more than 200000 values"),
         ("[" * 5000, "nested too deep|not valid YAML"),
+        ('- name: q\n  question: "half \\ud83d"\n', "half of a character"),
+        ("- name: yes\n  question: Why\n", "needs 'name', a text"),
         ("- !!python/object/apply:os.system [echo]\n", "not valid YAML"),
     ],
 )  # fmt: skip
