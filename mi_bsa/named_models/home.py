@@ -53,7 +53,9 @@ def locked(folder: Path, *, within: float | None = None) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError:
+            except OSError as error:
+                if not isinstance(error, BlockingIOError):  # a file system that has no locks
+                    raise FetchError(cannot_write(folder, error)) from error
                 if ends is not None and time.monotonic() > ends:
                     raise FetchError(
                         f"{folder}: another process has been writing in it for {within:.0f} s; wait for it, "

@@ -69,6 +69,41 @@ def write(
     return path
 
 
+def write_sentencepiece(path: Path, known: Any) -> Path:
+    """Write a SentencePiece model's vocabulary, beside a model of one block."""
+    import gguf
+
+    size, width = known.get_piece_size(), 16
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(width)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(width)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    kinds = {known.is_unknown: 2, known.is_control: 3, known.is_byte: 6}
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([known.id_to_piece(n) for n in range(size)])
+    writer.add_token_scores([known.get_score(n) for n in range(size)])
+    writer.add_token_types(
+        [next((kind for is_it, kind in kinds.items() if is_it(n)), 1) for n in range(size)]
+    )
+    writer.add_bos_token_id(known.bos_id())
+    writer.add_eos_token_id(known.eos_id())
+    writer.add_unk_token_id(known.unk_id())
+    square = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+    shapes = {f"blk.0.{name}.weight": (width, width) for name in square}
+    shapes |= {f"blk.0.{name}.weight": (width,) for name in ("attn_norm", "ffn_norm")}
+    shapes |= {"token_embd.weight": (size, width), "output_norm.weight": (width,)}
+    for name, shape in shapes.items():
+        writer.add_tensor(name, np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def _fields(writer: Any, config: Any) -> None:
     import gguf
 

@@ -1,6 +1,7 @@
 """A GGUF file becomes a folder that computes the same, or is refused by name."""
 
 import functools
+import itertools
 import json
 import os
 import random
@@ -202,6 +203,48 @@ def test_what_is_not_understood_is_refused_by_name(
         get_gguf(source, out=tmp_path / "made")
     assert "\n" not in str(caught.value)
     assert [item.name for item in tmp_path.iterdir()] == ["x.gguf"]
+
+
+def test_neighbors_of_the_file_are_not_read(file: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """A tokenizer, a configuration and code that lie beside it are another's; the file's name may be any."""
+    source = tmp_path / "downloaded"
+    os.link(file, source)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3", "auto_map": {"AutoConfig": "code.C"}}')
+    (tmp_path / "tokenizer.json").write_text(
+        (tiny("llama") / "tokenizer.json").read_text().replace("fox", "fix")
+    )
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": 7}')
+    _, made = get_gguf(source, out=tmp_path / "made")
+    own, copied = (AutoTokenizer.from_pretrained(folder) for folder in (tiny("llama"), made))
+    assert copied("the quick brown fox").input_ids == own("the quick brown fox").input_ids
+    assert json.loads((made / "generation_config.json").read_text())["eos_token_id"] == own.eos_token_id
+
+
+def test_sentencepiece_is_cut_as_sentencepiece_does(tmp_path: Path) -> None:
+    """The tokenizers of Llama 2 and Mistral: ids of the library itself, in front of which stands the BOS."""
+    pieces = pytest.importorskip("sentencepiece")
+    text = tmp_path / "text"
+    text.write_text(
+        "\n".join(f"{a} {b}  {a}{n}" for n, (a, b) in enumerate(itertools.permutations(TEXTS, 2)))
+    )
+    pieces.SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(tmp_path / "m"),
+        model_type="bpe",
+        vocab_size=340,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        character_coverage=0.99,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    known = pieces.SentencePieceProcessor(model_file=str(tmp_path / "m.model"))
+    source = gguf_files.write_sentencepiece(tmp_path / "x.gguf", known)
+    tokenizer = tokenizer_of(Source.read(source))
+    for words in (*TEXTS, " lead", "trail  ", "a\tb", "\n", "fox 12"):
+        assert tokenizer(words).input_ids == [known.bos_id(), *known.encode(words)], words
+        assert tokenizer.decode(tokenizer(words, add_special_tokens=False).input_ids) == words
 
 
 def test_a_missing_tokenizer_may_be_given(tiny: Callable[[str], Path], tmp_path: Path) -> None:
