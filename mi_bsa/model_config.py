@@ -166,10 +166,17 @@ def tokenizer_of(model: ModelLike) -> Any:
     from transformers import AutoTokenizer
 
     import activations
+    from activations.errors import ModelError
 
     config = as_config(model)
     folder = activations.locate(config.name, revision=config.revision)
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers's and tokenizers's errors have no common base
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"model {config.name!r}: its tokenizer cannot be loaded ({reason}); copy the model again"
+        ) from None
 
 
 def check_adapter(name: str, path: Path) -> None:

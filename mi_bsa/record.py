@@ -41,6 +41,15 @@ PACKAGES = (
 """Packages whose versions a record keeps."""
 
 
+KEPT = {
+    "command": str,
+    "created": str,
+    "seeds": list,
+    "revisions": dict,
+    "environment": dict,
+    "invocations": list,
+}
+"""What every record holds, and of which kind."""
 ANOTHER = "restore it from a copy, or give another --out"
 """What to do about a run folder's file that was changed by other hands."""
 
@@ -87,9 +96,11 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """The content of `record.json`."""
-        record = read_json_object(self.path / "record.json", "invocations", remedy=ANOTHER)
-        if not isinstance(record["invocations"], list):
-            raise BrokenFileError(f"{self.path / 'record.json'}: 'invocations' is no list; {ANOTHER}")
+        path = self.path / "record.json"
+        record = read_json_object(path, *KEPT, remedy=ANOTHER)
+        for key, kind in KEPT.items():
+            if not isinstance(record[key], kind):
+                raise BrokenFileError(f"{path}: {key!r} is no {kind.__name__}; {ANOTHER}")
         return record
 
     def append_metric(self, row: Mapping[str, Any]) -> None:
@@ -211,12 +222,13 @@ def _invocation(command: Sequence[str]) -> dict[str, str]:
 def _keep_config(path: Path, text: str) -> None:
     """Write `config.yaml`; one that said something else becomes `config.<n>.yaml`."""
     if path.is_file():
-        if path.read_text(encoding="utf-8") == text:
+        before = path.read_bytes()
+        if before == text.encode("utf-8"):
             return
         number = 1
         while (kept := path.with_name(f"config.{number}.yaml")).exists():
             number += 1
-        write_atomic(kept, path.read_text(encoding="utf-8"))
+        write_atomic(kept, before)
     write_atomic(path, text)
 
 

@@ -146,7 +146,20 @@ class Result:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Result":
         """Read one record of `results.json`."""
+        try:
+            return cls._read(record)
+        except ResultError:
+            raise
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise ResultError(
+                f"a record is no result ({type(error).__name__}: {error}); run the study again with --resume"
+            ) from None
+
+    @classmethod
+    def _read(cls, record: Mapping[str, Any]) -> "Result":
         names = {item.name for item in fields(cls)}
+        if not isinstance(record, Mapping):
+            raise ResultError(f"a record is a {type(record).__name__}, not an object; run the study again")
         if set(record) != names:
             raise ResultError(f"a record has the keys {sorted(record)}; a result has {sorted(names)}")
         return cls(

@@ -8,6 +8,7 @@ with `.vector` and `.site` is accepted by `activations.add`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -164,6 +165,7 @@ class Direction:
             "d_model": self.d_model,
             "provenance": dict(self.provenance),
         }
+        body["sha256"] = seal(tensors, body)
         about.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return tensors
 
@@ -184,14 +186,35 @@ class Direction:
                 )
         try:
             body = json.loads(about.read_text(encoding="utf-8"))
+            check_whole(tensors, body)
             raw = load_file(str(tensors))["raw"]
+            if body.get("format") != FORMAT:
+                raise ValueError(f"format {body.get('format')!r}; this version reads {FORMAT!r}")
+            return cls(raw, body["site"], body["sign"], body["scale"], dict(body["provenance"]))
+        except DirectionError:
+            raise
         except Exception as error:
             raise DirectionError(
                 f"{tensors} holds no direction ({error}); write it with Direction.save"
             ) from error
-        if body.get("format") != FORMAT:
-            raise DirectionError(f"{about} says format {body.get('format')!r}; this version reads {FORMAT!r}")
-        return cls(raw, body["site"], body["sign"], body["scale"], body["provenance"])
+
+
+def check_whole(tensors: Path, body: Mapping[str, Any]) -> None:
+    """Refuse numbers that are not those which were written; files of older versions hold no hash.
+
+    Raises:
+        ValueError: the bytes have changed.
+    """
+    if "sha256" in body and body["sha256"] != seal(tensors, body):
+        raise ValueError("its bytes have changed since they were written")
+
+
+def seal(tensors: Path, body: Mapping[str, Any]) -> str:
+    """SHA-256 of the numbers and of what is said about them."""
+    said = {key: value for key, value in body.items() if key != "sha256"}
+    total = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    total.update(tensors.read_bytes())
+    return total.hexdigest()
 
 
 def _pair(path: str | Path) -> tuple[Path, Path]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from probes.directions import Direction, _pair
+from probes.directions import Direction, _pair, check_whole, seal
 from probes.errors import DirectionError, LabelError, SourceError
 from probes.linear import LinearProbe
 
@@ -123,6 +123,7 @@ class Probe:
             "d_model": self.d_model,
             "provenance": dict(self.provenance),
         }
+        body["sha256"] = seal(tensors, body)
         about.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return tensors
 
@@ -143,6 +144,7 @@ class Probe:
                 )
         try:
             body = json.loads(about.read_text(encoding="utf-8"))
+            check_whole(tensors, body)
             arrays = load_file(str(tensors))
             if body.get("format") != FORMAT:
                 raise KeyError(f"format {body.get('format')!r}, this version reads {FORMAT!r}")
@@ -153,7 +155,7 @@ class Probe:
                 body["site"],
                 body["method"],
                 body["scale"],
-                body["provenance"],
+                dict(body["provenance"]),
             )
         except SourceError:
             raise

@@ -11,7 +11,7 @@ from pathlib import Path
 from activations.jsonl import value_of
 from mi_bsa import record
 from mi_bsa.errors import BrokenFileError, ConfigError
-from mi_bsa.files import digest, write_json
+from mi_bsa.files import digest, stable_hash, write_json
 from mi_bsa.plain_files import read_json_object
 from mi_bsa.record import ANOTHER
 
@@ -56,7 +56,8 @@ def write_result(result: FinetuneResult) -> None:
     folders = [result.adapter, *result.checkpoints.values(), result.out / "directions"]
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
     sums = {file.relative_to(result.out).as_posix(): digest(file) for file in files}
-    write_json(result.out / RESULT, plain | {"out": ".", "adapter": "adapter", "sha256": sums})
+    kept = plain | {"out": ".", "adapter": "adapter", "sha256": sums}
+    write_json(result.out / RESULT, kept | {"seal": stable_hash(json.loads(json.dumps(kept)))})
 
 
 def check_files(out: str | Path, *, within: str = "") -> None:
@@ -67,6 +68,9 @@ def check_files(out: str | Path, *, within: str = "") -> None:
     """
     out = Path(out)
     plain = read_json_object(out / RESULT, "fingerprint", remedy=ANOTHER)
+    seal = plain.pop("seal", None)
+    if seal is not None and seal != stable_hash(plain):
+        raise BrokenFileError(f"{out / RESULT}: was changed after the finetune ended; {ANOTHER}")
     sums = plain.get("sha256")
     if not isinstance(sums, dict):  # of a version that kept the weights' hash alone
         sums = {f"adapter/{WEIGHTS}": plain["fingerprint"]}
@@ -100,7 +104,8 @@ def read_result(out: str | Path) -> FinetuneResult:
         raise ConfigError(f"{out}: no finished finetune ({RESULT} is missing); run it, or resume it")
     check_files(out)
     plain = read_json_object(out / RESULT, *FinetuneResult.__dataclass_fields__, remedy=ANOTHER)
-    plain.pop("sha256", None)
+    for key in ("sha256", "seal"):
+        plain.pop(key, None)
     try:
         plain["checkpoints"] = {int(k): out / v for k, v in plain["checkpoints"].items()}
         return FinetuneResult(**{**plain, "out": out, "adapter": out / plain["adapter"]})
