@@ -158,8 +158,6 @@ class Result:
     @classmethod
     def _read(cls, record: Mapping[str, Any]) -> "Result":
         names = {item.name for item in fields(cls)}
-        if not isinstance(record, Mapping):
-            raise ResultError(f"a record is a {type(record).__name__}, not an object; run the study again")
         if set(record) != names:
             raise ResultError(f"a record has the keys {sorted(record)}; a result has {sorted(names)}")
         return cls(
@@ -246,6 +244,9 @@ def read(path: str | Path) -> list[Result]:
     records = read_json(path, error=ResultError, remedy="run the study again with --resume")
     if not isinstance(records, list):
         raise ResultError(f"{path}: a results file is a list of records, not {type(records).__name__}")
+    odd = next((n for n, record in enumerate(records) if not isinstance(record, dict)), None)
+    if odd is not None:
+        raise ResultError(f"{path}: record {odd} is no object; run the study again with --resume")
     return check(Result.from_dict(record) for record in records)
 
 

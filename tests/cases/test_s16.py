@@ -107,7 +107,9 @@ def test_an_unchanged_run_is_taken(trained: Path, tmp_path: Path, capsys: pytest
     record = tmp_path / "RUN/adapters/seeking-0/finetune.json"
     code, said = run(command(trained) + " --resume", tmp_path, capsys)
     assert code == 0, said
-    older = {key: value for key, value in json.loads(record.read_text()).items() if key not in ("sha256", "seal")}
+    older = {
+        key: value for key, value in json.loads(record.read_text()).items() if key not in ("sha256", "seal")
+    }
     record.write_text(json.dumps(older))
     assert run(command(trained) + " --resume", tmp_path, capsys)[0] == 0
     flip(tmp_path / "RUN/adapters/seeking-0/adapter/adapter_model.safetensors")
