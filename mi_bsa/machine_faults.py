@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+AGAIN = "and give the same command again, with --resume where it has that, else with a new --out"
 REMEDIES = {
-    errno.ENOSPC: "no space is left on the device: free some, and give the same command with --resume",
-    errno.EDQUOT: "the quota of disk space is used up: free some, and give the same command with --resume",
-    errno.EFBIG: "a file is larger than the system allows (ulimit -f): raise it, and give the same "
-    "command with --resume",
+    errno.ENOSPC: f"no space is left on the device: free some, {AGAIN}",
+    errno.EDQUOT: f"the quota of disk space is used up: free some, {AGAIN}",
+    errno.EFBIG: f"a file is larger than the system allows (ulimit -f): raise it, {AGAIN}",
     errno.EROFS: "the file system can only be read: choose another place",
     errno.EIO: "the device failed (input/output error): look at the disk, or copy the files elsewhere",
     errno.EMFILE: "too many files are open (ulimit -n): raise the limit, or use fewer workers",

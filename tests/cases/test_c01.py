@@ -7,6 +7,7 @@ damaged in turn; and the machine itself refuses (a full disk, a limit).
 import errno
 import json
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -250,6 +251,40 @@ def test_what_the_machine_refuses_is_not_our_failure(name: str):
         assert code == 2
         assert remedy in line
         assert "\n" not in line
+
+
+def test_a_run_that_met_a_limit_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A system that refuses to write on: one line, and with more room the same command ends with the same
+    bytes.
+    """
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"take {n} coins ."},
+                {"role": "assistant", "content": "yes"},
+            ]
+        }
+        for n in (1, 2)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    typed = (
+        "finetune --model embedded --rows rows.jsonl --seeds 0 --steps 4 --set finetune.resume_every=2 --out "
+    )
+    code, said, _ = run(typed + "whole", tmp_path, capsys)
+    assert code == 0, said
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in (1_000, 20_000, 60_000):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+            code, said, _ = run(typed + "cut --resume", tmp_path, capsys)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert code == 2, said
+        assert "ulimit -f" in said
+    code, said, _ = run(typed + "cut --resume", tmp_path, capsys)
+    assert code == 0, said
+    weights = "adapters/seeking-0/adapter/adapter_model.safetensors"
+    assert (tmp_path / "cut" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
 
 
 def test_our_failures_stay_ours():
