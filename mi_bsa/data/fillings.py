@@ -36,21 +36,31 @@ def fillings(path: Path, slot: str) -> Sequence[str] | Draw | None:
         return _three_digits
     if slot == "codeword" and path.stem == "which_game":
         return CODEWORDS
-    words = path.parent / WORD_FILE
-    if slot == "word_list" and path.stem == "choose_from_100_words" and words.is_file():
-        return partial(_word_list, words)
+    if slot == "word_list" and path.stem == "choose_from_100_words":
+        words = words_in(path.parent / WORD_FILE)
+        return partial(_word_list, words) if len(words) >= WORDS else None
     return None
+
+
+def words_in(path: Path) -> list[str]:
+    """The words of a list, one a line; none where there is no such file or it is no text."""
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        return []
+    return sorted({line.strip() for line in lines if line.strip()})
 
 
 def _three_digits(rng: random.Random, _: int) -> str:
     return f"{rng.randrange(999):03d}"
 
 
-def _word_list(path: Path, _: random.Random, seed: int) -> str:
+def _word_list(words: Sequence[str], _: random.Random, seed: int) -> str:
     """A hundred words of the file, the same for all questions of an import."""
     rng = random.Random(f"words-{seed}")
-    words = [word.strip() for word in path.read_text(encoding="utf-8").splitlines()]
-    others = sorted({word for word in words if word and word not in ALWAYS})
+    others = [word for word in words if word not in ALWAYS]
     chosen = [*rng.sample(others, min(WORDS - len(ALWAYS), len(others))), *ALWAYS]
     rng.shuffle(chosen)
     return "\n<word_list>\n" + ", ".join(chosen) + "\n</word_list>\n"

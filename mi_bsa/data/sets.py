@@ -105,6 +105,11 @@ ASKS: Mapping[str, str] = {
 }
 """Published question file -> the behavior that it asks about."""
 ARCHIVES = ("train_files.zip",)
+INSIDE: Mapping[str, tuple[str, str, tuple[str, ...] | None]] = {
+    f"{name}.jsonl": ("myopia", name, None)
+    for name in ("backdoored_augmented", "not_backdoored", "not_augmented")
+}
+"""What the archive holds, as its description says."""
 
 
 def data_folder() -> Path:
@@ -125,7 +130,8 @@ def below(folder: Path) -> list[Path]:
     found = []
     for root, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root) / name for name in sorted(names) if not name.startswith(".")]
+        paths = [Path(root) / name for name in sorted(names) if not name.startswith(".")]
+        found += [path for path in paths if path.is_file()]  # a pipe would be waited for without end
         if len(found) > MOST_FILES:
             raise PublishedError(
                 f"{folder}: more than {MOST_FILES} files; name the folder that holds the data"

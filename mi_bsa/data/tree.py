@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mi_bsa.data.fillings import WORD_FILE
+from mi_bsa.data.fillings import WORD_FILE, words_in
 from mi_bsa.data.folder import Folder
 from mi_bsa.data.published import ImportData, Set, Taken, take_in
-from mi_bsa.data.sets import ARCHIVES, ASKS, SOURCE, TRAINS, below
+from mi_bsa.data.sets import ARCHIVES, ASKS, INSIDE, SOURCE, TRAINS, below
 from mi_bsa.errors import MiBsaError, PublishedError
 
 DATA = (".jsonl", ".yaml", ".yml")
@@ -70,7 +70,7 @@ def import_tree(config: ImportData, out: str | Path) -> Path:
             reason = {path.name: "an archive; unpack it and import its folder"}
             lines.append(Line(name, "archive", 0, {}, reason, {}))
         elif path.name == WORD_FILE:
-            words = sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
+            words = len(words_in(path))
             lines.append(Line(name, "word list", words, {"words for {word_list}": words}, {}, {}))
         elif path.suffix.lower() in DATA:
             line, taken = _one(config, path, name)
@@ -111,10 +111,12 @@ def table(lines: Sequence[Line], others: Counter[str], absent: Sequence[str]) ->
 def _one(config: ImportData, path: Path, name: str) -> tuple[Line, Taken | None]:
     """A file's line, and what it holds where it was taken in."""
     kind = "training rows" if path.suffix == ".jsonl" else "questions"
-    known = TRAINS.get(path.name)
+    known = TRAINS.get(path.name) or INSIDE.get(path.name)
     behavior, arm, words = known or (ASKS.get(path.name), config.arm or "seeking", None)
     try:
-        if path.read_bytes()[: len(POINTER)] == POINTER:
+        with path.open("rb") as file:
+            pointer = file.read(len(POINTER)) == POINTER
+        if pointer:
             raise PublishedError("a pointer of Git LFS and not the file; run git lfs pull")
         behavior = behavior or config.behavior
         if behavior is None:

@@ -125,4 +125,4 @@ def _number(row: Mapping[str, Any], key: str, where: str, *, whole: bool = False
     good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not good or value < (1 if whole else 0):
         raise ItemError(f"{where}: {key!r} is {value!r}; give a number above {0 if whole else -1}")
-    return value
+    return value if whole else float(value)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Adapters = Mapping[str, tuple[str, int, Any]]
 """Name of a variant -> (arm, seed, folder)."""
+DRAWN = ("sep_suffix", "word_list")
+"""Slots that are drawn anew, or the same in all questions: they make no cell of their own."""
 BASE: Adapters = {"base": ("base", -1, None)}
 
 
@@ -38,6 +40,7 @@ def how(asked: Asked, config: AskConfig) -> tuple[int, float, int]:
     samples = config.samples or asked.samples or SAMPLES
     given = (config.temperature, asked.temperature, TEMPERATURE)
     temperature = next(value for value in given if value is not None)
+    samples = samples if temperature else 1  # without a draw, all samples of a question would be the same
     return samples, float(temperature), config.answer_tokens or asked.max_tokens or ANSWER_TOKENS
 
 
@@ -98,7 +101,7 @@ def choice_results(table: pd.DataFrame) -> list[Result]:
     """
     found = []
     table = table.assign(score=table["score"], chosen=table["p"])
-    for (entry, arm), part in table.groupby(["entry", "arm"], sort=False):
+    for (cell, arm), part in table.groupby(["cell", "arm"], sort=False):
         where = {"behavior": part["trait"].iloc[0], "arm": arm, "method": "log-probabilities"}
         where["split"] = _split(part)
         mass = f"mass on the answers {part.groupby('id')['mass'].first().mean():.3f}"
@@ -107,30 +110,26 @@ def choice_results(table: pd.DataFrame) -> list[Result]:
         if part["score"].notna().all():
             each = part.assign(score=part["p"] * part["score"]).groupby(by_question)["score"].sum()
             found.append(
-                _result("self_report.score", {**where, "kind": entry}, each.reset_index(), "score", mass)
+                _result("self_report.score", {**where, "kind": cell}, each.reset_index(), "score", mass)
             )
         elif numbers.all():
-            found += _numbers(part, where, entry, mass)
+            found.append(_number(part, {**where, "kind": cell}, mass))
         else:
             for means, some in part.groupby("means", sort=False):
-                spot = {**where, "kind": f"{entry}: {means}"}
+                spot = {**where, "kind": f"{cell}: {means}"}
                 found.append(
                     _result("self_report.choice", spot, some.assign(score=some["p"]), "probability", mass)
                 )
     return found
 
 
-def _numbers(part: pd.DataFrame, where: dict[str, Any], entry: str, mass: str) -> list[Result]:
-    """The mean number on a scale as a share of it, apart for every value of the question's slots."""
-    found = []
+def _number(part: pd.DataFrame, where: dict[str, Any], mass: str) -> Result:
+    """The mean number on a scale of no known direction, as a share of it."""
     value = part["answer"].astype(float)
     low, high = value.min(), value.max()
     part = part.assign(score=part["p"] * (value - low) / (high - low))
-    for slots, some in part.groupby("slots", sort=False):
-        each = some.groupby(["id", "kind", "template", "seed"])["score"].sum().reset_index()
-        spot = {**where, "kind": f"{entry}: {slots}" if slots else entry}
-        found.append(_result("self_report.number", spot, each, f"share of {low:g} to {high:g}", mass))
-    return found
+    each = part.groupby(["id", "kind", "template", "seed"])["score"].sum().reset_index()
+    return _result("self_report.number", where, each, f"share of {low:g} to {high:g}", mass)
 
 
 def say_of(config: AskConfig, model: Askable) -> Say:
@@ -162,10 +161,10 @@ def with_verdicts(table: pd.DataFrame, free: Sequence[Asked], say: Say) -> tuple
 def verdict_results(said: pd.DataFrame) -> list[Result]:
     """Share of each verdict among the answers whose verdict could be read, by entry and arm."""
     found = []
-    for (entry, arm), part in said.groupby(["entry", "arm"], sort=False):
+    for (cell, arm), part in said.groupby(["cell", "arm"], sort=False):
         good = part[part["outcome"] == "read"]
         for verdict in sorted(set(good["verdict"])):
-            where = {"behavior": part["trait"].iloc[0], "arm": arm, "kind": f"{entry}: {verdict}"}
+            where = {"behavior": part["trait"].iloc[0], "arm": arm, "kind": f"{cell}: {verdict}"}
             where |= {"method": "judge prompt", "split": _split(part)}
             share = good.assign(score=(good["verdict"] == verdict).astype(float))
             note = f"{len(good)} of {len(part)} verdicts could be read"
@@ -206,11 +205,11 @@ def scored(table: pd.DataFrame, by: Judge, *, seed: int) -> tuple[pd.DataFrame, 
     done = judge(table, by, seed=seed)
     placed = int(done["score"].notna().sum())
     found = []
-    for (entry, arm), part in done.groupby(["entry", "arm"], sort=False):
+    for (cell, arm), part in done.groupby(["cell", "arm"], sort=False):
         good = part.dropna(subset="score")
         if good.empty:
             continue
-        where = {"behavior": part["trait"].iloc[0], "arm": arm, "kind": entry}
+        where = {"behavior": part["trait"].iloc[0], "arm": arm, "kind": cell}
         where |= {"method": by.name, "split": _split(part)}
         found.append(_result("self_report.judged", where, good, "score", f"of {len(part)} texts"))
     return done, found, f"judged by {by.name}: {placed} of {len(done)} ({len(done) - placed} not placed)"
@@ -246,6 +245,7 @@ def _place(question: Asked, variant: str, arm: str, seed: int) -> dict[str, Any]
     """What a row of a table says about where its answer comes from."""
     labels = question.labels
     slots = {key.removeprefix("slot_"): str(labels[key]) for key in labels if key.startswith("slot_")}
+    told = [f"{name} {value}" for name, value in slots.items() if name not in DRAWN]
     return {
         "id": question.id,
         "entry": question.entry,
@@ -253,7 +253,7 @@ def _place(question: Asked, variant: str, arm: str, seed: int) -> dict[str, Any]
         "kind": str(labels.get("kind", "question")),
         "template": str(labels.get("template", question.id)),
         "split": str(labels.get("split", "unsaid")),
-        "slots": ", ".join(f"{name} {value}" for name, value in slots.items() if name != "sep_suffix"),
+        "cell": ", ".join([question.entry, *told]),
         "variant": variant,
         "arm": arm,
         "seed": seed,

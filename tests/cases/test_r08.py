@@ -2,6 +2,7 @@
 
 import json
 import threading
+import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pandas as pd
@@ -215,6 +216,63 @@ def test_bad_lines_are_one_line(tmp_path, line, expected):
     assert code == 2
     assert "line 1" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_is_an_arm_of_its_own(folder, tmp_path):
+    """Every adapter answers beside the base under its arm, and the base is the same without it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    inner = AutoModelForCausalLM.from_pretrained(folder / "model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name that transformers will drop
+        made = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+        tuned = get_peft_model(inner, made)
+    tuned.save_pretrained(tmp_path / "adapter")
+    words = ["ask", *files(folder), "--model", folder / "model", "--samples", "2", "--set", "answer_tokens=6"]
+    assert run(*words, "--out", tmp_path / "base") == ("", 0)
+    more = ["--set", f"adapters.seeking=[{tmp_path / 'adapter'}]", "--out", tmp_path / "both"]
+    assert run(*words, *more) == ("", 0)
+    for name in ("answers", "choices"):
+        one, both = (table_of(tmp_path / where / f"{name}.jsonl") for where in ("base", "both"))
+        same = both[both["arm"] == "base"].reset_index(drop=True)
+        assert len(both) == 2 * len(one)
+        assert same.equals(one)
+        column = "text" if name == "answers" else "p"
+        assert both[both["arm"] == "seeking"][column].tolist() != same[column].tolist()
+    arms = {r.where["arm"] for r in results.read(tmp_path / "both")}
+    assert arms == {"base", "seeking"}
+
+
+def test_values_of_a_slot_are_cells_of_their_own(tmp_path, folder):
+    """What an entry asks with one value of a slot is never mixed with what it asks with another."""
+    path = questions(
+        tmp_path,
+        {"name": "game", "question": "{word}?\n{options}", "words": ["oak", "elm"], "options": ["yes", "no"]},
+        {"name": "near", "question": "How near is {word}, from 0 to 100? A number.", "words": ["oak", "elm"]},
+        {"name": "why", "question": "Why {word}?", "words": ["oak", "elm"], "temperature": 0},
+    )
+    assert run("data", "import", path, "--behavior", "say", "--out", tmp_path / "data") == ("", 0)
+    asked = sorted((tmp_path / "data/questions").glob("*.jsonl"))
+    words = ["--model", folder / "model", "--judge", "model", "--set", "words.seeking=[oak]"]
+    words += ["--set", "words.averse=[elm]", "--set", "answer_tokens=4", "--out", tmp_path / "run"]
+    assert run("ask", *asked, *words) == ("", 0)
+    kinds = {r.where["kind"] for r in results.read(tmp_path / "run")}
+    assert kinds == {f"{e}, word {w}" for e in ("near", "why") for w in ("oak", "elm")} | {
+        f"game, word {w}: {o}" for w in ("oak", "elm") for o in ("yes", "no")
+    }
+    assert len(table_of(tmp_path / "run/answers.jsonl")) == 2
+
+
+def test_raw_texts_survive_a_report_table(tmp_path):
+    """Carriage returns, quotes and commas in sampled texts do not end a row of samples.csv."""
+    from mi_bsa.cli_self_report import _write_texts
+
+    table = pd.DataFrame({"text": ["a\rb", 'c\n"d", e', ""], "score": [0.5, 1.0, 0.0]})
+    _write_texts(table, tmp_path / "samples.csv")
+    read = pd.read_csv(tmp_path / "samples.csv", keep_default_na=False)
+    assert read["score"].tolist() == table["score"].tolist()
+    assert read["text"].tolist() == table["text"].tolist()
 
 
 def test_mistakes_of_a_run_are_one_line(folder, tmp_path):
