@@ -222,8 +222,8 @@ def adapter_profile(
         metric: what is read at the answer slot.
         read_out: its name in tables.
         adapter: which adapter; the active one by default.
-        keep_embeddings: of an adapter with a LoRA at the embeddings, which has no gate: leave it on
-            throughout, so that the profile is of the block modules given it. Refused otherwise.
+        keep_embeddings: of an adapter with a LoRA at the embeddings or the output layer, which has no gate:
+            leave it on throughout, so that the profile is of the block modules given it. Refused otherwise.
         n_permutations: orders in which gates are opened, drawn in pairs with their reverse; even, at least 4.
         methods: of `shapley`, `leave_out`, `keep_in`, `linear`.
         top: compute `leave_out` and `keep_in` only for this many modules of largest `linear` value: the

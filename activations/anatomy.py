@@ -30,8 +30,10 @@ def windows(config: Any) -> tuple[int | None, ...]:
     """
     own = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
-    if kinds is None:  # Mistral has one window for all; others without kinds use none, whatever they hold
-        return (own if config.model_type == "mistral" else None,) * config.num_hidden_layers
+    if config.model_type == "mistral":  # one window for all, whatever kinds its configuration names
+        return (own,) * config.num_hidden_layers
+    if kinds is None or config.model_type in ("llama", "olmo2"):  # they use none, whatever they hold
+        return (None,) * config.num_hidden_layers
     odd = set(kinds) - {"full_attention", "sliding_attention"}
     if odd:
         raise ModelError(

@@ -98,7 +98,7 @@ def edit(model: "Model", *edits: Edit) -> Iterator["Model"]:
                             f"{tuple(result.shape)}; vectors must fit the site"
                         )
                     spread = moment.selected.reshape(*moment.selected.shape, *(1,) * (value.ndim - 2))
-                    return torch.where(spread, result.to(value.dtype), value)
+                    return torch.where(spread.to(value.device), result.to(value.dtype), value)
 
                 stack.enter_context(altering(model, site, change))
         yield model
@@ -339,6 +339,7 @@ def _scatter(fresh: Tensor, positions: Where, value: Tensor, moment: Moment) -> 
     match = rearrange(moment.positions, "example pos -> example pos 1") == rearrange(
         wanted, "example k -> example 1 k"
     )
+    match = match.to(value.device)  # blocks may lie on several
     which = match.int().argmax(-1)
     picked = fresh[torch.arange(len(fresh), device=value.device).unsqueeze(1), which]
     found = match.any(-1).reshape(*match.shape[:2], *(1,) * (value.ndim - 2))

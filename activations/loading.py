@@ -178,16 +178,17 @@ def _same_words(tokenizer: Any, name: str, path: Path) -> None:
 
 @torch.no_grad()
 def _canary(model: Model, name: str) -> None:
-    """An adapter must change the hidden states of a fixed prompt, and the base must come back exactly."""
+    """An adapter must change the hidden states (or logits) of a fixed prompt, and the base must come back."""
     vocabulary = int(model.anatomy.config.vocab_size)
     ids = np.linspace(0, vocabulary - 1, num=min(16, vocabulary, model.context_length)).astype(np.int64)
     own = lora.moved_tokens(model.inner, name, min(8, model.context_length - len(ids)))
     ids = np.append(ids, np.array(own, np.int64))  # a LoRA of embeddings may move no other token
     batch = collate([ids], pad=0, device=model.device)
+    head = lora.on_head(model.inner, name)  # such an adapter may leave the hidden states as they are
     with model.variant("base"):
-        base = model.forward(batch)
+        base = model.unembed(model.forward(batch)) if head else model.forward(batch)
     with model.variant(name):
-        adapted = model.forward(batch)
+        adapted = model.unembed(model.forward(batch)) if head else model.forward(batch)
     if torch.equal(base, adapted):
         raise AdapterError(
             f"adapter {name!r} changes nothing on a canary prompt: it is untrained or all zero; check the "

@@ -110,11 +110,8 @@ def token_logits(
     """
     head: Any = model.inner.lm_head
     base = getattr(head, "base_layer", head)
-    if (
-        type(base) is not nn.Linear
-        or getattr(head, "lora_variant", None)
-        or not (head is base or hasattr(head, "lora_A"))
-    ):
+    plain = type(base) is nn.Linear and not base.weight.is_meta  # offloaded weights come with the call alone
+    if not plain or getattr(head, "lora_variant", None) or not (head is base or hasattr(head, "lora_A")):
         return model.unembed(final).gather(-1, wanted)
     logits = _rows_of(base, wanted, final)
     if head is not base and not head.disable_adapters:

@@ -166,13 +166,8 @@ class Tracker:
 
     def moment(self, use: Use) -> Moment:
         """What an edit may know of the pass that is running."""
-        assert self.positions is not None
-        assert self.mask is not None
         use.fired = True
-        if use.moment is None:
-            selected = self.mask & self._chosen(use)
-            use.moment = Moment(selected, self.positions, use.table, self.model._order)
-        return use.moment
+        return self._moment(use)
 
     def settle(self, described: Callable[[Use], str]) -> None:
         """At the end of a run: every edit has selected something, and was applied where it did.
@@ -200,7 +195,6 @@ class Tracker:
 
     def _select(self, use: Use, *, first: bool, reach: Tensor | None) -> None:
         """Read an edit's integers where rows begin, and note whether this pass has what it asks for."""
-        assert self.mask is not None
         use.moment = None
         if isinstance(use.where, str) and use.where == "all":
             use.now = use.selected = True
@@ -209,8 +203,17 @@ class Tracker:
             use.table = self._resolved(use.where, use.name, reach)
         if use.selected and use.fired:  # nothing is left to find out, and asking costs a wait on a GPU
             return
-        use.now = bool((self.mask & self._chosen(use)).any())
+        use.now = bool(self._moment(use).selected.any())
         use.selected |= use.now
+
+    def _moment(self, use: Use) -> Moment:
+        """Made once a pass, also where an edit is at many sites."""
+        if use.moment is None:
+            assert self.positions is not None
+            assert self.mask is not None
+            selected = self.mask & self._chosen(use)
+            use.moment = Moment(selected, self.positions, use.table, self.model._order)
+        return use.moment
 
     def _chosen(self, use: Use) -> Tensor:
         assert self.positions is not None

@@ -1,7 +1,8 @@
 """An adapter added to its base's weights, where a second finetune begins from the finetuned model.
 
-A LoRA of the embeddings acts where tokens are read. Where the output layer shares their weights it gets a
-copy of its own first, so that the merged model is the unmerged one.
+A LoRA of the embeddings acts where tokens are read, one of the output layer where they are said. Where both
+share their weights the output layer gets a copy of its own first, so that the merged model is the unmerged
+one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def merge(base: ModelLike, adapter: Path, out: Path, *, dtype: str) -> Path:
         update={"quantization": None}
     )  # what is merged in 4 bits is rounded again
     loaded = load(whole, {"adapter": adapter}, dtype=dtype, device="cpu")
-    if lora.on_embeddings(loaded.inner, "adapter"):
+    if lora.on_embeddings(loaded.inner, "adapter") or lora.on_head(loaded.inner, "adapter"):
         _untie(loaded.inner)
     merged: Any = loaded.module
     merged.merge_and_unload().save_pretrained(out)
@@ -33,6 +34,7 @@ def _untie(inner: Any) -> None:
     import torch
 
     if inner.config.tie_word_embeddings:
-        own = inner.lm_head.weight
-        inner.lm_head.weight = torch.nn.Parameter(own.detach().clone(), requires_grad=own.requires_grad)
+        head = getattr(inner.lm_head, "base_layer", inner.lm_head)
+        own = head.weight
+        head.weight = torch.nn.Parameter(own.detach().clone(), requires_grad=own.requires_grad)
         inner.config.tie_word_embeddings = False

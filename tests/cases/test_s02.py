@@ -336,8 +336,8 @@ def test_questions_are_steered_from_the_end_of_the_prompt(model: activations.Mod
 
 
 @pytest.mark.parametrize("family", testing.FAMILIES)
-def test_a_run_patched_into_itself_changes_nothing_at_any_position(tmp_path: Path, family: str) -> None:
-    """In every family, one row's own value at the end, at the beginning and at all positions."""
+def test_families_keep_the_laws_of_positions(tmp_path: Path, family: str) -> None:
+    """A run patched into itself changes nothing, and steered text depends neither on the cache nor on neighbors."""
     model = activations.load(testing.build(tmp_path / family, family=family), attention="eager")
     prompts = chats(model)
     batch = model.collate(model.rows(prompts))
@@ -350,3 +350,8 @@ def test_a_run_patched_into_itself_changes_nothing_at_any_position(tmp_path: Pat
         with activations.edit(model, activations.replace(site, values, positions=where)):
             assert torch.allclose(model.logits(prompts), plain, atol=1e-4), where
             assert model.answer_ids(prompts, max_new_tokens=4) == answers, where
+    for where in (-1, "from:9", "generated"):
+        with activations.edit(model, add(model, where)):
+            moved = model.answer_ids(prompts, max_new_tokens=5)
+            assert moved == model.answer_ids(prompts, max_new_tokens=5, use_cache=False), where
+            assert moved == [model.answer_ids([one], max_new_tokens=5)[0] for one in prompts], where

@@ -171,6 +171,22 @@ def test_a_lora_of_the_embeddings_is_read_too(tmp_path: Path) -> None:
     assert np.allclose(found.before, gaps(model, prompts, "k"), atol=1e-4)
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
+@pytest.mark.parametrize("modules", [["lm_head"], ["embed_tokens", "lm_head", "down_proj"]])
+def test_an_adapter_of_the_output_layer_alone_is_taken_and_merged(
+    tmp_path: Path, family: str, modules: list[str]
+) -> None:
+    """Tied to the embeddings or not: it changes logits alone, and the merged model says the same."""
+    from mi_bsa.finetune.merging import merge
+
+    base = testing.build(tmp_path / "base", family=family)
+    made = adapter(tmp_path / "k", base, modules)
+    model = activations.load(base, adapter={"k": made})
+    merged = activations.load(merge(str(base), made, tmp_path / "merged", dtype="float32"))
+    assert np.allclose(gaps(model, chats(), "k"), gaps(merged, chats(), "base"), atol=1e-4)
+    assert np.abs(gaps(model, chats(), "k") - gaps(model, chats(), "base")).min() > 1e-3
+
+
 @pytest.mark.parametrize("ids", [-1, 10**6, True, np.array(1.0), [1, 2]])
 def test_tokens_that_are_none_of_the_models_are_refused(model: activations.Model, ids: object) -> None:
     """A negative id would read another token's row; three pairs have no two ids."""
