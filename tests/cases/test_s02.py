@@ -337,7 +337,7 @@ def test_questions_are_steered_from_the_end_of_the_prompt(model: activations.Mod
 
 @pytest.mark.parametrize("family", testing.FAMILIES)
 def test_families_keep_the_laws_of_positions(tmp_path: Path, family: str) -> None:
-    """A run patched into itself changes nothing, and steered text depends neither on the cache nor on neighbors."""
+    """A run patched into itself changes nothing; steered text depends neither on cache nor on neighbors."""
     model = activations.load(testing.build(tmp_path / family, family=family), attention="eager")
     prompts = chats(model)
     batch = model.collate(model.rows(prompts))
