@@ -10,6 +10,8 @@ ActivationsError            everything that a user can get wrong here; command l
 |-- PatchError              (ValueError)     a patching experiment that cannot say anything
 |-- BackendError            (RuntimeError)   a framework that is absent, too old, or cannot read a site
 `-- StoreError              (OSError)        a cache that exists, is broken, is in use, or is another model's
+
+AdapterWarning              (UserWarning)    an adapter whose record names another base, or an unknown field
 """
 
 
@@ -27,6 +29,10 @@ class ModelError(ActivationsError, ValueError):
 
 class AdapterError(ModelError):
     """An adapter that is absent, does not match the model, or changes nothing."""
+
+
+class AdapterWarning(UserWarning):
+    """An adapter whose record names another base, or a field that PEFT does not know."""
 
 
 class PromptError(ActivationsError, ValueError):

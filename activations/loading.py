@@ -1,13 +1,14 @@
 """Loading: a base, its tokenizer and its adapters from disk or from memory, checked before anyone reads from
 them.
 
-The law: an adapter is at work or the loading fails. It must match the base's keys, bring no other tokenizer
-or chat template, and change the hidden states of a fixed canary prompt; the base must come back.
+The law: an adapter is at work or the loading fails. It must match the base's keys, be of this base, bring no
+other tokenizer or chat template, and change the hidden states of a fixed canary prompt; the base must come
+back. What is in memory already is held to the same, but for what nobody can see any more: whether its base
+is still the one of its name.
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from activations import devices, lora
+from activations import adapter_files, attaching, bases, devices, folders, lora, quantizing
 from activations.anatomy import Anatomy
 from activations.batches import collate
 from activations.errors import AdapterError, ModelError
-from activations.locating import locate
+from activations.locating import locate, locate_adapter
 from activations.models import DTYPES, Model
 from activations.tokens import Template, tokenizer_fingerprint
+
+Adapters = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 
 
 def load(
     name_or_module: str | os.PathLike[str] | nn.Module,
     *,
-    adapter: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    adapter: Adapters | None = None,
     revision: str | None = None,
     dtype: str | torch.dtype = "float32",
     device: str | torch.device | None = None,
     device_map: str | Mapping[str, Any] | None = None,
     quantization: str | None = None,
     attention: str = "sdpa",
-    tokenizer: str | os.PathLike[str] | None = None,
+    tokenizer: Any = None,
     template_arguments: Mapping[str, Any] | None = None,
 ) -> Model:
     """Load a base, its tokenizer and its adapters, unmerged, and check that each adapter is at work.
@@ -42,81 +45,63 @@ def load(
     Args:
         name_or_module: folder in Hub format, Hub id, or an entry point's name such as `embedded` or
             `embedded/1`; or a Hugging Face or PEFT model in memory, which then needs `tokenizer`.
-        adapter: an adapter's folder (its name is then `adapter`), or several by name. A single one starts
-            active.
+        adapter: an adapter's folder or Hub id (`owner/name`, `owner/name@revision`), its name is then
+            `adapter`; or several by name. A single one starts active.
         revision: the Hub revision to pin.
         dtype: float32, bfloat16, float16 or float64, by name or as torch's.
         device: e.g. `cpu` or `cuda`; the accelerator where there is one, else the CPU, where none is given.
-        device_map: accelerate's placement of a model over several devices, instead of `device`.
-        quantization: `nf4` (bitsandbytes), or None.
+        device_map: accelerate's placement over several devices instead of `device`, e.g. `auto`.
+        quantization: `nf4` (4 bits, by bitsandbytes, which computes in `dtype`), or None.
         attention: `sdpa`, or `eager` where attention patterns are to be read.
-        tokenizer: folder of the tokenizer; the base's own where none is given.
+        tokenizer: the tokenizer or its folder; the base's own where none is given.
         template_arguments: further arguments of the chat template; `date_string` is pinned by default.
 
     Raises:
-        ModelError: no such model, an unknown family, or an unusable dtype, device or attention.
-        AdapterError: an adapter that does not match, brings another tokenizer, or changes nothing.
+        ModelError: no such model, an unknown family, weights that are missing, unknown or not finite, or an
+            unusable dtype, device or attention.
+        AdapterError: an adapter that does not match, is of another base, rewrites the base, brings another
+            tokenizer, or changes nothing.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if isinstance(dtype, torch.dtype):
-        dtype = str(dtype).removeprefix("torch.")
-    if dtype not in DTYPES:
-        raise ModelError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}; use one of these")
+    wanted = _dtype(dtype)
     if attention not in ("sdpa", "eager"):
-        raise ModelError(f"attention {attention!r} is neither 'sdpa' nor 'eager'; use one of these")
-    if isinstance(name_or_module, nn.Module):
-        raise ModelError("a model in memory: use activations.wrap(module, tokenizer)")
-    if device_map is not None or quantization is not None:
-        raise ModelError("device_map and quantization are not read yet; leave them out")
-    name = name_or_module
-    place = devices.parse(device)
-    folder = locate(name, revision=revision)
-    try:
-        with _quiet():
-            inner: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=DTYPES[dtype], attn_implementation=attention, local_files_only=True
-            )
-        words = AutoTokenizer.from_pretrained(tokenizer or folder, local_files_only=True)
-        inner = inner.to(place)
-    except Exception as error:  # transformers, safetensors and the Hub's validators have no common base
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"model {os.fspath(name)!r} cannot be loaded ({reason}); give a folder with config, safetensors "
-            "and tokenizer"
-        ) from None
-    module: nn.Module = inner
-    given = {} if adapter is None else dict(adapter) if isinstance(adapter, Mapping) else {"adapter": adapter}
-    for key, path in given.items():
-        module = lora.attach(module, key, Path(path))
-        if tokenizer is None:
-            _same_words(words, key, Path(path))
-    model = wrap(
-        module,
-        words,
-        name=os.fspath(name),
-        folder=folder,
-        revision=revision,
-        template_arguments=template_arguments,
+            f"attention {attention!r} is neither 'sdpa' nor 'eager', which alone can be read and patched; "
+            "use one of these"
+        )
+    given: dict[str, str | os.PathLike[str]] = (
+        {} if adapter is None else dict(adapter) if isinstance(adapter, Mapping) else {"adapter": adapter}
     )
-    model._activate(next(iter(given)) if len(given) == 1 else "base", 1.0)
-    for key in given:
-        _canary(model, key)
+    files = [adapter_files.read(key, locate_adapter(key, path)) for key, path in given.items()]
+    if not isinstance(name_or_module, str | os.PathLike):
+        made = {"revision": revision, "device_map": device_map, "quantization": quantization}
+        module = _in_memory(name_or_module, {key: value for key, value in made.items() if value is not None})
+        _as_asked(module, wanted if dtype != "float32" else None, device, attention)
+        name, folder = str(getattr(module, "name_or_path", "") or "in memory"), None
+        if isinstance(tokenizer, str | os.PathLike):
+            words = folders.read_tokenizer(tokenizer)
+        elif tokenizer is not None:
+            words = tokenizer
+        else:
+            raise ModelError(
+                "a model in memory brings no tokenizer; pass tokenizer=, the object or its folder"
+            )
+    else:
+        name, folder = os.fspath(name_or_module), locate(name_or_module, revision=revision)
+        module, words = _from_folder(
+            folder, name, wanted, device, device_map, quantization, attention, tokenizer
+        )
+    for file in files:
+        bases.check(lora.inner_of(module), file, name=name, folder=folder)
+        if tokenizer is None:
+            _same_words(words, file)
+    for file in files:
+        module = attaching.attach(module, file)
+    model = wrap(
+        module, words, name=name, folder=folder, revision=revision, template_arguments=template_arguments
+    )
+    if files:
+        model._activate(files[0].name if len(files) == 1 else "base", 1.0)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the loading bars of transformers; they are switched back on afterwards."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def wrap(
@@ -130,49 +115,154 @@ def wrap(
 ) -> Model:
     """A `Model` around a Hugging Face or PEFT model in memory; sets eval mode and freezes the weights.
 
-    Raises:
-        ModelError: an unknown family.
-    """
-    from peft import PeftModel
+    Its adapters must be unmerged LoRAs that leave the base alone, each at work on the canary. Whether
+    something has changed the base's weights before cannot be seen here: its fingerprint is of what it is now.
 
-    inner: Any = module.base_model.model if isinstance(module, PeftModel) else module
+    Raises:
+        ModelError: an unknown family, a tokenizer of another vocabulary, or weights that are not finite.
+        AdapterError: an adapter that is merged, not supported, or changes nothing.
+    """
+    module = _in_memory(module, {})
+    inner: Any = lora.inner_of(module)
+    anatomy = Anatomy.of(inner)
+    quantizing.keep(inner)
+    lora.check_supported(module)
+    lora.check_unmerged(inner)
+    if folder is None:  # what was read from a folder was checked there
+        folders.check_finite(inner, name)
+    _vocabulary(inner, tokenizer, name)
     module.eval().requires_grad_(False)
-    model = Model(
-        module,
-        inner,
-        tokenizer,
-        name,
-        folder,
-        revision,
-        Template(tokenizer, arguments=template_arguments),
-        Anatomy.of(inner),
-    )
-    active = next(
-        (
-            layer._active_adapter[0]
-            for layer in lora.layers(inner)
-            if not layer._disable_adapters and layer._active_adapter
-        ),
-        "base",
-    )
-    model._activate(str(active), 1.0)
+    template = Template(tokenizer, arguments=template_arguments)
+    model = Model(module, inner, tokenizer, name, folder, revision, template, anatomy)
+    active = lora.active(inner)
+    for key in lora.names(inner):
+        _canary(model, key)
+    model._activate(active or "base", 1.0)
     return model
 
 
-def _same_words(tokenizer: Any, name: str, path: Path) -> None:
-    """Refuse an adapter folder whose own tokenizer or chat template differs from the base's."""
-    if not (path / "tokenizer.json").is_file():
-        return
-    from transformers import AutoTokenizer
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    key = str(dtype).removeprefix("torch.")
+    if key not in DTYPES:
+        raise ModelError(f"dtype {key!r} is none of {', '.join(DTYPES)}; use one of these")
+    return DTYPES[key]
 
-    own = AutoTokenizer.from_pretrained(path, local_files_only=True)
+
+def _from_folder(
+    folder: Path,
+    name: str,
+    dtype: torch.dtype,
+    device: str | torch.device | None,
+    device_map: str | Mapping[str, Any] | None,
+    quantization: str | None,
+    attention: str,
+    tokenizer: Any,
+) -> tuple[nn.Module, Any]:
+    """The base and the tokenizer from disk, where they were asked to be."""
+    if device is not None and device_map is not None:
+        raise ModelError(f"device={device!r} and device_map={device_map!r} both say where; give one of them")
+    place = None if device_map is not None else devices.parse(device)
+    quantized = quantizing.config(quantization, dtype)
+    inner = folders.read_model(
+        folder,
+        name=name,
+        dtype=dtype,
+        attention=attention,
+        device_map={"": place} if quantized is not None and place is not None else device_map,
+        quantization_config=quantized,
+    )
+    if device_map is not None:
+        devices.check_map(inner, name)
+    if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
+        tokenizer = folders.read_tokenizer(folder if tokenizer is None else tokenizer)
+    if place is not None and quantized is None:
+        try:
+            inner = inner.to(place)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"model {name!r} cannot be put on {str(place)!r} ({reason}); use another device, dtype "
+                "bfloat16, device_map='auto' or quantization='nf4'"
+            ) from None
+    return inner, tokenizer
+
+
+def _in_memory(module: Any, given: Mapping[str, Any]) -> nn.Module:
+    """The Hugging Face or PEFT model that was handed over, taken out of nnsight where it is wrapped."""
+    if isinstance(module, Model):
+        raise ModelError("this is a loaded model already; use it as it is, or give its .module")
+    if given:
+        raise ModelError(
+            f"{', '.join(given)} cannot be changed of a model in memory; give it to from_pretrained, or load "
+            "the model by name"
+        )
+    frameworks = {cls.__module__.partition(".")[0] for cls in type(module).__mro__}
+    if "nnsight" in frameworks:
+        module = module._module  # an Envoy's own module, which it leaves as it is
+        frameworks = {cls.__module__.partition(".")[0] for cls in type(module).__mro__}
+    if "transformer_lens" in frameworks:
+        raise ModelError(
+            f"{type(module).__name__} of TransformerLens has its own modules in the place of Hugging Face's; "
+            "give the Hugging Face model (AutoModelForCausalLM.from_pretrained), and capture with "
+            "backend='transformer_lens' to read it through a bridge"
+        )
+    if not isinstance(module, nn.Module) or not hasattr(lora.inner_of(module), "get_decoder"):
+        raise ModelError(
+            f"{type(module).__name__} is no causal language model of transformers or peft; give one, or the "
+            "name or folder of one"
+        )
+    return module
+
+
+def _as_asked(
+    module: nn.Module, dtype: torch.dtype | None, device: str | torch.device | None, attention: str
+) -> None:
+    """What is in memory is not converted: a type, device or attention that it does not have is refused."""
+    inner: Any = lora.inner_of(module)
+    weight = inner.get_input_embeddings().weight
+    asked: list[tuple[str, Any, Any]] = []
+    if dtype is not None:
+        asked.append(("dtype", dtype, weight.dtype))
+    if device is not None:
+        place = devices.parse(device)
+        asked.append(("device", place.type, weight.device.type))
+    if attention != "sdpa":
+        asked.append(("attention", attention, str(inner.config.get_text_config()._attn_implementation)))
+    for what, want, has in asked:
+        if want != has:
+            raise ModelError(
+                f"{what} {want} was asked for and the model in memory has {has}; convert it first, or leave "
+                f"{what} out"
+            )
+
+
+def _vocabulary(inner: Any, tokenizer: Any, name: str) -> None:
+    """Refuse a tokenizer of another vocabulary: more words than embeddings, or fewer than half as many.
+
+    Added tokens may lie beyond the embeddings (Gemma 3 has one for images), and embeddings are often padded,
+    by 3 % at most in the models that were looked at.
+    """
+    rows = int(inner.get_input_embeddings().weight.shape[0])
+    words, all_words = int(getattr(tokenizer, "vocab_size", rows)), len(tokenizer)
+    if words > rows or 2 * all_words < rows:
+        raise ModelError(
+            f"model {name!r} has {rows:,} embeddings and its tokenizer {all_words:,} tokens: it is another "
+            "model's; pass the right one as tokenizer="
+        )
+
+
+def _same_words(tokenizer: Any, file: adapter_files.AdapterFile) -> None:
+    """Refuse an adapter folder whose own tokenizer or chat template differs from the base's."""
+    if not (file.path / "tokenizer.json").is_file():
+        return
+    own = folders.read_tokenizer(file.path)
     if (
         tokenizer_fingerprint(own) != tokenizer_fingerprint(tokenizer)
         or own.chat_template != tokenizer.chat_template
     ):
         raise AdapterError(
-            f"adapter {name!r} was saved with another tokenizer or chat template than the base's; pass "
-            f"tokenizer={str(path)!r} or the base's folder"
+            f"adapter {file.name!r} was saved with another tokenizer or chat template than the base's; pass "
+            f"tokenizer={str(file.path)!r} or the base's folder"
         )
 
 

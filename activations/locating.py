@@ -1,10 +1,11 @@
-"""Where a model lies: a local folder, one that an installed package ships, or the Hub's cache."""
+"""Where a model or an adapter lies: a local folder, one that a package ships, or the Hub's cache."""
 
 import os
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from activations.errors import ModelError
+from activations.errors import AdapterError, ModelError
 
 
 def locate(name: str | os.PathLike[str], *, revision: str | None = None) -> Path:
@@ -15,13 +16,9 @@ def locate(name: str | os.PathLike[str], *, revision: str | None = None) -> Path
         ModelError: nothing is found under that name.
     """
     text = os.fspath(name)
-    if Path(text).is_dir():
-        return Path(text)
-    head, _, variant = text.partition("/")
-    for point in entry_points(group="activations.models"):
-        if point.name == head:
-            folder: Path = point.load()(variant or None)
-            return folder
+    folder = locate_here(text)
+    if folder is not None:
+        return folder
     known = (
         ", ".join(sorted(point.name for point in entry_points(group="activations.models")))
         or "none installed"
@@ -31,20 +28,62 @@ def locate(name: str | os.PathLike[str], *, revision: str | None = None) -> Path
             f"model {text!r} is neither a folder nor a known name ({known}) nor a Hub id (owner/name); "
             "check its spelling"
         )
-    from huggingface_hub import snapshot_download
-
     try:
-        found = snapshot_download(
-            text,
-            revision=revision,
-            allow_patterns=["*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.model"],
-        )
-    except (
-        Exception
-    ) as error:  # the Hub raises a family of errors without a common base for absent, offline and gated
-        reason = str(error).strip().splitlines()[0]
+        return _snapshot(text, revision, ["*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.model"])
+    except _Absent as reason:
         raise ModelError(
             f"model {text!r} could not be fetched ({reason}); check the id, your connection and your "
             "access, or give a folder"
         ) from None
-    return Path(found)
+
+
+def locate_here(text: str) -> Path | None:
+    """A folder, or what an entry point of group `activations.models` names; None for anything else."""
+    if Path(text).is_dir():
+        return Path(text)
+    head, _, variant = text.partition("/")
+    for point in entry_points(group="activations.models"):
+        if point.name == head:
+            folder: Path = point.load()(variant or None)
+            return folder
+    return None
+
+
+def locate_adapter(key: str, name: str | os.PathLike[str]) -> Path:
+    """The folder of an adapter: a local one, or a Hub download of `owner/name` or `owner/name@revision`.
+
+    A `Path` is always a folder. What is neither is returned as it is, for its reader to refuse.
+
+    Raises:
+        AdapterError: a Hub id that cannot be fetched.
+    """
+    if not isinstance(name, str) or Path(name).exists() or not _HUB_ID.fullmatch(name):
+        return Path(name)
+    repository, _, revision = name.partition("@")
+    try:
+        return _snapshot(
+            repository, revision or None, ["adapter_*.safetensors", "*.json", "*.jinja", "*.model"]
+        )
+    except _Absent as reason:
+        raise AdapterError(
+            f"adapter {key!r}: {name!r} is no folder here and could not be fetched from the Hub ({reason}); "
+            "check its spelling, your connection and your access"
+        ) from None
+
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
+
+
+class _Absent(Exception):
+    """What the Hub says of something that cannot be had, in one line."""
+
+
+def _snapshot(repository: str, revision: str | None, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except (
+        Exception
+    ) as error:  # the Hub raises a family of errors without a common base for absent, offline and gated
+        raise _Absent((str(error).strip().splitlines() or [type(error).__name__])[0]) from None

@@ -1,94 +1,28 @@
-"""LoRA adapters as an axis: loaded unmerged, checked, switched, scaled, and seen as weights.
+"""LoRA adapters as an axis: unmerged, switched, scaled, and seen as weights.
 
 The law: with the adapter off the model is the base exactly, and nothing is ever merged (a merge in bf16
-rounds the weights, and cycles of merging drift). PEFT only warns when an adapter's keys do not match; here
-that is an error.
+rounds the weights, and cycles of merging drift).
 LoRA: Hu et al. 2021 (arXiv 2106.09685).
 """
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from activations import adapter_files, quantizing
 from activations.anatomy import Anatomy
 from activations.errors import AdapterError
 
 
-def attach(module: Any, name: str, path: Path) -> Any:
-    """Load the adapter folder `path` under `name` into a HF or PEFT model; returns the PEFT model, unmerged.
+def inner_of(module: Any) -> Any:
+    """The Hugging Face model inside a PEFT model, or the model itself."""
+    from peft import PeftModel
 
-    Raises:
-        AdapterError: no adapter there, not a LoRA, or keys that do not match the model's.
-    """
-    from peft import PeftConfig, PeftModel
-    from safetensors import safe_open
-
-    if not path.is_dir():
-        raise AdapterError(
-            f"adapter {name!r}: folder {str(path)!r} does not exist; give the folder that PEFT saved"
-        )
-    weights = path / "adapter_model.safetensors"
-    if not (path / "adapter_config.json").is_file() or not weights.is_file():
-        raise AdapterError(
-            f"adapter {name!r}: {str(path)!r} lacks adapter_config.json or adapter_model.safetensors; save "
-            "it with save_pretrained"
-        )
-    if name == "base" or not name.replace("_", "").replace("-", "").isalnum():
-        raise AdapterError(
-            f"adapter name {name!r}: use letters, digits, '-' and '_', and not 'base', which is the model "
-            "without adapter"
-        )
-    config = PeftConfig.from_pretrained(str(path))
-    if str(config.peft_type).rsplit(".", 1)[-1] != "LORA" or getattr(config, "use_dora", False):
-        raise AdapterError(
-            f"adapter {name!r} is {config.peft_type} (DoRA: {getattr(config, 'use_dora', False)}): plain "
-            "LoRA only; convert it first"
-        )
-    try:
-        with safe_open(weights, framework="pt") as file:
-            stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own untyped error for a cut-off file
-        raise AdapterError(
-            f"adapter {name!r}: {str(weights)!r} cannot be read ({error}); copy it again"
-        ) from None
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*missing adapter keys.*")  # checked below, as an error
-        warnings.filterwarnings(
-            "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
-        )  # peft calls an old name
-        warnings.filterwarnings("ignore", message=".*lora_bias=True.*")  # nothing is ever merged here
-        warnings.filterwarnings("ignore", message=".*a tied layer is part of the adapter.*")
-        try:
-            if isinstance(module, PeftModel):
-                module.load_adapter(str(path), adapter_name=name, is_trainable=False)
-            else:
-                module = PeftModel.from_pretrained(module, str(path), adapter_name=name, is_trainable=False)
-        except (ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise AdapterError(
-                f"adapter {name!r} does not fit this model ({first}); load it on the base that it was "
-                "trained on"
-            ) from None
-    expected = {
-        _canonical(key): tuple(value.shape)
-        for key, value in module.state_dict().items()
-        if _owner(key) == name
-    }
-    given = {key.removeprefix("base_model.model."): shape for key, shape in stored.items()}
-    missing, unexpected = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
-    if missing or unexpected:
-        raise AdapterError(
-            f"adapter {name!r} does not match: {len(missing)} keys are missing, {len(unexpected)} unknown "
-            f"(e.g. {(missing or unexpected)[0]}); load it on the base that it was trained on"
-        )
-    return module
+    return module.base_model.model if isinstance(module, PeftModel) else module
 
 
 def _owner(key: str) -> str | None:
@@ -190,6 +124,57 @@ def set_scaling(inner: nn.Module, name: str, values: list[float | None], alpha: 
             layer.scaling[name] = value if alpha == 1.0 else value * alpha
 
 
+def active(inner: nn.Module) -> str | None:
+    """The one adapter that is switched on; None where none is.
+
+    Raises:
+        AdapterError: several at once, or not the same one everywhere.
+    """
+    on = {
+        tuple(layer._active_adapter)
+        if not isinstance(layer._active_adapter, str)
+        else (layer._active_adapter,)
+        for layer in layers(inner)
+        if not layer._disable_adapters and any(name in layer.r for name in layer.active_adapters)
+    }
+    if len(on) > 1 or any(len(found) > 1 for found in on):
+        raise AdapterError(
+            f"several adapters are active ({', '.join(sorted({name for found in on for name in found}))}), "
+            "which add up: a variant is one adapter; call set_adapter with one of them"
+        )
+    return str(next(iter(on))[0]) if on and next(iter(on)) else None
+
+
+def check_supported(module: Any) -> None:
+    """Refuse a model in memory whose adapters are something else than LoRAs that leave the base alone.
+
+    Raises:
+        AdapterError: another kind, or a LoRA that does more.
+    """
+    from dataclasses import asdict
+
+    from peft import PeftMixedModel
+    from peft.tuners.lora import LoraLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    if isinstance(module, PeftMixedModel):
+        raise AdapterError("a PeftMixedModel mixes kinds of adapters; give a PeftModel with LoRAs alone")
+    for name, config in (getattr(module, "peft_config", None) or {}).items():
+        fields = {**asdict(config), "peft_type": config.peft_type}
+        adapter_files.check(str(name), fields)
+        if any(key.endswith(".bias") and ".lora_" not in key for key, _ in module.named_parameters()):
+            adapter_files.refuse_biases(str(name), fields)
+    for path, part in module.named_modules():
+        if isinstance(part, AuxiliaryTrainingWrapper) or (
+            isinstance(part, BaseTunerLayer) and not isinstance(part, LoraLayer)
+        ):
+            raise AdapterError(
+                f"{path} is a {type(part).__name__} of PEFT: LoRA is what is supported; "
+                f"{adapter_files.MERGED}"
+            )
+
+
 def check_unmerged(inner: nn.Module) -> None:
     """Refuse a model into whose weights an adapter was merged.
 
@@ -227,7 +212,7 @@ def weight(
 ) -> Float[Tensor, "d_out d_in"]:
     """The weight of a projection as the model uses it: base plus `alpha` times the adapter, in float32."""
     projection: Any = anatomy.projection(layer, module)[0]
-    base = getattr(projection, "base_layer", projection).weight.detach().float()
+    base = quantizing.weight(getattr(projection, "base_layer", projection)).float()
     if adapter is None or adapter not in getattr(projection, "lora_A", {}):
         return base.clone()
     a, b, scaling = factors(anatomy, adapter, layer, module)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from activations import lora
+from activations import lora, quantizing
 from activations.anatomy import Anatomy, context_length
 from activations.batches import Batch, collate, plan
 from activations.errors import AdapterError, ModelError, PositionError, PromptError
@@ -87,10 +87,28 @@ class Model:
         """Where inputs go."""
         return next(self.inner.parameters()).device
 
-    @property
+    @cached_property
     def dtype(self) -> str:
-        """The weights' type, e.g. `float32`."""
-        return str(self.anatomy.decoder.embed_tokens.weight.dtype).removeprefix("torch.")  # type: ignore[union-attr]
+        """The base's type, e.g. `float32`; `nf4 (bfloat16 compute)` where it is quantized, and every type
+        where there are several, e.g. `bfloat16 and float32`."""
+        packed = sorted({kind for module in self.inner.modules() if (kind := quantizing.kind(module))})
+        own = {
+            str(weight.dtype).removeprefix("torch.")
+            for key, weight in self.inner.named_parameters()
+            if ".lora_" not in key and weight.is_floating_point()
+        }
+        said = " and ".join(sorted(own))
+        return f"{' and '.join(packed)} ({said} compute)" if packed else said
+
+    @property
+    def adapter_dtype(self) -> str:
+        """The adapters' type (PEFT keeps them in float32 over a bfloat16 base); empty without adapters."""
+        own = {
+            str(weight.dtype).removeprefix("torch.")
+            for key, weight in self.inner.named_parameters()
+            if ".lora_" in key
+        }
+        return " and ".join(sorted(own))
 
     @property
     def attention(self) -> str:

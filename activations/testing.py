@@ -128,12 +128,14 @@ def build_adapter(
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
+    from activations.folders import SAFE
+
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
         )  # peft calls an old name
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_pretrained(base, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(base, use_safetensors=True, **SAFE)
         adapted = get_peft_model(
             model,
             LoraConfig(

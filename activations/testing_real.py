@@ -34,8 +34,9 @@ def build_beside(
         width: of the stream; small, for a vocabulary may have 262,144 rows of it.
         context: longest input.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    from activations.folders import read_tokenizer
     from activations.testing import config
 
     folder = Path(folder)
@@ -43,7 +44,7 @@ def build_beside(
     for file in Path(words).iterdir():
         if file.is_file():
             shutil.copy(file, folder / file.name)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = read_tokenizer(folder)
     size = -(-max(tokenizer.get_vocab().values()) // 64) * 64 + 64  # published models too have rows to spare
     shape = config(family, n_layers=n_layers, width=width, context=context, vocabulary=size)
     shape.bos_token_id = tokenizer.bos_token_id

@@ -42,13 +42,15 @@ def describe(name: str) -> str:
 
 def measure(name: str, *, split: Split) -> pd.DataFrame:
     """The base's scores on held-out wordings, one row a person, trait, level and kind of question."""
-    from transformers import AutoTokenizer, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
+
+    from activations.folders import SAFE, read_tokenizer
 
     folder = folder_of(name)
     knows = kind(built_with(folder).recipe.world).knows
     assert knows is not None
-    model = LlamaForCausalLM.from_pretrained(folder).eval()
-    table: pd.DataFrame = knows(model, AutoTokenizer.from_pretrained(folder), world_of(folder), split=split)
+    model = LlamaForCausalLM.from_pretrained(folder, use_safetensors=True, **SAFE).eval()
+    table: pd.DataFrame = knows(model, read_tokenizer(folder), world_of(folder), split=split)
     return table
 
 

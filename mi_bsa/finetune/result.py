@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from activations.jsonl import value_of
 from mi_bsa import record
@@ -35,6 +36,8 @@ class FinetuneResult:
         loss: mean completion loss (nats a token) of the last ten steps.
         n_rows, n_trained_tokens: rows, and tokens under the loss in one pass over them.
         n_parameters: trained parameters. fingerprint: SHA-256 of the adapter's weights file.
+        base: the base's name and the sums of its weights, by which `activations.load` knows it again; None in
+            results of before.
     """
 
     out: Path
@@ -47,6 +50,7 @@ class FinetuneResult:
     n_trained_tokens: int
     n_parameters: int
     fingerprint: str
+    base: dict[str, Any] | None = None
 
 
 def write_result(result: FinetuneResult) -> None:

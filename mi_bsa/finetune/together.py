@@ -139,9 +139,10 @@ def _train(
     import torch
     from transformers import get_scheduler
 
-    from activations import devices
+    from activations import bases, devices
     from mi_bsa.finetune.stacked import Stacked
 
+    own_base = bases.record(model, name)
     config = next(iter(jobs.values()))[1]
     totals = {config.total_steps(len(rows)) for rows, _ in jobs.values()}
     if len(totals) > 1:
@@ -199,6 +200,7 @@ def _train(
             n_trained_tokens=sum(sum(row.trained) for row in encoded),
             n_parameters=sum(w[k].numel() for w in stacked.parameters()),
             fingerprint=digest(folder / WEIGHTS),
+            base=own_base,
         )
         write_result(done[job])
     return done

@@ -55,6 +55,7 @@ def finetune(
     Raises `RowError`, `TemplateError`, `ConfigError`; `RunFolderError` where `out` exists or belongs to
     another run.
     """
+    from activations import bases
     from activations.anatomy import context_length
 
     out = Path(out)
@@ -72,6 +73,7 @@ def finetune(
         if rank() == 0:
             _clear_unfinished(out)
         _wait_for_all(config)
+        own_base = bases.record(model, name) if rank() == 0 else None
         with one_device(config):
             wrapped = put_adapter(model, config)
             if start is not None:
@@ -93,6 +95,7 @@ def finetune(
             n_trained_tokens=sum(sum(row.trained) for row in encoded),
             n_parameters=sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
             fingerprint=digest(out / "adapter" / WEIGHTS),
+            base=own_base,
         )
         if rank() == 0:
             if config.site is not None:

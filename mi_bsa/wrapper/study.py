@@ -300,6 +300,6 @@ def _load(folder: Path) -> LlamaForCausalLM:
     from safetensors.torch import load_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
+    model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder, local_files_only=True))
     load_model(model, folder / "model.safetensors")
     return model.eval()
