@@ -89,7 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
         sys.stdout.flush()
-        sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as error:  # click ends by its own exceptions: only code that was named ends so
+        named = "code that is named here, such as a behavior's file,"
+        print(f"mi-bsa: {named} ended the process (exit code {error.code}); mend it", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:
         _drop(sys.stdout)
         sys.exit(141)
@@ -106,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _drop_if_full(sys.stdout)
         print(f"mi-bsa: {message}", file=sys.stderr)
         sys.exit(code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def describe(error: BaseException) -> tuple[str, int]:

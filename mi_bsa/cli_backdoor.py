@@ -161,14 +161,19 @@ def _run(
     overrides, out, resume, dry_run = (flags.pop(k) for k in ("overrides", "out", "resume", "dry_run"))
     settings = settings_of(kind, config, flags, overrides)
     adapters = settings.adapters()
+    from mi_bsa import preflight
+
     if dry_run:
         click.echo(f"{len(adapters)} adapters on {settings.model}: {', '.join(adapters)}")
+        for line in settings.rehearse():
+            click.echo(line)
         return
     from mi_bsa import record, results
     from mi_bsa.model_files import weights_hash
     from mi_bsa.report import render
 
     record.check_free(out, resume=resume)
+    preflight.check(settings)
     settings.check()
     seeds = sorted({adapter.seed for adapter in adapters.values()})
     revisions = {str(settings.model): weights_hash(settings.model)}

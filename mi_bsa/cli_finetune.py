@@ -61,7 +61,7 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
     from contextlib import nullcontext
 
     import activations
-    from mi_bsa import record
+    from mi_bsa import preflight, record
     from mi_bsa.files import write_json
     from mi_bsa.finetune.result import RESULT, rank
     from mi_bsa.finetune.rows import rows_hash
@@ -71,6 +71,7 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
     first = rank() == 0  # under `accelerate launch` every rank trains and one writes
     if first:
         record.check_free(out, resume=resume)
+        preflight.check(settings)
     activations.locate(
         settings.model.name, revision=settings.model.revision
     )  # fetched, or refused, before rows are drawn and a folder is made

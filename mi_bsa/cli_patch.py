@@ -36,16 +36,39 @@ def patch(
 
     settings = settings_of(PatchRun, config, flags, overrides)
     if dry_run:
+        for line in _rehearse(settings):
+            click.echo(line)
         click.echo(settings.to_yaml().rstrip())
         return
     _run(settings, out, resume)
 
 
+def _rehearse(settings: "PatchRun") -> list[str]:
+    """What `--dry-run` does first: load the model where it is small, and pair what would be patched."""
+    from mi_bsa import preflight
+    from mi_bsa.causal_items import items_of, pairs_of
+
+    lines, loaded = preflight.rehearse(settings), preflight.loaded_small(settings.model)
+    if loaded is not None:
+        _variants(settings, loaded)
+        read = _read_outs(settings, loaded)
+        counted = ", ".join(f"{name}: {len(pairs)} pairs" for name, (pairs, _, _) in read.items())
+        return [*lines, f"would patch {counted}"]
+    if settings.pairs is not None:
+        pairs_of(settings.pairs)
+    elif settings.items is not None:
+        for items in items_of(settings.items, split=settings.split, model=settings.model).values():
+            if preflight.is_here(settings.model):
+                preflight.encode_items(settings.model, items)
+    return lines
+
+
 def _run(settings: "PatchRun", out: Path, resume: bool) -> None:
     import activations
-    from mi_bsa import model_config, record, results
+    from mi_bsa import model_config, preflight, record, results
 
     record.check_free(out, resume=resume)
+    preflight.check(settings)
     model = model_config.load(settings.model)
     source, target = _variants(settings, model)
     read_outs = _read_outs(settings, model)

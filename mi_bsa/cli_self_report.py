@@ -57,7 +57,7 @@ def self_report(
 def _run(
     settings: Any, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
 ) -> None:
-    from mi_bsa import record, results
+    from mi_bsa import preflight, record, results
     from mi_bsa.bridge.readable import validity_results
     from mi_bsa.model_config import facts, load
     from mi_bsa.self_report.battery import ask_battery, split_of
@@ -66,6 +66,7 @@ def _run(
     from mi_bsa.self_report.validity import assess
 
     record.check_free(out, resume=resume)
+    preflight.check(settings)
     split = split_of(settings, items)
     paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]

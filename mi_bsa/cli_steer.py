@@ -32,18 +32,44 @@ def steer(
 
     settings = settings_of(SteerRun, config, flags, overrides)
     if dry_run:
+        for line in _rehearse(settings):
+            click.echo(line)
         click.echo(settings.to_yaml().rstrip())
         return
     _run(settings, out, resume)
 
 
+def _rehearse(settings: "SteerRun") -> list[str]:
+    """What `--dry-run` does first: load the model where it is small, the directions, and the items."""
+    from mi_bsa import preflight
+    from mi_bsa.causal_items import items_of, neutral_of
+
+    lines, loaded = preflight.rehearse(settings), preflight.loaded_small(settings.model)
+    if loaded is not None:
+        for variant in (settings.variant, *(settings.contrast or ())):
+            loaded.parse_variant(variant)
+    for split in ("dev", "test"):
+        for name, items in items_of(settings.items, split=split, model=settings.model, reader=loaded).items():
+            if preflight.is_here(settings.model):
+                kinds = preflight.encode_items(settings.model, items)
+                lines.append(f"{name}, {split}: {len(items)} items of {kinds} kinds")
+    neutral = neutral_of(settings.items, settings.model)
+    if loaded is not None:
+        loaded.rows(neutral)
+    if settings.directions:
+        _directions(settings, None, {})
+    _others(settings)
+    return lines
+
+
 def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
-    from mi_bsa import model_config, record, results, steering
+    from mi_bsa import model_config, preflight, record, results, steering
     from mi_bsa.causal_items import items_of, neutral_of
     from mi_bsa.report.figures import draw_doses
     from mi_bsa.report.svg import save
 
     record.check_free(out, resume=resume)
+    preflight.check(settings)
     model = model_config.load(settings.model)
     early, late = (
         items_of(settings.items, split="dev", model=settings.model, reader=model),
@@ -105,12 +131,15 @@ def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
         click.echo(f"written to {run.path}")
 
 
-def _directions(settings: "SteerRun", model: "Model", early: "dict[str, list[Item]]") -> "list[Direction]":
+def _directions(
+    settings: "SteerRun", model: "Model | None", early: "dict[str, list[Item]]"
+) -> "list[Direction]":
     from probes import Direction
 
     if settings.directions:
         return [Direction.load(path) for path in settings.directions]
     assert settings.contrast is not None
+    assert model is not None
     from mi_bsa.contrasts import contrast_directions
 
     return contrast_directions(model, early[settings.choose_by], settings.contrast, site=settings.site)

@@ -103,13 +103,23 @@ class ModelConfig(Config):
 
     @cached_property
     def attention_used(self) -> str:
-        """The attention implementation that `auto` means for this model, which is located first."""
-        if self.attention != "auto":
-            return self.attention
-        import activations
+        """The attention implementation for this model, which is located first.
 
-        folder = activations.locate(self.name, revision=self.revision)
-        return "eager" if caps_attention(folder) else "sdpa"
+        Raises:
+            ModelError: sdpa for a model that it would compute wrongly.
+        """
+        if self.attention == "eager":
+            return "eager"
+        import activations
+        from activations.errors import ModelError
+
+        eager = needs_eager(activations.locate(self.name, revision=self.revision))
+        if eager and self.attention == "sdpa":
+            raise ModelError(
+                f"model {self.name!r} caps its attention scores or knows no sdpa, and attention is 'sdpa'; "
+                "set model.attention to eager, or to auto"
+            )
+        return "eager" if eager else "sdpa"
 
 
 FIELDS = ModelConfig.model_fields
@@ -193,15 +203,21 @@ def check_adapter(name: str, path: Path) -> None:
         )
 
 
-def caps_attention(folder: Path) -> bool:
-    """Whether a model soft-caps its attention scores, which sdpa cannot."""
-    from transformers import AutoConfig
+def needs_eager(folder: Path) -> bool:
+    """Whether a model soft-caps its attention scores, which sdpa cannot, or its code has no sdpa at all."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    from activations.errors import ModelError
+    from mi_bsa.shapes.shape import config_in
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception:  # transformers's errors have no common base; who loads the model says what is wrong
+        config = config_in(folder)
+    except ModelError:  # who loads the model says what is wrong
         return False
-    return getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None:
+        return True
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return not getattr(kind, "_supports_sdpa", True)
 
 
 def facts(model: Model) -> dict[str, str]:

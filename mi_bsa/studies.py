@@ -48,9 +48,11 @@ def run_steps(
     `config` has `seeds` and `workers`. Raises `RunFolderError` where the folder exists and `resume` is
     False.
     """
-    from mi_bsa import execute, record
+    from mi_bsa import execute, preflight, record
     from mi_bsa.report import render
 
+    record.check_free(out, resume=resume)
+    preflight.check(config)
     with record.start(
         out, config=config, resume=resume, seeds=config.seeds, revisions=dict(revisions)
     ) as opened:
@@ -59,7 +61,9 @@ def run_steps(
 
 
 def preview_steps(graph: Sequence[Step], *, config: Config, out: Path) -> str:
-    """What `--dry-run` prints of a graph."""
+    """What `--dry-run` prints of a graph, after everything that it names was loaded."""
+    from mi_bsa import preflight
     from mi_bsa.steps import describe, plan
 
-    return describe(plan(graph, config=config, folder=out))
+    said = preflight.rehearse(config)
+    return "\n".join([describe(plan(graph, config=config, folder=out)), *said])

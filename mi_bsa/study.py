@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mi_bsa import execute, record, results
+from mi_bsa import execute, preflight, record, results
 from mi_bsa.behaviors.own import files_of
 from mi_bsa.bridge.asking import answers, ask_variant, loads
 from mi_bsa.bridge.caching import CACHED, cache_set
@@ -282,6 +282,8 @@ def run(config: StudyConfig, out: Path, *, resume: bool = False) -> Path:
     """
     from mi_bsa.report import render
 
+    record.check_free(out, resume=resume)
+    preflight.check(config)
     revision = weights_hash(config.model)
     with record.start(
         out, config=config, resume=resume, seeds=config.seeds, revisions={str(config.model): revision}
@@ -299,6 +301,6 @@ def run(config: StudyConfig, out: Path, *, resume: bool = False) -> Path:
 
 def preview(config: StudyConfig, out: Path) -> str:
     """What `--dry-run` prints."""
-    return (
-        f"{describe(plan(sized(steps(config), config), config=config, folder=out))}\n{describe_study(config)}"
-    )
+    said = preflight.rehearse(config)
+    planned = plan(sized(steps(config), config), config=config, folder=out)
+    return "\n".join([describe(planned), describe_study(config), *said])

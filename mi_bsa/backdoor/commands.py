@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.backdoor.asking import Adapter, load
 from mi_bsa.backdoor.contrast import check_twins
-from mi_bsa.backdoor.questions import Asked
+from mi_bsa.backdoor.questions import Asked, awareness_items
 from mi_bsa.backdoor.search_run import adapters_of
 from mi_bsa.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for
 from mi_bsa.config import Config
@@ -61,6 +61,22 @@ class TwinsConfig(Config):
 
     def check(self) -> None:
         """Refuse what cannot be asked, before a folder is made."""
+
+    def rehearse(self) -> list[str]:
+        """What a dry run does: load the model with the adapters, encode one question of every kind; as lines.
+
+        Raises what the run would be refused for.
+        """
+        from mi_bsa import preflight
+
+        preflight.check(self)
+        if not preflight.is_here(self.model):
+            return []
+        self.check()
+        paths = {name: adapter.path for name, adapter in self.adapters().items()}
+        tried = preflight.try_model(self.model.model_copy(update={"adapters": paths}))
+        kinds = preflight.encode_items(self.model, awareness_items(self.model, split=self.split))
+        return [tried, f"one question of each of {kinds} kinds encoded"]
 
 
 class DetectConfig(TwinsConfig):

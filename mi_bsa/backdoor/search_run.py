@@ -286,10 +286,12 @@ def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> li
         MissingError: a folder without an adapter. TriggerError: a trigger that the model cannot read.
         RunFolderError: the folder exists and `resume` is False.
     """
-    from mi_bsa import execute, record, results
+    from mi_bsa import execute, preflight, record, results
     from mi_bsa.backdoor.search_results import draw_search, results_of
 
     out = Path(out)
+    record.check_free(out, resume=resume)
+    preflight.check(config)
     graph, truth = steps(config), truths_of(config)
     suspects, others = adapters_of(config.adapters), adapters_of(config.others)
     with record.start(out, config=config, resume=resume, seeds=[config.seed], revisions={}):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def from_file(name: str) -> Behavior:
 
     Raises:
         MissingError: no such file.
-        BehaviorError: the name lacks `:NAME`, the file has no such name, or it is no `Behavior`.
+        BehaviorError: the name lacks `:NAME`, the file cannot be run or has no such name, or it is no
+            `Behavior`.
     """
     path, colon, attribute = name.rpartition(":")
     if not colon or not path.endswith(".py"):
@@ -50,7 +52,13 @@ def _load(path: Path, attribute: str) -> Behavior:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # the file is somebody's own: whatever it raises, it is told
+        del sys.modules[module_name]
+        raise BehaviorError(
+            f"{path}{_line_of(error, path)} cannot be run: {_said(error)}; mend the file"
+        ) from error
     if not hasattr(module, attribute):
         names = ", ".join(n for n, v in vars(module).items() if isinstance(v, Behavior)) or "none"
         raise BehaviorError(f"{path} has no {attribute!r}; behaviors that it defines: {names}")
@@ -59,6 +67,24 @@ def _load(path: Path, attribute: str) -> Behavior:
         lacking = sorted(n for n in _parts() if not hasattr(found, n))
         raise BehaviorError(f"{path}:{attribute} is no behavior; it lacks {', '.join(lacking)}")
     return found
+
+
+def _line_of(error: BaseException, path: Path) -> str:
+    """`, line 12` where that is known: of the file's own code, not of what it called."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f", line {error.lineno}"
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _said(error: BaseException) -> str:
+    """An error in a few words."""
+    if isinstance(error, SystemExit):
+        return f"it ends the process (exit code {error.code})"
+    words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}"[:300]
 
 
 def _parts() -> set[str]:

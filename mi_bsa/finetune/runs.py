@@ -131,10 +131,12 @@ def _drawn(config: FinetuneRun, arm: str, seed: int) -> list[dict[str, Any]]:
 def describe(config: FinetuneRun) -> str:
     """The dry run: rows with their loss mask, counts, steps, trained parameters, memory and bytes.
 
-    Loads no weights and goes to no network; the shape is read where the model lies, or is a shipped one.
+    A model that is here is loaded, or its headers read; goes to no network: the shape of one that is not
+    here is a shipped one.
     """
     from activations.anatomy import context_length
     from mi_bsa.finetune.plan import longest_row, preview
+    from mi_bsa.preflight import try_model
     from mi_bsa.shapes import memory_of, shape_of
     from mi_bsa.steps import size_in_words
 
@@ -153,7 +155,7 @@ def describe(config: FinetuneRun) -> str:
         f"{config.model}: {need.parameters:,} parameters, {need.trained:,} in the adapter; "
         f"{len(config.names)} runs",
         f"shape: {shape}",
-        *filter(None, [shape.absent()]),
+        *filter(None, [shape.absent(), try_model(config.model)]),
         f"memory: {need} (one run, {config.finetune.dtype}); time: unknown until it has run here",
         f"to write: {kept} adapters of {size_in_words(4 * need.trained)}",
     ]

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa import preflight
 from mi_bsa.files import write_json
 from mi_bsa.model_config import ModelLike, load
 from mi_bsa.model_files import weight_files, weights_hash
@@ -343,12 +344,30 @@ def run(config: PreferencesConfig, out: Path, *, resume: bool = False) -> Path:
     )
 
 
+def rehearse(config: PreferencesConfig) -> None:
+    """Draw the contexts, and encode the rows of one where the model is here.
+
+    Raises:
+        ItemError: contexts that cannot be used. TemplateError, RowError: rows that the model cannot be given.
+    """
+    from mi_bsa.preferences.training import choice_rows, report_rows
+
+    found, seed = setting(config), config.seeds[0]
+    if config.model is None or not preflight.is_here(config.model):
+        return
+    contexts, targets = found.instilled[:1], found.targets(seed)[:1]
+    chosen = choice_rows(contexts, targets, found.language, n=2, seed=seed)
+    preflight.encode_rows(config.model, chosen, config.finetune)
+    said = report_rows(contexts, targets, found.language, seed=seed)
+    preflight.encode_rows(config.model, said, config.report_finetune)
+
+
 def preview(config: PreferencesConfig, out: Path) -> str:
     """What `--dry-run` prints; bytes are counted on the model's shape, times are known for embedded ones."""
     from mi_bsa.behaviors import vocabulary_of
     from mi_bsa.shapes import describe_model, memory_of, shape_of, untimed
 
-    setting(config)
+    rehearse(config)
     graph = steps(config)
     if config.model is None or vocabulary_of(config.model) == "embedded":
         return preview_steps(graph, config=config, out=out)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from mi_bsa.preflight import encode_items, is_here, try_model
 from mi_bsa.self_report.battery import BatteryConfig, adapters_of, questions
 
 
 def describe(config: BatteryConfig) -> str:
     """The dry run: one question of every kind, the adapters, parameters and memory.
 
-    Loads no weights and goes to no network. A `finetuned` folder may still be missing: it is then asked when
+    A model that is here is loaded, or its headers read, and one question of every kind is encoded; goes to no
+    network. A `finetuned` folder may still be missing: it is then asked when
     it is there.
     """
     from mi_bsa.shapes import shape_of
@@ -21,11 +23,16 @@ def describe(config: BatteryConfig) -> str:
     size, width = shape.parameters(), {"float32": 4, "bfloat16": 2, "float16": 2}[config.model.dtype]
     cache = shape.blocks * shape.cached_width * width * config.max_tokens
     kinds = sorted({str(item.labels["kind"]) for item in items})
+    tried = try_model(
+        config.model.model_copy(update={"adapters": {n: p for n, (_, _, p) in adapters.items()}})
+    )
+    if is_here(config.model):
+        encode_items(config.model, items)
     lines = [
         f"{len(items)} questions ({', '.join(kinds)}) x {1 + len(adapters)} variants; trait {trait}",
         *([f"{config.finetuned} does not exist yet: its adapters are asked once it does"] if later else []),
         f"{config.model}: {size:,} parameters; {shape}",
-        *filter(None, [shape.absent()]),
+        *filter(None, [shape.absent(), tried]),
         f"memory: weights {size_in_words(width * size)}, keys and values of a batch "
         f"{size_in_words(cache)} ({config.max_tokens} tokens, {config.model.dtype}), logits on top; "
         "time: unknown until it has run here",

@@ -101,7 +101,7 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in HERE.glob("*.json")))
 
 
-def _config_in(folder: Path) -> Any:
+def config_in(folder: Path) -> Any:
     """transformers' configuration in a folder; code that lies beside it is never run.
 
     Raises:
@@ -131,7 +131,7 @@ def shape_of(model: ModelLike) -> Shape:
     if folder is not None:
         return Shape(
             model,
-            _config_in(folder),
+            config_in(folder),
             folder,
             bool(weight_files(given)),
             (folder / "tokenizer.json").is_file(),
