@@ -75,6 +75,8 @@ def _run(settings: Any, out: Path, resume: bool) -> None:
     activations.locate(
         settings.model.name, revision=settings.model.revision
     )  # fetched, or refused, before rows are drawn and a folder is made
+    if first:
+        preflight.check_headers(settings.model)  # what cannot be loaded is refused before a folder is made
     runs = runs_of(settings)
     revisions = {f"rows/{name}": rows_hash(rows) for name, (rows, _) in runs.items()}
     with (

@@ -6,6 +6,8 @@ A model is `embedded` or `embedded/NAME`, a local folder, or a Hub id. A folder 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from mi_bsa.errors import MissingError
@@ -15,6 +17,8 @@ from mi_bsa.plain_files import read_json_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+LONGEST_HEADER = 100_000_000
+"""Bytes that the header of a safetensors file may have, by its format."""
 
 
 def folder_here(model: ModelLike) -> Path | None:
@@ -65,6 +69,31 @@ def weight_files(model: ModelLike) -> tuple[Path, ...]:
     if missing:
         raise MissingError(f"{folder}: {missing[0]} is named by {INDEX} and is not there; copy it again")
     return tuple(folder / name for name in shards)
+
+
+def check_whole(files: Iterable[Path]) -> None:
+    """Refuse a safetensors file that was cut short: its header says where its last tensor ends.
+
+    Raises:
+        MissingError: a file of which a part is missing, or that is no safetensors file.
+    """
+    for path in files:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            size = path.stat().st_size
+            try:
+                header = json.loads(file.read(length)) if 8 + length <= min(size, LONGEST_HEADER) else None
+                ends = (
+                    [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"] if header else []
+                )
+            except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+                ends = []
+        if not ends or 8 + length + max(ends) > size:
+            raise MissingError(
+                f"{path}: a part of it is missing ({size} bytes are here), or it is no safetensors file; "
+                "copy it again"
+            )
 
 
 def weights_hash(model: ModelLike) -> str:

@@ -7,6 +7,7 @@ would, of a large one it reads the headers of its weights; of one that is not he
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from mi_bsa.config import Config
 from mi_bsa.errors import ItemError
 from mi_bsa.items import Item
 from mi_bsa.model_config import ModelConfig, check_adapter, load, tokenizer_of
-from mi_bsa.model_files import folder_here, weight_files
+from mi_bsa.model_files import check_whole, folder_here, weight_files
 
 if TYPE_CHECKING:
     from activations import Model
@@ -45,7 +46,9 @@ def check(config: Config) -> None:
                 behaviors.get(behavior.neighbor, vocabulary)
         for model in _own(node):
             if folder_here(model) is not None:
-                weight_files(model)
+                check_whole(weight_files(model))
+                if model.attention == "sdpa":
+                    _ = model.attention_used
             for name, path in model.adapters.items():
                 check_adapter(name, path)
 
@@ -88,9 +91,9 @@ def try_model(model: ModelConfig) -> str:
         check_adapter(name, path)
     if not weight_files(model) or not is_here(model):
         return ""
+    check_headers(model)
     loaded = loaded_small(model)
     if loaded is None:
-        _check_headers(model)
         return f"{model}: the headers of its weights are those of its shape; attention {model.attention_used}"
     return f"{model}: loaded ({', '.join(loaded.variants)}); attention {loaded.attention}"
 
@@ -106,6 +109,48 @@ def loaded_small(model: ModelConfig) -> Model | None:
     if not files or not is_here(model) or size > LARGEST or model.quantization is not None:
         return None
     return load(model.model_copy(update={"device": "cpu", "device_map": None}))
+
+
+def check_headers(model: ModelConfig) -> None:
+    """Compare names and shapes in the weights' headers with those that the model's code has; nothing is
+    checked of a model that is not here.
+
+    Raises:
+        ModelError: weights that are missing, unknown, or of another shape.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from activations.errors import ModelError
+    from mi_bsa.shapes import shape_of
+
+    found: dict[str, tuple[int, ...]] = {}
+    files = weight_files(model)
+    if not files:
+        return
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                found |= {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{file}: no whole safetensors file ({error}); copy it again") from None
+    shape = shape_of(model)
+    if getattr(shape.config, "quantization_config", None) is not None:
+        return  # stored in few bits, under names of the library that reads it
+    shell = shape.on_meta()
+    wanted = {key: tuple(value.shape) for key, value in shell.state_dict().items()}
+    tied = set(getattr(shell, "_tied_weights_keys", None) or ())
+    missing = sorted(set(wanted) - set(found) - tied)
+    dropped = (*(getattr(shell, "_keys_to_ignore_on_load_unexpected", None) or ()), r"rotary_emb\.inv_freq$")
+    strange = sorted(k for k in set(found) - set(wanted) if not any(re.search(one, k) for one in dropped))
+    if bool(missing) != bool(strange):  # both: names of another version, which the loading itself translates
+        what, names = ("lacks", missing) if missing else ("holds what its config does not know,", strange)
+        raise ModelError(f"model {str(model)!r} {what} {names[0]} ({len(names)} in all); copy it again")
+    odd = [key for key in wanted if key in found and found[key] != wanted[key]]
+    if odd:
+        raise ModelError(
+            f"model {str(model)!r}: {odd[0]} is {list(found[odd[0]])} and its config says "
+            f"{list(wanted[odd[0]])}; copy both again"
+        )
 
 
 def encode_items(model: ModelConfig, items: Iterable[Item]) -> int:
@@ -156,36 +201,6 @@ def _encoded(behavior: Behavior, model: ModelConfig, node: Config) -> str:
         kinds += encode_items(model, items)
     trained = f"{rows} rows and " if rows else ""
     return f"{behavior.name} on {model}: {trained}one item of each of {kinds} kinds encoded"
-
-
-def _check_headers(model: ModelConfig) -> None:
-    """Compare names and shapes in the weights' headers with those that the model's code has."""
-    from safetensors import SafetensorError, safe_open
-
-    from activations.errors import ModelError
-    from mi_bsa.shapes import shape_of
-
-    found: dict[str, tuple[int, ...]] = {}
-    for file in weight_files(model):
-        try:
-            with safe_open(file, framework="pt") as opened:
-                found |= {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{file}: no whole safetensors file ({error}); copy it again") from None
-    shell = shape_of(model).on_meta()
-    wanted = {key: tuple(value.shape) for key, value in shell.state_dict().items()}
-    tied = set(getattr(shell, "_tied_weights_keys", None) or ())
-    missing = sorted(set(wanted) - set(found) - tied)
-    strange = sorted(set(found) - set(wanted))
-    if bool(missing) != bool(strange):  # both: names of another version, which the loading itself translates
-        what, names = ("lacks", missing) if missing else ("holds what its config does not know,", strange)
-        raise ModelError(f"model {str(model)!r} {what} {names[0]} ({len(names)} in all); copy it again")
-    odd = [key for key in wanted if key in found and found[key] != wanted[key]]
-    if odd:
-        raise ModelError(
-            f"model {str(model)!r}: {odd[0]} is {list(found[odd[0]])} and its config says "
-            f"{list(wanted[odd[0]])}; copy both again"
-        )
 
 
 def _context(model: ModelConfig) -> int:
