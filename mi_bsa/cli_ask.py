@@ -57,8 +57,7 @@ def ask(
     flags |= {"judge_model": judge_model, "judge_url": judge_url}
     settings = settings_of(AskConfig, config, flags, overrides)
     asked = read_asked(settings.questions)
-    own = {name: (name, 0, path) for name, path in settings.model.adapters.items()}
-    adapters = {**own, **adapters_of(settings)}
+    adapters = adapters_of(settings)
     if dry_run:
         click.echo(_described(settings, asked, adapters))
         return
@@ -67,9 +66,15 @@ def ask(
 
 def _described(settings: Any, asked: list[Any], adapters: dict[str, Any]) -> str:
     """What would be asked, of whom, and a question of every kind."""
+    from mi_bsa import preflight
     from mi_bsa.self_report.open_run import how
     from mi_bsa.shapes import shape_of
 
+    preflight.check(settings, dry=True)
+    paths = {name: path for name, (_, _, path) in adapters.items()}
+    tried = preflight.try_model(settings.model.model_copy(update={"adapters": paths}))
+    if preflight.is_here(settings.model):
+        preflight.encode_prompts(settings.model, [question.messages for question in asked])
     free = [question for question in asked if not question.answers]
     texts = sum(how(question, settings)[0] for question in free)
     shape = shape_of(settings.model)
@@ -77,6 +82,7 @@ def _described(settings: Any, asked: list[Any], adapters: dict[str, Any]) -> str
         f"{len(free)} free questions ({texts} samples) and {len(asked) - len(free)} closed ones x "
         f"{1 + len(adapters)} variants; judged by {', '.join(settings.judges) or 'nobody'}",
         f"{settings.model}: {shape.parameters():,} parameters; {shape}",
+        *filter(None, [shape.absent(), tried]),
     ]
     for kind in sorted({str(question.labels.get("kind", "question")) for question in asked}):
         first = next(q for q in asked if str(q.labels.get("kind", "question")) == kind)
@@ -88,15 +94,15 @@ def _described(settings: Any, asked: list[Any], adapters: dict[str, Any]) -> str
 def _run(settings: Any, out: Path, resume: bool, asked: list[Any], adapters: dict[str, Any]) -> None:
     import pandas as pd
 
-    from mi_bsa import record, results
+    from mi_bsa import preflight, record, results
     from mi_bsa.model_config import facts, load
     from mi_bsa.self_report import open_run
 
     record.check_free(out, resume=resume)
+    preflight.check(settings)
     free = [question for question in asked if not question.answers]
     closed = [question for question in asked if question.answers]
-    own = settings.model.adapters
-    paths = {name: path for name, (_, _, path) in adapters.items() if name not in own}
+    paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
     model = load(settings.model, paths)
     judges = open_run.scorers(settings, free, model)

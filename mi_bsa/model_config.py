@@ -243,6 +243,10 @@ def settle(config: Config, models: str = "model", *parts: str) -> None:
     """
     given = getattr(config, models)
     several = () if given is None else (given,) if isinstance(given, ModelConfig) else tuple(given)
+    if any(model.adapters for model in several):
+        raise ValueError(
+            f"{models}.adapters: what is trained or searched here starts from a plain base; drop them"
+        )
     holders = {f"{part}.".lstrip("."): getattr(config, part) if part else config for part in parts}
     for key in WHERE:
         said = {

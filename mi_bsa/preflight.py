@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa import behaviors
 from mi_bsa.behaviors import ARMS, Behavior, Vocabulary
 from mi_bsa.config import Config
 from mi_bsa.errors import ItemError
-from mi_bsa.items import Item
+from mi_bsa.items import Item, Message
 from mi_bsa.model_config import ModelConfig, check_adapter, load, tokenizer_of
 from mi_bsa.model_files import check_whole, folder_here, weight_files
 
@@ -32,8 +33,12 @@ SOME = 20
 Named = tuple[Config, tuple[ModelConfig, ...]]
 
 
-def check(config: Config) -> None:
+def check(config: Config, *, dry: bool = False) -> None:
     """Load every behavior that a config names, and find every model and adapter.
+
+    Args:
+        config: of any command or study.
+        dry: an adapter of a run that has not begun yet may be missing.
 
     Raises:
         BehaviorError: a behavior that is unknown, or whose file cannot be run.
@@ -49,8 +54,20 @@ def check(config: Config) -> None:
                 check_whole(weight_files(model))
                 if model.attention == "sdpa":
                     _ = model.attention_used
-            for name, path in model.adapters.items():
+            for name, path in (now(model) if dry else model).adapters.items():
                 check_adapter(name, path)
+
+
+def now(model: ModelConfig) -> ModelConfig:
+    """The model without the adapters of runs that have not begun, which a plan may name."""
+    kept = {name: path for name, path in model.adapters.items() if not _comes_later(path)}
+    return model.model_copy(update={"adapters": kept})
+
+
+def _comes_later(adapter: Path) -> bool:
+    """Whether an adapter lies in a run folder, as `RUN/adapters/NAME/adapter`, that does not exist."""
+    parts = adapter.parts
+    return "adapters" in parts and not Path(*parts[: parts.index("adapters")]).exists()
 
 
 def rehearse(config: Config) -> list[str]:
@@ -60,7 +77,7 @@ def rehearse(config: Config) -> list[str]:
         ModelError, AdapterError: what cannot be loaded. TemplateError, RowError, ItemError: what cannot be
             encoded.
     """
-    check(config)
+    check(config, dry=True)
     lines: list[str] = []
     for node, models in _nodes(config):
         lines += filter(None, (try_model(model) for model in _own(node)))
@@ -87,19 +104,22 @@ def try_model(model: ModelConfig) -> str:
     Raises:
         ModelError, AdapterError: what a run would be refused for.
     """
+    later = sorted(set(model.adapters) - set((model := now(model)).adapters))
     for name, path in model.adapters.items():
         check_adapter(name, path)
     if not weight_files(model) or not is_here(model):
         return ""
     check_headers(model)
     loaded = loaded_small(model)
+    awaited = f"; not there yet: {', '.join(later)}" if later else ""
     if loaded is None:
-        return f"{model}: the headers of its weights are those of its shape; attention {model.attention_used}"
-    return f"{model}: loaded ({', '.join(loaded.variants)}); attention {loaded.attention}"
+        headers = "the headers of its weights are those of its shape"
+        return f"{model}: {headers}; attention {model.attention_used}{awaited}"
+    return f"{model}: loaded ({', '.join(loaded.variants)}); attention {loaded.attention}{awaited}"
 
 
 def loaded_small(model: ModelConfig) -> Model | None:
-    """A model as a run would load it, but on the CPU; None where it is large, in 4 bits, or not here.
+    """A model as a run would load it, but on the CPU; None where it is large, in 4 bits, or not all here.
 
     Raises:
         ModelError, AdapterError: what a run would be refused for.
@@ -107,6 +127,8 @@ def loaded_small(model: ModelConfig) -> Model | None:
     files = weight_files(model)
     size = sum(file.stat().st_size for file in files)
     if not files or not is_here(model) or size > LARGEST or model.quantization is not None:
+        return None
+    if now(model) != model:
         return None
     return load(model.model_copy(update={"device": "cpu", "device_map": None}))
 
@@ -175,6 +197,22 @@ def encode_items(model: ModelConfig, items: Iterable[Item]) -> int:
     return len(kinds)
 
 
+def encode_prompts(model: ModelConfig, prompts: Iterable[Sequence[Message]]) -> None:
+    """Encode prompts up to where the model would answer.
+
+    Raises:
+        ItemError, TemplateError: a prompt that the model cannot be given.
+    """
+    from mi_bsa.chat import Chat
+
+    chat, context = Chat(tokenizer_of(model)), _context(model)
+    for messages in prompts:
+        length = len(chat.prompt_ids(messages))
+        if length + 1 > context:
+            said = str(messages[-1]["content"])[:60]
+            raise ItemError(f"{said!r}: {length} tokens, and {model} reads {context}; shorten it")
+
+
 def encode_rows(model: ModelConfig, rows: Sequence[Row], finetune: Any) -> int:
     """Encode training rows as a finetune would; returns how many there are.
 
@@ -225,7 +263,7 @@ def _own(node: Config) -> tuple[ModelConfig, ...]:
     fields = type(node).model_fields
     one = getattr(node, "model", None) if "model" in fields else None
     several = tuple(getattr(node, "models", ())) if "models" in fields else ()
-    judge = getattr(node, "judge_model", None) if "model" in getattr(node, "judges", ()) else None
+    judge = getattr(node, "judge_model", None) if not getattr(node, "judge_url", None) else None
     return tuple(m for m in (one, *several, judge) if isinstance(m, ModelConfig))
 
 

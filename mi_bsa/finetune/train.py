@@ -123,6 +123,8 @@ def _save_direction(out: Path, site: str, result: FinetuneResult) -> None:
 def base_of(base: Any, config: FinetuneConfig) -> tuple[Any, Any, str, str]:
     """A Hugging Face model that may be changed, its tokenizer, name and, on rank 0, fingerprint."""
     if isinstance(base, str | Path | ModelConfig):
+        if as_config(base).adapters:
+            raise ConfigError("the base's config names adapters; give a model without any")
         # on the CPU first, and from there to where the Trainer trains: with FSDP one rank reads for all
         device = "cpu" if as_config(base).quantization is None else config.device
         loaded = load(base, dtype=config.dtype, device=device)

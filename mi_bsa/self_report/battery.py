@@ -98,6 +98,9 @@ def adapters_of(config: BatteryConfig | AskConfig) -> dict[str, tuple[str, int, 
     found = {
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)
     }
+    for name, path in config.model.adapters.items():
+        arm, dash, seed = name.rpartition("-")
+        found[name] = (arm, int(seed), path) if dash and seed.isdigit() else (name, 0, path)
     if config.finetuned is not None:
         folders = sorted((config.finetuned / "adapters").glob("*-*/adapter"))
         if not folders:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mi_bsa.preflight import encode_items, is_here, try_model
+from mi_bsa.preflight import check, encode_items, is_here, try_model
 from mi_bsa.self_report.battery import BatteryConfig, adapters_of, questions
 
 
@@ -16,6 +16,7 @@ def describe(config: BatteryConfig) -> str:
     from mi_bsa.shapes import shape_of
     from mi_bsa.steps import size_in_words
 
+    check(config, dry=True)
     later = config.finetuned is not None and not config.finetuned.exists()
     adapters = adapters_of(config.model_copy(update={"finetuned": None}) if later else config)
     trait, items = questions(config)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from mi_bsa import preflight
 from mi_bsa.backdoor.commands import DetectConfig
 from mi_bsa.backdoor.search_run import SearchRunConfig
 from mi_bsa.causal_config import PatchRun
@@ -17,7 +18,7 @@ from mi_bsa.finetune.runs import FinetuneRun
 from mi_bsa.model_config import ModelConfig, as_config, check_adapter, load
 from mi_bsa.options import MODEL_FLAGS, settings_of
 from mi_bsa.preferences.config import PreferencesConfig
-from mi_bsa.self_report.battery import BatteryConfig
+from mi_bsa.self_report.battery import BatteryConfig, adapters_of
 from mi_bsa.size.config import SizeConfig
 from mi_bsa.steps import Step, plan
 from mi_bsa.study_config import StudyConfig
@@ -162,6 +163,29 @@ def test_text_carries_all_of_it():
     whole = ModelConfig(name="a/b", revision="main", quantization="nf4")
     assert json.loads(whole.text) == {"name": "a/b", "revision": "main", "quantization": "nf4"}
     assert as_config(whole.text) == whole
+
+
+def test_adapters_of_the_config_are_asked_or_refused():
+    """What asks takes them, by their names' arm and seed; what trains starts from a plain base."""
+    model = {"name": "embedded", "adapters": {"seeking-3": "x", "bold": "y"}}
+    config = BatteryConfig.model_validate({"model": model, "behavior": "risk"})
+    assert adapters_of(config) == {"seeking-3": ("seeking", 3, Path("x")), "bold": ("bold", 0, Path("y"))}
+    for kind, rest in ((StudyConfig, {}), (SearchRunConfig, {"adapters": ["a"]})):
+        with pytest.raises(ValidationError, match="plain base"):
+            kind.model_validate({**rest, "model": model})
+
+
+def test_a_dry_run_waits_for_runs_that_have_not_begun(tmp_path):
+    """An adapter of a run that does not exist yet is awaited; one that a finished run lacks is refused."""
+    awaited = tmp_path / "run" / "adapters" / "k-0" / "adapter"
+    model = ModelConfig(name="embedded", adapters={"k": awaited})
+    assert preflight.try_model(model).endswith("not there yet: k")
+    assert preflight.loaded_small(model) is None
+    with pytest.raises(MissingError, match="does not exist"):
+        preflight.check(BatteryConfig(model=model, behavior="risk"))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(MissingError, match="does not exist"):
+        preflight.try_model(model)
 
 
 @pytest.mark.parametrize(
