@@ -9,8 +9,7 @@ from mi_bsa.named_models.catalog import DTYPES
 
 @click.group()
 def model() -> None:
-    """Real models by name, fetched once into the user's cache (MI_BSA_HOME, else the system's cache "
-    "folder)."""
+    """Real models by name, fetched once into the user's cache (MI_BSA_HOME, else the system's own)."""
 
 
 @model.command()

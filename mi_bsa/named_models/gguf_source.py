@@ -286,8 +286,7 @@ class Source:
         }}  # fmt: skip
 
     def _llama3(self, base: float) -> dict[str, Any]:
-        """The scaling of which these factors are: its factor is the greatest one, the rest are Llama 3's "
-        "own."""
+        """The scaling of which these factors are: its factor is the greatest, the rest are Llama 3's own."""
         found = np.array(self.values("rope_freqs.weight"))
         factor = float(found.max())
         if np.allclose(found, 1.0):

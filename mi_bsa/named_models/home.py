@@ -18,6 +18,7 @@ from pathlib import Path
 from mi_bsa.errors import FetchError
 
 VARIABLE = "MI_BSA_HOME"
+LOCK = ".lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where a disk, a quota or the allowed size of a file is used up."""
 
@@ -33,39 +34,49 @@ def home() -> Path:
 
 
 @contextmanager
-def locked(folder: Path, *, within: float | None = None) -> Iterator[None]:
-    """Hold the only right to write into `folder`, which is made; wait for whoever holds it.
+def locked(lock: Path, *, within: float | None = None, once: bool = False) -> Iterator[None]:
+    """Hold the only right to write what a lock file stands for; wait for whoever holds it.
 
     Args:
-        folder: whose content is to be written.
+        lock: the file; its folder is made.
         within: seconds to wait at most; None waits as long as the other one lives.
+        once: remove the file afterwards, where it stands in a folder of the user's.
 
     Raises:
         FetchError: the wait was too long, or the folder cannot be written.
     """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("a")
+    began = time.monotonic()
     told = False
-    ends = None if within is None else time.monotonic() + within
+    while True:
+        with writing(lock.parent):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = lock.open("a")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.stat(lock).st_ino == os.fstat(handle.fileno()).st_ino:
+                break  # else the one before removed it while this one waited
+            handle.close()
+            continue
+        except BlockingIOError:
+            handle.close()
+        except OSError as error:  # a file system that has no locks
+            handle.close()
+            raise FetchError(cannot_write(lock.parent, error)) from error
+        if within is not None and time.monotonic() - began > within:
+            raise FetchError(
+                f"{lock.parent}: another process has been writing in it for {within:.0f} s; wait for it, "
+                "or stop it, and repeat the command"
+            )
+        if not told:
+            print(f"waiting for another process that writes in {lock.parent}", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(0.2)
     with handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if not isinstance(error, BlockingIOError):  # a file system that has no locks
-                    raise FetchError(cannot_write(folder, error)) from error
-                if ends is not None and time.monotonic() > ends:
-                    raise FetchError(
-                        f"{folder}: another process has been writing in it for {within:.0f} s; wait for it, "
-                        "or stop it, and repeat the command"
-                    ) from None
-                if not told:
-                    print(f"waiting for another process that writes in {folder}", file=sys.stderr, flush=True)
-                    told = True
-                time.sleep(0.2)
-        yield
+        try:
+            yield
+        finally:
+            if once:
+                lock.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -110,7 +121,7 @@ def need(space: int, folder: Path) -> None:
     if free < space:
         raise FetchError(
             f"{folder}: {space / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free; free some, or "
-            f"set {VARIABLE} to a folder on a larger disk"
+            f"{_elsewhere(folder)}"
         )
 
 
@@ -129,4 +140,11 @@ def cannot_write(target: Path, error: OSError) -> str:
     """The line about an error on writing."""
     reason = (error.strerror or str(error)).lower()
     remedy = "free some space, or " if error.errno in FULL else ""
-    return f"{target}: cannot be written ({reason}); {remedy}set {VARIABLE} to a folder that can take it"
+    return f"{target}: cannot be written ({reason}); {remedy}{_elsewhere(target)}"
+
+
+def _elsewhere(folder: Path) -> str:
+    """How to write to another place than this."""
+    if home() in (folder, *folder.parents):
+        return f"set {VARIABLE} to a folder that can take it"
+    return "give another --out"

@@ -11,8 +11,7 @@ from mi_bsa.named_models.installed import LOCAL, damage, folder_of, folders_here
 
 @dataclass(frozen=True)
 class Row:
-    """One model: what to call it, its dtype, whether it is here, its size on disk, where it is or how to "
-    "get it."""
+    """One model: what to call it, its dtype, whether it is here, its bytes, where it is or how to get it."""
 
     name: str
     dtype: str

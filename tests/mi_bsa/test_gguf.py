@@ -297,8 +297,7 @@ def test_a_damaged_file_is_one_line_in_time(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_path_names_one_file(file: Path, tmp_path: Path) -> None:
-    """A folder with one file is that file; with none or several it says so, and so does another kind of "
-    "file."""
+    """A folder with one file is that file; with none or several, or another kind of file, it says so."""
     (tmp_path / "one").mkdir()
     os.link(file, tmp_path / "one" / "a.gguf")
     assert find(tmp_path / "one").name == "a.gguf"
@@ -318,8 +317,7 @@ def test_a_path_names_one_file(file: Path, tmp_path: Path) -> None:
 def test_names_are_kept_apart(
     file: Path, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same file again is here already; another under that name, a taken folder and a bad name are "
-    "refused."""
+    """The same file again is here already; another under that name, a taken folder, a bad name are refused."""
     monkeypatch.setenv("MI_BSA_HOME", str(tmp_path / "home"))
     called, made = get_gguf(file)
     assert called == "local/tiny"

