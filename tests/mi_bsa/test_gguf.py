@@ -317,7 +317,7 @@ def test_a_path_names_one_file(file: Path, tmp_path: Path) -> None:
 def test_names_are_kept_apart(
     file: Path, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same file again is here already; another under that name, a taken folder, a bad name are refused."""
+    """The same file again is here already; another under that name, a taken folder, a bad name: refused."""
     monkeypatch.setenv("MI_BSA_HOME", str(tmp_path / "home"))
     called, made = get_gguf(file)
     assert called == "local/tiny"
