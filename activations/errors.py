@@ -5,7 +5,8 @@ ActivationsError            everything that a user can get wrong here; command l
 |-- ModelError              (ValueError)     a model that cannot be found, or is left in a state that lies
 |   `-- AdapterError        (ValueError)     an adapter that does not match, or that changes nothing
 |-- PromptError             (ValueError)     a prompts file or a row that cannot be used
-|   `-- PositionError       (ValueError)     a position that a row does not have
+|   |-- PositionError       (ValueError)     a position that a row does not have
+|   `-- TemplateError       (ValueError)     a chat template that cannot carry a conversation
 |-- EditError               (ValueError)     an edit that cannot mean what was asked
 |-- PatchError              (ValueError)     a patching experiment that cannot say anything
 |-- BackendError            (RuntimeError)   a framework that is absent, too old, or cannot read a site
@@ -41,6 +42,10 @@ class PromptError(ActivationsError, ValueError):
 
 class PositionError(PromptError):
     """A position that does not parse, or that a row does not have."""
+
+
+class TemplateError(PromptError):
+    """A chat template that cannot carry a conversation token by token, or that does not end."""
 
 
 class EditError(ActivationsError, ValueError):
