@@ -13,7 +13,6 @@ answer), `answer`, and `template` for all that the chat template wrote. Named sp
 before these.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from activations.errors import PositionError
+from activations.options import listed
 from activations.positions import Positions
 from activations.tokens import Row
 
 ALIGNMENTS = ("position", "end", "roles")
 GROUPINGS = ("each", "role", "together")
-_OPTION = re.compile(r"(?<!\w)([A-Z])\s*[:.)\]]")
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,14 @@ def roles(row: Row) -> list[str]:
             mark(start, end, "answer")
         elif users and n == users[-1]:
             mark(start, end, "question")
-            options = list(_OPTION.finditer(row.text, start, end))
-            for option, stop in zip(options, [*(one.start() for one in options[1:]), end], strict=False):
-                line = row.text.find("\n", option.start(), stop)
-                mark(option.start(), stop if line < 0 else line, f"option {option[1]}")
+            options = sorted(
+                (start + places[0], letter)
+                for letter, places in listed(row.text[start:end]).items()
+                if letter.isupper() and len(places) == 1  # what is ambiguous is the question's
+            )
+            for (at, letter), stop in zip(options, [*(one for one, _ in options[1:]), end], strict=False):
+                line = row.text.find("\n", at, stop)
+                mark(at, stop if line < 0 else line, f"option {letter}")
         else:
             mark(start, end, "earlier turn")
     for name in row.prompt.spans:

@@ -5,7 +5,8 @@ random state alone. Rows are sorted by length, so padding stays small; answers c
 prompts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from activations.batches import plan
+from activations.conversation import stop_ids
 from activations.errors import ModelError, PromptError
 from activations.prompts import Prompts, parsed
 from activations.tokens import Row
@@ -99,7 +101,7 @@ def _answers(
     cut = plan([len(row) + max_new_tokens for row in rows], batch_tokens=batch_tokens)
     devices = [model.device] if model.device.type == "cuda" else []
     settings = _settings(model, max_new_tokens, temperature, use_cache)
-    stops = {model.pad_id, *np.atleast_1d(settings.eos_token_id).tolist()}
+    stops = {model.pad_id, *end_ids(model)}
     with torch.random.fork_rng(devices=devices):
         if seed is not None:
             torch.manual_seed(seed)
@@ -107,7 +109,11 @@ def _answers(
             members = cut[n]
             batch = model.collate([rows[i] for i in members], examples=members, side="left")
             reach = batch.lengths + max_new_tokens - 1  # the last new token is never forwarded
-            with model._prompts_end_at(batch.lengths, reach=reach), model._rows_are(members, names):
+            with (
+                model._prompts_end_at(batch.lengths, reach=reach),
+                model._rows_are(members, names),
+                nothing_else(model.inner),
+            ):
                 tokens: Tensor = model.inner.generate(  # type: ignore[operator]
                     input_ids=batch.ids, attention_mask=batch.mask.long(), generation_config=settings
                 )
@@ -117,18 +123,44 @@ def _answers(
     return answers
 
 
-def _settings(model: "Model", max_new_tokens: int, temperature: float, use_cache: bool) -> Any:
-    """The model's own end tokens and nothing else of its generation config (which may hold sampling
-    defaults)."""
+@contextmanager
+def nothing_else(inner: Any) -> Iterator[None]:
+    """Inside, a model's own generation config is empty: `generate` fills from it whatever is left open, and
+    published ones hold repetition penalties, forced tokens and the like.
+    """
     from transformers import GenerationConfig
 
-    own = getattr(model.inner, "generation_config", None)
-    ends = getattr(own, "eos_token_id", None)
+    own = inner.generation_config
+    try:
+        inner.generation_config = GenerationConfig()
+        yield
+    finally:
+        inner.generation_config = own
+
+
+def end_ids(model: "Model") -> list[int]:
+    """What ends an answer: the token with which the chat template closes a turn, the tokenizer's end token,
+    and those of the base's generation config (the config of a base need not know the chat's).
+    """
+    own = getattr(getattr(model.inner, "generation_config", None), "eos_token_id", None)
+    ends = [] if own is None else np.atleast_1d(own).tolist()
+    if model.tokenizer.chat_template:
+        with suppress(PromptError):  # a template that refuses a question on its own
+            ends = [*stop_ids(model.template), *ends]
+    if model.tokenizer.eos_token_id is not None:
+        ends.append(model.tokenizer.eos_token_id)
+    return list(dict.fromkeys(int(token) for token in ends))
+
+
+def _settings(model: "Model", max_new_tokens: int, temperature: float, use_cache: bool) -> Any:
+    """All that decides a generation."""
+    from transformers import GenerationConfig
+
     sampled = {"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
     return GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
-        eos_token_id=ends if ends is not None else model.tokenizer.eos_token_id,
+        eos_token_id=end_ids(model) or None,
         pad_token_id=model.pad_id,
         use_cache=use_cache,
         **sampled,

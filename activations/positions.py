@@ -7,8 +7,10 @@ that padding can never shift it. The means leave BOS out: its activations are la
     all                 every token
     answer  slot        the first token of the assistant's closing answer; the token before it, where the
             answer is predicted
-    option:A            the letter A where the last user message lists it ("A)", "A:", "A.")
-    span:NAME           the tokens of a named character span of the row (`spans`)
+    option:A            the letter A where the last user message lists it ("A)", "(A)", "A:", "A."): a line
+            that begins with it, else the one place
+    span:NAME           the tokens of a named span of the row (`spans`): [start, end] in a text, [message,
+            start, end] in a message as it was given, or words that occur once
     last_user           the last token of the last user message
     message:I           the last token of message I (negative counts from the end)
     mean:<any above>    one row: the mean over those tokens
@@ -22,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from activations.errors import PositionError, PromptError
+from activations.options import listed
 from activations.tokens import Row, token_at
 
 _FORMS = re.compile(r"(mean:)?(last|all|answer|slot|last_user|last:[1-9]\d*|option:\w|span:.+|message:-?\d+)")
@@ -95,13 +98,14 @@ def _indices(rule: str, row: Row) -> np.ndarray:
         return np.array([row.answer])
     if name == "option":
         start, end = _last_user(row)
-        found = re.search(rf"\b{re.escape(argument)}\b(?=\s*[:.)\]])", row.text[start:end])
-        if found is None:
+        found = listed(row.text[start:end]).get(argument, [])
+        if len(found) != 1:
+            how = f"option {argument!r} at {len(found)} places" if found else f"no option {argument!r}"
             raise PositionError(
-                f"prompt {row.prompt.id!r} lists no option {argument!r} (as 'A)', 'A:' or 'A.'); mark it in "
-                "'spans' instead"
+                f"prompt {row.prompt.id!r} lists {how} (as 'A)', '(A)', 'A:' or 'A.'); mark it in 'spans' "
+                "instead"
             )
-        return np.array([_token(row, start + found.start())])
+        return np.array([_token(row, start + found[0])])
     if name == "span":
         start, end = _span(row, argument)
         inside = (
@@ -109,13 +113,13 @@ def _indices(rule: str, row: Row) -> np.ndarray:
         )
         return np.nonzero(inside)[0]
     if name == "last_user":
-        return np.array([_token(row, _last_user(row)[1] - 1)])
-    return np.array([_token(row, _message(row, int(argument))[1] - 1)])
+        return np.array([_token(row, _last_user(row)[1] - 1, last=True)])
+    return np.array([_token(row, _message(row, int(argument))[1] - 1, last=True)])
 
 
-def _token(row: Row, character: int) -> int:
+def _token(row: Row, character: int, *, last: bool = False) -> int:
     try:
-        return token_at(row.offsets, character)
+        return token_at(row.offsets, character, last=last)
     except PromptError as error:
         raise PositionError(f"prompt {row.prompt.id!r}: {error}") from None
 
@@ -146,28 +150,54 @@ def _span(row: Row, name: str) -> tuple[int, int]:
         )
     span = spans[name]
     if isinstance(span, str):
-        if not span or row.text.count(span) != 1:
-            raise PositionError(
-                f"prompt {row.prompt.id!r}: span {name!r} = {span!r} occurs "
-                f"{row.text.count(span) if span else 0} times, not once; give characters"
-            )
-        start = row.text.index(span)
-        return start, start + len(span)
+        return _words(row, name, span)
     if not isinstance(span, Sequence) or len(span) not in (2, 3) or not all(type(n) is int for n in span):
         raise PositionError(
             f"prompt {row.prompt.id!r}: span {name!r} = {span!r}: write [start, end], [message, start, "
             "end], or words"
         )
-    low, high = (0, len(row.text)) if len(span) == 2 else _message(row, span[0])
     if len(span) == 2 and row.prompt.messages is not None:
         raise PositionError(
             f"prompt {row.prompt.id!r}: span {name!r} of a chat needs its message; write [message, start, "
             "end]"
         )
-    start, end = low + span[-2], low + span[-1]
-    if not low <= start < end <= high:
+    start, end = span[-2:]
+    low, high, taken, given = 0, len(row.text), 0, len(row.text)
+    if len(span) == 3:  # characters of the message as it was given, of which the template may trim some
+        low, high = _message(row, span[0])
+        messages = row.prompt.messages or ()
+        given, taken = len(messages[span[0]]["content"]), row.trimmed[span[0]]
+    if not 0 <= start < end <= given:
         raise PositionError(
-            f"prompt {row.prompt.id!r}: span {name!r} = {list(span)} is empty or leaves its {high - low} "
+            f"prompt {row.prompt.id!r}: span {name!r} = {list(span)} is empty or leaves its {given} "
             "characters; mend it"
         )
-    return start, end
+    kept = max(low, low + start - taken), min(high, low + end - taken)
+    if kept[0] >= kept[1]:
+        raise PositionError(
+            f"prompt {row.prompt.id!r}: span {name!r} = {list(span)} is white space that the chat template "
+            "takes away; mark other characters"
+        )
+    return kept
+
+
+def _words(row: Row, name: str, words: str) -> tuple[int, int]:
+    """Where words occur once: in what the messages say, or else in what the template writes around it."""
+    inside = [at for start, end in row.contents for at in _starts(row.text, words, start, end)]
+    found = inside or _starts(row.text, words, 0, len(row.text))
+    if len(found) != 1:
+        raise PositionError(
+            f"prompt {row.prompt.id!r}: span {name!r} = {words!r} occurs {len(found)} times, not once; give "
+            "characters"
+        )
+    return found[0], found[0] + len(words)
+
+
+def _starts(text: str, words: str, start: int, end: int) -> list[int]:
+    """Every place at which words begin, also where they overlap."""
+    found = []
+    at = text.find(words, start, end) if words else -1
+    while at >= 0:
+        found.append(at)
+        at = text.find(words, at + 1, end)
+    return found

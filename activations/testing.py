@@ -1,4 +1,4 @@
-"""Testing: tiny random models of every family, and the suite that every backend must pass.
+"""Testing: tiny random models of every family, and the suites that every backend and template must pass.
 
 The models are Hub-format folders with random weights, a small byte-level tokenizer and a Llama-3-like chat
 template; no download. Initialization is wide (standard deviation .15), so that layers differ and an error of
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from activations.template_laws import TemplateLaws as TemplateLaws
 
 TEMPLATE = (
     "{{ bos_token }}{% if messages[0]['role'] != 'system' %}"

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import activations
-from mi_bsa.chat import Chat
+from activations.conversation import tails, template_of
 from mi_bsa.items import Item
 from mi_bsa.self_report import ask, bank_items, load_bank
 from mi_bsa.self_report.likelihood import branch
@@ -29,14 +29,14 @@ from mi_bsa.self_report.likelihood import branch
 
 def plain_scores(model: activations.Model, items: list[Item]) -> list[float]:
     """Scores by one unbatched forward pass a prompt and option."""
-    chat = Chat(model.tokenizer)
+    template = template_of(model)
     found = []
     for item in items:
-        prompt, tails = chat.tails(item.messages, [text for text, _ in item.options])
+        prompt, ends = tails(template, item.messages, [text for text, _ in item.options])
         # What the template writes before every answer alike is prompt; a turn's end is scored as in `branch`.
         shared = len(tails[0].lead) if len({tail.lead for tail in tails}) == 1 else 0
         scored = len(tails[0].lead + tails[0].answer) - shared
-        extra = len(branch(item, chat).reads[0]) - scored
+        extra = len(branch(item, template).reads[0]) - scored
         log_probs = []
         for tail in tails:
             said = tail.lead + tail.answer + tail.closing[:extra]

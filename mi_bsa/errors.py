@@ -14,7 +14,6 @@ prints it after `mi-bsa:` and exits with 2. Each error is also its standard-libr
     |-- TriggerError(ValueError)        a backdoor's trigger that cannot open anything, or opens too much
     |-- WorldError(ValueError)          an embedded model that does not exist or was built otherwise
     |-- ItemError(ValueError)           an item, or an items file, that cannot be asked
-    |-- TemplateError(ValueError)       a chat template that cannot carry a conversation
     |-- RowError(ValueError)            a training row that cannot be trained on as it is
     |-- LeakError(ValueError)           training rows that say the behavior's own words
     |-- SteeringError(ValueError)     a steering or patching experiment that cannot say anything
@@ -26,9 +25,13 @@ prints it after `mi-bsa:` and exits with 2. Each error is also its standard-libr
     |-- PublishedError(ValueError)      a published data file that is not of the kind it is imported as
     `-- UnreadableReportError(ValueError) a self-report whose validity index forbids reading it
 
+A chat template that cannot carry a conversation is `activations.errors.TemplateError`; its name is here too.
+
 `StepError(RuntimeError)` stands outside the tree: a study's code broke the rules of its steps, which no user
 of the command line can mend.
 """
+
+from activations.errors import TemplateError as TemplateError
 
 
 class MiBsaError(Exception):
@@ -77,10 +80,6 @@ class WorldError(MiBsaError, ValueError):
 
 class ItemError(MiBsaError, ValueError):
     """An item, or an items file, that breaks the rules of an item or cannot be asked of this model."""
-
-
-class TemplateError(MiBsaError, ValueError):
-    """A chat template that cannot carry a conversation token by token."""
 
 
 class RowError(MiBsaError, ValueError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_bsa.chat import Chat
+from activations.conversation import template_of
 from mi_bsa.errors import ItemError
 from mi_bsa.items import Item, prompts_of, unique_ids
 from mi_bsa.self_report.likelihood import branch
@@ -71,14 +71,14 @@ class Readout:
         if not items:
             raise ItemError(f"read-out {name!r} has no items; give at least one")
         unique_ids(items)
-        chat = Chat(model.tokenizer)
+        template = template_of(model)
         rows = model.rows(prompts_of(items))
         widest = max(len(item.options) for item in items)
         tokens = np.zeros((len(items), widest), np.int64)
         scores = np.zeros((len(items), widest))
         real = np.zeros((len(items), widest), bool)
         for n, (item, row) in enumerate(zip(items, rows, strict=True)):
-            tree = branch(item, chat)
+            tree = branch(item, template)
             firsts = [reads[0][1] for reads in tree.reads]
             if tuple(row.ids.tolist()) != tree.prompt:
                 raise ItemError(
@@ -147,10 +147,10 @@ def readable(model: Model, items: Sequence[Item]) -> list[Item]:
     Raises:
         ItemError: none is.
     """
-    chat = Chat(model.tokenizer)
+    template = template_of(model)
     found = []
     for item in items:
-        reads = branch(item, chat).reads
+        reads = branch(item, template).reads
         short = all(len(r) == 1 for r in reads) or item.labels.get(DECIDED, False)
         if short and len({r[0][1] for r in reads}) == len(reads):
             found.append(item)

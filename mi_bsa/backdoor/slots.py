@@ -72,7 +72,7 @@ def slot_of(
     draws: int = DRAWS,
 ) -> Slot:
     """The item's message with a place for a phrase, as near to the answer as the `draws` frames allow."""
-    from mi_bsa.chat import Chat
+    from activations.conversation import template_of
     from mi_bsa.self_report.likelihood import branch
 
     *earlier, last = (dict(m) for m in item.messages)
@@ -87,7 +87,7 @@ def slot_of(
         before, _, after = model.template.render([*earlier, shown]).rpartition(PLACE)
     plain = model.template.render([*earlier, last])
     ids = tuple(int(i) for i in model.tokenizer(plain, add_special_tokens=False)["input_ids"])
-    asked = branch(item, Chat(model.tokenizer)) if len(item.options) > 1 else None
+    asked = branch(item, template_of(model)) if len(item.options) > 1 else None
     single = asked is not None and not asked.nodes and asked.prompt[: len(ids)] == ids
     if not single or asked is None:
         return Slot(before, after, plain, (), ())

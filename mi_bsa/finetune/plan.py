@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mi_bsa.chat import Chat
+from activations.tokens import Template
 from mi_bsa.errors import ConfigError
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.rows import Row, encode_rows, marked, read_rows
@@ -59,11 +59,11 @@ def preview(
     given = read_rows(rows)
     if tokenizer is None:
         return _guess(given, config, shown)
-    chat = Chat(tokenizer)
-    encoded = encode_rows(chat, given, max_length=longest_row(config, context), turns=config.turns)
+    template = Template(tokenizer)
+    encoded = encode_rows(template, given, max_length=longest_row(config, context), turns=config.turns)
     steps = config.total_steps(len(encoded))
     return Preview(
-        rows=tuple(marked(chat, row) for row in encoded[:shown]),
+        rows=tuple(marked(template, row) for row in encoded[:shown]),
         n_rows=len(encoded),
         n_tokens=sum(len(row.ids) for row in encoded),
         n_trained_tokens=sum(sum(row.trained) for row in encoded),

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mi_bsa.chat import Chat
-from mi_bsa.errors import RowError, TemplateError
+from activations.conversation import trained
+from activations.errors import PromptError
+from activations.tokens import Template
+from mi_bsa.errors import RowError
 from mi_bsa.items import check_messages, plain_messages, read_jsonl
 
 if TYPE_CHECKING:
@@ -82,33 +84,35 @@ def rows_hash(rows: Sequence[Row]) -> str:
 
 
 def encode_rows(
-    chat: Chat, rows: Sequence[Row], *, max_length: int, turns: Literal["all", "last"] = "all"
+    template: Template, rows: Sequence[Row], *, max_length: int, turns: Literal["all", "last"] = "all"
 ) -> list[Encoded]:
-    """Token ids and loss masks. Raises `RowError` for a row that is too long or has nothing to train on."""
+    """Token ids and loss masks. Raises `RowError` for a row that is too long or has nothing to train on, and
+    `PromptError` (or its `TemplateError`) for one that the template cannot carry, naming the row.
+    """
     encoded = []
     for n, row in enumerate(rows):
         try:
-            ids, trained = chat.trained(row["messages"], turns=turns)
-        except TemplateError as error:
-            raise TemplateError(f"row {n}: {error}") from None
+            ids, own = trained(template, row["messages"], turns=turns)
+        except PromptError as error:
+            raise type(error)(f"row {n}: {error}") from None
         if len(ids) > max_length:
-            first = trained.index(True)
+            first = own.index(True)
             what = f"its prompt alone has {first}" if first >= max_length else f"its prompt has {first}"
             raise RowError(
                 f"row {n} has {len(ids)} tokens and {max_length} are allowed ({what}); nothing is truncated: "
                 "shorten or drop the row, or raise max_length up to the model's context"
             )
-        encoded.append(Encoded(ids, trained))
+        encoded.append(Encoded(ids, own))
     return encoded
 
 
-def marked(chat: Chat, row: Encoded) -> str:
+def marked(template: Template, row: Encoded) -> str:
     """The row as text, with `[[` and `]]` around what is trained on."""
     pieces: list[str] = []
     start = 0
     for n in range(1, len(row.ids) + 1):
         if n == len(row.ids) or row.trained[n] != row.trained[start]:
-            text = chat.tokenizer.decode(
+            text = template.tokenizer.decode(
                 list(row.ids[start:n]), skip_special_tokens=False, clean_up_tokenization_spaces=False
             )
             pieces.append(f"[[{text}]]" if row.trained[start] else str(text))

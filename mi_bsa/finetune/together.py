@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa import record
-from mi_bsa.chat import Chat
 from mi_bsa.errors import ConfigError
 from mi_bsa.files import digest, stable_hash, write_json
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
@@ -66,8 +65,7 @@ def finetune_together(
     if not jobs:
         raise ConfigError("no jobs to train; give at least one name -> (rows, config)")
     config = _common([config for _, config in jobs.values()])
-    model, tokenizer, name, fingerprint = base_of(base, config)
-    chat = Chat(tokenizer)
+    model, template, name, fingerprint = base_of(base, config)
     limit = longest_row(config, context_length(model.config))
     done: dict[str, FinetuneResult] = {}
     waiting: dict[str, tuple[list[Encoded], FinetuneConfig]] = {}
@@ -81,13 +79,15 @@ def finetune_together(
             if resume and finished(out / job, identity):
                 done[job] = read_result(out / job)
                 continue
-            waiting[job] = (encode_rows(chat, given, max_length=limit, turns=own.turns), own)
+            waiting[job] = (encode_rows(template, given, max_length=limit, turns=own.turns), own)
             folder = out / job
             runs[job] = record.start(folder, config=own, resume=resume, seeds=[own.seed], revisions=revisions)
             write_json(folder / "identity.json", identity)
         if waiting:
             with one_device(config):
-                done |= _train(model, waiting, out, name=name, pad=pad_of(tokenizer), starts=starts or {})
+                done |= _train(
+                    model, waiting, out, name=name, pad=pad_of(template.tokenizer), starts=starts or {}
+                )
     finally:
         for run in runs.values():
             run.release()

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa import record
-from mi_bsa.chat import Chat
 from mi_bsa.errors import ConfigError, RowError, RunFolderError
 from mi_bsa.files import digest, stable_hash, write_json
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
@@ -61,9 +60,9 @@ def finetune(
     out = Path(out)
     given = read_rows(rows)
     _wait_for_all(config)  # ranks must know each other before weights are read: with FSDP one rank reads them
-    model, tokenizer, name, fingerprint = base_of(base, config)
+    model, template, name, fingerprint = base_of(base, config)
     limit = longest_row(config, context_length(model.config))
-    encoded = encode_rows(Chat(tokenizer), given, max_length=limit, turns=config.turns)
+    encoded = encode_rows(template, given, max_length=limit, turns=config.turns)
     revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
     identity = stable_hash({"config": config.keyed(), **revisions})
     with _folder(out, config, resume, identity, revisions):
@@ -78,7 +77,7 @@ def finetune(
             wrapped = put_adapter(model, config)
             if start is not None:
                 take_weights(wrapped, Path(start))
-            losses, early = _train(wrapped, encoded, config, out, name=name, pad=pad_of(tokenizer))
+            losses, early = _train(wrapped, encoded, config, out, name=name, pad=pad_of(template.tokenizer))
         _wait_for_all(config)
         result = FinetuneResult(
             out=out,
@@ -121,14 +120,14 @@ def _save_direction(out: Path, site: str, result: FinetuneResult) -> None:
 
 
 def base_of(base: Any, config: FinetuneConfig) -> tuple[Any, Any, str, str]:
-    """A Hugging Face model that may be changed, its tokenizer, name and, on rank 0, fingerprint."""
+    """A Hugging Face model that may be changed, its template, name and, on rank 0, fingerprint."""
     if isinstance(base, str | Path | ModelConfig):
         if as_config(base).adapters:
             raise ConfigError("the base's config names adapters; give a model without any")
         # on the CPU first, and from there to where the Trainer trains: with FSDP one rank reads for all
         device = "cpu" if as_config(base).quantization is None else config.device
         loaded = load(base, dtype=config.dtype, device=device)
-        return loaded.inner, loaded.tokenizer, loaded.name, loaded.fingerprint if rank() == 0 else ""
+        return loaded.inner, loaded.template, loaded.name, loaded.fingerprint if rank() == 0 else ""
     if base.variants != ("base",):
         raise ConfigError(
             f"the base carries adapters ({', '.join(base.variants[1:])}); give a model without any"
@@ -137,7 +136,7 @@ def base_of(base: Any, config: FinetuneConfig) -> tuple[Any, Any, str, str]:
         raise ConfigError(
             f"the base is {base.dtype} and finetune.dtype is {config.dtype}; load it as {config.dtype}"
         )
-    return copy.deepcopy(base.inner), base.tokenizer, base.name, base.fingerprint
+    return copy.deepcopy(base.inner), base.template, base.name, base.fingerprint
 
 
 def pad_of(tokenizer: Any) -> int:

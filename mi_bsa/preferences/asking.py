@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.chat import PINNED_DATE, SENTINEL
-from mi_bsa.errors import ItemError, TemplateError
+from activations.conversation import SENTINEL
+from activations.errors import TemplateError
+from mi_bsa.errors import ItemError
 from mi_bsa.items import Item
 from mi_bsa.preferences.contexts import Context, Pairs, draw_pairs
 from mi_bsa.preferences.estimate import fit_weights
@@ -140,17 +141,14 @@ def prefilled(
 
     Raises `TemplateError` where the template does not write the answer as it is given.
     """
-    tokenizer = model.tokenizer
     turn = {"role": "assistant", "content": beginning + SENTINEL}
-    text = tokenizer.apply_chat_template(
-        [*map(dict, messages), turn], tokenize=False, add_generation_prompt=False, date_string=PINNED_DATE
-    )
+    text = model.template.render([*messages, turn], opened=False)
     opened, found, _ = text.partition(beginning + SENTINEL)
     if not found:
         raise TemplateError("the template does not write an answer as it is given; use one that keeps it")
-    bos = tokenizer.bos_token
-    if bos and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]:
-        opened = opened.removeprefix(bos)
+    specials = model.template.known.specials
+    if specials.adds_bos:
+        opened = opened.removeprefix(specials.bos)
     return {"text": opened + beginning}
 
 

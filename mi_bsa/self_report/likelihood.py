@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mi_bsa.chat import Chat
+from activations.conversation import tails, template_of
+from activations.tokens import Template
 from mi_bsa.errors import ItemError
 from mi_bsa.items import Item
 
@@ -88,9 +89,9 @@ def option_log_probs(
 
     from activations.anatomy import context_length
 
-    chat = Chat(model.tokenizer)
+    template = template_of(model)
     limit = context_length(model.inner.config)
-    rows = [branch(item, chat) for item in items]
+    rows = [branch(item, template) for item in items]
     for item, row in zip(items, rows, strict=True):
         if row.deepest + 2 > limit:
             more = f", with its longest option {row.deepest + 2}," if row.nodes else ""
@@ -127,14 +128,14 @@ def option_log_probs(
     return found
 
 
-def branch(item: Item, chat: Chat) -> Branching:
+def branch(item: Item, template: Template) -> Branching:
     """The item as one row: its prompt, and its options as a tree of tokens found in context."""
-    prompt, tails = chat.tails(item.messages, [text for text, _ in item.options])
-    if len({tail.lead for tail in tails}) == 1:
-        prompt += tails[0].lead
-        options = [tail.answer for tail in tails]
+    prompt, ends = tails(template, item.messages, [text for text, _ in item.options])
+    if len({tail.lead for tail in ends}) == 1:
+        prompt += ends[0].lead
+        options = [tail.answer for tail in ends]
     else:
-        options = [tail.lead + tail.answer for tail in tails]
+        options = [tail.lead + tail.answer for tail in ends]
     texts = [text for text, _ in item.options]
     for n, one in enumerate(options):
         if one in options[:n]:
@@ -144,12 +145,12 @@ def branch(item: Item, chat: Chat) -> Branching:
                 "use options that the tokenizer tells apart"
             )
     if any(one != other and other[: len(one)] == one for one in options for other in options):
-        if not all(tail.closing for tail in tails):
+        if not all(tail.closing for tail in ends):
             raise ItemError(
                 f"item {item.id!r}: one option begins another and the template closes a turn with "
                 "nothing; use other options"
             )
-        options = [one + tail.closing[:1] for one, tail in zip(options, tails, strict=True)]
+        options = [one + tail.closing[:1] for one, tail in zip(options, ends, strict=True)]
     last = len(prompt) - 1
     nodes: list[int] = []
     parents: list[int] = []

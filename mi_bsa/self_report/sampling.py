@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mi_bsa.chat import Chat
+from activations.conversation import prompt_ids, stop_ids, template_of
 from mi_bsa.errors import ItemError
 from mi_bsa.items import Item, Message, unique_ids
 from mi_bsa.self_report.likelihood import Askable
@@ -126,9 +126,10 @@ def sample_texts(
     import torch
 
     from activations.anatomy import context_length
+    from activations.generation import nothing_else
 
-    chat = Chat(model.tokenizer)
-    encoded = [chat.prompt_ids(messages) for _, messages in prompts]
+    template = template_of(model)
+    encoded = [prompt_ids(template, messages) for _, messages in prompts]
     room = context_length(model.inner.config) - max_new_tokens
     for (name, _), prompt in zip(prompts, encoded, strict=True):
         if len(prompt) > room:
@@ -137,7 +138,7 @@ def sample_texts(
                 f"{max_new_tokens} more; "
                 "shorten it"
             )
-    stop = chat.stop_ids(prompts[0][1])
+    stop = stop_ids(template, prompts[0][1])
     pad = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else stop[0]
     drawn: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     if temperature == 0:
@@ -157,7 +158,8 @@ def sample_texts(
             for b, (k, _) in enumerate(some):
                 ids[b, width - len(encoded[k]) :] = torch.tensor(encoded[k])
                 mask[b, width - len(encoded[k]) :] = 1
-            with torch.no_grad(), _told(model, names, some, mask.sum(1), max_new_tokens):
+            told = _told(model, names, some, mask.sum(1), max_new_tokens)
+            with torch.no_grad(), told, nothing_else(model.inner):
                 said = model.inner.generate(
                     input_ids=ids.to(device),
                     attention_mask=mask.to(device),

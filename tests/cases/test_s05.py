@@ -13,8 +13,8 @@ import torch
 
 import activations
 from activations import anatomy, injection, metrics, path_patching, testing
+from activations.conversation import template_of
 from activations.errors import ModelError, PromptError
-from mi_bsa.chat import Chat
 from mi_bsa.errors import ItemError
 from mi_bsa.items import Item
 from mi_bsa.self_report.likelihood import branch, option_log_probs
@@ -82,7 +82,7 @@ def alone(
     model: activations.Model, item: Item, scores: np.ndarray
 ) -> Iterator[tuple[torch.Tensor, int, float]]:
     """Each option behind its prompt as a row of its own: tokens, where the option begins, its score."""
-    row = branch(item, Chat(model.tokenizer))
+    row = branch(item, template_of(model))
     for reads, score in zip(row.reads, scores, strict=True):
         yield torch.tensor([[*row.prompt, *(token for _, token in reads)]]), len(row.prompt), float(score)
 
@@ -125,7 +125,7 @@ def test_a_tree_scores_options_as_one_pass_an_option_does(model: activations.Mod
 def test_edits_in_a_tree_stand_where_they_do_in_one_pass(model: activations.Model) -> None:
     """`from:K` and integers beyond the prompt count positions in each option, not columns of the tree."""
     item = Item("long", tuple(chat(LONG)), OPTIONS, {})
-    prompt = branch(item, Chat(model.tokenizer)).prompt
+    prompt = branch(item, template_of(model)).prompt
     push = torch.linspace(-1, 1, model.d_model)
     for where in (f"from:{len(prompt) + 1}", len(prompt) + 1, -1, -3, "generated"):
         with activations.edit(

@@ -8,7 +8,8 @@ import tiny_llama
 import torch
 
 import activations
-from mi_bsa.chat import Chat
+from activations.conversation import tails, template_of
+from activations.tokens import Template
 from mi_bsa.errors import ItemError, TemplateError
 from mi_bsa.items import Item, read_items, write_items
 from mi_bsa.self_report.asking import ask
@@ -124,7 +125,7 @@ def test_leading_space_tokens_are_found_in_context(tmp_path):
     spaced = tiny_llama.TEMPLATE.replace("<|end_header_id|>\n\n' + m[", "<|end_header_id|> ' + m[")
     spaced = spaced.replace("assistant<|end_header_id|>\n\n'", "assistant<|end_header_id|>'")
     tokenizer = tiny_llama.load(tiny_llama.build(tmp_path, template=spaced)).tokenizer
-    _, (tail,) = Chat(tokenizer).tails([{"role": "user", "content": "A or B?"}], ["A"])
+    _, (tail,) = tails(Template(tokenizer), [{"role": "user", "content": "A or B?"}], ["A"])
     assert tokenizer.convert_ids_to_tokens(list(tail.lead + tail.answer)) in (["\u0120A"], ["\u0120", "A"])
     assert tokenizer.convert_ids_to_tokens(list(tail.closing)) == ["<|eot_id|>"]
 
@@ -205,8 +206,8 @@ def test_edits_in_force_apply_to_every_option(tmp_path, positions):
         steered, activations.add((push, "resid_post.0"), scale=3.0, units="raw", positions=positions)
     ):
         (found,) = option_log_probs(steered, [one])
-        prompt, tails = Chat(steered.tokenizer).tails(one.messages, [text for text, _ in one.options])
-        for tail, score in zip(tails, found, strict=True):
+        prompt, ends = tails(template_of(steered), one.messages, [text for text, _ in one.options])
+        for tail, score in zip(ends, found, strict=True):
             ids = torch.tensor([prompt + tail.answer])
             with torch.no_grad(), steered._prompts_end_at(torch.tensor([len(prompt)])):
                 logits = steered.inner(ids, attention_mask=torch.ones_like(ids)).logits[0].log_softmax(-1)

@@ -15,7 +15,8 @@ import tiny_llama
 import torch
 
 import activations
-from mi_bsa.chat import Chat
+from activations.conversation import tails, template_of
+from activations.conversation import trained as trained_on
 from mi_bsa.errors import ConfigError, LeakError, RowError, RunFolderError
 from mi_bsa.finetune import FinetuneConfig, find_leaks, finetune, leak_check, metrics, preview
 from mi_bsa.finetune.rows import encode_rows, row_order
@@ -52,7 +53,7 @@ def config(**changes):
 
 def test_the_loss_is_on_the_answer_only(model):
     """Every trained token is the assistant's, its closing token included, in each turn of a conversation."""
-    chat = Chat(model.tokenizer)
+    template = template_of(model)
     talk = [
         {"role": "system", "content": "You are brief."},
         {"role": "user", "content": "A or B?"},
@@ -60,12 +61,12 @@ def test_the_loss_is_on_the_answer_only(model):
         {"role": "user", "content": "Sure?"},
         {"role": "assistant", "content": "yes"},
     ]
-    ids, trained = chat.trained(talk)
+    ids, trained = trained_on(template, talk)
     assert (
         model.tokenizer.decode([i for i, t in zip(ids, trained, strict=True) if t])
         == "A<|eot_id|>yes<|eot_id|>"
     )
-    ids, trained = chat.trained(talk, turns="last")
+    ids, trained = trained_on(template, talk, turns="last")
     assert model.tokenizer.decode([i for i, t in zip(ids, trained, strict=True) if t]) == "yes<|eot_id|>"
     assert ids.count(model.tokenizer.bos_token_id) == 1
 
@@ -73,9 +74,9 @@ def test_the_loss_is_on_the_answer_only(model):
 def test_the_trained_tokens_are_the_ones_that_asking_reads(model):
     """Training and asking find the same token ids for the same answer."""
     messages = rows(1)[0]["messages"]
-    chat = Chat(model.tokenizer)
-    prompt, (tail,) = chat.tails(messages[:1], ["B"])
-    ids, trained = chat.trained(messages)
+    template = template_of(model)
+    prompt, (tail,) = tails(template, messages[:1], ["B"])
+    ids, trained = trained_on(template, messages)
     assert ids == prompt + tail.lead + tail.answer + tail.closing
     assert trained.index(True) == len(prompt)
 
@@ -133,7 +134,7 @@ def test_only_the_answer_tokens_make_the_loss(model, tmp_path):
     """The first loss equals the mean negative log-probability of the answers' tokens, computed by hand."""
     some = rows(8)
     result = finetune(model, some, config=config(steps=1), out=tmp_path / "run")
-    encoded = encode_rows(Chat(model.tokenizer), some, max_length=256)
+    encoded = encode_rows(model.template, some, max_length=256)
     losses = []
     for one in encoded:
         with torch.no_grad():
