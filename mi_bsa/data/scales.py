@@ -95,9 +95,9 @@ def scale_of(text: str) -> Scale | None:
             meaning[int(spot.group(1))] = meaning[int(spot.group(1))] or what
         said = [bool(one) for one in meaning.values()]
         if high - low > 10:
-            found = ranged or all(said) or (low == 0 and len({m.group(1) for m in spots}) == 2)
+            found = bool(ranged) or all(said) or (low == 0 and len({m.group(1) for m in spots}) == 2)
         else:
-            found = SHORT.search(text) and (all(said) or (ranged and any(said)))
+            found = bool(SHORT.search(text)) and (all(said) or (bool(ranged) and any(said)))
         if found:
             return Scale(low, high, meaning[low], meaning[high])
     return None

@@ -26,18 +26,27 @@ DERIVED = ("y", "ness", "ful", "less", "able", "ous", "ty", "ity", "ment", "or",
 TWICE = (*INFLECTIONS, "ness", "ity")
 """Endings that may stand after another one: risk-i-est, love-ing-ly, adventure-er-s."""
 PREFIXES = ("un", "non", "dis", "over", "under", "anti", "hyper", "super", "in", "im")
-LATIN = ("in", "im")
+SHORT_TOO = ("un", "non", "dis")
+"""Prefixes that short words take as well."""
 LONG = 6
-"""Letters of a word that may take 'in' or 'im': insecure and imprudent are forms, 'insure' is none of 'sure'.
+"""Letters of a word that may take the other prefixes: insecure and overcautious are forms, 'insure' is none
+of 'sure', 'understand' none of 'stand'.
 """
+DERIVING = 4
+"""Letters of a word that may take `DERIVED` endings: 'party' is no form of 'par'."""
 SHORTEST = 3
 """Letters that the whole word must have before any ending or prefix is tried."""
 VOWELS = "aeiou"
+ADJECTIVES = ("sk", "ck", "lk", "nk", "ft", "lt", "st")
+"""Ends of nouns that a 'y' makes adjectives of: risk-y, luck-y, thrift-y."""
 WORD = re.compile(r"[^\W\d_]+|\d+")
 
 _COMMON = (
-    "better best later latter never ever other number letter letters restore restores unless hardly lately "
-    "petty"
+    "after apply barely better best bitter brother business butter copper corner counter discount discover "
+    "disease disorder display distance early even evenly ever factor former forty hammer hardly imply ladder "
+    "lately later latter letter letters manner master matter mother never news number offer other party "
+    "pepper petty power property quarter rather reply restore restores rubber sector shower slipper summer "
+    "supper tower unless witness flower dinner only understand"
 )
 COMMON = frozenset(_COMMON.split())
 """Words so common that they are taken as they stand, or 'bet' would be found in 'better', 'less' in 'unless'.
@@ -108,16 +117,18 @@ def is_form(token: str, word: str) -> bool:
     """Whether a token of a text (lower case) is a form of a listed word, with or without a prefix."""
     if token == word:
         return True
-    if token in COMMON or word in COMMON:
+    if token in COMMON:
         return False
     known = family(word)
-    return any(bare in known and (prefix not in LATIN or len(word) >= LONG) for prefix, bare in _cuts(token))
+    return any(
+        bare in known and (prefix in ("", *SHORT_TOO) or len(word) >= LONG) for prefix, bare in _cuts(token)
+    )
 
 
 @lru_cache(maxsize=4096)
 def family(word: str) -> frozenset[str]:
     """A word's forms without prefixes: itself, what it is a form of, and both with the endings above."""
-    if len(word) < SHORTEST or word in COMMON or not word.isalpha():
+    if len(word) < SHORTEST or not word.isalpha():
         return frozenset((word,))
     roots = {word, *_roots(word)}
     once = {form for root in roots for ending in (*INFLECTIONS, *DERIVED) for form in _with(root, ending)}
@@ -136,29 +147,33 @@ def inflections(word: str) -> frozenset[str]:
 
 
 def _roots(word: str) -> set[str]:
-    """What a listed word is itself a form of: risk-y, gambl-ing, bold-ness, adventur-ous, patien-ce.
+    """What a listed word is itself a form of: gambl-ing, bold-ness, adventur-ous, risk-y, patien-ce.
 
-    Endings in 'er' are left alone ('wager' is no form of 'wag'), and 'ly' too ('early' is none of 'ear').
+    A root counts where the ending, put on by the rules of spelling, gives the word again. Endings in 'er' are
+    left alone ('wager' is no form of 'wag'), 'ly' too ('early' is none of 'ear'), and 'y' but behind what
+    adjectives are made of ('party' is none of 'part').
     """
     found = set()
     for ending in ("ing", "ness", "ous", "y"):
         rest = word.removesuffix(ending)
-        if rest == word or len(rest) < SHORTEST + (ending == "y") or rest.endswith("l") and ending == "y":
+        if rest == word or not re.search(f"[{VOWELS}y]", rest):
             continue
-        if ending == "ness":
-            found.add(rest[:-1] + "y" if rest.endswith("i") else rest)
-        else:
-            found |= {rest, rest + "e"}
-            if rest[-1] == rest[-2] and rest[-1] not in VOWELS + "s":
-                found.add(rest[:-1])
+        ways = {rest, rest + "e", rest[:-1], rest[:-1] + "y"}
+        found |= {root for root in ways if len(root) >= SHORTEST and word in _with(root, ending)}
     for one, other in (("nce", "nt"), ("nt", "nce")):
         if word.endswith(one) and len(word) > len(one) + SHORTEST:
             found.add(word.removesuffix(one) + other)
-    return found
+    return found - COMMON
 
 
 def _with(word: str, ending: str) -> tuple[str, ...]:
-    """The word with an ending, in English spelling; two ways where the spelling depends on the stress."""
+    """The word with an ending, in English spelling: none where it takes none, two where that hangs on the
+    stress.
+    """
+    if ending in DERIVED and len(word) < DERIVING:
+        return ()
+    if ending == "y" and not word.removesuffix("e").endswith(ADJECTIVES):
+        return ()
     last, before = word[-1], word[-2:-1]
     if last == "y" and before not in VOWELS and ending not in ("ing", "ish", "y"):
         if ending in ("ty", "ity", "or", "ence"):
