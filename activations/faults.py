@@ -12,14 +12,16 @@ import torch
 
 
 def same_cache(one: Path, other: Path) -> list[str]:
-    """Every difference between two caches, bit for bit, but for the attribute `created` and the commit
-    log."""
+    """Every difference between two caches, bit for bit, but for the attribute `created`, the seal over it,
+    and the commit log."""
     import h5py
+
+    from activations.writer import MUTABLE
 
     def contents(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         with h5py.File(path, "r") as file:
-            found |= {f"@{name}": value for name, value in file.attrs.items() if name != "created"}
+            found |= {f"@{name}": value for name, value in file.attrs.items() if name not in MUTABLE}
 
             def visit(name: str, item: Any) -> None:
                 if isinstance(item, h5py.Dataset) and name != "plan/done":

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from activations.errors import StoreError
+from activations.seals import SEAL, seal
 from activations.store import Store
 from activations.writer import exclusive
 
@@ -44,7 +45,7 @@ def repack(
         try:
             with store.open() as old, h5py.File(fresh, "w") as new:
                 for name, value in old.attrs.items():
-                    if name != "shards":
+                    if name not in ("shards", SEAL):
                         new.attrs[name] = value
                 new.attrs["compression"] = compression
 
@@ -79,6 +80,7 @@ def repack(
                         made[first : first + rows] = item[first : first + rows]
 
                 old.visititems(copy)
+                seal(new)
             os.replace(fresh, target)
         except OSError as error:
             fresh.unlink(missing_ok=True)

@@ -14,11 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from activations.batches import Batch
+from activations.errors import PromptError
 from activations.hooks import Gather
 from activations.positions import Positions
 from activations.prompts import label_columns
 from activations.sites import Site
 from activations.tokens import Row
+from activations.writer import EXAMPLE_COLUMNS, ROW_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,16 @@ def select(rows: Sequence[Row], positions: str | Positions) -> Selection:
 
     Raises:
         PositionError: a prompt that does not have the position.
+        PromptError: a label with the name of a column that every cache has.
     """
     rule = Positions.parse(positions)
+    labels = label_columns([row.prompt for row in rows])
+    reserved = [name for name in labels if name in (*ROW_COLUMNS, *EXAMPLE_COLUMNS, ".")]
+    if reserved:
+        raise PromptError(
+            f"label {reserved[0]!r} has the name of a cache's own column ({', '.join(ROW_COLUMNS)}, "
+            f"{', '.join(EXAMPLE_COLUMNS)}); rename it in the prompts"
+        )
     chosen = tuple(rule.resolve(row) for row in rows)
     counts = np.array([1 if rule.is_mean else len(at) for at in chosen], np.int64)
     if rule.is_mean:
@@ -64,7 +74,7 @@ def select(rows: Sequence[Row], positions: str | Positions) -> Selection:
     examples = {
         "id": np.array([row.prompt.id for row in rows], dtype=object),
         "prompt": np.array([row.text for row in rows], dtype=object),
-        **label_columns([row.prompt for row in rows]),
+        **labels,
     }
     digest = hashlib.sha256(rule.text.encode())
     for row, at in zip(rows, chosen, strict=True):

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from activations.errors import StoreError
+from activations.seals import seal
 from activations.store import Store
 from activations.writer import InUseError, exclusive, path_of, write_table
 
@@ -118,6 +119,7 @@ def join(out: Path, shards: Sequence[Path]) -> Store:
             {"row_starts": np.searchsorted(rows["example"], np.arange(offset[-1] + 1)).astype(np.int64)},
         )
         file["plan"].create_dataset("done", data=np.ones(len(shards), np.uint8))
+        seal(file)
     os.replace(fresh, out)
     return Store(out)
 

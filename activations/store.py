@@ -11,7 +11,6 @@ Several readers may open a finished store at once.
 """
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from activations.errors import StoreError
+from activations.checks import contents, datasets_of, refuse_malformed, shallow
+from activations.errors import ActivationsError, StoreError
+from activations.seals import SEAL, broken, is_sealed
 from activations.sites import Site
-from activations.writer import digest, part_path, path_of
+from activations.writer import part_path, path_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,7 @@ IDENTITY = (
     "attention",
     "model_dtype",
     "layer_convention",
+    "quantization",
 )
 
 
@@ -59,28 +61,41 @@ class Store:
                 "cache build'"
             )
         with self.open() as file:
-            if "schema_version" not in file.attrs or "activations" not in file:
+            try:
+                self._look(file)
+            except ActivationsError:
+                raise
+            except Exception as error:  # a damaged file makes h5py raise nearly anything
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise StoreError(
-                    f"{str(self.path)!r} is not a cache of activations (no schema_version); give one made "
-                    "by 'mi-bsa cache build'"
-                )
-            if int(file.attrs["schema_version"]) != SCHEMA_VERSION:
-                raise StoreError(
-                    f"cache {str(self.path)!r} has schema {file.attrs['schema_version']}, this toolkit "
-                    f"reads {SCHEMA_VERSION}; capture it again"
-                )
-            self.attributes: dict[str, Any] = {name: _plain(value) for name, value in file.attrs.items()}
-            found: list[Site] = []
-            sources: set[str] = set()
+                    f"cache {str(self.path)!r} cannot be read ({reason}); restore it, or capture it again"
+                ) from None
 
-            def visit(name: str, item: Any) -> None:
-                if isinstance(item, h5py.Dataset):
-                    found.append(Site.parse(name.replace("/", ".")))
-                    if item.is_virtual:
-                        sources.update(source.file_name for source in item.virtual_sources())
-
-            file["activations"].visititems(visit)
-        self.sites: tuple[Site, ...] = tuple(sorted(found, key=lambda site: (site.depth, str(site))))
+    def _look(self, file: h5py.File) -> None:
+        """What the file says about itself, refused where its parts do not fit."""
+        if "schema_version" not in file.attrs or not isinstance(file.get("activations"), h5py.Group):
+            raise StoreError(
+                f"{str(self.path)!r} is not a cache of activations (no schema_version); give one made "
+                "by 'mi-bsa cache build'"
+            )
+        if str(file.attrs["schema_version"]) != str(SCHEMA_VERSION):
+            raise StoreError(
+                f"cache {str(self.path)!r} has schema {file.attrs['schema_version']}, this toolkit "
+                f"reads {SCHEMA_VERSION}; capture it again"
+            )
+        self.attributes: dict[str, Any] = {
+            name: _plain(value) for name, value in file.attrs.items() if name != SEAL
+        }
+        self.sealed = is_sealed(file)
+        datasets = datasets_of(file, self.path)
+        refuse_malformed(file, datasets, self.path)
+        self.sites: tuple[Site, ...] = tuple(sorted(datasets, key=lambda site: (site.depth, str(site))))
+        sources = {
+            source.file_name
+            for item in datasets.values()
+            if item.is_virtual
+            for source in item.virtual_sources()
+        }
         gone = sorted(name for name in sources if not (self.path.parent / name).is_file())
         if gone:
             raise StoreError(
@@ -128,7 +143,15 @@ class Store:
     def rows(self) -> dict[str, np.ndarray]:
         """Row table columns `example`, `position`, `token_id`, each of shape (row,)."""
         with self.open() as file:
-            return {name: item[:] for name, item in file["rows"].items()}
+            found = {name: item[:] for name, item in file["rows"].items()}
+            n_examples = len(file["examples/id"])
+        example = found["example"]
+        if len(example) and not (example.min() >= 0 and example.max() < n_examples):
+            raise StoreError(
+                f"cache {str(self.path)!r} has rows of examples {example.min()} to {example.max()}, and "
+                f"{n_examples} examples: its tables do not belong together; capture it again"
+            )
+        return found
 
     @cached_property
     def examples(self) -> dict[str, np.ndarray]:
@@ -225,10 +248,9 @@ class Store:
         """The row table with each row's example id, prompt and labels, as a DataFrame."""
         import pandas as pd
 
-        frame = pd.DataFrame(self.rows)
-        for name, column in self.examples.items():
-            frame[name] = column[self.rows["example"]]
-        return frame
+        example = self.rows["example"]
+        columns = {name: column[example] for name, column in self.examples.items()}
+        return pd.DataFrame({**self.rows, **columns})
 
     to_dataframe = table
 
@@ -268,17 +290,22 @@ class Store:
     def check(self, *, deep: bool = False) -> list[str]:
         """What is wrong with the file, one line each; nothing if all is well.
 
-        Shallow: tables agree in length and every batch is committed. Deep: every checksum of every site,
-            example and column.
+        Shallow: tables agree in length and every batch is committed. Deep: the seal over all attributes and
+            the list of datasets, and every checksum of every site, example and column. Caches of older
+            toolkits have no seal (`sealed` is False): their attributes are not covered.
         """
         faults: list[str] = []
         try:
             with self.open() as file:
-                faults += _shallow(file)
+                if deep:
+                    faults += broken(file)
+                if not faults:
+                    faults += shallow(file)
                 if deep and not faults:
-                    faults += _deep(file, self.sites)
-        except (OSError, KeyError, ValueError, RuntimeError, UnicodeDecodeError) as error:
-            faults.append(f"the file's structure cannot be read ({str(error).splitlines()[0]})")
+                    faults += contents(file, self.sites)
+        except Exception as error:  # a damaged file makes h5py raise nearly anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            faults.append(f"the file's structure cannot be read ({reason})")
         return faults
 
 
@@ -298,63 +325,6 @@ def refuse_mixing(stores: Sequence[Store], *, same_rows: bool = False) -> None:
                     f"{str(stores[0].path)!r} and {str(other.path)!r} differ in {key} ({str(here)[:16]} and "
                     f"{str(there)[:16]}): they are never mixed; capture both alike"
                 )
-
-
-def _shallow(file: h5py.File) -> list[str]:
-    n_rows = len(file["rows/example"])
-    n_examples = len(file["examples/id"])
-    faults = [
-        f"rows/{name} has {len(item)} rows, not {n_rows}"
-        for name, item in file["rows"].items()
-        if len(item) != n_rows
-    ]
-    faults += [
-        f"examples/{name} has {len(item)} rows, not {n_examples}"
-        for name, item in file["examples"].items()
-        if len(item) != n_examples
-    ]
-    missing = int((file["plan/done"][:] != 1).sum())
-    if missing:
-        faults.append(f"{missing} of {len(file['plan/done'])} batches are not committed")
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and len(item) != n_rows:
-            faults.append(f"activations/{name} has {len(item)} rows, not {n_rows}")
-
-    file["activations"].visititems(visit)
-    return faults
-
-
-def _deep(file: h5py.File, sites: Sequence[Site]) -> list[str]:
-    faults = []
-    for table in ("rows", "examples", "plan"):
-        for name, item in file[table].items():
-            if name == "done":
-                continue
-            values = item[:]
-            if digest(values) != item.attrs["sha256"]:
-                faults.append(f"{table}/{name} does not match its checksum")
-    starts = file["plan/row_starts"][:]
-    if faults:
-        return faults
-    for site in sites:
-        data, sums = file[f"activations/{path_of(site)}"], file[f"checksums/{path_of(site)}"][:]
-        block = max(1, int(2**26 // max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))))
-        first = 0
-        while first < len(sums):
-            last = max(first + 1, int(np.searchsorted(starts, starts[first] + block, side="right")) - 1)
-            last = min(last, len(sums))
-            values = data[int(starts[first]) : int(starts[last])]
-            for example in range(first, last):
-                piece = values[
-                    int(starts[example] - starts[first]) : int(starts[example + 1] - starts[first])
-                ]
-                if zlib.crc32(np.ascontiguousarray(piece).data) != int(sums[example]):
-                    faults.append(
-                        f"activations/{path_of(site)}: example {example} does not match its checksum"
-                    )
-            first = last
-    return faults
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,7 @@ import numpy as np
 
 from activations.batches import Plan
 from activations.errors import StoreError
+from activations.seals import SEAL, seal
 from activations.sites import Site
 
 NUMBERS: dict[str, np.dtype[Any]] = {
@@ -33,7 +34,10 @@ NUMBERS: dict[str, np.dtype[Any]] = {
     "float16": np.dtype("<f2"),
     "bfloat16": np.dtype("<u2"),
 }
-MUTABLE = ("created",)
+MUTABLE = ("created", SEAL)
+ROW_COLUMNS = ("example", "position", "token_id")
+EXAMPLE_COLUMNS = ("id", "prompt")
+"""A cache's own columns; its labels stand beside the latter and bear none of these names."""
 
 
 class InUseError(StoreError):
@@ -182,6 +186,7 @@ def create(out: Path, layout: Layout, *, created: str) -> None:
                     {"order": layout.plan.order, "starts": layout.plan.starts, "row_starts": layout.starts},
                 )
                 _allocate(file, "plan/done", (len(layout.plan),), np.dtype("u1"))
+                seal(file)
             size = os.path.getsize(fresh)
             with open(fresh, "r+b") as plain:
                 os.posix_fallocate(plain.fileno(), 0, size)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from mi_bsa.errors import ConfigError, MissingError, RunFolderError
+from mi_bsa.files import write_atomic
 from mi_bsa.options import set_option
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -171,7 +172,7 @@ def train(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
     out.mkdir(parents=True, exist_ok=True)
     result.best.probe.save(out / "probe")
     result.best.direction.save(out / "direction")
-    result.table.to_csv(out / "table.csv", index=False)
+    write_atomic(out / "table.csv", result.table.to_csv(index=False))
     _record(out, "train", options, names, {"best": _best(result.best)})
     click.echo(f"{result.best.cell}: AUROC {result.best.auroc} on held-out groups")
     _without_interval(result)
@@ -233,7 +234,7 @@ def test(
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
         own = table.rename(columns={name: f"label.{name}" for name in ("score", "y") if name in table})
-        own.assign(score=scores, y=y).to_csv(target / "scores.csv", index=False)
+        write_atomic(target / "scores.csv", own.assign(score=scores, y=y).to_csv(index=False))
         options = {"probe": str(folder), "label": label, "units": units, "seed": seed, "allow": allow}
         _record(target, "test", options, names, {name: e.as_dict() for name, e in found.items()})
 
@@ -353,4 +354,4 @@ def _record(
         "environment": environment(),
         "results": found,
     }
-    (out / "record.json").write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_atomic(out / "record.json", json.dumps(body, indent=2, sort_keys=True, allow_nan=False) + "\n")

@@ -35,6 +35,9 @@ WHERE_KEYS = (
 )
 """The keys of `where`, in the order in which tables show them; keys that do not apply are absent."""
 
+ROUNDING = 1e-9
+"""Ends that cross by no more than this, relative to 1 or their size, crossed in the last digits of a sum."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
@@ -185,8 +188,11 @@ class Result:
             return
         for end in self.ci:
             _check_finite(end, f"{here}: ci")
-        if self.ci[0] > self.ci[1]:
+        low, high = self.ci
+        if low > high + ROUNDING * max(1.0, abs(high)):
             raise ResultError(f"{here}: interval {self.ci} is upside down; give (low, high)")
+        if low > high:
+            object.__setattr__(self, "ci", (high, low))
 
     def _check_tests(self, here: str) -> None:
         for label, number in (("p", self.p), ("q", self.q)):
@@ -230,8 +236,9 @@ def write(results: Iterable[Result], folder: str | Path) -> None:
     """Write `results.json` and `results.csv` into a folder, each at once or not at all."""
     checked = check(results)
     text = json.dumps([result.to_dict() for result in checked], indent=1, allow_nan=False)
+    table = to_csv(checked)  # both are made before either is written
     write_atomic(Path(folder) / "results.json", text + "\n")
-    write_atomic(Path(folder) / "results.csv", to_csv(checked))
+    write_atomic(Path(folder) / "results.csv", table)
 
 
 def read(path: str | Path) -> list[Result]:

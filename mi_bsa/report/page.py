@@ -20,7 +20,7 @@ from mi_bsa.plain_files import parse_yaml, read_json
 from mi_bsa.record import RunFolder
 from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.headline import interval, null_words, number, sentences, small, tiles
-from mi_bsa.report.sections import Section, assign, figure_of
+from mi_bsa.report.sections import Section, assign, figure_of, left_out
 from mi_bsa.report.svg import inline, save
 from mi_bsa.results import WHERE_KEYS, Place, Result
 
@@ -80,7 +80,8 @@ def render(folder: str | Path) -> Path:
         wide = figure_of(section, items, narrow=False)
         if wide is not None:
             save(wide, folder / "figures", section.slug)
-        parts.append({"section": section, "figure": _figure(section, items, "", wide), "table": table(items)})
+        figure, note = _figure(section, items, "", wide), left_out(section, items)
+        parts.append({"section": section, "figure": figure, "note": note, "table": table(items)})
     page = folder / "report.html"
     write_atomic(
         page, _template("page.jinja").render(run=run, parts=parts, headline=_headline(run), **_shared())

@@ -7,6 +7,10 @@ from matplotlib.figure import Figure
 
 MOST_ROWS = 40
 """A forest shows so many rows; all of them stand in the table."""
+MOST_DRAWN = 120
+"""Any other figure shows so many results at most: laying out thousands of labels takes minutes."""
+MOST_CELLS = 10_000
+"""Figures whose results are cells of a map or points of a line bear more."""
 
 
 @dataclass(frozen=True)

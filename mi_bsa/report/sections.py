@@ -26,7 +26,7 @@ from mi_bsa.report.figures import (
 )
 from mi_bsa.report.headline import CHOSEN
 from mi_bsa.report.preferences_sections import PREFERENCES
-from mi_bsa.report.section import MOST_ROWS, Section
+from mi_bsa.report.section import MOST_CELLS, MOST_DRAWN, MOST_ROWS, Section
 from mi_bsa.results import Result
 
 CONTROLS = tuple(
@@ -282,8 +282,24 @@ def assign(results: Sequence[Result]) -> dict[Section, list[Result]]:
 
 def figure_of(section: Section, results: Sequence[Result], *, narrow: bool) -> Figure | None:
     """The section's figure; a forest of what there is where its own measure was not taken."""
-    shown = [item for item in results if item.name.startswith(section.drawn)]
-    if shown and section.draw is not draw_forest:
-        return section.draw(shown, narrow=narrow)
-    rest = [i for i in results if not (i.name.endswith(".level") or i.name.startswith(SAID))][:MOST_ROWS]
-    return draw_forest(rest, narrow=narrow) if rest else None
+    shown, _ = _drawn(section, results)
+    if not shown:
+        return None
+    own = shown[0].name.startswith(section.drawn) and section.draw is not draw_forest
+    return (section.draw if own else draw_forest)(shown, narrow=narrow)
+
+
+def left_out(section: Section, results: Sequence[Result]) -> str:
+    """What the figure leaves to the table, in words; empty where it shows all that it could."""
+    shown, of = _drawn(section, results)
+    return f"The figure shows the first {len(shown)} of {of}; the table has all." if len(shown) < of else ""
+
+
+def _drawn(section: Section, results: Sequence[Result]) -> tuple[list[Result], int]:
+    """The results that the figure shows, and of how many."""
+    own = [item for item in results if item.name.startswith(section.drawn)]
+    if own and section.draw is not draw_forest:
+        most = MOST_CELLS if section.draw in (draw_patch_map, draw_layers) else MOST_DRAWN
+        return own[:most], len(own)
+    rest = [i for i in results if not (i.name.endswith(".level") or i.name.startswith(SAID))]
+    return rest[:MOST_ROWS], len(rest)

@@ -162,7 +162,8 @@ def _estimate(means: pd.DataFrame, arms: Sequence[pd.DataFrame], n: int, *, lowe
 
     weights = _weights(means.index)
     wordings = means.mean(axis=1)
-    value = float(weights @ wordings.to_numpy())
+    # weights such as nine times 1/9 sum to 1 + 2e-16: a perfect score must not leave [lowest, 1]
+    value = float(np.clip(weights @ wordings.to_numpy(), lowest, 1.0))
     kinds = wordings.groupby(level="kind")
     sizes = kinds.size()
     parts: list[tuple[float, int]] = []
