@@ -238,11 +238,12 @@ def adapter_profile(
         PatchError: a metric that the adapter does not move; methods or counts that cannot be.
     """
     unknown = set(methods) - {"shapley", "leave_out", "keep_in", "linear"}
-    if unknown or n_permutations < 4 or n_permutations % 2 or (top is not None and "linear" not in methods):
+    odd_top = top is not None and (top < 1 or "linear" not in methods)
+    if unknown or n_permutations < 4 or n_permutations % 2 or odd_top:
         raise PatchError(
             f"methods={list(methods)}, n_permutations={n_permutations}, top={top}: use shapley, leave_out, "
             "keep_in, linear; "
-            "an even number of permutations, at least 4; and 'linear' where top is given"
+            "an even number of permutations, at least 4; and 'linear' where top (at least 1) is given"
         )
     game = Gated(
         model, prompts, metric, adapter=adapter, keep_embeddings=keep_embeddings, batch_tokens=batch_tokens

@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from activations.errors import ModelError, SiteError
+from activations.errors import EditError, ModelError, SiteError
 from activations.sites import ADAPTER, ATTENTION_MODULES, Site
 
 PRE_NORM = ("llama", "mistral", "qwen2", "qwen3")
@@ -91,7 +91,14 @@ class Tap:
         """The module's tensor from the site's value; undoes `view`."""
         if self.heads is not None:
             return rearrange(value, "example pos head d_head -> example pos (head d_head)")
-        return value if self.scale is None or self.scale() == 1.0 else value / self.scale()
+        if self.scale is None or self.scale() == 1.0:
+            return value
+        if self.scale() == 0:
+            raise EditError(
+                f"{self.path}: the adapter is scaled by 0, so nothing that is put there is added; edit it at "
+                "another scale"
+            )
+        return value / self.scale()
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,11 @@ def edit(model: "Model", *edits: Edit) -> Iterator["Model"]:
                     result = one.change(value, moment)
                     if result is value:
                         return value
-                    if result.shape != value.shape:
+                    if not isinstance(result, Tensor) or result.shape != value.shape:
                         raise EditError(
                             f"{one.name} at {site}: shape {tuple(value.shape)} became "
-                            f"{tuple(result.shape)}; vectors must fit the site"
+                            f"{tuple(getattr(result, 'shape', (type(result).__name__,)))}; vectors must fit "
+                            "the site"
                         )
                     spread = moment.selected.reshape(*moment.selected.shape, *(1,) * (value.ndim - 2))
                     return torch.where(spread.to(value.device), result.to(value.dtype), value)

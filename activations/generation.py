@@ -110,7 +110,7 @@ def _answers(
             batch = model.collate([rows[i] for i in members], examples=members, side="left")
             reach = batch.lengths + max_new_tokens - 1  # the last new token is never forwarded
             with (
-                model._prompts_end_at(batch.lengths, reach=reach),
+                model._prompts_end_at(batch.lengths, reach=reach, stops=stops),
                 model._rows_are(members, names),
                 nothing_else(model.inner),
             ):

@@ -52,6 +52,12 @@ def option_logits(
         SiteError: a site that has not the width of the residual stream, or no layer.
         EditError: vectors that are not finite or do not fit, or an edit in force.
     """
+    vocabulary = int(model.anatomy.config.vocab_size)
+    if tokens.size and not 0 <= tokens.min() <= tokens.max() < vocabulary:
+        raise EditError(
+            f"tokens {int(tokens.min())} to {int(tokens.max())}: the model has 0 to {vocabulary - 1}; "
+            "give ids of its tokenizer"
+        )
     found = np.empty((len(vectors), *tokens.shape), np.float32)
     ends = torch.from_numpy(slots(rows))
     ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(model.device)

@@ -4,7 +4,7 @@ The law: what is active is what was asked for. An adapter that changes nothing o
 left on, or gradient checkpointing left on is an error, since each of them returns plausible numbers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -246,9 +246,11 @@ class Model:
         given: Int[Tensor, " example"] | None = None,
         reach: Int[Tensor, " example"] | None = None,
         real: Bool[Tensor, "example pos"] | None = None,
+        stops: Iterable[int] = (),
     ) -> Iterator[None]:
         """Tell edits where each row's prompt ends while a batch or a generation runs; see `moments.Told`."""
-        before, self._told = self._told, Told(lengths, lengths if given is None else given, reach, real)
+        before = self._told
+        self._told = Told(lengths, lengths if given is None else given, reach, real, tuple(stops))
         try:
             yield
         finally:

@@ -39,12 +39,14 @@ class Told:
         given: tokens of each row as it was given, from whose end negative positions count.
         reach: tokens of each row that can be forwarded at most; None where the pass itself says so.
         real: True at real tokens, for a pass whose own mask is no plain one.
+        stops: tokens that end an answer: where a row has ended, only its neighbors go on.
     """
 
     prompts: Int[Tensor, " example"]
     given: Int[Tensor, " example"]
     reach: Int[Tensor, " example"] | None = None
     real: Bool[Tensor, "example pos"] | None = None
+    stops: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Tracker:
         cache = named.get("past_key_values")
         past = int(cache.get_seq_length()) if cache is not None else 0
         mask = named.get("attention_mask")
+        self._words = {}
         note = self.model._told
         if note is not None and len(note.prompts) != examples:
             note = None
@@ -151,11 +154,13 @@ class Tracker:
         elif past == 0 or self.told is None or len(self.told.prompts) != examples:
             lengths = real.sum(1)
             self.told = Told(lengths, lengths)
+        if self.told.stops and ids.ndim == 2:
+            ended = torch.isin(ids, torch.tensor(self.told.stops, device=ids.device))
+            self.mask = self.mask & ~(ended & ~self._word("prompt"))
         reach = self.told.reach
         if reach is None and cache is None:  # all of the row is here
             reach = real.sum(1)
         self.passes += 1
-        self._words = {}
         for use in self.uses:
             self._select(use, first=past == 0 or use.table is None, reach=reach)
 

@@ -309,8 +309,21 @@ def changed_divergence(
 
 
 def at_tokens(move: Move, positions: Int[np.ndarray, "item token"]) -> Change:
-    """`move` at each item's positions, nothing elsewhere."""
+    """`move` at each item's positions, nothing elsewhere.
+
+    Raises:
+        BridgeError: an item without a position, or one that no row can have.
+    """
     import torch
+
+    from activations.moments import NOWHERE
+
+    wrong = ((positions < 0) & (positions != NOWHERE)).any(1) | (positions < 0).all(1)
+    if wrong.any():
+        raise BridgeError(
+            f"item {int(np.flatnonzero(wrong)[0])} has no position, or a negative one; give those of "
+            "padded_positions"
+        )
 
     def change(values: Tensor, lines: Lines) -> Tensor:
         mask = np.zeros(values.shape[:2], bool)

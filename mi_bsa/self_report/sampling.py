@@ -158,7 +158,7 @@ def sample_texts(
             for b, (k, _) in enumerate(some):
                 ids[b, width - len(encoded[k]) :] = torch.tensor(encoded[k])
                 mask[b, width - len(encoded[k]) :] = 1
-            told = _told(model, names, some, mask.sum(1), max_new_tokens)
+            told = _told(model, names, some, mask.sum(1), max_new_tokens, {pad, *stop})
             with torch.no_grad(), told, nothing_else(model.inner):
                 said = model.inner.generate(
                     input_ids=ids.to(device),
@@ -175,7 +175,12 @@ def sample_texts(
 
 
 def _told(
-    model: Askable, names: Sequence[str], some: Sequence[tuple[int, int]], lengths: Any, more: int
+    model: Askable,
+    names: Sequence[str],
+    some: Sequence[tuple[int, int]],
+    lengths: Any,
+    more: int,
+    stops: set[int],
 ) -> AbstractContextManager[Any]:
     """Tell edits in force which prompt each row asks, where it ends and how far it can reach (the last new
     token is never forwarded), where the model keeps such notes.
@@ -184,7 +189,7 @@ def _told(
     if not hasattr(model, "_prompts_end_at"):
         return nullcontext()
     stack = ExitStack()
-    stack.enter_context(noting._prompts_end_at(lengths, reach=lengths + more - 1))
+    stack.enter_context(noting._prompts_end_at(lengths, reach=lengths + more - 1, stops=stops))
     stack.enter_context(noting._rows_are(np.array([k for k, _ in some]), names))
     return stack
 

@@ -265,6 +265,54 @@ def test_what_is_selected_and_does_nothing_is_no_error(model: activations.Model)
             hooks.read(model, batch, [site], hooks.whole)
 
 
+def test_a_row_that_ended_is_not_what_an_edit_selects(model: activations.Model) -> None:
+    """A neighbor's answer goes on, and so do passes over what fills up a row whose answer has ended."""
+    prompts = chats(model)
+    plain = model.answer_ids(prompts, max_new_tokens=8)
+    own = model.inner.generation_config
+    before = own.eos_token_id
+    own.eos_token_id = plain[1][0]  # the longest prompt's answer ends at once
+    try:
+        assert [len(ids) for ids in model.answer_ids(prompts, max_new_tokens=8)] == [8, 0, 8]
+        where = f"from:{len(model.rows(prompts)[1])}"
+        for some in (prompts, prompts[1:2]):
+            with (
+                pytest.raises(EditError, match="selected no token"),
+                activations.edit(model, add(model, where)),
+            ):
+                model.answer_ids(some, max_new_tokens=8)
+    finally:
+        own.eos_token_id = before
+
+
+def test_an_adapter_that_is_scaled_to_nothing_has_no_output_to_edit(model: activations.Model) -> None:
+    """Else what is put there would be divided by zero."""
+    with (
+        model.variant("k@0"),
+        pytest.raises(EditError, match="another scale"),
+        activations.edit(model, activations.gate("o_proj", 1.0)),
+    ):
+        model.logits(chats(model))
+    with model.variant("k@0.5"):
+        plain = model.logits(chats(model))
+        with activations.edit(model, activations.gate("o_proj", 1.0)):
+            assert torch.allclose(model.logits(chats(model)), plain, atol=1e-5)
+
+
+def test_the_causal_engine_refuses_tables_that_select_nothing(model: activations.Model) -> None:
+    """A row of no position, and a negative one, which no table of the engine holds."""
+    from activations.moments import NOWHERE
+    from mi_bsa.bridge import engine
+    from mi_bsa.errors import BridgeError
+
+    rows = model.rows(chats(model))
+    table = engine.padded_positions(rows, "all")
+    assert (table != -1).all()
+    for wrong in (np.where(np.arange(3)[:, None] == 1, NOWHERE, table), np.where(table == 2, -1, table)):
+        with pytest.raises(BridgeError, match="padded_positions"):
+            engine.adding(push(model, 1), wrong)
+
+
 def test_heads_and_twice_named_positions(model: activations.Model) -> None:
     """Heads count from either end and are refused beyond; a position named twice is one with one value."""
     prompts = chats(model)[:1]
