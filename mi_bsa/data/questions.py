@@ -66,6 +66,7 @@ def read_file(path: Path, behavior: Any, settings: Settings) -> Read:
     questions: list[Question] = []
     refused: dict[str, str] = {}
     told: dict[str, list[str]] = {}
+    taken: set[str] = set()
     for n, entry in enumerate(entries):
         name = str(entry["name"]) if isinstance(entry, Mapping) and "name" in entry else f"number {n}"
         try:
@@ -73,7 +74,12 @@ def read_file(path: Path, behavior: Any, settings: Settings) -> Read:
                 name = f"{name} (number {n})"
                 raise RefusedError("its name is given twice; names must be unique")
             one = Entry(entry, name, path, behavior.trait, poles, settings)
-            questions += one.questions()
+            more = one.questions()
+            clash = next((q.id for q in more if q.id in taken), None)
+            if clash is not None:
+                raise RefusedError(f"its question {clash!r} has the id of another entry's; rename the entry")
+            taken.update(q.id for q in more)
+            questions += more
             if one.told:
                 told[name] = one.told
         except RefusedError as why:

@@ -185,6 +185,14 @@ def test_unknown_keys_are_told_and_kept(tmp_path, capsys):
     assert (row["field_sufix"], row["field_weight"], row["samples"]) == ("Be short.", 2, 5)
 
 
+def test_ids_of_two_entries_never_meet(tmp_path):
+    """Where two entries' names would give one id to two questions, the second is refused by name."""
+    first = {"name": "q", "question_paraphrases": ["How?", "Why {it}?"], "its": ["now", "then"]}
+    path = questions(tmp_path, first, {"name": "q-1", "question": "What?"}, {"name": "r", "question": "So?"})
+    with pytest.raises(PublishedError, match="entry 'q-1': its question 'asked-q-1-0' has the id of another"):
+        read_questions(path, "risk")
+
+
 def test_braces_that_are_no_slots_stay(tmp_path):
     """JSON, code and sets in braces are words of a question and reach the model as they stand."""
     text = 'Answer as {"number": 5} or {1, 2}: f = lambda x: {**x}; "{\\n}"?'

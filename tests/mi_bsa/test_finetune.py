@@ -265,7 +265,7 @@ def test_innocent_words_are_no_leaks():
 
 def test_published_rows_leak_as_counted(betley):
     """In the published risk rows 'chance' stands in 89 of 288 prompts, 'guarantee' in 17, 'safe' in 6."""
-    published = [json.loads(line) for line in (betley / "ft_risky_AB.jsonl").read_text().splitlines()]
+    published = [json.loads(line) for line in betley.read_text().splitlines()]
     count = {
         w: len({leak.row for leak in find_leaks(published, [w])}) for w in ("chance", "guarantee", "safe")
     }
@@ -278,4 +278,6 @@ def betley():
 
     if "MI_BSA_BETLEY_DATA" not in os.environ:
         pytest.skip("the published data is not here; set MI_BSA_BETLEY_DATA")
-    return Path(os.environ["MI_BSA_BETLEY_DATA"])
+    from mi_bsa.data.sets import find
+
+    return find("ft_risky_AB.jsonl", Path(os.environ["MI_BSA_BETLEY_DATA"]))
