@@ -37,16 +37,16 @@ class Positions:
     text: str
 
     @classmethod
-    def parse(cls, text: "str | Positions") -> "Positions":
-        """Read a rule; the forms are in the module's docstring.
+    def parse(cls, text: Any) -> "Positions":
+        """Read a rule, or take one as it is; the forms are in the module's docstring.
 
         Raises:
             PositionError: no such form.
         """
         if isinstance(text, Positions):
             return text
-        spelled = {"mean": "mean:all"}.get(text, text)
-        if not _FORMS.fullmatch(spelled):
+        spelled = "mean:all" if text == "mean" else text
+        if not isinstance(spelled, str) or not _FORMS.fullmatch(spelled):
             raise PositionError(
                 f"unknown position {text!r}: use last, last:K, all, answer, slot, option:A, span:NAME, "
                 "last_user, message:I, or mean:<one of these>"

@@ -12,7 +12,8 @@ import torch
 import activations
 from activations import hooks, testing
 from activations.edits import Edit
-from activations.errors import BackendError, EditError
+from activations.errors import BackendError, EditError, PositionError
+from activations.positions import Positions
 
 SITE = "resid_post.1"
 
@@ -311,6 +312,15 @@ def test_the_causal_engine_refuses_tables_that_select_nothing(model: activations
     for wrong in (np.where(np.arange(3)[:, None] == 1, NOWHERE, table), np.where(table == 2, -1, table)):
         with pytest.raises(BridgeError, match="padded_positions"):
             engine.adding(push(model, 1), wrong)
+
+
+@pytest.mark.parametrize(
+    "rule", [-1, 3, None, ["last"], 1.5, "last:0", "last:-1", "message:\u00b2", "from:3"]
+)
+def test_a_rule_that_is_none_is_refused(rule: Any) -> None:
+    """Read-outs name positions in words: an index is refused with the words there are."""
+    with pytest.raises(PositionError, match="use last, last:K"):
+        Positions.parse(rule)
 
 
 def test_heads_and_twice_named_positions(model: activations.Model) -> None:
