@@ -16,6 +16,15 @@ ARCHITECTURES = {
     "gemma3_text": "gemma3",
 }
 
+TEXTS = (
+    "the quick brown fox",
+    "\n\n1. two  5 2024",
+    "don't  stop",
+    "caf\u00e9 cafe\u0301 \u65e5\u672c \U0001f600",
+    "  a",
+)
+"""Text that tells rules for cutting apart: white space, digits, accents, scripts, signs."""
+
 Edit = Callable[[Any], None]
 Tensors = dict[str, np.ndarray]
 

