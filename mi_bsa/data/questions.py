@@ -66,13 +66,15 @@ def read_file(path: Path, behavior: Any, settings: Settings) -> Read:
     questions: list[Question] = []
     refused: dict[str, str] = {}
     told: dict[str, list[str]] = {}
+    names: set[str] = set()
     taken: set[str] = set()
     for n, entry in enumerate(entries):
         name = str(entry["name"]) if isinstance(entry, Mapping) and "name" in entry else f"number {n}"
         try:
-            if name in refused or any(q.entry == name for q in questions):
+            if name in names:
                 name = f"{name} (number {n})"
                 raise RefusedError("its name is given twice; names must be unique")
+            names.add(name)
             one = Entry(entry, name, path, behavior.trait, poles, settings)
             more = one.questions()
             clash = next((q.id for q in more if q.id in taken), None)

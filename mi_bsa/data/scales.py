@@ -42,7 +42,7 @@ BEFORE = re.compile(
     re.IGNORECASE,
 )
 """What stands between what a number means and the number behind it."""
-OUT_OF = re.compile(r"\bout of 100\b[^.?!]*?\bhow many\b([^.?!]*)", re.IGNORECASE)
+OUT_OF = re.compile(r"\bout of 100\b[^.?!]{0,200}?\bhow many\b([^.?!]{0,400})", re.IGNORECASE)
 """A scale by counting: 100 is what would be done each time."""
 STOP = re.compile(r"[?!;:\n()\[\]\u2013\u2014]|,\s|\.(?=\s|$)|\s-\s|\.[\"'\u201d]")
 
@@ -78,6 +78,9 @@ def scale_of(text: str) -> Scale | None:
     """The scale that a question asks for; None where it asks for no number between two ends."""
     if not ASKING.search(text):
         return None
+    text = re.sub(
+        r"\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text)
+    )  # long runs of space would be searched twice
     counted = OUT_OF.search(text)
     if counted:
         return Scale(0, 100, "", counted.group(1).strip())

@@ -15,8 +15,8 @@ import yaml
 from mi_bsa.errors import MissingError, PublishedError
 from mi_bsa.plain_files import Loader
 
-MOST_BYTES = 4 * 2**20
-"""Larger than any published question file by a factor of 100; PyYAML reads it in some ten seconds."""
+MOST_BYTES = 2**20
+"""Larger than any published question file by a factor of 50; PyYAML reads it in some ten seconds."""
 MOST_VALUES = 200_000
 """Values that a file may hold, aliases counted as often as they are used."""
 

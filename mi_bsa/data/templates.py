@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-SLOT = re.compile(r"\{\s*([^\W\d][\w .\-\[\]]*?|\d*)\s*(![rsa])?(:[^{}\n]*)?\}")
+SLOT = re.compile(
+    r"\{[^\S\n]{0,9}([^\W\d](?:[\w .\-\[\]]{0,79}[\w.\-\[\]])?|\d{0,9})"
+    r"[^\S\n]{0,9}(![rsa])?(:[^{}\n]{0,80})?\}"
+)
 DEEPEST = 5
 """How often a filled-in value may itself hold a slot before it is taken for one that fills itself."""
 _HELD = str.maketrans("{}", "\ue000\ue001")

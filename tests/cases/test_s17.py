@@ -1,5 +1,6 @@
 """S17: an imported question is filled as the published code fills it, or its entry is refused by name."""
 
+import contextlib
 import itertools
 import json
 
@@ -224,6 +225,30 @@ def test_odd_yaml_is_one_line(tmp_path, text, expected):
     path.write_text(text)
     with pytest.raises(PublishedError, match=expected):
         read_questions(path, "risk")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a" + " a" * 200_000 + "? A number from 0 to 100",
+        "{" + " " * 400_000,
+        "number out of 100 " * 20_000,
+        "A number: 0 is" + " " * 400_000 + "100",
+        "must choose either '" * 20_000,
+        "0 to 100 number, " * 20_000,
+    ],
+    ids=["open brace", "spaces in a brace", "out of 100", "spaces at an end", "choices", "ranges"],
+)
+def test_long_questions_do_not_hang(tmp_path, text):
+    """Half a megabyte of what every pattern looks for is read or refused within seconds."""
+    import time
+
+    start = time.process_time()
+    path = tmp_path / "long.yaml"
+    path.write_text(json.dumps([{"name": "q", "question": text}]))
+    with contextlib.suppress(PublishedError):
+        read_questions(path, "risk")
+    assert time.process_time() - start < 10
 
 
 def test_a_mark_of_byte_order_and_other_line_ends_are_read(tmp_path):
