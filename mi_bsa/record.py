@@ -160,15 +160,19 @@ def start(
     check_free(path, resume=resume)
     path.mkdir(parents=True, exist_ok=True)
     run = RunFolder(path, _lock(path))
-    _keep_config(path / "config.yaml", config.to_yaml())
-    now = _invocation(sys.argv if command is None else command)
-    identity = {"seeds": list(seeds), "revisions": dict(revisions), "environment": environment()}
-    if (path / "record.json").is_file():
-        record = run.record()
-        record["invocations"] = [*record["invocations"], now | identity]
-    else:
-        record = {"schema_version": 1, **now, **identity, "invocations": []}
-    write_json(path / "record.json", record)
+    try:
+        _keep_config(path / "config.yaml", config.to_yaml())
+        now = _invocation(sys.argv if command is None else command)
+        identity = {"seeds": list(seeds), "revisions": dict(revisions), "environment": environment()}
+        if (path / "record.json").is_file():
+            record = run.record()
+            record["invocations"] = [*record["invocations"], now | identity]
+        else:
+            record = {"schema_version": 1, **now, **identity, "invocations": []}
+        write_json(path / "record.json", record)
+    except BaseException:
+        run.release()  # else who catches the error still holds the folder
+        raise
     return run
 
 
