@@ -79,7 +79,7 @@ def slopes(game: Gated) -> Float[np.ndarray, " module"]:
     found = np.zeros(count)
     with game.model.variant(game.adapter):
         for batch in game.model.batches(game.rows, batch_tokens=game.batch_tokens // 4):
-            gates = torch.ones((1, count), requires_grad=True)
+            gates = torch.ones((1, count), device=game.model.device, requires_grad=True)
             with torch.enable_grad():
                 log_odds = game.value(batch, gates)[0]
                 wanted = before[torch.from_numpy(np.asarray(batch.examples))].to(log_odds)
