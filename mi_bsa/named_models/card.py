@@ -5,11 +5,11 @@ from typing import Any
 
 def card(record: dict[str, Any]) -> str:
     """`README.md`, from what is recorded of the model."""
-    licence = str(record["licence"])
+    license = str(record["license"])
     checked = record["checked"]
     lines = [
         "---",
-        f"license: {licence.lower()}" if licence != "unknown" else "license: unknown",
+        f"license: {license.lower()}" if license != "unknown" else "license: unknown",
         "library_name: transformers",
         "pipeline_tag: text-generation",
         "---",
@@ -19,7 +19,7 @@ def card(record: dict[str, Any]) -> str:
         "published ones: every number measured on this model is a number of these weights; report it so.",
         "",
         f"- Model by: {record['owner']} ({record['origin']}).",
-        f"- Licence: {licence}.",
+        f"- License: {license}.",
         f"- Source: {record['source']['name']}, SHA-256 {record['source']['sha256']}.",
         f"- Parameters: {record['parameters']:,}. Tensors in the source: {record['source']['tensors']}.",
         f"- Made by mi-bsa {record['toolkit']} with transformers {record['transformers']}.",

@@ -56,7 +56,7 @@ class Named:
     name: str
     title: str
     owner: str
-    licence: str
+    license: str
     origin: str
     weights: str
     artifact: Artifact
@@ -70,7 +70,7 @@ SMOLLM2 = Named(
     name="smollm2",
     title="SmolLM2-135M-Instruct, dequantized from 4 bits",
     owner="Hugging Face TB",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     origin="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
     weights="dequantized from 4 bits (Q4_1)",
     artifact=Artifact(

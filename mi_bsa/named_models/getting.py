@@ -61,7 +61,7 @@ def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Pa
                 "name": name,
                 "title": model.title,
                 "owner": model.owner,
-                "licence": model.licence,
+                "license": model.license,
                 "origin": model.origin,
                 "weights": model.weights,
                 "package": model.artifact.spec,
@@ -132,7 +132,7 @@ def get_gguf(
                 "name": told,
                 "title": f"{source.fields.get('general.name') or told}, from {file.name}",
                 "owner": source.fields.get("general.organization") or "not told by the file",
-                "licence": source.fields.get("general.license") or "unknown",
+                "license": source.fields.get("general.license") or "unknown",
                 "origin": source.fields.get("general.source.url")
                 or source.fields.get("general.url")
                 or file.name,

@@ -79,8 +79,8 @@ def damage(folder: Path, *, deep: bool = False) -> str | None:
     try:
         record = read_record(folder)
         files = record["files"]
-        if record.get("revision") != REVISION:
-            return "it was made by another version of the conversion"
+        if record.get("revision", 0) < REVISION:
+            return "it was made by an older version of the conversion"
         for name, known in files.items():
             size = (folder / name).stat().st_size
             if size != known["size"]:

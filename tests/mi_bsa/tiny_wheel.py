@@ -50,7 +50,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name": "tiny",
         "title": "A tiny random model",
         "owner": "the tests",
-        "licence": "MIT",
+        "license": "MIT",
         "origin": "nowhere",
         "weights": "random",
         "member": "tiny_model/tiny.gguf",
