@@ -15,8 +15,9 @@ from functools import lru_cache, wraps
 from typing import Any
 
 from jinja2 import TemplateError as JinjaError
-from jinja2 import Undefined, nodes
+from jinja2 import Undefined, nodes, pass_eval_context
 from jinja2.ext import Extension, loopcontrols
+from jinja2.filters import make_attrgetter
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
@@ -97,7 +98,7 @@ def _budget() -> _Budget:
         found is None
     ):  # jinja2 works out constant expressions while it compiles: it shall leave them to the run
         raise TooMuch("nothing is worked out before the run")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _weigh(value: Any) -> Any:
@@ -130,6 +131,27 @@ def _joined(values: Sequence[Any]) -> str:
     return "".join(texts)
 
 
+def _join(values: Any, between: str) -> str:
+    """Strings with one between them, counted as they come."""
+    budget, texts, total = _budget(), [], 0
+    for value in values:
+        budget.step()
+        texts.append(value if isinstance(value, str) else str(value))
+        total += len(texts[-1]) + len(between)
+        if total > SIZE:
+            break
+    budget.make(total)
+    return between.join(texts)
+
+
+@pass_eval_context
+def _join_filter(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
+    """jinja2's own `join`, counted."""
+    if attribute is not None:
+        value = map(make_attrgetter(context.environment, attribute), value)
+    return _join(value, str(d))
+
+
 class _Steps:
     """What a loop runs over, counted as it runs."""
 
@@ -153,15 +175,10 @@ def _foresee(name: str, value: Any, given: Sequence[Any]) -> None:
     numbers = [abs(one) for one in given if isinstance(one, int)]
     if max(numbers, default=0) > WIDTH and name != "safe_range":  # the sandbox bounds these
         raise TooMuch(f"it calls {name} with {max(numbers)}, beyond {WIDTH}")
-    inside = sum(map(_length, given))
-    if name == "join":  # a method's separator is its own text, a filter's is given
-        parts, between = (given[0] if given else (), value) if isinstance(value, str) else (value, "")
-        if isinstance(parts, list | tuple):
-            _budget().make(_length(parts) + len(parts) * max(len(between), inside - _length(parts), 0))
-    elif isinstance(value, str) and name in _GROWING:
+    if isinstance(value, str) and name in _GROWING:
         places = {"replace": value.count(str(given[0])) if given else 0, "indent": value.count("\n") + 1}
         widths = map(int, re.findall(r"\d{1,18}", value)) if name.startswith(("format", "%")) else ()
-        each = max(inside, *numbers, *widths, 8)
+        each = max(sum(map(_length, given)), *numbers, *widths, 8)
         _budget().make(len(value) + places.get(name, value.count("{") + value.count("%")) * each)
 
 
@@ -238,7 +255,7 @@ class _Counting(NodeTransformer):
         return node
 
 
-def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+def _filtered(node: Any, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
@@ -266,6 +283,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], finalize=_shown
         )
         self.filters["tojson"] = _to_json
+        self.filters["join"] = _join_filter
         self.filters["random"] = _refused("random")
         self.filters = {name: _counted(name, one) for name, one in self.filters.items()}
         self.filters |= {"<steps>": _Steps, "<joined>": _joined, "<weighed>": _weigh}
@@ -282,7 +300,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         _budget().step()
         name = str(getattr(__called, "__name__", "a function"))
         own = getattr(__called, "__wrapped__", __called)  # jinja2 puts its own function around str.format
-        _foresee(name, getattr(own, "__self__", None), [*args, *named.values()])
+        text = getattr(own, "__self__", None)
+        if name == "join" and isinstance(text, str) and len(args) == 1:
+            return _join(args[0], text)
+        _foresee(name, text, [*args, *named.values()])
         return _weigh(super().call(__context, __called, *args, **named))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:

@@ -6,6 +6,7 @@ expected comes from transformers' rendering and from decoding ids, never from th
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class TemplateLaws:
             assert list(prompt_ids(template, before)) == opened
             for answer in (*ANSWERS, *EDGES):
                 closed = [*before, {"role": "assistant", "content": answer}]
-                refused = _refusal(lambda answer=answer, before=before: tails(template, before, [answer]))
+                refused = _refusal(partial(tails, template, before, [answer]))
                 if refused:
                     assert answer in EDGES, answer
                     continue
@@ -119,7 +120,7 @@ class TemplateLaws:
         """A template that rewrites earlier turns is refused for all of them; the last turn works always."""
         ids, mask = trained(template, TALK, turns="last")
         assert self.masked(template, ids, mask) == ["I am bold"]
-        refused = _refusal(lambda: trained(template, TALK))
+        refused = _refusal(partial(trained, template, TALK))
         assert not refused or "turns: last" in refused
         if not refused:
             ids, mask = trained(template, TALK)
@@ -168,7 +169,7 @@ class TemplateLaws:
         ):
             start = talk[at]["content"].index(words)
             row = {"messages": talk, "spans": {"it": [at, start, start + len(words)]}}
-            refused = _refusal(lambda row=row: template.encode(read([row])))
+            refused = _refusal(partial(template.encode, read([row])))
             if refused:
                 assert talk[at]["role"] in refused
                 continue
@@ -183,11 +184,11 @@ class TemplateLaws:
         for token in names[:3] + names[-3:]:
             asked, said = [_user(f"hi {token} there")], [QUESTION, {"role": "assistant", "content": token}]
             for attempt in (
-                lambda talk=asked: _rows(template, talk),
-                lambda talk=said: _rows(template, talk),
-                lambda talk=said: trained(template, talk),
-                lambda talk=asked: tails(template, talk, ["A"]),
-                lambda token=token: tails(template, [QUESTION], [f"A{token}"]),
+                partial(_rows, template, asked),
+                partial(_rows, template, said),
+                partial(trained, template, said),
+                partial(tails, template, asked, ["A"]),
+                partial(tails, template, [QUESTION], [f"A{token}"]),
             ):
                 refused = _refusal(attempt)
                 assert refused

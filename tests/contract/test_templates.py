@@ -22,7 +22,7 @@ def loaded(folder: Path) -> Template:
     return Template(AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
 
-@pytest.fixture(params=["tiny", *EMBEDDED, *REAL], scope="module")
+@pytest.fixture(params=["tiny", *EMBEDDED, *REAL, "qwen3 that thinks"], scope="module")
 def template(request: Any) -> Template:
     """Each of them; a real one is skipped where it cannot be had."""
     name = request.param
@@ -30,6 +30,9 @@ def template(request: Any) -> Template:
         return Template(testing.tokenizer())
     if name in EMBEDDED:
         return loaded(FOLDER / name)
+    if name.endswith("that thinks"):  # its think block then stands between prompt and answer
+        own = loaded(request.getfixturevalue("real_tokenizer")(name.partition(" ")[0]))
+        return Template(own.tokenizer, arguments={"enable_thinking": True})
     if name == "smollm2":
         return loaded(request.getfixturevalue("smollm2"))
     return loaded(request.getfixturevalue("real_tokenizer")(name))
