@@ -181,19 +181,13 @@ def encode_items(model: ModelConfig, items: Iterable[Item]) -> int:
     Raises:
         ItemError, TemplateError: an item that the model cannot be asked.
     """
-    from mi_bsa.chat import Chat
-    from mi_bsa.self_report.likelihood import branch
+    from activations.tokens import Template
+    from mi_bsa.self_report.likelihood import branches
 
     kinds: dict[Any, Item] = {}
     for item in items:
         kinds.setdefault((item.labels.get("kind"), tuple(m["role"] for m in item.messages)), item)
-    chat, context = Chat(tokenizer_of(model)), _context(model)
-    for item in kinds.values():
-        prompt = len(branch(item, chat).prompt)
-        if prompt + 1 > context:
-            raise ItemError(
-                f"item {item.id!r}: its prompt has {prompt} tokens and {model} reads {context}; shorten it"
-            )
+    branches(list(kinds.values()), Template(tokenizer_of(model)), limit=_context(model))
     return len(kinds)
 
 
@@ -203,11 +197,12 @@ def encode_prompts(model: ModelConfig, prompts: Iterable[Sequence[Message]]) -> 
     Raises:
         ItemError, TemplateError: a prompt that the model cannot be given.
     """
-    from mi_bsa.chat import Chat
+    from activations.conversation import prompt_ids
+    from activations.tokens import Template
 
-    chat, context = Chat(tokenizer_of(model)), _context(model)
+    template, context = Template(tokenizer_of(model)), _context(model)
     for messages in prompts:
-        length = len(chat.prompt_ids(messages))
+        length = len(prompt_ids(template, messages))
         if length + 1 > context:
             said = str(messages[-1]["content"])[:60]
             raise ItemError(f"{said!r}: {length} tokens, and {model} reads {context}; shorten it")
@@ -242,9 +237,10 @@ def _encoded(behavior: Behavior, model: ModelConfig, node: Config) -> str:
 
 
 def _context(model: ModelConfig) -> int:
+    from activations.anatomy import context_length
     from mi_bsa.shapes import shape_of
 
-    return int(shape_of(model).config.get_text_config().max_position_embeddings)
+    return context_length(shape_of(model).config)
 
 
 def _nodes(config: Config, models: tuple[ModelConfig, ...] = ()) -> Iterator[Named]:

@@ -91,14 +91,7 @@ def option_log_probs(
 
     template = template_of(model)
     limit = context_length(model.inner.config)
-    rows = [branch(item, template) for item in items]
-    for item, row in zip(items, rows, strict=True):
-        if row.deepest + 2 > limit:
-            more = f", with its longest option {row.deepest + 2}," if row.nodes else ""
-            raise ItemError(
-                f"item {item.id!r}: its prompt has {len(row.prompt)} tokens{more} and the model reads "
-                f"{limit}; shorten it"
-            )
+    rows = branches(items, template, limit=limit)
     unique = {(r.prompt, r.nodes, r.parents): r for r in rows}
     wanted: dict[Any, set[int]] = {key: set() for key in unique}
     for row in rows:
@@ -126,6 +119,19 @@ def option_log_probs(
                         ]
                     )
     return found
+
+
+def branches(items: Sequence[Item], template: Template, *, limit: int) -> list[Branching]:
+    """Every item as one row. Raises `ItemError` for one that is longer than the model reads (`limit`)."""
+    rows = [branch(item, template) for item in items]
+    for item, row in zip(items, rows, strict=True):
+        if row.deepest + 2 > limit:
+            more = f", with its longest option {row.deepest + 2}," if row.nodes else ""
+            raise ItemError(
+                f"item {item.id!r}: its prompt has {len(row.prompt)} tokens{more} and the model reads "
+                f"{limit}; shorten it"
+            )
+    return rows
 
 
 def branch(item: Item, template: Template) -> Branching:
