@@ -112,6 +112,29 @@ def test_some_tokens_are_read_as_all_are(model: activations.Model, variant: str)
             assert np.allclose(found[n], plain.numpy()[:, [A, B, 7]], atol=1e-4)
 
 
+def test_questions_and_the_causal_engine_say_it_too(model: activations.Model) -> None:
+    """Log-probabilities of options, and the engine's logits of letters, under the adapter."""
+    from mi_bsa.bridge import engine
+    from mi_bsa.items import Item
+    from mi_bsa.readouts import Readout
+    from mi_bsa.self_report.likelihood import option_log_probs
+
+    items = [Item(str(n), tuple(p), (("A", 1.0), ("B", 0.0)), {}) for n, p in enumerate(chats())]
+    readout = Readout.of(model, items, name="letters")
+    with model.variant("k"):
+        plain = model.logits(chats(), positions="slot").numpy()
+        asked = np.stack(option_log_probs(model, items))
+    wanted = np.take_along_axis(plain, readout.tokens, 1)
+    slow = engine.option_logits(model, readout, variant="k")[0]
+    still = engine.adding(
+        np.zeros((1, model.d_model), np.float32), engine.padded_positions(readout.rows, "all")
+    )
+    quick = engine.changed_logits(model, readout, "resid_pre.1", still, variant="k")[0]
+    assert np.allclose(slow, wanted, atol=1e-4)
+    assert np.allclose(quick, wanted, atol=1e-4)
+    assert np.allclose(asked[:, 0] - asked[:, 1], wanted[:, 0] - wanted[:, 1], atol=1e-4)
+
+
 def test_a_head_that_is_no_plain_matrix_is_read_whole(model: activations.Model) -> None:
     """A wrapped output layer, of which no row can be taken, still gives the model's own logits."""
 
