@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from activations.jsonl import value_of
+from activations.jsonl import text_of, value_of
 from mi_bsa import record
 from mi_bsa.errors import BrokenFileError, ConfigError
-from mi_bsa.files import digest, stable_hash, write_json
+from mi_bsa.files import digest, stable_hash, write_atomic, write_json
 from mi_bsa.plain_files import read_json_object
 from mi_bsa.record import ANOTHER
 
@@ -122,25 +122,40 @@ def metrics(out: str | Path) -> list[dict[str, float | int]]:
     return record.RunFolder.at(out).metrics()
 
 
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a loss curve. Raises `BrokenFileError` where one is none."""
+    lines = text_of(path, error=BrokenFileError, what="file").split("\n")[:-1]
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        where = f"file {str(path)!r} line {number}"
+        row = value_of(line, error=BrokenFileError, where=where, remedy=ANOTHER)
+        whole = isinstance(row, dict) and {"step", "loss"} <= set(row)
+        if not whole or not all(isinstance(value, int | float) for value in row.values()):
+            raise BrokenFileError(f"{where} is no step of a loss curve; {ANOTHER}")
+        rows.append(row)
+    return rows
+
+
 class Curve:
     """The loss curve on disk and in memory; starts again behind the step that a run resumes from."""
 
     def __init__(self, path: Path, *, keep: int) -> None:
         self.path = path
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-        rows = [
-            value_of(line, error=BrokenFileError, where=f"file {str(path)!r} line {number}", remedy=ANOTHER)
-            for number, line in enumerate(lines, start=1)
-        ]
-        kept = [row for row in rows if row["step"] <= keep]
-        self.losses: list[float] = [row["loss"] for row in kept]
+        self.rows = [row for row in _rows(path) if row["step"] <= keep] if keep and path.is_file() else []
+        self.losses: list[float] = [row["loss"] for row in self.rows]
         if rank() == 0:
-            path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+            write_atomic(path, "".join(json.dumps(row) + "\n" for row in self.rows))
+
+    @property
+    def hash(self) -> str:
+        """What a state of the training keeps of the curve, so that it goes on from no other."""
+        return stable_hash(self.rows)
 
     def add(self, step: int, logs: dict[str, float]) -> None:
         self.losses.append(float(logs["loss"]))
         row: dict[str, float | int] = {"step": step}
         row |= {k: float(logs[k]) for k in ("loss", "grad_norm", "learning_rate") if k in logs}
+        self.rows.append(row)
         if rank() == 0:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -15,13 +15,14 @@ import gc
 import math
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa import record
-from mi_bsa.errors import ConfigError, RowError, RunFolderError
+from mi_bsa.errors import BrokenFileError, ConfigError, RowError, RunFolderError
 from mi_bsa.files import digest, stable_hash, write_json
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
@@ -33,6 +34,10 @@ from mi_bsa.plain_files import read_json
 
 if TYPE_CHECKING:
     import activations
+
+
+COMPLETE = "complete"
+"""The mark of a state from which training can go on: its files with their hashes, and its curve's."""
 
 
 def finetune(
@@ -211,10 +216,39 @@ def _wait_for_all(config: FinetuneConfig) -> None:
 
 
 def _clear_unfinished(out: Path) -> None:
-    """Remove states that a kill cut short: only those with the mark `complete` are whole."""
+    """Remove states that a kill cut short, or that other hands changed: only those with the mark `complete`,
+    and whose files are those that it names, are whole.
+    """
     for state in (out / "resume").glob("checkpoint-*"):
-        if not (state / "complete").is_file():
+        if not (state / COMPLETE).is_file():
             shutil.rmtree(state)
+        elif not _is_whole(state):
+            print(f"{state}: was changed by other hands and is left out", file=sys.stderr, flush=True)
+            shutil.rmtree(state)
+
+
+def _is_whole(state: Path) -> bool:
+    """Whether a state's files are those that were written; of several ranks' files no hash is kept."""
+    try:
+        said = read_json(state / COMPLETE, remedy="") if (state / COMPLETE).stat().st_size else None
+        if said is None:
+            return int(os.environ.get("WORLD_SIZE", "1")) > 1
+        return bool(said["sha256"] == _hashes(state)) and isinstance(said["curve"], str)
+    except (BrokenFileError, KeyError, TypeError):
+        return False
+
+
+def _hashes(state: Path) -> dict[str, str]:
+    files = sorted(file for file in state.rglob("*") if file.is_file() and file.name != COMPLETE)
+    return {file.relative_to(state).as_posix(): digest(file) for file in files}
+
+
+def _complete(state: Path, curve: Curve) -> None:
+    """Mark a state as whole. Where several ranks write, the others may still be at it: no hashes then."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        (state / COMPLETE).touch()
+    else:
+        write_json(state / COMPLETE, {"sha256": _hashes(state), "curve": curve.hash})
 
 
 def _train(
@@ -236,6 +270,10 @@ def _train(
     states = sorted((out / "resume").glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     done = int(states[-1].name.rpartition("-")[2]) if states else 0
     curve = Curve(out / "metrics.jsonl", keep=done)
+    if states and (states[-1] / COMPLETE).stat().st_size:
+        known = read_json(states[-1] / COMPLETE, remedy=record.ANOTHER)["curve"]
+        if curve.hash != known:
+            raise BrokenFileError(f"{curve.path}: was changed by other hands; {record.ANOTHER}")
     kept = set(config.kept_steps(steps))
 
     class InOrder(Trainer):
@@ -264,7 +302,7 @@ def _train(
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if rank() == 0:
-                (out / "resume" / f"checkpoint-{state.global_step}" / "complete").touch()
+                _complete(out / "resume" / f"checkpoint-{state.global_step}", curve)
 
     checkpointing: dict[str, Any] = {}
     if config.gradient_checkpointing:  # its name changed within transformers 5
