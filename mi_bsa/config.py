@@ -41,6 +41,7 @@ class Config(BaseModel):
         extra="forbid",
         use_attribute_docstrings=True,
         validate_default=True,
+        allow_inf_nan=False,  # no field means anything at infinity, and no record can keep it
         protected_namespaces=(),
     )
 
@@ -99,7 +100,7 @@ def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     """Read a study's config; its top field `study` says which model validates it."""
     data = read_yaml(path)
     name = override(data, overrides).get("study")
-    if name not in STUDIES:
+    if not isinstance(name, str) or name not in STUDIES:
         raise ConfigError(
             f"{path}: the top field `study` is {name!r}; set it to one of: {', '.join(STUDIES)}"
         )
