@@ -43,6 +43,12 @@ IDENTITY = (
 )
 
 
+def _of_hdf5(error: OSError | KeyError) -> bool:
+    """Whether HDF5 met it while it read: its own words, and not those of a full disk."""
+    words = str(error)
+    return getattr(error, "errno", None) is None and "synchronously" in words and "write" not in words
+
+
 class Store:
     """A finished cache, opened for reading.
 
@@ -122,7 +128,15 @@ class Store:
                 "off: capture it again"
             ) from None
         with file:
-            yield file
+            try:
+                yield file
+            except (OSError, KeyError, UnicodeDecodeError) as error:
+                if isinstance(error, UnicodeDecodeError) or _of_hdf5(error):
+                    raise StoreError(
+                        f"cache {str(self.path)!r} is broken ({' '.join(str(error).split())}); capture it "
+                        "again, or restore it from a copy"
+                    ) from None
+                raise
 
     @property
     def variant(self) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from probes.errors import LabelError, StatisticsError
+from probes.errors import ActivationError, LabelError, StatisticsError
 
 if TYPE_CHECKING:
     import torch
@@ -66,13 +66,31 @@ def rotate(x: torch.Tensor, *, standardize: bool = True) -> Rotated:
         width = torch.where(std > 1e-6 * std.max(), std, width)
         z = z / width
     if d <= n:
-        values, basis = torch.linalg.eigh(z.T @ z)
+        values, basis = _eigh(z.T @ z)
         return Rotated(z @ basis, values.clamp(min=0), basis, mean, width)
-    values, left = torch.linalg.eigh(z @ z.T)
+    values, left = _eigh(z @ z.T)
     keep = values > values[-1] * n * torch.finfo(x.dtype).eps
     values, left = values[keep], left[:, keep]
     root = values.sqrt()
     return Rotated(left * root, values, z.T @ (left / root), mean, width)
+
+
+def _eigh(square: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues and vectors of a symmetric matrix.
+
+    Raises:
+        ActivationError: numbers so large that they have none.
+    """
+    import torch
+
+    try:
+        values, vectors = torch.linalg.eigh(square)
+    except torch.linalg.LinAlgError:
+        raise ActivationError(
+            f"the activations' products reach {float(square.abs().max()):.3g}, beyond what can be solved: "
+            "look for rows that are no activations (mi-bsa cache check --deep)"
+        ) from None
+    return values, vectors
 
 
 def _descend(
