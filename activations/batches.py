@@ -84,7 +84,7 @@ def collate(
     *,
     pad: int,
     examples: Sequence[int] | np.ndarray | None = None,
-    prompt_lengths: Sequence[int] | None = None,
+    prompt_lengths: Sequence[int] | np.ndarray | None = None,
     side: str = "right",
     device: torch.device | str = "cpu",
 ) -> Batch:

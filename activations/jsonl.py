@@ -8,8 +8,8 @@ twice, half of a character) is refused with its line, never mended.
 import json
 import os
 import stat
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 BLANK = " \t\r"
 """The white space of JSON within a line; `str.strip` would take U+2028 and others away, too."""
@@ -26,13 +26,29 @@ def read(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> 
     Raises:
         error: a file that cannot be read, is no text in UTF-8, or has a line that is not JSON.
     """
+    return list(each(path, error=error, what=what))
+
+
+def each(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> Iterator[tuple[int, Any]]:
+    """What `read` reads, one line at a time: of a large file only one row is held."""
     name = f"{what} {os.fspath(path)!r}"
-    rows = []
-    for number, line in enumerate(text_of(path, error=error, what=what).split("\n"), start=1):
+    for number, line in enumerate(_lines(path, name, error), start=1):
         line = line.removeprefix("\ufeff").strip(BLANK)  # files with a mark that were put one behind another
         if line:
-            rows.append((number, value_of(line, error=error, where=f"{name} line {number}")))
-    return rows
+            yield number, value_of(line, error=error, where=f"{name} line {number}")
+
+
+def _lines(path: str | os.PathLike[str], name: str, error: type[Exception]) -> Iterator[str]:
+    before = 0
+    with _opened(path, name, error) as file:
+        try:
+            for line in file:  # a binary file ends its lines at "\n" and nowhere else
+                yield line.decode().removesuffix("\n")
+                before += len(line)
+        except UnicodeDecodeError as bad:
+            raise _not_text(name, bad, before, error) from None
+        except OSError as bad:
+            raise error(f"{name} cannot be read ({bad.strerror}): give the path of a readable file") from None
 
 
 def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> str:
@@ -42,22 +58,32 @@ def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) 
         error: no such file, not a regular one (a pipe would be waited for without end), or not UTF-8.
     """
     name = f"{what} {os.fspath(path)!r}"
-    kind = ""
+    with _opened(path, name, error) as file:
+        try:
+            return file.read().decode("utf-8-sig")
+        except UnicodeDecodeError as bad:
+            raise _not_text(name, bad, 0, error) from None
+        except OSError as bad:
+            raise error(f"{name} cannot be read ({bad.strerror}): give the path of a readable file") from None
+
+
+def _opened(path: str | os.PathLike[str], name: str, error: type[Exception]) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISREG(mode):
-            return Path(path).read_bytes().decode("utf-8-sig")
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            return open(path, "rb")
     except FileNotFoundError:
         raise error(f"{name} does not exist (no such file): give the path of a file that is there") from None
-    except UnicodeDecodeError as bad:
-        raise error(
-            f"{name} is not UTF-8 text (byte 0x{bad.object[bad.start]:02x} at {bad.start}): save it as UTF-8"
-        ) from None
     except (OSError, ValueError) as bad:  # ValueError: a NUL in the path
         reason = getattr(bad, "strerror", None) or str(bad)
         raise error(f"{name} cannot be read ({reason}): give the path of a readable file") from None
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
     raise error(f"{name} is {kind}, not a file: give the path of a plain file")
+
+
+def _not_text(name: str, bad: UnicodeDecodeError, before: int, error: type[Exception]) -> Exception:
+    byte, at = bad.object[bad.start], before + bad.start
+    return error(f"{name} is not UTF-8 text (byte 0x{byte:02x} at {at}): save it as UTF-8")
 
 
 def value_of(

@@ -90,13 +90,13 @@ def dry_run(
     )
     layout = request.layout(model, {})
     first = int(layout.attributes["first_example"])
-    lengths = [len(row) for row in request.rows[first : first + len(layout.starts) - 1]]
+    lengths = request.index.lengths[first : first + len(layout.starts) - 1].tolist()
     padded = [max(lengths[n] for n in layout.plan[b]) * len(layout.plan[b]) for b in range(len(layout.plan))]
     backend, timed, spent = backends.get("hooks"), 0, 0.0
-    longest = max(len(row) for row in request.rows)
+    longest = request.index.longest
     for number in sorted({0, len(layout.plan) // 2}):
         members = layout.plan[number]
-        batch = model.collate([request.rows[first + n] for n in members], examples=members + first)
+        batch = request.index.batch(model, members + first)
         start = time.perf_counter()
         backend.read(model, batch, tuple(layout.shapes), gather(request.selection, batch, longest=longest))
         spent += time.perf_counter() - start
@@ -111,7 +111,7 @@ def dry_run(
         timed,
         tuple(layout.shapes),
         len(layout.plan),
-        render(request.rows, request.selection),
+        render(request.index.head, request.selection),
     )
 
 

@@ -4,14 +4,14 @@ The law: every row is usable or the whole reading fails with the row's number; n
 in. Reserved keys are `id`, `messages`, `text`, `prompt` and `spans`; every other key is a label column.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from activations.errors import PromptError
-from activations.records import content, label, plain, records
+from activations.records import content, each, label, plain, records
 
 ROLES = ("system", "user", "assistant", "tool")
 Message = Mapping[str, Any]
@@ -48,23 +48,48 @@ def read(prompts: Prompts) -> tuple[Prompt, ...]:
 def parsed(prompts: Prompts) -> tuple[tuple[Prompt, ...], bool]:
     """What `read` reads, and whether one prompt was given and not a list of them."""
     given = records(prompts)
-    where, rows = given.where, given.rows
-    if not rows:
-        raise PromptError(f"{where} holds no row: at least one is needed; give one JSON object a line")
-    read_rows = tuple(_prompt(row, number, where) for number, row in enumerate(rows))
-    named = sum(isinstance(row, Mapping) and "id" in row for row in rows)
-    if named not in (0, len(rows)):
-        raise PromptError(f"{where}: {named} of {len(rows)} rows have an 'id'; give every row one, or none")
-    seen: dict[str, int] = {}
-    for number, prompt in enumerate(read_rows):
-        if prompt.id in seen:
-            raise PromptError(
-                f"{where}: id {prompt.id!r} is in rows {seen[prompt.id]} and {number}; ids must differ, "
-                "rename one"
-            )
-        seen[prompt.id] = number
+    read_rows = tuple(_each(given.where, given.rows))
     label_columns(read_rows)
     return read_rows, given.one
+
+
+def blocks(prompts: Prompts, *, size: int = 1024) -> Iterator[list[Prompt]]:
+    """What `read` reads, `size` prompts at a time, so that a file of any length is never held whole.
+
+    Labels are left to `Labels`, whose columns are known when all rows are.
+
+    Raises:
+        PromptError: as `read`; rows before a faulty one were given already.
+    """
+    where, rows = each(prompts)
+    block: list[Prompt] = []
+    for prompt in _each(where, rows):
+        block.append(prompt)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _each(where: str, rows: Iterable[Any]) -> Iterator[Prompt]:
+    """Prompts with ids that differ, in every row or in none."""
+    seen: dict[str, int] = {}
+    named = number = 0
+    for number, row in enumerate(rows, start=1):
+        prompt = _prompt(row, number - 1, where)
+        named += isinstance(row, Mapping) and "id" in row
+        if prompt.id in seen and named in (0, number):
+            raise PromptError(
+                f"{where}: id {prompt.id!r} is in rows {seen[prompt.id]} and {number - 1}; ids must differ, "
+                "rename one"
+            )
+        seen[prompt.id] = number - 1
+        yield prompt
+    if not number:
+        raise PromptError(f"{where} holds no row: at least one is needed; give one JSON object a line")
+    if named not in (0, number):
+        raise PromptError(f"{where}: {named} of {number} rows have an 'id'; give every row one, or none")
 
 
 def prompts_of(prompts: Prompts) -> list[Prompt]:
@@ -169,40 +194,83 @@ def _messages(messages: Any, at: str) -> tuple[dict[str, str], ...]:
     return tuple(found)
 
 
+class Labels:
+    """Collects the labels of prompts, row by row; `columns` are known at the end."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._first = ""
+        self._values: dict[str, list[Any]] = {}
+        self._lacking: dict[str, tuple[str, int]] = {}
+        self._words: dict[str, str] = {}
+
+    def add(self, prompt: Prompt) -> None:
+        """The next row."""
+        if not self.n:
+            self._first = prompt.id
+        for name, value in prompt.labels.items():
+            if name not in self._values:
+                self._values[name] = []
+                if self.n:
+                    self._lacking[name] = (self._first, self.n)
+            if type(value) is str and len(self._words) < MANY_WORDS:  # words repeat: each is held once
+                value = self._words.setdefault(value, value)
+            self._values[name].append(value)
+        if len(prompt.labels) < len(self._values):
+            for name in self._values.keys() - prompt.labels.keys():
+                first, count = self._lacking.get(name, (prompt.id, 0))
+                self._lacking[name] = (first, count + 1)
+        self.n += 1
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns as arrays of one type each: object (str), int64, float64 or bool; shape (example,).
+
+        Raises:
+            PromptError: a label that some rows lack, or whose rows hold different types.
+        """
+        for name in self._values:
+            if name in self._lacking:
+                first, count = self._lacking[name]
+                raise PromptError(
+                    f"label {name!r} is absent in {count} of {self.n} rows (first: id {first!r}); give it in "
+                    "every row"
+                )
+        return {name: _column(name, values) for name, values in self._values.items()}
+
+
+MANY_WORDS = 10_000
+"""So many different words of labels are remembered."""
+
+
 def label_columns(prompts: Sequence[Prompt]) -> dict[str, np.ndarray]:
-    """The label columns as arrays of one type each: object (str), int64, float64 or bool; shape (example,).
+    """The label columns of some prompts; see `Labels`.
 
     Raises:
         PromptError: a label that some rows lack, or whose rows hold different types.
     """
-    names = list(dict.fromkeys(key for prompt in prompts for key in prompt.labels))
-    columns: dict[str, np.ndarray] = {}
-    for name in names:
-        lacking = [prompt.id for prompt in prompts if name not in prompt.labels]
-        if lacking:
-            raise PromptError(
-                f"label {name!r} is absent in {len(lacking)} of {len(prompts)} rows (first: id "
-                f"{lacking[0]!r}); give it in every row"
-            )
-        values = [prompt.labels[name] for prompt in prompts]
-        types = {"number" if type(value) in (int, float) else type(value).__name__ for value in values}
-        if len(types) > 1:
-            raise PromptError(
-                f"label {name!r} has mixed types ({', '.join(sorted(types))}): a column has one; convert "
-                "the rows"
-            )
-        if types == {"str"}:
-            columns[name] = np.array(values, dtype=object)
-        elif types == {"bool"}:
-            columns[name] = np.array(values, dtype=bool)
-        elif all(type(value) is int for value in values):
-            columns[name] = np.array(values, dtype=np.int64)
-        else:
-            columns[name] = np.array(values, dtype=np.float64)
-            rounded = [v for v, kept in zip(values, columns[name].tolist(), strict=True) if kept != v]
-            if rounded:
-                raise PromptError(
-                    f"label {name!r} holds integers and fractions, and {rounded[0]} is no float64; give the "
-                    "column as strings, or smaller numbers"
-                )
-    return columns
+    found = Labels()
+    for prompt in prompts:
+        found.add(prompt)
+    return found.columns()
+
+
+def _column(name: str, values: list[Any]) -> np.ndarray:
+    types = {"number" if type(value) in (int, float) else type(value).__name__ for value in values}
+    if len(types) > 1:
+        raise PromptError(
+            f"label {name!r} has mixed types ({', '.join(sorted(types))}): a column has one; convert the rows"
+        )
+    if types == {"str"}:
+        return np.array(values, dtype=object)
+    if types == {"bool"}:
+        return np.array(values, dtype=bool)
+    if all(type(value) is int for value in values):
+        return np.array(values, dtype=np.int64)
+    column = np.array(values, dtype=np.float64)
+    rounded = [v for v, kept in zip(values, column.tolist(), strict=True) if kept != v]
+    if rounded:
+        raise PromptError(
+            f"label {name!r} holds integers and fractions, and {rounded[0]} is no float64; give the "
+            "column as strings, or smaller numbers"
+        )
+    return column

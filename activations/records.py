@@ -62,6 +62,15 @@ def records(prompts: Any) -> Records:
     return Records("prompts", [rows] if is_messages(rows) else rows, is_messages(rows))
 
 
+def each(prompts: Any) -> tuple[str, Iterable[Any]]:
+    """`where` and the rows of `records`; a file's rows are read one by one, and not held."""
+    if isinstance(prompts, str | os.PathLike) and (not isinstance(prompts, str) or _is_path(prompts)):
+        lines = jsonl.each(prompts, error=PromptError, what="prompts file")
+        return f"prompts file {os.fspath(prompts)!r}", (row for _, row in lines)
+    given = records(prompts)
+    return given.where, given.rows
+
+
 def is_messages(rows: Any) -> bool:
     """Whether a list is one conversation: every item is a mapping with a role."""
     return (

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from activations import backends, sharding
 from activations.batches import Plan, plan
 from activations.errors import SiteError, StoreError
+from activations.index import Index
 from activations.positions import Positions
 from activations.prompts import Prompts
-from activations.selection import Selection, select
+from activations.selection import Selection
 from activations.sites import ADAPTER, LAYER_CONVENTION, Site
 from activations.store import SCHEMA_VERSION
-from activations.tokens import Row
 from activations.writer import NUMBERS, Layout
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ SiteLike = str | Site | Sequence[str | Site]
 
 @dataclass(frozen=True)
 class Request:
-    """A capture, resolved: the rows, the sites, the batches, and which part of them is ours."""
+    """A capture, resolved: the prompts, the sites, the batches, and which part of them is ours."""
 
-    rows: list[Row]
+    index: Index
     selection: Selection
     sites: tuple[Site, ...]
     dtype: str
@@ -55,6 +55,7 @@ class Request:
         shard: tuple[int, int] | None,
         remote: bool | str = False,
         variants: Sequence[str] | None = None,
+        head: int = 3,
     ) -> "Request":
         """Resolve everything that can fail before the first forward pass.
 
@@ -68,10 +69,10 @@ class Request:
                 "bfloat16 only of a bfloat16 model (it would round); use 'float32'"
             )
         reader = backends.get(backend, remote=remote)
-        rows = model.rows(prompts)
+        index, selection = Index.of(model, prompts, positions, head=head)
         return cls(
-            rows,
-            select(rows, positions),
+            index,
+            selection,
             model.sites(sites, variants=variants),
             stored,
             batch_tokens,
@@ -96,18 +97,18 @@ class Request:
             )
         for site in sites:
             model.anatomy.tap(site, adapter=model.active_adapter)
-        longest = max(len(row) for row in self.rows)
+        longest = self.index.longest
         shapes = {
             site: model.anatomy.shape(site, adapter=model.active_adapter, longest=longest) for site in sites
         }
         selection, first, last = (
             self.selection,
-            *sharding.bounds([len(row) for row in self.rows], *self.shard),
+            *sharding.bounds(self.index.lengths, *self.shard),
         )
         starts = selection.starts[first : last + 1]
         rows = {name: column[starts[0] : starts[-1]] for name, column in selection.rows.items()}
         rows["example"] = rows["example"] - first
-        batches = plan([len(row) for row in self.rows[first:last]], batch_tokens=self.batch_tokens)
+        batches = plan(self.index.lengths[first:last], batch_tokens=self.batch_tokens)
         attributes = {
             "schema_version": SCHEMA_VERSION,
             "base_model": model.name,

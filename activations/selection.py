@@ -6,6 +6,7 @@ The law: what a row holds is decided before any batch exists, so batching and pa
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,43 @@ from activations.batches import Batch
 from activations.errors import PromptError
 from activations.hooks import Gather
 from activations.positions import Positions
-from activations.prompts import label_columns
+from activations.prompts import Labels
 from activations.sites import Site
 from activations.tokens import Row
 from activations.writer import EXAMPLE_COLUMNS, ROW_COLUMNS
+
+
+class Ragged(Sequence[np.ndarray]):
+    """Arrays of different lengths behind one another in one int32 array: item n is
+    `values[starts[n]:starts[n + 1]]`.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        counts = np.array([len(part) for part in parts], np.int64)
+        self.values = np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
+        self.starts = np.concatenate([[0], counts.cumsum()]).astype(np.int64)
+
+    @classmethod
+    def joined(cls, blocks: Sequence["Ragged"]) -> "Ragged":
+        """The items of several, in order."""
+        whole = cls(())
+        whole.values = np.concatenate([block.values for block in blocks])
+        counts = np.concatenate([np.diff(block.starts) for block in blocks])
+        whole.starts = np.concatenate([[0], counts.cumsum()]).astype(np.int64)
+        return whole
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Length of each item, shape (item,)."""
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, n: Any) -> Any:
+        if not 0 <= n < len(self):
+            raise IndexError(n)
+        return self.values[self.starts[n] : self.starts[n + 1]]
 
 
 @dataclass(frozen=True)
@@ -37,57 +71,74 @@ class Selection:
     """
 
     rule: Positions
-    chosen: tuple[np.ndarray, ...]
+    chosen: Ragged
     starts: np.ndarray
     rows: dict[str, np.ndarray]
     examples: dict[str, np.ndarray]
     index_hash: str
 
 
-def select(rows: Sequence[Row], positions: str | Positions) -> Selection:
-    """Resolve a position rule for every prompt.
+class Selector:
+    """Resolves a position rule for one block of prompts after the other; of each only what is stored is kept.
 
     Raises:
         PositionError: a prompt that does not have the position.
         PromptError: a label with the name of a column that every cache has.
     """
-    rule = Positions.parse(positions)
-    labels = label_columns([row.prompt for row in rows])
-    reserved = [name for name in labels if name in (*ROW_COLUMNS, *EXAMPLE_COLUMNS, ".")]
-    if reserved:
-        raise PromptError(
-            f"label {reserved[0]!r} has the name of a cache's own column ({', '.join(ROW_COLUMNS)}, "
-            f"{', '.join(EXAMPLE_COLUMNS)}); rename it in the prompts"
-        )
-    chosen = tuple(rule.resolve(row) for row in rows)
-    counts = np.array([1 if rule.is_mean else len(at) for at in chosen], np.int64)
-    if rule.is_mean:
-        position, token = np.full(len(rows), -1, np.int64), np.full(len(rows), -1, np.int64)
-    else:
-        position = np.concatenate(chosen).astype(np.int64)
-        token = np.concatenate([row.ids[at] for row, at in zip(rows, chosen, strict=True)]).astype(np.int64)
-    table = {
-        "example": np.repeat(np.arange(len(rows), dtype=np.int64), counts),
-        "position": position,
-        "token_id": token,
-    }
-    examples = {
-        "id": np.array([row.prompt.id for row in rows], dtype=object),
-        "prompt": np.array([row.text for row in rows], dtype=object),
-        **labels,
-    }
-    digest = hashlib.sha256(rule.text.encode())
-    for row, at in zip(rows, chosen, strict=True):
-        for part in (row.prompt.id.encode(), row.ids.tobytes(), at.astype(np.int64).tobytes()):
-            digest.update(len(part).to_bytes(8, "little") + part)
-    return Selection(
-        rule,
-        chosen,
-        np.concatenate([[0], counts.cumsum()]).astype(np.int64),
-        table,
-        examples,
-        digest.hexdigest(),
-    )
+
+    def __init__(self, positions: str | Positions) -> None:
+        self.rule = Positions.parse(positions)
+        self.labels = Labels()
+        self.names: list[str] = []
+        self._texts: list[str] = []
+        self._chosen: list[Ragged] = []
+        self._tokens: list[np.ndarray] = []
+        self._digest = hashlib.sha256(self.rule.text.encode())
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """The next rows."""
+        chosen = [self.rule.resolve(row) for row in rows]
+        for row, at in zip(rows, chosen, strict=True):
+            reserved = [name for name in row.prompt.labels if name in (*ROW_COLUMNS, *EXAMPLE_COLUMNS, ".")]
+            if reserved:
+                raise PromptError(
+                    f"label {reserved[0]!r} has the name of a cache's own column ({', '.join(ROW_COLUMNS)}, "
+                    f"{', '.join(EXAMPLE_COLUMNS)}); rename it in the prompts"
+                )
+            self.labels.add(row.prompt)
+            self.names.append(row.prompt.id)
+            self._texts.append(row.text)
+            for part in (row.prompt.id.encode(), row.ids.tobytes(), at.astype(np.int64).tobytes()):
+                self._digest.update(len(part).to_bytes(8, "little") + part)
+        self._chosen.append(Ragged(chosen))
+        if not self.rule.is_mean:
+            tokens = [row.ids[at] for row, at in zip(rows, chosen, strict=True)]
+            self._tokens.append(np.concatenate(tokens).astype(np.int64))
+
+    def done(self) -> Selection:
+        """The selection of all rows."""
+        chosen, n = Ragged.joined(self._chosen), len(self.names)
+        counts = np.ones(n, np.int64) if self.rule.is_mean else chosen.lengths
+        minus = np.full(n, -1, np.int64)
+        table = {
+            "example": np.repeat(np.arange(n, dtype=np.int64), counts),
+            "position": minus if self.rule.is_mean else chosen.values.astype(np.int64),
+            "token_id": minus if self.rule.is_mean else np.concatenate(self._tokens),
+        }
+        examples = {
+            "id": np.array(self.names, dtype=object),
+            "prompt": np.array(self._texts, dtype=object),
+            **self.labels.columns(),
+        }
+        starts = np.concatenate([[0], counts.cumsum()]).astype(np.int64)
+        return Selection(self.rule, chosen, starts, table, examples, self._digest.hexdigest())
+
+
+def select(rows: Sequence[Row], positions: str | Positions) -> Selection:
+    """Resolve a position rule for every prompt; see `Selector`."""
+    selector = Selector(positions)
+    selector.add(rows)
+    return selector.done()
 
 
 def gather(selection: Selection, batch: Batch, *, longest: int) -> Gather:

@@ -38,7 +38,7 @@ def mine(shard: tuple[int, int] | None) -> tuple[int, int]:
     return part, parts
 
 
-def bounds(lengths: Sequence[int], part: int, parts: int) -> tuple[int, int]:
+def bounds(lengths: Sequence[int] | np.ndarray, part: int, parts: int) -> tuple[int, int]:
     """First and last example (excluded) of a part; parts hold about equally many tokens.
 
     Raises:

@@ -146,6 +146,7 @@ def capture(
         remote=remote,
         shard=shard,
         variants=variants,
+        head=max(3, parity),
     )
     stores = {}
     for name, path in wanted.items():
@@ -167,7 +168,7 @@ def _capture_one(
         from activations.parity import receipt
 
         extra["parity"] = receipt(
-            model, request.rows[:parity], [s for s in request.sites if s.kind not in ADAPTER]
+            model, request.index.head[:parity], [s for s in request.sites if s.kind not in ADAPTER]
         )
     layout = request.layout(model, extra)
     part, parts = request.shard
@@ -208,8 +209,8 @@ def _stream(
 ) -> None:
     """Compute and commit every batch that is not committed yet."""
     first = int(layout.attributes["first_example"])
-    longest = max(len(row) for row in request.rows)
-    names = [row.prompt.id for row in request.rows]
+    longest = request.index.longest
+    names = request.index.names
     sites = tuple(layout.shapes)
     sizes = np.diff(layout.plan.starts)
     done = int(sizes[writer.done.astype(bool)].sum())
@@ -237,7 +238,7 @@ def _stream(
         if writer.done[number]:
             continue
         members = layout.plan[number]
-        batch = model.collate([request.rows[first + n] for n in members], examples=members + first)
+        batch = request.index.batch(model, members + first)
         copy = gather(request.selection, batch, longest=longest)
         with model._rows_are(members + first, names):
             values = request.reader.read(model, batch, sites, copy)

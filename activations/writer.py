@@ -88,11 +88,14 @@ def path_of(site: Site) -> str:
 
 def digest(values: np.ndarray) -> str:
     """SHA-256 of an array's content; strings are hashed as UTF-8 with lengths."""
-    values = np.asarray(values)
+    values, found = np.asarray(values), hashlib.sha256()
     if values.dtype == object:
-        parts = [v if isinstance(v, bytes) else str(v).encode() for v in values.tolist()]
-        return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        for value in values:  # one by one: a column of texts is never held twice
+            part = value if isinstance(value, bytes) else str(value).encode()
+            found.update(len(part).to_bytes(8, "little") + part)
+    else:
+        found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
 
 
 def part_path(out: Path) -> Path:
@@ -202,9 +205,7 @@ def _probe(fresh: Path, layout: Layout) -> None:
     """Reserve the space once with plain calls: HDF5 may crash where a quota or a limit stops it, and they
     only fail."""
     tables = [*layout.rows.values(), *layout.examples.values()]
-    words = sum(
-        len(str(value)) + 24 for column in tables if column.dtype == object for value in column.tolist()
-    )
+    words = sum(len(str(value)) + 24 for column in tables if column.dtype == object for value in column)
     size = (
         layout.n_bytes
         + 4 * len(layout.starts) * len(layout.shapes)
