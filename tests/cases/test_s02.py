@@ -393,7 +393,13 @@ def test_questions_are_steered_from_the_end_of_the_prompt(model: activations.Mod
         assert alone["text"].tolist() == rows[rows["id"] == item.id]["text"].tolist()
 
 
-@pytest.mark.parametrize("family", testing.FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=[pytest.mark.slow] * (family not in ("llama", "gemma3_text")))
+        for family in testing.FAMILIES
+    ],
+)
 def test_families_keep_the_laws_of_positions(tmp_path: Path, family: str) -> None:
     """A run patched into itself changes nothing; steered text depends neither on cache nor on neighbors."""
     model = activations.load(testing.build(tmp_path / family, family=family), attention="eager")

@@ -73,7 +73,7 @@ def test_patching_attribution_and_paths_say_what_plain_logits_say(model: activat
     for source, target in (("base", "k"), ("k", "base"), ("k@0.5", "k")):
         for active in ("base", "k"):
             with model.variant(active):
-                given = {"metric": metric, "source": source, "target": target, "sites": "resid_pre"}
+                given = {"metric": metric, "source": source, "target": target, "sites": "resid_pre.2"}
                 maps = [
                     activations.patch_map(model, prompts, align="end", **given),
                     activations.attribute(model, prompts, align="end", **given),
