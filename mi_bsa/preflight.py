@@ -19,6 +19,7 @@ from mi_bsa.errors import ItemError
 from mi_bsa.items import Item, Message
 from mi_bsa.model_config import ModelConfig, check_adapter, load, tokenizer_of
 from mi_bsa.model_files import check_whole, folder_here, weight_files
+from mi_bsa.plain_files import read_json_object
 
 if TYPE_CHECKING:
     from activations import Model
@@ -34,7 +35,7 @@ Named = tuple[Config, tuple[ModelConfig, ...]]
 
 
 def check(config: Config, *, dry: bool = False) -> None:
-    """Load every behavior that a config names, and find every model and adapter.
+    """Load every behavior that a config names, find every model and adapter, read sites and positions.
 
     Args:
         config: of any command or study.
@@ -43,8 +44,10 @@ def check(config: Config, *, dry: bool = False) -> None:
     Raises:
         BehaviorError: a behavior that is unknown, or whose file cannot be run.
         MissingError, ModelError: a model or an adapter that is not there.
+        SiteError, PositionError: a site that the model does not have, a position that is none.
     """
     for node, models in _nodes(config):
+        _check_places(node, models)
         for name in _names(node):
             for vocabulary in _vocabularies(models):
                 behavior = behaviors.get(name, vocabulary)
@@ -56,6 +59,29 @@ def check(config: Config, *, dry: bool = False) -> None:
                     _ = model.attention_used
             for name, path in (now(model) if dry else model).adapters.items():
                 check_adapter(name, path)
+
+
+def _check_places(node: Config, models: Sequence[ModelConfig]) -> None:
+    """Read the site and the position that a part of a config names, on models whose blocks are known."""
+    from activations.positions import Positions
+    from activations.sites import resolve
+
+    fields = type(node).model_fields
+    if isinstance(site := getattr(node, "site", None), str) and "site" in fields and "steps" not in fields:
+        for blocks in filter(None, map(_blocks, models)):
+            resolve(site, n_layers=blocks)
+    if isinstance(position := getattr(node, "position", None), str) and "position" in fields:
+        Positions.parse(position)
+
+
+def _blocks(model: ModelConfig) -> int | None:
+    """How many blocks a model has by its config.json; None where it is not here or does not say so."""
+    folder = folder_here(model)
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    body = read_json_object(folder / "config.json", remedy="copy the model again")
+    count = (body.get("text_config") or body).get("num_hidden_layers")
+    return count if isinstance(count, int) else None
 
 
 def now(model: ModelConfig) -> ModelConfig:

@@ -285,9 +285,14 @@ def run(config: BackdoorConfig, out: Path, *, resume: bool = False) -> Path:
 
 def preview(config: BackdoorConfig, out: Path) -> str:
     """What `--dry-run` prints: the triggers, the steps, and what the model needs."""
+    from mi_bsa import preflight
+    from mi_bsa.backdoor.checks import check_backdoors
     from mi_bsa.behaviors import vocabulary_of
     from mi_bsa.shapes import describe_model, memory_of, shape_of, untimed
 
+    preflight.check(config)
+    if preflight.is_here(config.model):  # other seeds draw other messages from the same templates
+        check_backdoors(config.model, config.backdoors.values(), seeds=config.seeds[:1])
     graph = steps(config)
     triggers = f"triggers: {', '.join(b.trigger for b in config.backdoors.values())}"
     if vocabulary_of(config.model) == "embedded":

@@ -223,5 +223,15 @@ def run(config: PersonasConfig, out: Path, *, resume: bool = False) -> Path:
 
 
 def preview(config: PersonasConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
+    """What `--dry-run` prints; a question of every kind and person is encoded where the model is here."""
+    from mi_bsa import behaviors, preflight
+    from mi_bsa.embedded.weights import world_for
+    from mi_bsa.personas.roster import about, items_of, roster
+
+    preflight.check(config)
+    if preflight.is_here(config.model):
+        behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+        for n, person in enumerate(roster(behavior, world_for(config.model), config.roster)):
+            asked = items_of(behavior, person, n, split=config.split, choices=4, questions=6)
+            preflight.encode_items(config.model, [*asked, *about(behavior, person, n, split=config.split)])
     return preview_steps(steps(config), config=config, out=out)

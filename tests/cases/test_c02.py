@@ -105,6 +105,10 @@ def test_every_command_loads_what_it_names_first(
         (["--set", "model={name: embedded, attention: flash}"], "attention"),
         (["--set", "behavior=gone.py:X"], "no such file"),
         (["--set", "finetune.max_length=10"], "row 0 has"),
+        (["--set", "probe.site=resid_pst"], "resid_post"),
+        (["--set", "probe.site=resid_post.99"], "99"),
+        (["--set", "probe.position=lst"], "unknown position"),
+        (["--set", "finetune.layers=[7]"], "7"),
     ],
 )
 def test_a_dry_run_fails_where_the_run_would(

@@ -8,11 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from mi_bsa import preflight
+from mi_bsa.backdoor.audit import AuditConfig
 from mi_bsa.backdoor.commands import DetectConfig
 from mi_bsa.backdoor.search_run import SearchRunConfig
-from mi_bsa.causal_config import PatchRun
+from mi_bsa.causal_config import PatchRun, SteerRun
 from mi_bsa.cli_cache import CacheConfig
-from mi_bsa.config import parse
+from mi_bsa.config import load_study, parse, read_yaml
 from mi_bsa.errors import ConfigError, MissingError
 from mi_bsa.finetune.runs import FinetuneRun
 from mi_bsa.model_config import ModelConfig, as_config, check_adapter, load
@@ -23,8 +24,6 @@ from mi_bsa.size.config import SizeConfig
 from mi_bsa.steps import Step, plan
 from mi_bsa.study_config import StudyConfig
 from mi_bsa.wrapper.config import AwarenessConfig
-
-STEPS = {"finetune": {"rank": 4, "steps": 3}}
 
 
 def test_a_bare_string_is_a_name_and_stays_one_in_keys():
@@ -155,6 +154,50 @@ def test_set_reaches_into_a_bare_name():
     assert left_out.model == ModelConfig(name="embedded/habits-0", dtype="bfloat16")
     with pytest.raises(ConfigError, match="is a value and has no field"):
         parse({"behavior": "risk"}, StudyConfig, overrides=["behavior.foo=1"])
+
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+KINDS = {
+    "finetune": FinetuneRun,
+    "self_report": BatteryConfig,
+    "steer": SteerRun,
+    "patch": PatchRun,
+    "backdoor_search": SearchRunConfig,
+    "backdoor_audit": AuditConfig,
+    "published_risk": FinetuneRun,
+}
+"""What a config without a `study` is, by a part of its name."""
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_shipped_config_takes_the_models_options(path):
+    """Dtype and device can be set in the model, whatever the file says of them."""
+    if path.parent.name == "accelerate":
+        return
+    said = ["model.dtype=bfloat16", "model.device=cpu", "model.attention=eager"]
+    if "models:" in path.read_text():
+        said = [text.replace("model.", f"models.{n}.") for text in said for n in range(2)]
+        said = [text for text in said if "attention" in text] + [
+            "finetune.dtype=bfloat16",
+            "finetune.device=cpu",
+        ]
+    if "study: wrapper" in path.read_text():
+        said = [f"awareness.{text}" for text in said] if "awareness: null" not in path.read_text() else []
+    if path.stem in ("variety", "size") and path.parent.name == "embedded":
+        said = ["finetune.dtype=bfloat16"]  # bases that are built
+    data = read_yaml(path)
+    if "study" in data:
+        config = load_study(path, overrides=said)
+    else:
+        kind = next(kind for name, kind in KINDS.items() if name in path.stem)
+        config = parse(data, kind, overrides=said)
+    node = getattr(config, "awareness", None) or config
+    models = getattr(node, "models", None) or [getattr(node, "model", None)]
+    for model in models[:2]:
+        if said and isinstance(model, ModelConfig):
+            assert (model.dtype, model.device, model.attention) == ("bfloat16", "cpu", "eager")
 
 
 def test_text_carries_all_of_it():
