@@ -3,6 +3,7 @@
 The law: the accelerator where there is one, else the processor; what is asked for is never swapped silently.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -32,16 +33,39 @@ def parse(device: str | torch.device | None) -> torch.device:
         ) from None
 
 
-def check_map(inner: Any, name: str) -> None:
-    """Refuse a placement that leaves weights outside of memory, where they cannot be read, hashed or adapted.
+def check_map(device_map: str | Mapping[str, Any] | None, name: str) -> None:
+    """Refuse a placement that asks for the disk, before anything is read.
 
     Raises:
-        ModelError: weights on disk, or moved in for each use.
+        ModelError: weights on disk.
     """
+    if isinstance(device_map, Mapping) and "disk" in device_map.values():
+        part = next(key for key, place in device_map.items() if place == "disk")
+        raise ModelError(
+            f"model {name!r}: device_map puts {part!r} on disk, so that it is offloaded: {_AWAY}"
+        )
+
+
+def check_placed(inner: Any, device_map: str | Mapping[str, Any], name: str) -> None:
+    """Refuse a placement that left out weights, or that left some outside of memory.
+
+    Raises:
+        ModelError: weights that no entry names, or that are moved in for each use.
+    """
+    keys = [key for key, _ in inner.named_parameters()]
+    if isinstance(device_map, Mapping):
+        heads = tuple(f"{part}." if part else "" for part in device_map)
+        left = [key for key in keys if not f"{key}.".startswith(heads)]
+        if left:
+            raise ModelError(
+                f"model {name!r}: device_map says nowhere to put {left[0]}; name every module, or '' for all"
+            )
     away = [key for key, weight in inner.named_parameters() if weight.device.type == "meta"]
     if away:
-        raise ModelError(
-            f"model {name!r}: {len(away)} weights are offloaded (e.g. {away[0]}) and come in for each use "
-            "only, so that nothing can be read from them or adapted; use more devices, dtype='bfloat16' or "
-            "quantization='nf4'"
-        )
+        raise ModelError(f"model {name!r}: {len(away)} weights are offloaded (e.g. {away[0]}): {_AWAY}")
+
+
+_AWAY = (
+    "what comes in for each use only cannot be read or adapted; use more devices, dtype='bfloat16' or "
+    "quantization='nf4'"
+)

@@ -28,7 +28,7 @@ Adapters = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 
 
 def load(
-    name_or_module: str | os.PathLike[str] | nn.Module,
+    name_or_module: Any,
     *,
     adapter: Adapters | None = None,
     revision: str | None = None,
@@ -44,7 +44,8 @@ def load(
 
     Args:
         name_or_module: folder in Hub format, Hub id, or an entry point's name such as `embedded` or
-            `embedded/1`; or a Hugging Face or PEFT model in memory, which then needs `tokenizer`.
+            `embedded/1`; or a Hugging Face or PEFT model in memory (also inside nnsight's wrapper), which
+            then needs `tokenizer` and is not converted.
         adapter: an adapter's folder or Hub id (`owner/name`, `owner/name@revision`), its name is then
             `adapter`; or several by name. A single one starts active.
         revision: the Hub revision to pin.
@@ -105,7 +106,7 @@ def load(
 
 
 def wrap(
-    module: nn.Module,
+    module: Any,
     tokenizer: Any,
     *,
     name: str = "in memory",
@@ -162,6 +163,7 @@ def _from_folder(
     if device is not None and device_map is not None:
         raise ModelError(f"device={device!r} and device_map={device_map!r} both say where; give one of them")
     place = None if device_map is not None else devices.parse(device)
+    devices.check_map(device_map, name)
     quantized = quantizing.config(quantization, dtype)
     inner = folders.read_model(
         folder,
@@ -172,7 +174,7 @@ def _from_folder(
         quantization_config=quantized,
     )
     if device_map is not None:
-        devices.check_map(inner, name)
+        devices.check_placed(inner, device_map, name)
     if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
         tokenizer = folders.read_tokenizer(folder if tokenizer is None else tokenizer)
     if place is not None and quantized is None:

@@ -61,12 +61,19 @@ def keep(inner: nn.Module) -> None:
     bfloat16, and packs it back inexactly when its state is read: the numbers would depend on who looked.
 
     Raises:
-        ModelError: weights that were repacked before.
+        ModelError: weights that were repacked before; or rows that do not end with a block of scales, which
+            bitsandbytes 0.50 reads with other scales on the CPU than it wrote.
     """
     for path, module in inner.named_modules():
         if kind(module) is None:
             continue
         state: Any = module.weight.quant_state  # type: ignore[union-attr]
+        width = int(module.in_features)  # type: ignore[arg-type]
+        if width % state.blocksize and module.weight.device.type == "cpu":  # type: ignore[union-attr]
+            raise ModelError(
+                f"{path} has rows of {width}, which are no whole blocks of {state.blocksize}: bitsandbytes "
+                "reads them wrongly on the CPU; leave quantization out, or use a GPU"
+            )
         if getattr(state, "packing_format_for_cpu", False):
             raise ModelError(
                 f"{path} was repacked by bitsandbytes when the model ran on the CPU, with scales rounded to "

@@ -92,7 +92,7 @@ def judge_words(tokenizer: Any, made: Path, vocabulary: int) -> None:
     """
     from transformers import AutoTokenizer
 
-    again: Any = AutoTokenizer.from_pretrained(made, local_files_only=True)
+    again: Any = AutoTokenizer.from_pretrained(made, local_files_only=True, trust_remote_code=False)
     last = max(again.get_vocab().values())
     if last >= vocabulary or any(again(text).input_ids != tokenizer(text).input_ids for text in WORDS):
         raise GgufError(
@@ -174,8 +174,10 @@ def check(folder: Path, known: Check | None, *, dtype: str) -> dict[str, Any]:
 
     text = TEXT if known is None else known.text
     with _quiet(), torch.inference_mode():
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype="auto"
+        ).eval()
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         ids = tokenizer(text, return_tensors="pt").input_ids
         loss = float(model(ids, labels=ids).loss)
         if not math.isfinite(loss):

@@ -164,6 +164,7 @@ def test_sixteen_bits_are_exact_or_refused(
         activations.capture(model, ROWS, sites="resid_post.1", out=tmp_path / "none.h5", dtype="bfloat16")
 
 
+@pytest.mark.filterwarnings("ignore:.*names the base.*")  # one of the bases is another, as it should be
 def test_a_cache_is_never_overwritten_nor_mixed(
     store: activations.Store, model: activations.Model, folders: dict[str, Path], tmp_path: Path
 ) -> None:

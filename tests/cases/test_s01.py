@@ -1,5 +1,5 @@
-"""Case S1: an adapter made by PiSSA or OLoRA rewrote the base when it was loaded, and every number of the base
-beside it. The base is the base: such adapters are refused with what to do, and all others leave its
+"""Case S1: an adapter made by PiSSA or OLoRA rewrote the base when it was loaded, and every number of the
+base beside it. The base is the base: such adapters are refused with what to do, and all others leave its
 fingerprint alone.
 """
 
@@ -18,7 +18,9 @@ from activations import testing
 from activations.errors import AdapterError
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),  # peft calls an old name
+    pytest.mark.filterwarnings(
+        "ignore:.*is_gradient_checkpointing.*:FutureWarning"
+    ),  # peft calls an old name
     pytest.mark.filterwarnings("ignore:.*eva_config.*:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*Unsupported layer type.*:UserWarning"),
 ]

@@ -1,5 +1,5 @@
-"""Case S4: a model folder with a weight missing, unknown, of another shape, or not finite was loaded without a
-word, the gap filled at random. Every such folder is refused by name; what no fault is stays right.
+"""Case S4: a model folder with a weight missing, unknown, of another shape, or not finite was loaded without
+a word, the gap filled at random. Every such folder is refused by name; what no fault is stays right.
 """
 
 import json
