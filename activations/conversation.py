@@ -125,9 +125,7 @@ def trained(
             )
         if ids[: len(start)] != start:
             raise shared_token(messages[k]["content"])
-        first, last = template.contents(messages[: k + 1], through, opened=False)[0][-1]
-        if through[len(before) : first].isspace():
-            first = len(before)
+        first, last = _words_in(template, messages[: k + 1], before, through)
         own = (offsets[:, 1] > first) & (offsets[:, 0] < len(through))
         own[: len(start)] = False
         words = own & (offsets[:, 0] < last)
@@ -157,6 +155,24 @@ def stop_ids(template: Template, messages: Sequence[Message] | None = None) -> t
     end = template.tokenizer.eos_token_id
     last = closing[: ending(template, closing)][-1:]
     return tuple(dict.fromkeys([*last, *([end] if end is not None else [])]))
+
+
+def _words_in(template: Template, messages: Sequence[Message], before: str, through: str) -> tuple[int, int]:
+    """Characters [start, end) of what the assistant says last, in the text through its turn: white space
+    before its words is said with them, other words that the template puts there are not.
+    """
+    answer = messages[-1]["content"].strip()
+    frame = _after(template, messages[:-1], before, SENTINEL)
+    lead, _, closing = frame.partition(SENTINEL)
+    first, last = len(before), len(through) - len(closing)
+    if lead.strip() and not through.startswith(answer, first):  # else it brings its own think block
+        first += len(lead)
+    if not through.endswith(closing) or through[first:last].strip() != answer:
+        raise TemplateError(
+            f"the template does not write the answer {answer[:20]!r} as it is given; use one that it keeps "
+            "whole"
+        )
+    return first, last
 
 
 def _opening(template: Template, messages: Sequence[Message], known: Known) -> _Opening:

@@ -38,7 +38,7 @@ MEMBERS = 2**18
 MADE = 2**28
 """Characters made in one rendering, all values together."""
 SMALL = 4096
-"""Sums of fewer characters than this are not worth counting: the steps between them are."""
+"""Texts of fewer characters than this are not worth counting: the steps between them are."""
 SOURCE = 2**20
 """Characters of a template; real ones have some thousands."""
 WIDTH = 10_000
@@ -93,19 +93,24 @@ _RUNNING = threading.local()
 
 
 def _budget() -> _Budget:
-    found = getattr(_RUNNING, "budget", None)
-    if (
-        found is None
-    ):  # jinja2 works out constant expressions while it compiles: it shall leave them to the run
+    # jinja2 works out constant expressions while it compiles, and leaves to the run what fails there.
+    found: _Budget | None = getattr(_RUNNING, "budget", None)
+    if found is None:
         raise TooMuch("nothing is worked out before the run")
     return found
 
 
+_HOLDERS = (list, tuple, dict, Namespace)
+
+
 def _weigh(value: Any) -> Any:
     """The value itself, if neither it nor its members, each counted wherever it stands, are too many."""
+    if type(value) is bool or value is None:
+        return value
     if isinstance(value, str):
-        _budget().make(len(value))
-    elif isinstance(value, list | tuple | dict | Namespace):
+        if len(value) > SMALL:
+            _budget().make(len(value))
+    elif isinstance(value, _HOLDERS):
         waiting, members, characters = [value], 0, 0
         while waiting:
             one: Any = waiting.pop()
@@ -114,7 +119,7 @@ def _weigh(value: Any) -> Any:
                 continue
             if isinstance(one, Namespace):
                 one = object.__getattribute__(one, "_Namespace__attrs")
-            if isinstance(one, list | tuple | dict):
+            if isinstance(one, _HOLDERS):
                 members += len(one)
                 if members > MEMBERS or characters > SIZE:
                     raise TooMuch(f"it builds a value of more than {MEMBERS} members")
