@@ -231,6 +231,17 @@ def _config(name: str, path: Path) -> dict[str, Any]:
         raise AdapterError(
             f"adapter {name!r}: {str(path)!r} names no peft_type; give the folder that PEFT saved"
         )
+    for key in (
+        "target_modules",
+        "exclude_modules",
+        "modules_to_save",
+        "layers_pattern",
+        "target_parameters",
+    ):
+        value = config.get(key)
+        listed = value is None or isinstance(value, str)
+        if not listed and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            raise AdapterError(f"adapter {name!r}: {key} is neither a name nor a list of names; {_MEND}")
     known = set(LoraConfig.__dataclass_fields__)
     if str(config["peft_type"]).upper().endswith("LORA"):
         new = sorted(key for key, value in config.items() if value and key not in known)

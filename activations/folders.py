@@ -46,7 +46,10 @@ def read_tokenizer(folder: str | os.PathLike[str]) -> Any:
     from transformers import AutoTokenizer
 
     with _one_line(folder):
-        return AutoTokenizer.from_pretrained(folder, **SAFE)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **SAFE)
+        if not isinstance(tokenizer.model_max_length, int | float):
+            raise ValueError(f"tokenizer_config.json: model_max_length is {tokenizer.model_max_length!r}")
+        return tokenizer
 
 
 def read_model(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from activations.errors import ModelError
 from mi_bsa.errors import MissingError
 from mi_bsa.model_config import ModelLike, as_config
 from mi_bsa.model_files import folder_here, weight_files
@@ -58,17 +59,21 @@ class Shape:
         """The tokenizer, or None where it is not on this machine."""
         if not self.has_tokenizer:
             return None
-        from transformers import AutoTokenizer
+        from activations.folders import read_tokenizer
 
-        return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+        return read_tokenizer(self.folder)
 
     def on_meta(self, *, dtype: str = "float32") -> Any:
         """The Hugging Face model on torch's meta device: modules and shapes, no memory."""
         import torch
         from transformers import AutoModelForCausalLM
 
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(self.config, dtype=getattr(torch, dtype))
+        try:
+            with torch.device("meta"):
+                return AutoModelForCausalLM.from_config(self.config, dtype=getattr(torch, dtype))
+        except Exception as error:  # a wrong field makes transformers and torch raise whatever they like
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise ModelError(f"model {self.model!r}: its config makes no model ({reason}); mend it") from None
 
     def parameters(self) -> int:
         """Number of parameters; tied ones count once."""
@@ -101,6 +106,18 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in HERE.glob("*.json")))
 
 
+MOST = {
+    "num_hidden_layers": 2_000,
+    "hidden_size": 1_000_000,
+    "intermediate_size": 10_000_000,
+    "vocab_size": 100_000_000,
+    "num_attention_heads": 100_000,
+    "num_key_value_heads": 100_000,
+    "head_dim": 1_000_000,
+}
+"""Sizes far beyond any model, over which building one would take for ever."""
+
+
 def config_in(folder: Path) -> Any:
     """transformers' configuration in a folder; code that lies beside it is never run.
 
@@ -109,10 +126,20 @@ def config_in(folder: Path) -> Any:
     """
     from transformers import AutoConfig
 
-    from activations.errors import ModelError
-
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        odd = [
+            f"{name} {value}"
+            for name, most in MOST.items()
+            if isinstance(value := getattr(config.get_text_config(), name, None), int)
+            and not 0 < value <= most
+        ]
+        if odd:
+            raise ValueError(f"{odd[0]} is no size of a model")
+        dropout = getattr(config.get_text_config(), "attention_dropout", 0.0)
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise ValueError(f"attention_dropout {dropout} is no share")
+        return config
     except Exception as error:  # transformers's errors have no common base
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(

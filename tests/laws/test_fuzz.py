@@ -60,13 +60,16 @@ def in_time() -> Iterator[None]:
     def late(*_: Any) -> None:
         raise Late
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    before = [signal.signal(one, late) for one in (signal.SIGPROF, signal.SIGALRM)]
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of this process, so that a busy machine is no hang
+    signal.setitimer(signal.ITIMER_REAL, 10 * SECONDS)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for one, handler in zip((signal.SIGPROF, signal.SIGALRM), before, strict=True):
+            signal.signal(one, handler)
 
 
 def run(words: list[str], folder: Path) -> tuple[int, str, str]:
@@ -124,6 +127,16 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     copy = dict(value) if isinstance(value, dict) else list(value)
     copy[path[0]] = put(copy[path[0]], path[1:], new)
     return copy
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    """What is imported once is no hang of the first example."""
+    import peft  # noqa: F401
+    import transformers  # noqa: F401
+
+    model = activations.load("embedded")
+    model.logits("take a coin .")
 
 
 @given(data=st.data())
