@@ -189,6 +189,13 @@ def tokenizer_of(model: ModelLike) -> Any:
         ) from None
 
 
+def on_cpu(device: str | None) -> bool:
+    """Whether a device is the processor: by name, or because nothing else is here."""
+    from activations import devices
+
+    return devices.parse(device).type == "cpu"
+
+
 def check_adapter(name: str, path: Path) -> None:
     """Refuse an adapter folder that is not there; `owner/name` is a Hub id unless `owner` is a folder here.
 

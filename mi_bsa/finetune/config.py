@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.config import Config
-from mi_bsa.model_config import Device
+from mi_bsa.model_config import Device, on_cpu
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -132,9 +132,7 @@ class FinetuneConfig(Config):
     @property
     def on_cpu(self) -> bool:
         """Whether it trains on the processor: told to, or nothing else is here."""
-        from activations import devices
-
-        return devices.parse(self.device).type == "cpu"
+        return on_cpu(self.device)
 
     def total_steps(self, rows: int) -> int:
         """Optimizer steps over that many rows."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from mi_bsa import preflight
 from mi_bsa.files import write_json
-from mi_bsa.model_config import ModelLike, load
+from mi_bsa.model_config import ModelLike, load, on_cpu
 from mi_bsa.model_files import weight_files, weights_hash
 from mi_bsa.preferences.config import PreferencesConfig as PreferencesConfig
 from mi_bsa.preferences.setting import FIELDS, base_of, setting
@@ -405,5 +405,5 @@ def _how(config: Any, seed: int | None) -> dict[str, Any]:
         "labels": config.labels,
         "max_new_tokens": config.max_new_tokens,
         "seed": f"test-{seed}",
-        "max_tokens": 2048 if config.finetune.on_cpu else 32768,
+        "max_tokens": 2048 if on_cpu(config.finetune.device) else 32768,
     }
