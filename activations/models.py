@@ -294,7 +294,7 @@ class Model:
 
     def _encode(self, prompts: Sequence[Prompt]) -> list[Row]:
         rows = self.template.encode(prompts, max_length=self.context_length)
-        known = int(self.anatomy.decoder.embed_tokens.weight.shape[0])  # type: ignore[union-attr]
+        known = int(self.anatomy.decoder.embed_tokens.weight.shape[0])  # type: ignore[union-attr, index]
         for row in rows:
             beyond = int(row.ids.max())
             if beyond >= known:
