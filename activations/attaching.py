@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from activations import adapter_modules
+from activations import adapter_modules, lora
 from activations.adapter_files import AdapterFile
 from activations.errors import AdapterError
 
@@ -30,12 +30,15 @@ def attach(module: Any, file: AdapterFile) -> Any:
     """
     from peft import LoraConfig, PeftModel, PeftModelForCausalLM
 
-    inner = module.base_model.model if isinstance(module, PeftModel) else module
+    inner: Any = lora.inner_of(module)
     places = _places(inner)
     ranks, alphas = _checked(inner, file, places)
     _same_embeddings(inner, file)
     config = file.config
-    rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
+    rank = Counter(ranks.values()).most_common(1)[0][0]
+    alpha: Any = Counter(alphas.values()).most_common(1)[0][
+        0
+    ]  # PEFT's annotation says int and takes any number
     made = LoraConfig(
         r=rank,
         lora_alpha=alpha,

@@ -20,6 +20,7 @@ from torch import nn
 from activations.errors import ModelError
 
 SAFE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+_NUMBERS = ("F64", "F32", "F16", "BF16")
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _COMPLETE = "give a folder with config, safetensors and tokenizer"
 _COPY = "copy the folder again, or fetch it anew"
@@ -74,11 +75,11 @@ def read_model(
             "folder as adapter="
         )
     config = read_config(folder)
-    shapes = weight_shapes(folder, name)
+    shapes = weight_shapes(folder, name, numbers=packed(config, name) is None)
     _sizes(config, shapes, name)
     more: dict[str, Any] = {} if quantization_config is None else {"quantization_config": quantization_config}
     with _one_line(name), _quiet():
-        inner, report = AutoModelForCausalLM.from_pretrained(
+        found: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -90,6 +91,7 @@ def read_model(
             **more,
             **SAFE,
         )
+    inner, report = found
     faults = {
         "missing": sorted(report["missing_keys"]),
         "unknown": sorted(report["unexpected_keys"]),
@@ -137,24 +139,58 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     raise ModelError(f"model {name!r} cannot be loaded (no {_SINGLE}, no {_INDEX}); {_COMPLETE}")
 
 
-def weight_shapes(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
-    """The shape of each weight in a model's folder, from the headers of its files.
+def packed(config: Any, name: str) -> str | None:
+    """How the weights of a folder are quantized, as its configuration says; None where they are numbers.
 
     Raises:
-        ModelError: files that are absent or cut off.
+        ModelError: in another way than four bits by bitsandbytes, whose type could not be told truly.
+    """
+    given = getattr(config, "quantization_config", None)
+    if given is None:
+        return None
+    told = given if isinstance(given, Mapping) else given.to_dict()
+    method = str(told.get("quant_method") or "bitsandbytes")
+    if method != "bitsandbytes" or not (told.get("load_in_4bit") or told.get("_load_in_4bit")):
+        raise ModelError(
+            f"model {name!r} is quantized by {method}{' in 8 bits' if method == 'bitsandbytes' else ''}; four "
+            "bits by bitsandbytes are what is read here: give the model that it was made from, and "
+            "quantization='nf4' where it must be small"
+        )
+    return method
+
+
+def weight_shapes(folder: Path, name: str, *, numbers: bool = True) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight in a model's folder, from the headers of its files.
+
+    Args:
+        folder: the model's.
+        name: the model's, for messages.
+        numbers: refuse weights that are stored as anything but floating-point numbers of 16 bits or more.
+
+    Raises:
+        ModelError: files that are absent or cut off, or codes in the place of numbers.
     """
     from safetensors import safe_open
 
     found: dict[str, tuple[int, ...]] = {}
+    odd: dict[str, str] = {}
     for path in weight_files(folder, name):
         try:
             with safe_open(path, framework="pt") as file:
-                found |= {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+                parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+                found |= {key: tuple(part.get_shape()) for key, part in parts.items()}
+                odd |= {key: t for key, part in parts.items() if (t := part.get_dtype()) not in _NUMBERS}
         except Exception as error:  # safetensors raises its own untyped error for a cut-off file
             raise ModelError(
                 f"model {name!r}: {path.name} cannot be read ({_first_line(error)}): it may be cut "
                 f"off; {_COPY}"
             ) from None
+    codes = [key for key in odd if key.endswith((".weight", ".bias"))]
+    if numbers and codes:
+        raise ModelError(
+            f"model {name!r} stores {len(codes)} weights as {odd[codes[0]]} ({_some(codes)}), which are codes and "
+            "no numbers, and its config names no quantization; give the model that it was made from"
+        )
     return found
 
 

@@ -165,19 +165,22 @@ def _from_folder(
     place = None if device_map is not None else devices.parse(device)
     devices.check_map(device_map, name)
     quantized = quantizing.config(quantization, dtype)
+    is_packed = folders.packed(folders.read_config(folder), name) is not None
+    if is_packed and quantized is not None:
+        raise ModelError(f"model {name!r} is quantized already; leave quantization out")
     inner = folders.read_model(
         folder,
         name=name,
         dtype=dtype,
         attention=attention,
-        device_map={"": place} if quantized is not None and place is not None else device_map,
+        device_map={"": place} if place is not None and (quantized is not None or is_packed) else device_map,
         quantization_config=quantized,
     )
     if device_map is not None:
         devices.check_placed(inner, device_map, name)
     if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
         tokenizer = folders.read_tokenizer(folder if tokenizer is None else tokenizer)
-    if place is not None and quantized is None:
+    if place is not None and quantized is None and not is_packed:
         try:
             inner = inner.to(place)
         except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -142,7 +142,7 @@ def active(inner: nn.Module) -> str | None:
             f"several adapters are active ({', '.join(sorted({name for found in on for name in found}))}), "
             "which add up: a variant is one adapter; call set_adapter with one of them"
         )
-    return str(next(iter(on))[0]) if on and next(iter(on)) else None
+    return next((str(found[0]) for found in on if found), None)
 
 
 def check_supported(module: Any) -> None:

@@ -67,9 +67,9 @@ def keep(inner: nn.Module) -> None:
     for path, module in inner.named_modules():
         if kind(module) is None:
             continue
-        state: Any = module.weight.quant_state  # type: ignore[union-attr]
-        width = int(module.in_features)  # type: ignore[arg-type]
-        if width % state.blocksize and module.weight.device.type == "cpu":  # type: ignore[union-attr]
+        state: Any = module.weight.quant_state
+        width = int(module.in_features)
+        if width % state.blocksize and module.weight.device.type == "cpu":
             raise ModelError(
                 f"{path} has rows of {width}, which are no whole blocks of {state.blocksize}: bitsandbytes "
                 "reads them wrongly on the CPU; leave quantization out, or use a GPU"
@@ -80,4 +80,4 @@ def keep(inner: nn.Module) -> None:
                 "bfloat16; load the model again"
             )
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+            module.support_avx512bf16_for_cpu = False

@@ -172,4 +172,7 @@ def test_the_commands_refuse_it_with_exit_code_2(own: Path, tmp_path: Path, comm
     )
     assert done.returncode == 2, done.stderr
     assert "was trained on 'embedded/1'" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("mi-bsa: ")] == [
+        done.stderr.strip().splitlines()[-1]
+    ]
+    assert "Traceback" not in done.stderr

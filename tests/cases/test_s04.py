@@ -147,4 +147,7 @@ def test_the_command_says_it_in_one_line_with_exit_code_2(base: Path, tmp_path: 
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert DOWN in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("mi-bsa: ")] == [
+        done.stderr.strip().splitlines()[-1]
+    ]
+    assert "Traceback" not in done.stderr
