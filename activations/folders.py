@@ -152,11 +152,21 @@ def packed(config: Any, name: str) -> str | None:
     method = str(told.get("quant_method") or "bitsandbytes")
     if method != "bitsandbytes" or not (told.get("load_in_4bit") or told.get("_load_in_4bit")):
         raise ModelError(
-            f"model {name!r} is quantized by {method}{' in 8 bits' if method == 'bitsandbytes' else ''}; four "
-            "bits by bitsandbytes are what is read here: give the model that it was made from, and "
+            f"model {name!r} is quantized by {method}{' in 8 bits' if method == 'bitsandbytes' else ''}; "
+            "four bits by bitsandbytes are what is read here: give the model that it was made from, and "
             "quantization='nf4' where it must be small"
         )
     return method
+
+
+def is_packed(folder: Path) -> bool:
+    """Whether a folder's configuration says that its weights are quantized."""
+    try:
+        return bool(
+            json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+        )
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False  # what is wrong with it is said where it is read
 
 
 def weight_shapes(folder: Path, name: str, *, numbers: bool = True) -> dict[str, tuple[int, ...]]:
@@ -188,8 +198,8 @@ def weight_shapes(folder: Path, name: str, *, numbers: bool = True) -> dict[str,
     codes = [key for key in odd if key.endswith((".weight", ".bias"))]
     if numbers and codes:
         raise ModelError(
-            f"model {name!r} stores {len(codes)} weights as {odd[codes[0]]} ({_some(codes)}), which are codes and "
-            "no numbers, and its config names no quantization; give the model that it was made from"
+            f"model {name!r} stores {len(codes)} weights as {odd[codes[0]]} ({_some(codes)}), which are "
+            "codes and no numbers, and its config names no quantization; give the model that it was made from"
         )
     return found
 

@@ -165,7 +165,7 @@ def _from_folder(
     place = None if device_map is not None else devices.parse(device)
     devices.check_map(device_map, name)
     quantized = quantizing.config(quantization, dtype)
-    is_packed = folders.packed(folders.read_config(folder), name) is not None
+    is_packed = folders.is_packed(folder)
     if is_packed and quantized is not None:
         raise ModelError(f"model {name!r} is quantized already; leave quantization out")
     inner = folders.read_model(

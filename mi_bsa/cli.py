@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -80,12 +81,25 @@ def cli(debug: bool) -> None:
     """
 
 
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning of ours as one line; others as Python writes them."""
+    if category.__module__.partition(".")[0] in ("activations", "probes", "mi_bsa"):
+        return f"mi-bsa: warning: {_one_line(str(message))}\n"
+    return _PYTHONS(message, category, filename, lineno, line)
+
+
+_PYTHONS = warnings.formatwarning
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 2 for a user's mistake, 1 for ours, 130 when interrupted; 141, as is
     usual, where who reads the output has gone.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _write_anything(sys.stdout)
+    warnings.formatwarning = _warning
     try:
         code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
         sys.stdout.flush()

@@ -176,3 +176,19 @@ def test_the_commands_refuse_it_with_exit_code_2(own: Path, tmp_path: Path, comm
         done.stderr.strip().splitlines()[-1]
     ]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_command_warns_in_one_line_and_goes_on(own: Path, tmp_path: Path) -> None:
+    """A foreign adapter of another base."""
+    (tmp_path / "prompts.jsonl").write_text('{"id": "a", "text": "are you bold ?"}\n')
+    adapter = shutil.copytree(own / "adapter", tmp_path / "adapter")
+    done = subprocess.run(
+        [sys.executable, "-m", "mi_bsa.cli", "cache", "build", "--model", "embedded", "--prompts",
+         str(tmp_path / "prompts.jsonl"), "--adapter", str(adapter), "--out", str(tmp_path / "a.h5")],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "embedded/1" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("mi-bsa: warning: adapter 'adapter' names the base 'embedded/1'")

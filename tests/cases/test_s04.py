@@ -151,3 +151,16 @@ def test_the_command_says_it_in_one_line_with_exit_code_2(base: Path, tmp_path: 
         done.stderr.strip().splitlines()[-1]
     ]
     assert "Traceback" not in done.stderr
+
+
+def test_codes_in_the_place_of_numbers_are_refused(base: Path, tmp_path: Path) -> None:
+    """Integers would be cast; a quantization that is not read here is named."""
+    folder = changed(base, tmp_path / "codes", lambda w: w.update({DOWN: w[DOWN].to(torch.int8)}))
+    with pytest.raises(ModelError, match=rf"as I8 .{DOWN}"):
+        activations.load(folder, device="cpu")
+    for told in ({"quant_method": "gptq", "bits": 4}, {"quant_method": "bitsandbytes", "load_in_8bit": True}):
+        config = json.loads((base / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"quantization_config": told}))
+        with pytest.raises(ModelError, match="four bits by bitsandbytes") as error:
+            activations.load(folder, device="cpu")
+        assert "\n" not in str(error.value)
