@@ -140,7 +140,7 @@ def auroc(
     near = is_rare(value, variance, rows)
     exact = _exact(value, variance, rows, y, unit, level)
     if n_units < FEW:
-        few = exact if value in (0.0, 1.0) else _few(y, unit, wins, pairs, n, level)
+        few = exact if value in (0.0, 1.0) else _few(y, unit, wins, pairs, n, level, near=near)
         return few_or_exact(few, exact, near=near, lost=min(value, 1 - value) * rows)
     if near:
         return exact
@@ -172,15 +172,31 @@ def _rows(y: np.ndarray, stratum: np.ndarray) -> float:
 
 
 def _few(
-    y: np.ndarray, unit: np.ndarray, wins: np.ndarray, pairs: np.ndarray, n: int, level: float
+    y: np.ndarray,
+    unit: np.ndarray,
+    wins: np.ndarray,
+    pairs: np.ndarray,
+    n: int,
+    level: float,
+    *,
+    near: bool,
 ) -> Estimate:
-    """Few units: t over their own AUROCs on the logit scale."""
+    """Few units: t over their own AUROCs on the logit scale; the claim stays on the typical unit."""
     own, count = np.diag(wins), np.diag(pairs)
     if (count == 0).any():
         return _few_clusters(y, unit, wins, pairs, n, level)
-    # half a win is added so that a perfect unit has a logit; the claim stays on the typical unit
+    units = len(own)
+    rows = np.minimum(np.bincount(unit[y == 1], minlength=units), np.bincount(unit[y == 0], minlength=units))
+    if near and ((1 - own / count) * rows < 0.5).any():
+        # a unit without a wrong row has no logit to speak of; its arcsine it has
+        turned = np.arcsin(np.sqrt(own / count))
+        found = t_interval(turned, level=level)
+        ends = np.clip([found.value, found.low, found.high], 0, np.pi / 2)
+        value, low, high = (float(end) for end in np.sin(ends) ** 2)
+        return Estimate(value, low, high, n, units, "t over per-unit AUROC, arcsine scale", level)
+    # half a win is added so that a perfect unit has a logit
     found = t_interval((own + 0.5) / (count + 1.0), level=level, scale="logit")
-    return replace(found, n=n, units=len(own), method="t over per-unit AUROC, logit scale")
+    return replace(found, n=n, units=units, method="t over per-unit AUROC, logit scale")
 
 
 def _few_clusters(
@@ -242,9 +258,9 @@ def _auroc_normal(
     value = wins_total / pairs_total
     influence = np.bincount(unit, (wins - value * count) / pairs_total, units)
     error = np.sqrt((influence**2).sum() * units / (units - 1))
-    rows = _rows(y, stratum)
-    if is_rare(float(value), float(error) ** 2, rows):
-        return _exact(float(value), float(error) ** 2, rows, y, unit, level)
+    scarcer = _rows(y, stratum)
+    if is_rare(float(value), float(error) ** 2, scarcer):
+        return _exact(float(value), float(error) ** 2, scarcer, y, unit, level)
     reach = stats.norm.ppf(0.5 + level / 2) * error / (value * (1 - value))
     center = np.log(value / (1 - value))
     return Estimate(

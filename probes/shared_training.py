@@ -27,16 +27,36 @@ def p_against_half(estimate: Estimate, *, cross_validated: bool = True) -> float
     if estimate.effective is not None:
         shared = 2 * (units - 1) / (units - 2) if cross_validated and units > 2 else 1.0
         return exact_p_of_half(estimate, inflation=shared)
-    if "logit" not in estimate.method or np.isnan(estimate.low):
+    turned = _turned(estimate)
+    if turned is None:
         return float("nan")
-    ends = np.array([estimate.low, estimate.value, estimate.high])
-    low, value, high = np.log(ends / (1 - ends))
+    low, value, high = turned
     error = (high - low) / (2 * stats.t.ppf(0.5 + estimate.level / 2, units - 1))
     if cross_validated:
         if units < 3:
             return float("nan")
         error *= np.sqrt(2 * (units - 1) / (units - 2))
     return float(2 * stats.t.sf(abs(value) / error, units - 1)) if error > 0 else float(value == 0)
+
+
+def _turned(estimate: Estimate) -> tuple[float, float, float] | None:
+    """Low, value and high on the scale on which the interval was made, .5 at 0; None where it has none."""
+    ends = np.array([estimate.low, estimate.value, estimate.high])
+    if "arcsine" in estimate.method:
+        low, value, high = np.arcsin(np.sqrt(ends)) - np.pi / 4
+        # an end that was cut at 0 or 1 lies as far from the value as the other
+        reach = value - low if estimate.high == 1 else high - value
+        return float(value - reach), float(value), float(value + reach)
+    if "logit" not in estimate.method or not ((ends > 0) & (ends < 1)).all():
+        return None
+    low, value, high = np.log(ends / (1 - ends))
+    return float(low), float(value), float(high)
+
+
+def _back(end: float, estimate: Estimate) -> float:
+    if "arcsine" in estimate.method:
+        return float(np.sin(np.clip(end + np.pi / 4, 0, np.pi / 2)) ** 2)
+    return float(expit(end))
 
 
 EFFECTIVE_DIMENSION = 12.0
@@ -56,17 +76,16 @@ def out_of_fold(estimate: Estimate) -> tuple[Estimate, float]:
     docs/validity.md shows the coverage with and without.
     """
     p = p_against_half(estimate)
-    if "logit" not in estimate.method or not 0 < estimate.low < estimate.value < estimate.high < 1:
-        return estimate, p
+    turned = _turned(estimate)
     k = estimate.units
-    if k < 3:
+    if turned is None or k < 3 or not estimate.low < estimate.value < estimate.high:
         return estimate, p
-    low, value, high = (np.log(x / (1 - x)) for x in (estimate.low, estimate.value, estimate.high))
+    low, value, high = turned
     spread = np.sqrt(k) * (high - low) / (2 * stats.t.ppf(0.5 + estimate.level / 2, k - 1))
     product = EFFECTIVE_DIMENSION / ((k - 1) * max((value / spread) ** 2, 1e-12))
     r = (np.sqrt(1 + 4 * product) - 1) / 2
     wider = np.sqrt(1 + r / (1 + r) * k / (k - 2))
-    low, high = (float(expit(value + wider * (end - value))) for end in (low, high))
+    low, high = (_back(value + wider * (end - value), estimate) for end in (low, high))
     method = f"{estimate.method}, shared training units added"
     if p > 1 - estimate.level and not low <= 0.5 <= high:
         low, high, method = min(low, 0.5), max(high, 0.5), f"{method}, extended to .5"
