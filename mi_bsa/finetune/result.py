@@ -107,7 +107,8 @@ def read_result(out: str | Path) -> FinetuneResult:
     if not (out / RESULT).is_file():
         raise ConfigError(f"{out}: no finished finetune ({RESULT} is missing); run it, or resume it")
     check_files(out)
-    plain = read_json_object(out / RESULT, *FinetuneResult.__dataclass_fields__, remedy=ANOTHER)
+    needed = [name for name in FinetuneResult.__dataclass_fields__ if name != "base"]  # of before: without
+    plain = read_json_object(out / RESULT, *needed, remedy=ANOTHER)
     for key in ("sha256", "seal"):
         plain.pop(key, None)
     try:

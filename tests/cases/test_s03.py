@@ -100,9 +100,14 @@ def test_a_copy_without_its_record_is_a_foreign_adapter(own: Path, tmp_path: Pat
 
 def test_a_record_that_cannot_be_read_is_an_error(own: Path, tmp_path: Path) -> None:
     """One of before, without a base, says nothing."""
+    from mi_bsa.finetune import read_result
+
+    assert read_result(own).base is not None
     run = shutil.copytree(own, tmp_path / "run")
     record = json.loads((run / "finetune.json").read_text())
-    (run / "finetune.json").write_text(json.dumps({k: v for k, v in record.items() if k != "base"}))
+    before = {key: value for key, value in record.items() if key not in ("base", "seal", "sha256")}
+    (run / "finetune.json").write_text(json.dumps(before))
+    assert read_result(run).base is None
     assert activations.load("embedded/1", adapter=run / "adapter").active[0] == "adapter"
     (run / "finetune.json").write_text("{")
     with pytest.raises(AdapterError, match="is broken"):
