@@ -8,10 +8,12 @@ at two places is ambiguous, and both are given.
 import re
 
 _LISTED = re.compile(
-    r"(?P<line>^[ \t>*#\-]*)?(?P<open>[(\[]?)(?P<quote>[\"'*_]*)(?<!\w)(?P<letter>[A-Za-z0-9])(?!\w)"
-    r"(?P=quote)(?:[ \t]*(?P<close>[:.)\]])|(?P<dash>[ \t]+[-=\u2013\u2014](?=[ \t])))",
+    r"(?P<line>^[ \t>*\-#]{0,16})?(?P<open>[(\[]?)(?P<quote>[\"'*_]{0,3})(?<!\w)"
+    r"(?P<letter>[A-Za-z0-9])(?!\w)(?P=quote)"
+    r"(?:[ \t]{0,4}(?P<close>[:.)\]])|(?P<dash>[ \t]{1,4}[-=\u2013\u2014](?=[ \t])))",
     re.MULTILINE,
 )
+"""Every repeat is bounded, so that a text takes no more than time in proportion to its length."""
 
 
 def listed(text: str) -> dict[str, list[int]]:

@@ -4,6 +4,8 @@ Lines that begin with the letter go first, in every usual style; else the one pl
 has too; what stays ambiguous is refused.
 """
 
+import time
+
 import pytest
 
 from activations import testing
@@ -85,6 +87,14 @@ def test_other_letters_and_digits_are_listed_too() -> None:
     text = "Answer 1, 2 or 3.\n1) take\n2) leave\n3) wait\n10) none"
     assert {k: [text[n] for n in v] for k, v in listed(text).items()} == {"1": ["1"], "2": ["2"], "3": ["3"]}
     assert listed("a or b?\na) yes\nb) no") == {"a": [8], "b": [15]}
+
+
+def test_a_long_line_takes_no_time() -> None:
+    """Marks without a letter, and letters without a mark."""
+    start = time.process_time()
+    for text in ("*" * 200_000, "A " * 100_000, "> " * 100_000, "A" + " " * 200_000, '"' * 200_000):
+        assert not listed(text).get("B")
+    assert time.process_time() - start < 3
 
 
 def test_a_question_in_one_line_is_read_as_before() -> None:

@@ -48,11 +48,11 @@ class TestTemplates(testing.TemplateLaws):
 
 @cache
 def asked() -> list[Item]:
-    """Every seventh item of every bank and behavior: all frames, kinds and systems are among them."""
+    """Every eleventh item of every bank and behavior: all kinds and systems are among them."""
     return [
         item
         for items in {**conversations.banks(), **conversations.behavior_items()}.values()
-        for item in items[::7]
+        for item in items[::11]
     ]
 
 
