@@ -6,7 +6,7 @@ value (1 - value) / variance, the variance clustered by unit, but never more tha
 been wrong one by one: a few wrong rows tell too little about the variance, and a perfect score tells
 nothing. It is shrunk by (z / t)^2, t with the degrees of freedom of the units. So clusters and few units
 widen the interval, it stays inside [0, 1], never begins at the estimate, and exists for a perfect score
-too. The studentized bootstrap that is used elsewhere covers .65 to .85 here (docs/log.md).
+too. The studentized bootstrap that is used elsewhere covers as little as .66 here (docs/log.md).
 """
 
 from __future__ import annotations
