@@ -70,7 +70,8 @@ def finetune(
     encoded = encode_rows(template, given, max_length=limit, turns=config.turns)
     revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
     identity = stable_hash({"config": config.keyed(), **revisions})
-    with _folder(out, config, resume, identity, revisions):
+    noted = {**revisions, "base attention": str(model.config._attn_implementation)}
+    with _folder(out, config, resume, identity, noted):
         _wait_for_all(config)
         if (out / RESULT).is_file():
             return read_result(out)

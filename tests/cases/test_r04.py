@@ -145,6 +145,8 @@ def test_it_runs(name: str, work: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert record["revisions"]["base dtype"] == "float32"
     else:
         adapter = next((tmp_path / "out" / "adapters").glob("*/adapter"))
+        record = json.loads((adapter.parent / "record.json").read_text())
+        assert record["revisions"]["base attention"] == "eager"
         tuned = load(ModelConfig.model_validate({"name": str(work / "base"), "adapters": {"k": adapter}}))
         assert tuned.variants == ("base", "k")
 
