@@ -26,6 +26,7 @@ from jaxtyping import Int, Num
 
 from probes.errors import ActivationError, LabelError, ProbesError, SourceError, nearest
 from probes.fits import PENALIZED, Job, held_out
+from probes.joining import differences
 from probes.scores import accuracy, auroc
 from probes.shared_training import out_of_fold
 from probes.source import Cell, as_source, cells_of, read_rows
@@ -231,6 +232,9 @@ def _one(
                 "no base model's activations were given; pass base= (the sibling cache of the base)"
             )
         held = as_source(base, setting.table) if isinstance(base, np.ndarray) else as_source(base)
+        differ = differences(source, held)
+        if differ:
+            raise SourceError(f"the base's cache has another {differ[0]}; capture both alike")
         where = Cell("array") if isinstance(base, np.ndarray) else Cell.parse(cell)
         got = read_rows(held, where, None if isinstance(base, np.ndarray) else rows)
         if len(got) != len(setting.y):

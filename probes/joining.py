@@ -117,6 +117,12 @@ class Joined:
         return self._table
 
 
+def differences(one: Any, other: Any) -> list[str]:
+    """The attributes of `ALIKE` that two sources both have, and differ in."""
+    here, there = (dict(getattr(source, "attributes", None) or {}) for source in (one, other))
+    return [key for key in ALIKE if key in here and key in there and here[key] != there[key]]
+
+
 def _common_attributes(parts: Mapping[str, Any], allow: Sequence[str]) -> dict[str, Any]:
     """What all parts say alike.
 

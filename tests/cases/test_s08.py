@@ -7,6 +7,7 @@ from small_cache import write
 
 import probes
 from activations.store import Store
+from probes.controls import CONTROLS
 from probes.joining import ALIKE, NEVER
 
 OTHER = {
@@ -51,6 +52,18 @@ def test_adapters_and_variants_may_differ(tmp_path):
     assert len(found.table()) == 24
     assert not {"variant", "adapter_scale", "index_hash", "joined_despite"} & set(found.attributes)
     assert found.attributes["positions"] == "last:2"
+
+
+def test_the_base_beside_a_probe(tmp_path):
+    """The control that reads the base's cache is not run on one of another position, and says so."""
+    cache = Store(write(tmp_path / "c.h5", examples=24, seed=1))
+    for rule, note in (("slot", "not run: the base's cache has another positions"), ("last:2", "same folds")):
+        base = Store(write(tmp_path / f"{rule[:4]}.h5", examples=24, positions=rule))
+        found = probes.sweep(
+            cache, label="pole", groups=["example"], base=base, methods=["mean_difference"], n_shuffles=2,
+            sites="resid_post.0", without=[c for c in CONTROLS if c != "base_model"],
+        )  # fmt: skip
+        assert found.controls.set_index("control").loc["base_model", "note"].startswith(note)
 
 
 def test_an_unknown_name_to_allow(tmp_path):
