@@ -32,6 +32,8 @@ def test_a_framework_lives_in_one_file() -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_an_absent_framework_is_named(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for one that is not installed says what to do; that the others then work is a law of its own."""
+    for name in [name for name in sys.modules if name.startswith(f"{framework}.")]:
+        monkeypatch.delitem(sys.modules, name)  # imported by another test, they would be found without it
     monkeypatch.setitem(sys.modules, framework, None)
     monkeypatch.delitem(sys.modules, f"activations.{framework}_backend", raising=False)
     with pytest.raises(BackendError, match=f"{framework}.*install it, or use backend='hooks'"):
