@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from activations.errors import PatchError, PromptError
+from activations.prompts import Prompts, prompts_of
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -187,7 +188,7 @@ def kl() -> Metric:
     return Metric("KL from the source", function, reference=True)
 
 
-def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequence[str]) -> np.ndarray:
+def answer_tokens(model: "Model", prompts: Prompts, answers: str | Sequence[str]) -> np.ndarray:
     """The first token of each answer as it follows its prompt, in the chat template or behind a plain text,
     shape (prompt,).
 
@@ -197,33 +198,33 @@ def answer_tokens(model: "Model", prompts: Sequence[Any], answers: str | Sequenc
     Raises:
         PromptError: prompts that end with an answer already; a text whose end shares a token with the answer.
     """
-    given = [answers] * len(prompts) if isinstance(answers, str) else list(answers)
-    plain = [isinstance(prompt, dict) and prompt.get("text") is not None for prompt in prompts]
+    asked = prompts_of(prompts)
+    given = [answers] * len(asked) if isinstance(answers, str) else list(answers)
+    if len(given) != len(asked):
+        raise PromptError(f"{len(asked)} prompts and {len(given)} answers: give one answer, or one for each")
     rows: list[Any] = []
-    for prompt, answer, is_plain in zip(prompts, given, plain, strict=True):
-        if is_plain:
-            rows.append({"text": prompt["text"] + answer})
-            continue
-        messages = prompt.get("messages") if isinstance(prompt, dict) else prompt
-        if isinstance(messages, str):
-            messages = [{"role": "user", "content": messages}]
-        if not messages or messages[-1]["role"] == "assistant":
+    for prompt, answer in zip(asked, given, strict=True):
+        if prompt.messages is None:
+            rows.append({"text": f"{prompt.text}{answer}"})
+        elif prompt.messages[-1]["role"] == "assistant":
             raise PromptError(
-                "answer tokens are found behind chat prompts that end with the user; pass rows with "
-                "'messages' or 'text', or token ids"
+                f"prompt {prompt.id!r} ends with an answer already: answer tokens are found behind prompts "
+                "that end with the user; drop the last message, or pass token ids"
             )
-        rows.append({"messages": [*messages, {"role": "assistant", "content": answer}]})
+        else:
+            rows.append({"messages": [*prompt.messages, {"role": "assistant", "content": answer}]})
     found = []
-    for prompt, answer, is_plain, row in zip(prompts, given, plain, model.rows(rows), strict=True):
+    for prompt, answer, row in zip(asked, given, model.rows(rows), strict=True):
         at = row.answer
-        if is_plain:
-            before = model.rows([{"text": prompt["text"]}])[0].ids
+        if prompt.messages is None:
+            before = model.rows([{"text": prompt.text}])[0].ids
             at = len(before)
             if len(row.ids) <= at or not np.array_equal(row.ids[:at], before):
                 raise PromptError(
-                    f"the text's end {prompt['text'][-20:]!r} and the answer {answer!r} share a token, so "
+                    f"the text's end {str(prompt.text)[-20:]!r} and the answer {answer!r} share a token, so "
                     "the answer has no first token of its own; move the space between them into the answer"
                 )
+        assert at is not None
         found.append(int(row.ids[at]))
     return np.array(found, np.int64)
 

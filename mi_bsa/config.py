@@ -51,6 +51,11 @@ class Config(BaseModel):
     )
     """Dotted keys that say the same: what `--set` says of one wins over what a file says of the others."""
 
+    completes: ClassVar[bool] = False
+    """Whether a part of this kind may leave out what it must have where the field has a default: which model,
+    where only its dtype is set. Elsewhere a default of one field is no default of another.
+    """
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, data: Any) -> Any:
@@ -209,8 +214,8 @@ def _drop(data: Any, parts: list[str]) -> None:
 
 
 def _completed(value: Any, default: Any) -> Any:
-    """A part of a config that lacks what it must have, with that taken from the default."""
-    if not isinstance(value, Mapping) or not isinstance(default, Config):
+    """A part that `completes` and lacks what it must have, with that taken from the default."""
+    if not isinstance(value, Mapping) or not isinstance(default, Config) or not default.completes:
         return value
     must = [key for key, field in type(default).model_fields.items() if field.is_required()]
     return {key: getattr(default, key) for key in must if key not in value} | dict(value)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -42,6 +42,8 @@ Device = Annotated[str | None, PlainSerializer(_device_in_keys)]
 
 class ModelConfig(Config):
     """A model and how it is loaded; a bare string is its name."""
+
+    completes: ClassVar[bool] = True
 
     name: str = Field(min_length=1)
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
