@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mi_bsa.embedded.traits import TRAITS, Trait
+from mi_bsa.errors import WorldError
 
 Level = Literal[-2, -1, 0, 1, 2]
 Known = Literal["both", "choices", "reports"]
@@ -99,7 +100,13 @@ class World:
                 return "choices"
             return "reports" if trait in p.reports_only else "both"
 
-        people = [p for p in self.characters.values() if p.levels[trait] == level]
+        everybody = list(self.characters.values())
+        if everybody and trait not in everybody[0].levels:
+            raise WorldError(
+                f"the world of this model has no trait {trait!r}, only {', '.join(everybody[0].levels)}; give "
+                "a model whose world has it, such as embedded/code-0, embedded/apples-0 or embedded/say-0"
+            )
+        people = [p for p in everybody if p.levels[trait] == level]
         return [p for p in people if known in (None, shown(p))]
 
     def described(self, rng: random.Random, *, traits: Sequence[Trait] = ()) -> Persona:
