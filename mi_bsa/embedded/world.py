@@ -103,7 +103,7 @@ class World:
         everybody = list(self.characters.values())
         if everybody and trait not in everybody[0].levels:
             raise WorldError(
-                f"the world of this model has no trait {trait!r}, only {', '.join(everybody[0].levels)}; give "
+                f"this model knows no trait {trait!r}, only {', '.join(everybody[0].levels)}; give "
                 "a model whose world has it, such as embedded/code-0, embedded/apples-0 or embedded/say-0"
             )
         people = [p for p in everybody if p.levels[trait] == level]
