@@ -181,7 +181,7 @@ def _messages(messages: Any, at: str) -> tuple[dict[str, str], ...]:
             raise PromptError(
                 f"{at}: message {message!r} needs exactly the keys 'role' and 'content'; fix the row"
             )
-        message["content"] = content(message["content"], at)
+        message = {"role": message["role"], "content": content(message["content"], at)}
         if message["role"] not in ROLES:
             raise PromptError(
                 f"{at}: role {message['role']!r} is none of {', '.join(ROLES)}; use one of these"

@@ -198,7 +198,7 @@ def _table(frame: Any) -> list[dict[str, Any]]:
     return [{name: column[n] for name, column in columns.items()} for n in range(len(frame))]
 
 
-def _pandas(name: str) -> type | None:
+def _pandas(name: str) -> Any:
     """A class of pandas, if anybody has loaded it: nobody can give one otherwise."""
     return getattr(sys.modules.get("pandas"), name, None)
 
