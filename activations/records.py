@@ -48,9 +48,12 @@ def records(prompts: Any) -> Records:
     _refuse(prompts)
     if isinstance(prompts, Mapping):
         return Records("prompt", [prompts], True)
-    frame, series = _pandas("DataFrame"), _pandas("Series")
-    if series is not None and isinstance(prompts, series) and {"text", "messages"} & set(prompts.index):
-        return Records("prompt", [prompts.to_dict()], True)
+    frame: Any = _pandas("DataFrame")
+    series: Any = _pandas("Series")
+    if series is not None and isinstance(prompts, series):
+        row: Any = prompts
+        if {"text", "messages"} & set(row.index):
+            return Records("prompt", [row.to_dict()], True)
     if frame is not None and isinstance(prompts, frame):
         return Records("table", _table(prompts), False)
     if not isinstance(prompts, Iterable):

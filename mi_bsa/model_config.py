@@ -163,7 +163,8 @@ def load(
     check_adapters(given.values())
     return activations.load(
         config.name,
-        adapter=given or None,
+        # a `Path` is a folder to the loader; what is none here and passed the check above is a Hub id
+        adapter={name: path if path.is_dir() else str(path) for name, path in given.items()} or None,
         revision=config.revision,
         dtype=dtype or config.dtype,
         device=None if config.device_map is not None else device or config.device,

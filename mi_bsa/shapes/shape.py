@@ -57,7 +57,7 @@ class Shape:
 
     def tokenizer(self) -> Any:
         """The tokenizer, or None where it is not on this machine."""
-        if not self.has_tokenizer:
+        if not self.has_tokenizer or self.folder is None:
             return None
         from activations.folders import read_tokenizer
 

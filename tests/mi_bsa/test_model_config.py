@@ -303,3 +303,14 @@ def test_flags_win_over_the_file(tmp_path):
     )
     with pytest.raises(ConfigError, match="different names"):
         settings_of(PatchRun, None, {"adapter": ("x", "y")}, ())
+
+
+def test_an_adapter_may_be_a_hub_id(monkeypatch):
+    """`owner/name` in a config goes to the Hub, whose absence is one line; a folder stays a folder."""
+    from activations.errors import AdapterError
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(AdapterError, match="could not be fetched from the Hub"):
+        load(ModelConfig(name="embedded", adapters={"one": Path("nobody/such-adapter")}))
+    with pytest.raises(MissingError, match="mend the path"):
+        load(ModelConfig(name="embedded", adapters={"one": Path("one")}))
