@@ -83,8 +83,14 @@ def is_messages(rows: Any) -> bool:
     )
 
 
+_PLAIN = frozenset((str, dict, list, tuple, int, bool, float, type(None)))
+"""What nearly every value is: not worth a look at numpy and torch (a tenth of reading prompts)."""
+
+
 def plain(value: Any) -> Any:
     """A numpy or torch scalar as Python's; everything else as it is."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
     torch = sys.modules.get("torch")
@@ -99,6 +105,8 @@ def label(value: Any, at: str, name: str) -> str | int | float | bool:
     Raises:
         PromptError: no string, number or boolean; NaN; an integer beyond 64 bits.
     """
+    if type(value) is str or type(value) is bool:
+        return value
     value = plain(value)
     if isinstance(value, str):
         return str(value)

@@ -90,9 +90,9 @@ def digest(values: np.ndarray) -> str:
     """SHA-256 of an array's content; strings are hashed as UTF-8 with lengths."""
     values, found = np.asarray(values), hashlib.sha256()
     if values.dtype == object:
-        for value in values:  # one by one: a column of texts is never held twice
-            part = value if isinstance(value, bytes) else str(value).encode()
-            found.update(len(part).to_bytes(8, "little") + part)
+        for start in range(0, len(values), 4096):  # in parts: a column of texts is never held twice
+            some = [v if isinstance(v, bytes) else str(v).encode() for v in values[start : start + 4096]]
+            found.update(b"".join(len(part).to_bytes(8, "little") + part for part in some))
     else:
         found.update(np.ascontiguousarray(values).tobytes())
     return found.hexdigest()
