@@ -19,9 +19,10 @@ from torch import nn
 from activations import adapter_files, attaching, bases, devices, folders, lora, quantizing
 from activations.anatomy import Anatomy
 from activations.batches import collate
+from activations.dtypes import DTYPES
 from activations.errors import AdapterError, ModelError
 from activations.locating import locate, locate_adapter
-from activations.models import DTYPES, Model
+from activations.models import Model
 from activations.tokens import Template, tokenizer_fingerprint
 
 Adapters = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]

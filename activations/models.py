@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from activations import lora, quantizing
+from activations import dtypes, lora
 from activations.anatomy import Anatomy, context_length
 from activations.batches import Batch, collate, plan
 from activations.errors import AdapterError, ModelError, PositionError, PromptError
@@ -25,13 +25,6 @@ from activations.positions import Positions
 from activations.prompts import Prompt, Prompts, read
 from activations.sites import Site, resolve
 from activations.tokens import Row, Template, tokenizer_fingerprint
-
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
 
 
 @dataclass(eq=False)
@@ -91,24 +84,12 @@ class Model:
     def dtype(self) -> str:
         """The base's type, e.g. `float32`; `nf4 (bfloat16 compute)` where it is quantized, and every type
         where there are several, e.g. `bfloat16 and float32`."""
-        packed = sorted({kind for module in self.inner.modules() if (kind := quantizing.kind(module))})
-        own = {
-            str(weight.dtype).removeprefix("torch.")
-            for key, weight in self.inner.named_parameters()
-            if ".lora_" not in key and weight.is_floating_point()
-        }
-        said = " and ".join(sorted(own))
-        return f"{' and '.join(packed)} ({said} compute)" if packed else said
+        return dtypes.of_base(self.inner)
 
     @property
     def adapter_dtype(self) -> str:
         """The adapters' type (PEFT keeps them in float32 over a bfloat16 base); empty without adapters."""
-        own = {
-            str(weight.dtype).removeprefix("torch.")
-            for key, weight in self.inner.named_parameters()
-            if ".lora_" in key
-        }
-        return " and ".join(sorted(own))
+        return dtypes.of_adapters(self.inner)
 
     @property
     def attention(self) -> str:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from activations.errors import StoreError
-from activations.seals import SEAL, seal
+from activations.seals import SEAL, USER_BLOCK, seal, stamp
 from activations.store import Store
 from activations.writer import exclusive
 
@@ -43,7 +43,7 @@ def repack(
     fresh = target.with_name(target.name + ".new")
     with exclusive(target):
         try:
-            with store.open() as old, h5py.File(fresh, "w") as new:
+            with store.open() as old, h5py.File(fresh, "w", userblock_size=USER_BLOCK) as new:
                 for name, value in old.attrs.items():
                     if name not in ("shards", SEAL):
                         new.attrs[name] = value
@@ -81,6 +81,7 @@ def repack(
 
                 old.visititems(copy)
                 seal(new)
+            stamp(fresh)
             os.replace(fresh, target)
         except OSError as error:
             fresh.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from activations.errors import StoreError
-from activations.seals import seal
+from activations.seals import USER_BLOCK, seal, stamp
 from activations.store import Store
 from activations.writer import InUseError, exclusive, path_of, write_table
 
@@ -96,7 +96,7 @@ def join(out: Path, shards: Sequence[Path]) -> Store:
     fresh = out.with_name(out.name + ".new")
     n_examples = [len(store.examples["id"]) for store in stores]
     n_rows = [len(store) for store in stores]
-    with h5py.File(fresh, "w") as file:
+    with h5py.File(fresh, "w", userblock_size=USER_BLOCK) as file:
         for name, value in first.attributes.items():
             if name not in _SHARD_ONLY:
                 file.attrs[name] = value
@@ -120,6 +120,7 @@ def join(out: Path, shards: Sequence[Path]) -> Store:
         )
         file["plan"].create_dataset("done", data=np.ones(len(shards), np.uint8))
         seal(file)
+    stamp(fresh)
     os.replace(fresh, out)
     return Store(out)
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from activations.checks import contents, datasets_of, refuse_malformed, shallow
 from activations.errors import ActivationsError, StoreError
-from activations.seals import SEAL, broken, is_sealed
+from activations.seals import SEAL, broken, is_sealed, stamp_broken
 from activations.sites import Site
 from activations.writer import part_path, path_of
 
@@ -305,8 +305,9 @@ class Store:
         """What is wrong with the file, one line each; nothing if all is well.
 
         Shallow: tables agree in length and every batch is committed. Deep: the seal over all attributes and
-            the list of datasets, and every checksum of every site, example and column. Caches of older
-            toolkits have no seal (`sealed` is False): their attributes are not covered.
+            the list of datasets, every checksum of every site, example and column, and the SHA-256 of the
+            whole file. Caches of older toolkits have no seal (`sealed` is False): their attributes are not
+            covered.
         """
         faults: list[str] = []
         try:
@@ -317,6 +318,8 @@ class Store:
                     faults += shallow(file)
                 if deep and not faults:
                     faults += contents(file, self.sites)
+            if deep and not faults:
+                faults += stamp_broken(self.path)
         except Exception as error:  # a damaged file makes h5py raise nearly anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             faults.append(f"the file's structure cannot be read ({reason})")

@@ -26,7 +26,7 @@ import numpy as np
 
 from activations.batches import Plan
 from activations.errors import StoreError
-from activations.seals import SEAL, seal
+from activations.seals import SEAL, USER_BLOCK, seal, stamp
 from activations.sites import Site
 
 NUMBERS: dict[str, np.dtype[Any]] = {
@@ -174,7 +174,7 @@ def create(out: Path, layout: Layout, *, created: str) -> None:
     with _disk(out):
         try:
             _probe(fresh, layout)
-            with h5py.File(fresh, "w") as file:
+            with h5py.File(fresh, "w", userblock_size=USER_BLOCK) as file:
                 for name, value in {**layout.attributes, "created": created}.items():
                     file.attrs[name] = value
                 for site, shape in layout.shapes.items():
@@ -370,4 +370,5 @@ class Writer:
         assert self.done.all(), "finished before all batches were committed"
         self.sync()
         with _disk(self.out):
+            stamp(part_path(self.out))
             os.replace(part_path(self.out), self.out)

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
@@ -388,27 +387,9 @@ def test_adapters_from_elsewhere(
     )
 
 
-def contents(path: Path) -> dict[str, Any]:
-    """Everything that plain h5py reads from a file."""
-    import h5py
-
-    found: dict[str, Any] = {}
-    with h5py.File(path, "r") as file:
-        found |= {f"@{key}": str(value) for key, value in file.attrs.items()}
-
-        def visit(name: str, item: Any) -> None:
-            found.update({f"{name}@{key}": str(value) for key, value in item.attrs.items()})
-            if isinstance(item, h5py.Dataset):
-                found[name] = (str(item.dtype), item.shape, np.asarray(item[()]).tolist())
-
-        file.visititems(visit)
-    return found
-
-
 def test_every_changed_bit_of_a_cache_is_seen(trained: Path, tmp_path: Path):
-    """`cache check --deep` finds it, or what anybody reads from the file is the same."""
+    """`cache check --deep` finds it, also in bytes that no read depends on."""
     draw = random.Random(1)
-    whole = contents(trained / "c.h5")
     unseen = []
     for _ in range(400 * MORE):
         path = tmp_path / "c.h5"
@@ -416,7 +397,7 @@ def test_every_changed_bit_of_a_cache_is_seen(trained: Path, tmp_path: Path):
         where = one_bit(path, draw)
         code, _, said = run(["cache", "check", "--deep", "c.h5"], tmp_path)
         assert code in (0, 2), (where, said)
-        if code == 0 and contents(path) != whole:
+        if code == 0:
             unseen.append(where)
     assert unseen == []
 
