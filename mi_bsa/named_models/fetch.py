@@ -122,9 +122,14 @@ def _watch(
         while True:
             try:
                 process.wait(timeout=0.2)
-                return None
             except subprocess.TimeoutExpired:
                 pass
+            else:
+                # A small file may be there before anything was counted; a log gets its line still.
+                size = min(_bytes(part), artifact.size)
+                if not process.returncode:
+                    progress.advance((size - shown) / MB, f"{size / MB:.0f} of {artifact.size / MB:.0f} MB")
+                return None
             now = time.monotonic()
             size = min(_bytes(part), artifact.size)
             if size > have:
