@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Num
 from scipy import stats
 from scipy.linalg import subspace_angles
 
@@ -66,7 +65,7 @@ def compare(
     Args:
         first, second: at the same site. With several seeds the cosine has a t interval over seeds (Fisher's
             z), and the ceiling is the geometric mean of both families' mean cosine between seeds.
-        null: directions that `second` could have been by chance, see `null_directions`; compared with
+        null: directions that `second` could have been by chance, see `probes.nulls`; compared with
             `first`.
 
     Raises:
@@ -107,7 +106,7 @@ def compare(
         mean = np.mean([x.vector for x in a], axis=0)
         drawn = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ (mean / np.linalg.norm(mean))
         low, high = (float(q) for q in np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2]))
-        p, count = permutation_p(abs(value), np.abs(drawn)), len(drawn)
+        p, count = permutation_p(value, drawn, alternative="two-sided"), len(drawn)
     return Comparison(estimate, value, d, -edge, edge, analytic, low, high, p, count, ceiling)
 
 
@@ -147,7 +146,7 @@ def principal_angles(
         other = np.linalg.qr(rng.normal(size=second.T.shape))[0]
         cosines = np.clip(np.linalg.svd(fixed.T @ other, compute_uv=False), 0, 1)
         drawn[k] = np.rad2deg(np.arccos(cosines))[: len(degrees)]
-    p = np.array([permutation_p(-a, -drawn[:, i]) for i, a in enumerate(degrees)])
+    p = np.array([permutation_p(a, drawn[:, i], alternative="less") for i, a in enumerate(degrees)])
     return Angles(degrees, np.quantile(drawn, 0.025, axis=0), p)
 
 
@@ -181,48 +180,3 @@ def functional_similarity(
     return Estimate(
         r, float(np.tanh(z - reach)), float(np.tanh(z + reach)), a.size, a.size, "Fisher z over items", level
     )
-
-
-def null_directions(
-    kind: str,
-    like: Direction,
-    *,
-    n: int,
-    seed: int = 0,
-    rows: Num[np.ndarray, "example d_model"] | None = None,
-    units: Int[np.ndarray, " example"] | None = None,
-) -> list[Direction]:
-    """Directions that mean nothing, as a distribution, with the site, scale and length of `like`.
-
-    Args:
-        kind: "random" (uniform on the sphere), or "random_difference" (difference of means between two
-            random halves
-            of the units: keeps the anisotropy of the activations).
-        rows, units: activations and their units (scenario or adapter), for "random_difference".
-    """
-    rng = np.random.default_rng(seed)
-    if kind == "random":
-        raw = rng.normal(size=(n, like.d_model))
-    elif kind == "random_difference":
-        if rows is None or rows.shape[1] != like.d_model:
-            raise DirectionError(
-                "random differences need the site's activations; pass rows=[example, d_model]"
-            )
-        code = np.arange(len(rows)) if units is None else np.unique(units, return_inverse=True)[1]
-        levels = int(code.max()) + 1
-        if levels < 4:
-            raise DirectionError(f"{levels} units can not be halved at random; pass finer units")
-        sums = np.zeros((levels, like.d_model))
-        np.add.at(sums, code, np.asarray(rows, dtype=np.float64))
-        counts = np.bincount(code, minlength=levels)
-        raw = np.empty((n, like.d_model))
-        for k in range(n):
-            side = rng.permutation(levels) < levels // 2
-            raw[k] = sums[side].sum(0) / counts[side].sum() - sums[~side].sum(0) / counts[~side].sum()
-    else:
-        raise DirectionError(f"kind is {kind!r}; choose 'random' or 'random_difference'")
-    raw = raw / np.linalg.norm(raw, axis=1, keepdims=True) * like.length
-    facts: dict[str, Any] = {"method": kind, "seed": seed}
-    return [
-        Direction(r, like.site, f"{kind} {i}", like.scale, {**facts, "draw": i}) for i, r in enumerate(raw)
-    ]

@@ -14,7 +14,6 @@ probability 1/2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from jaxtyping import Int
 
 from probes.errors import LabelError, StatisticsError
 from probes.source import column
+from probes.statistics.permutation import p_of_count, permutation_p
 
 
 def default_units(table: pd.DataFrame, groups: Sequence[str] | None) -> str | None:
@@ -119,23 +119,11 @@ def against(observed: float, null: np.ndarray, distinct: int) -> dict[str, float
     if not len(null):
         names = ("null_mean", "null_low", "null_high", "p", "p_floor")
         return dict.fromkeys(names, float("nan"))
-    low, high = np.nanquantile(null, [0.025, 0.975])
-    exceed = int((null >= observed - 1e-12).sum())
+    low, high = np.quantile(null, [0.025, 0.975])
     return {
-        "null_mean": float(np.nanmean(null)),
+        "null_mean": float(null.mean()),
         "null_low": float(low),
         "null_high": float(high),
-        "p": float(shuffled_p(exceed, len(null), distinct)),
-        "p_floor": float(shuffled_p(0, len(null), distinct)),
+        "p": permutation_p(observed, null, labelings=distinct),
+        "p_floor": float(p_of_count(0, len(null), labelings=distinct)),
     }
-
-
-def shuffled_p(exceed: Any, n: int, distinct: int) -> Any:
-    """p from `n` shuffles of which `exceed` reach the observed score, where `distinct` labelings exist or
-    were seen.
-
-    The true labeling is one of the `distinct`, and was left out of the draws: p = (1 + (distinct - 1)
-    exceed / n) / distinct, but never below (1 + exceed) / (1 + n).
-    """
-    exceed = np.asarray(exceed, dtype=float)
-    return np.maximum((1 + exceed) / (1 + n), (1 + (distinct - 1) * exceed / n) / distinct)

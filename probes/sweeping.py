@@ -27,10 +27,11 @@ from probes.lines import interval, line, readable, unread_line
 from probes.probe import Probe, identity
 from probes.scores import auroc_many
 from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
-from probes.shuffles import Shuffler, default_units, labelings, shuffled_p
+from probes.shuffles import Shuffler, default_units, labelings
 from probes.source import ActivationSource, Cell, as_source, cells_of, column, read_rows, two_classes
 from probes.splits import Split, group_codes, grouped_splits
 from probes.statistics.intervals import Estimate
+from probes.statistics.permutation import permutation_p
 
 Progress = Callable[[int, int, float], None]
 
@@ -261,10 +262,8 @@ def sweep(
     result = pd.DataFrame(lines)
     if n_shuffles:
         stacked = np.stack(nulls, axis=1)  # [1 + draw, cell]
-        top = (stacked[1:].max(axis=1)[:, None] >= stacked[0] - 1e-12).sum(
-            axis=0
-        )  # Westfall and Young's maximum
-        result.loc[spots, "p_max"] = shuffled_p(top, n_shuffles, fewest)
+        top = stacked[1:].max(axis=1)  # Westfall and Young's maximum
+        result.loc[spots, "p_max"] = permutation_p(stacked[0], top, labelings=fewest)
     assert classes is not None
     chosen, honest = pd.DataFrame(), None
     if nested:

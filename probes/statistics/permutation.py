@@ -18,8 +18,15 @@ from jaxtyping import Float, Shaped
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from probes.errors import StatisticsError
+from probes.errors import StatisticsError, nearest
 from probes.statistics.intervals import _values
+
+ALTERNATIVES: dict[str, Callable[[Any], Any]] = {
+    "greater": np.positive,
+    "less": np.negative,
+    "two-sided": np.abs,
+}
+"""What turns a statistic so that larger speaks more for the claim."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +53,61 @@ class MaxStatistic:
     n_draws: int
 
 
-def permutation_p(observed: float, null: Any, *, exact: bool = False) -> float:
-    """One-sided p of `observed` among null draws (which hold the identity already where `exact`)."""
-    null = np.asarray(null, dtype=float)
-    if null.size == 0:
+def permutation_p(
+    observed: Any,
+    null: Any,
+    *,
+    alternative: str = "greater",
+    labelings: int | None = None,
+    exact: bool = False,
+) -> Any:
+    """p of `observed` among null draws: the one Monte Carlo p of the toolkit.
+
+    Args:
+        observed: a number, or several that each are compared with the same draws.
+        null: the draws, at least one.
+        alternative: what speaks for a claim: a large value ("greater"), a small one ("less"), or one far from
+            0 on either side ("two-sided").
+        labelings: how many distinct draws there can be, the true one included (see `p_of_count`).
+        exact: the draws are all there are and hold the identity already, so p is a plain share.
+
+    Returns:
+        a float, or an array like `observed`.
+
+    Raises:
+        StatisticsError: no draws, or a NaN, which would compare as smaller than everything.
+    """
+    value, draws = np.asarray(observed, dtype=float), np.asarray(null, dtype=float).ravel()
+    if draws.size == 0:
         raise StatisticsError("no null draws were given; a p value needs them (999 for a verdict)")
-    slack = 1e-12 * max(1.0, abs(observed))
-    above = int((null >= observed - slack).sum())
-    return above / null.size if exact else (1 + above) / (1 + null.size)
+    lost = int(np.isnan(draws).sum()), int(np.isnan(value).sum())
+    if any(lost):
+        raise StatisticsError(
+            f"{lost[0]} of {draws.size} null draws and {lost[1]} observed values are NaN, without order; "
+            "drop what could not be computed first"
+        )
+    if alternative not in ALTERNATIVES:
+        raise StatisticsError(f"alternative is {alternative!r}; {nearest(alternative, ALTERNATIVES)}")
+    turn = ALTERNATIVES[alternative]
+    value, draws = turn(value), turn(draws)
+    # a draw that equals what was observed counts against it, also where the two were summed in another order
+    slack = 1e-12 * np.maximum(1.0, np.abs(value))
+    above = (draws >= (value - slack)[..., None]).sum(axis=-1)
+    p = above / draws.size if exact else p_of_count(above, draws.size, labelings=labelings)
+    return float(p) if value.ndim == 0 else p
+
+
+def p_of_count(above: Any, n: int, *, labelings: int | None = None) -> Any:
+    """p where `above` of `n` draws reach what was observed: (1 + above) / (1 + n).
+
+    The 1 is the observed arrangement itself, one of those that the null could have given: without it p could
+    be 0, and the test would reject too often (Phipson and Smyth 2010). Where only `labelings` distinct
+    arrangements exist or were seen and draws leave the true one out, more draws can not tell more: p is then
+    (1 + (labelings - 1) above / n) / labelings, but never below the former.
+    """
+    above = np.asarray(above, dtype=float)
+    p = (1 + above) / (1 + n)
+    return p if labelings is None else np.maximum(p, (1 + (labelings - 1) * above / n) / labelings)
 
 
 def _result(observed: float, null: np.ndarray, exact: bool, smallest: float) -> PermutationResult:
@@ -80,10 +134,10 @@ def sign_flip_test(
         signs = np.array(list(itertools.product([1.0, -1.0], repeat=x.size)))
     else:
         signs = np.random.default_rng(seed).choice([1.0, -1.0], size=(n_draws, x.size))
-    null, observed = signs @ x / x.size, x.mean()
-    if alternative == "two-sided":
-        null, observed = np.abs(null), abs(observed)
-    smallest = (2 if alternative == "two-sided" else 1) / 2**x.size if exact else 1 / (n_draws + 1)
+    null, observed = ALTERNATIVES[alternative](signs @ x / x.size), ALTERNATIVES[alternative](x.mean())
+    smallest = (
+        (2 if alternative == "two-sided" else 1) / 2**x.size if exact else float(p_of_count(0, n_draws))
+    )
     return _result(observed, null, exact, smallest)
 
 
@@ -124,7 +178,7 @@ def permutation_test(
         null = np.array([statistic(values[order[code]]) for order in _arrangements(np.bincount(of_unit))])
     else:
         null = np.array([statistic(values[rng.permutation(of_unit)[code]]) for _ in range(n_draws)])
-    smallest = 1 / arrangements if exact else 1 / (n_draws + 1)
+    smallest = 1 / arrangements if exact else float(p_of_count(0, n_draws))
     return _result(float(statistic(np.asarray(labels))), null, exact, smallest)
 
 
@@ -150,8 +204,7 @@ def max_statistic(observed: Float[np.ndarray, " cell"], null: Float[np.ndarray, 
             f"null draws have shape {null.shape} for {observed.size} cells; give [draw, cell]"
         )
     top = null.max(axis=1)
-    p = (1 + (top[:, None] >= observed[None] - 1e-12).sum(axis=0)) / (1 + len(top))
-    return MaxStatistic(p, 1 / (1 + len(top)), len(top))
+    return MaxStatistic(permutation_p(observed, top), float(p_of_count(0, len(top))), len(top))
 
 
 def benjamini_hochberg(p: Any) -> np.ndarray:

@@ -111,9 +111,35 @@ def test_permutation_between_units():
         permutation_test(gap, np.arange(24) % 2, unit)
 
 
-def test_permutation_p_is_never_zero():
-    """The observed value counts among its own null."""
+def test_permutation_p_counts_the_observed_among_its_null():
+    """Never zero; every alternative counts its side, ties against the claim; many as one by one."""
     assert permutation_p(9.0, np.zeros(999)) == 1 / 1000
+    null = np.array([-3.0, -1.0, 1.0, 2.0])
+    assert permutation_p(2.0, null) == 2 / 5
+    assert permutation_p(-1.0, null, alternative="less") == 3 / 5
+    assert permutation_p(-2.0, null, alternative="two-sided") == 3 / 5
+    assert permutation_p(0.1 + 0.2, [0.3]) == permutation_p(0.3, [0.1 + 0.2]) == 1
+    values = RNG.normal(size=7)
+    np.testing.assert_array_equal(permutation_p(values, null), [permutation_p(v, null) for v in values])
+    assert permutation_p(2.0, null, exact=True) == 1 / 4
+
+
+def test_permutation_p_knows_how_few_arrangements_there_are():
+    """With 16 distinct labelings, no number of draws gives less than 1 / 16; all reached is 1."""
+    assert permutation_p(1.0, np.zeros(50), labelings=16) == 1 / 16
+    assert permutation_p(0.0, np.zeros(50), labelings=16) == 1
+    assert permutation_p(1.0, np.zeros(50), labelings=1000) == 1 / 51
+
+
+def test_permutation_p_refuses_what_no_order_holds():
+    """A NaN would count as smaller than everything; no draws and an unknown alternative are refused too."""
+    for observed, null in ((np.nan, [0.0, 1.0]), (0.5, [0.0, np.nan])):
+        with pytest.raises(StatisticsError, match="drop what could not be computed"):
+            permutation_p(observed, null)
+    with pytest.raises(StatisticsError, match="no null draws"):
+        permutation_p(0.5, [])
+    with pytest.raises(StatisticsError, match="nearest: greater"):
+        permutation_p(0.5, [0.0], alternative="great")
 
 
 def test_max_statistic_is_stricter_than_single_tests():
