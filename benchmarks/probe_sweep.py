@@ -27,7 +27,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.linear_model import LogisticRegression
 
-from probes.fits import PENALTIES, Job, held_out
+from probes.fits import Job, held_out
+from probes.methods import PENALTIES
 from probes.scores import auroc_many
 from probes.shuffles import Shuffler
 from probes.splits import grouped_splits

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from probes.methods import METHODS
+
 _HOMES = {
     "ActivationError": "probes.errors",
     "DirectionError": "probes.errors",
@@ -20,12 +22,6 @@ _HOMES = {
     "StatisticsError": "probes.errors",
     "Direction": "probes.directions",
     "Probe": "probes.probe",
-    "LogisticProbe": "probes.logistic",
-    "MeanDifferenceProbe": "probes.mean_difference",
-    "LDAProbe": "probes.lda",
-    "RidgeProbe": "probes.ridge",
-    "DifferencePCA": "probes.pca",
-    "LeaceEraser": "probes.erasure",
     "Slices": "probes.moments",
     "Arrays": "probes.source",
     "Joined": "probes.joining",
@@ -57,7 +53,8 @@ _HOMES = {
     "Transfer": "probes.transferring",
     "transfer": "probes.transferring",
     "Estimate": "probes.statistics",
-}
+    "METHODS": "probes.methods",
+} | {name: module for module, name in (method.home.split(":") for method in METHODS.values())}
 
 __all__ = sorted(_HOMES)
 

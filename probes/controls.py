@@ -25,7 +25,7 @@ import pandas as pd
 from jaxtyping import Int, Num
 
 from probes.errors import ActivationError, LabelError, ProbesError, SourceError, nearest
-from probes.fits import PENALIZED, Job, held_out
+from probes.fits import Job, held_out
 from probes.joining import differences
 from probes.scores import accuracy, auroc
 from probes.shared_training import out_of_fold
@@ -77,8 +77,9 @@ def _out_of_fold(
     x: np.ndarray, y: np.ndarray, splits: Sequence[Split], setting: Setting, *, standardize: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     jobs = [Job(x[s.train], y[s.train][:, None], [x[s.test]]) for s in splits]
-    grid = [setting.penalty if setting.method in PENALIZED else 1.0]
-    found = held_out(setting.method, jobs, penalties=grid, standardize=standardize, device=setting.device)
+    found = held_out(
+        setting.method, jobs, penalties=[setting.penalty], standardize=standardize, device=setting.device
+    )
     score, fold = np.full(len(y), np.nan), np.full(len(y), -1)
     for k, (s, (values,)) in enumerate(zip(splits, found, strict=True)):
         score[s.test], fold[s.test] = values[0, 0], k
@@ -137,8 +138,7 @@ def control_task(setting: Setting, *, types: str | None = None, n_draws: int = 2
         drawn.append(of_type[code])
     targets = np.stack(drawn, axis=1)
     jobs = [Job(setting.x[s.train], targets[s.train], [setting.x[s.test]]) for s in halves]
-    grid = [setting.penalty if setting.method in PENALIZED else 1.0]
-    found = held_out(setting.method, jobs, penalties=grid, device=setting.device)
+    found = held_out(setting.method, jobs, penalties=[setting.penalty], device=setting.device)
     hit = np.zeros((n_draws, n))
     for s, (values,) in zip(halves, found, strict=True):
         hit[:, s.test] = (values[0] > 0) == (targets[s.test].T == 1)

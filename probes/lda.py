@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from jaxtyping import Num
 
 from probes.errors import LabelError
-from probes.linear import LinearProbe
-from probes.mean_difference import within_covariance
-from probes.moments import Slice, by_class
+from probes.linear import LinearProbe, ManyFits
+from probes.mean_difference import whitened, within_covariance
+from probes.moments import Columns, Slice, by_class
 
 
 class LDAProbe(LinearProbe):
@@ -38,3 +39,12 @@ class LDAProbe(LinearProbe):
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
         self._learnt(coef, intercept, np.array(list(parts)))
         return self
+
+    def fit_columns(
+        self, x: Num[np.ndarray, "example d_model"], y: Num[np.ndarray, "example target"]
+    ) -> ManyFits:
+        """All 0/1 label columns of one training set at once; see `probes.linear.Closed`."""
+        columns = Columns.of(x, y)
+        w = whitened(columns, self.shrinkage)
+        prior = np.log(columns.high_n / columns.low_n)
+        return ManyFits(w[None], (columns.halfway(w) + prior)[None])

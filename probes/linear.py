@@ -7,11 +7,13 @@ can be taken from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from jaxtyping import Float, Num
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -30,15 +32,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> LinearProbe:
         """Fit on rows [example, d_model] and one label a row."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        if len(np.unique(y)) < 2:
-            raise LabelError(
-                "Classifier can't train when only one class is present: the label is constant on the rows "
-                "given; "
-                "choose rows that hold both classes"
-            )
-        return self.fit_stream([(X, y)])
+        return self.fit_stream([self._checked(X, y)])
 
     def fit_stream(self, slices: Iterable[Slice]) -> LinearProbe:
         """Fit on slices of (rows, labels), read one by one; gives what `fit` gives on all rows at once."""
@@ -75,6 +69,17 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         facts = {"method": type(self).__name__, "parameters": _plain(self.get_params()), **(provenance or {})}
         return Direction(self.coef_[0], str(site), f"towards {self.classes_[1]!s}", scale, facts)
 
+    def _checked(self, X: Any, y: Any) -> Slice:
+        """Rows and labels as a fit takes them: finite, two-dimensional, of two classes at least."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        if len(np.unique(y)) < 2:  # the first words are those that scikit-learn's own suite looks for
+            raise LabelError(
+                "Classifier can't train when only one class is present: the label is constant on the rows "
+                "given; choose rows that hold both classes"
+            )
+        return X, y
+
     def _learnt(self, coef: np.ndarray, intercept: np.ndarray, classes: np.ndarray) -> None:
         self.coef_, self.intercept_, self.classes_ = coef, intercept, classes
         self.n_features_in_ = coef.shape[1]
@@ -97,6 +102,80 @@ class BinaryProbe(LinearProbe):
                 f"{len(classes)} class{'es' if len(classes) != 1 else ''} found; pass rows of two classes"
             )
         return classes
+
+
+@dataclass(frozen=True, eq=False)
+class ManyFits:
+    """Two-class read-outs of several label columns under several penalties, in the coordinates of the
+    rows."""
+
+    coef: Float[np.ndarray, "penalty target d_model"]
+    intercept: Float[np.ndarray, "penalty target"]
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """An estimator that solves many training sets, 0/1 label columns and penalties in one batch."""
+
+    def fit_many(
+        self,
+        xs: Sequence[Num[np.ndarray, "_ d_model"]],
+        ys: Sequence[Num[np.ndarray, "_ target"]],
+        penalties: Sequence[float | int],
+        *,
+        device: str,
+    ) -> list[ManyFits]:
+        """What `fit` gives on each training set, for each label column under each penalty."""
+        ...
+
+
+@runtime_checkable
+class Closed(Protocol):
+    """An estimator without a penalty to choose, with a closed form over many 0/1 label columns."""
+
+    def fit_columns(
+        self, x: Num[np.ndarray, "example d_model"], y: Num[np.ndarray, "example target"]
+    ) -> ManyFits:
+        """What `fit` gives for each label column, under the one penalty that there is not."""
+        ...
+
+
+def fit_many(
+    probe: LinearProbe,
+    xs: Sequence[Num[np.ndarray, "_ d_model"]],
+    ys: Sequence[Num[np.ndarray, "_ target"]],
+    penalties: Sequence[float | int],
+    *,
+    penalty: str | None,
+    device: str = "cpu",
+) -> list[ManyFits]:
+    """Every label column of every training set under every penalty, in the fastest way that the probe has.
+
+    Args:
+        probe: the estimator; it is not fitted itself.
+        xs, ys: rows and 0/1 label columns of each training set.
+        penalties: one at least.
+        penalty: the parameter that they set; None where the probe has none.
+        device: torch device of a batched solver.
+    """
+    if isinstance(probe, Batched):
+        return probe.fit_many(xs, ys, penalties, device=device)
+    if isinstance(probe, Closed):
+        return [probe.fit_columns(x, y) for x, y in zip(xs, ys, strict=True)]
+    return [_one_by_one(probe, x, y, penalties, penalty) for x, y in zip(xs, ys, strict=True)]
+
+
+def _one_by_one(
+    probe: LinearProbe, x: np.ndarray, y: np.ndarray, penalties: Sequence[float | int], penalty: str | None
+) -> ManyFits:
+    fits = [
+        [clone(probe).set_params(**({penalty: p} if penalty else {})).fit(x, column) for column in y.T]
+        for p in penalties
+    ]
+    return ManyFits(
+        np.array([[fitted.coef_[0] for fitted in row] for row in fits]),
+        np.array([[fitted.intercept_[0] for fitted in row] for row in fits]),
+    )
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,18 +7,17 @@ fits at once (layers, penalties, folds, shuffles) go through `probes.solver`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
-from probes.errors import LabelError
-from probes.linear import LinearProbe
+from probes.errors import LabelError, StatisticsError
+from probes.linear import LinearProbe, ManyFits
 from probes.moments import Slice
 
 
@@ -42,14 +41,7 @@ class LogisticProbe(LinearProbe):
 
     def fit(self, X: Any, y: Any) -> LogisticProbe:
         """Fit on rows [example, d_model] and one label a row."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        if len(np.unique(y)) < 2:
-            raise LabelError(
-                "Classifier can't train when only one class is present: the label is constant on the rows "
-                "given; "
-                "choose rows that hold both classes"
-            )
+        X, y = self._checked(X, y)
         mean, width = X.mean(axis=0), self._width(X.std(axis=0))
         inner = LogisticRegression(C=self.C, tol=self.tol, max_iter=self.max_iter)
         inner.fit((X - mean) / width, y)
@@ -115,6 +107,25 @@ class LogisticProbe(LinearProbe):
         return self._unscaled(
             found.x[: heads * d].reshape(heads, d), found.x[heads * d :], classes, mean, width
         )
+
+    def fit_many(
+        self,
+        xs: Sequence[Num[np.ndarray, "_ d_model"]],
+        ys: Sequence[Num[np.ndarray, "_ target"]],
+        penalties: Sequence[float | int],
+        *,
+        device: str,
+    ) -> list[ManyFits]:
+        """All label columns under all C on every training set, in one batch; see `probes.linear.Batched`."""
+        from probes.solver import solve_many
+
+        try:
+            found = solve_many(xs, ys, penalties, standardize=self.standardize, device=device)
+        except StatisticsError:  # rows that hardly differ between classes: the gradient drowns in float32
+            found = solve_many(
+                xs, ys, penalties, standardize=self.standardize, device=device, dtype="float64"
+            )
+        return [ManyFits(f.coef, f.intercept) for f in found]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class [example, class]."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from jaxtyping import Float, Num
 
-from probes.linear import BinaryProbe
-from probes.moments import Slice, by_class
+from probes.linear import BinaryProbe, ManyFits
+from probes.moments import Columns, Slice, by_class
 
 
 def within_covariance(parts: dict, shrinkage: float | int) -> np.ndarray:
@@ -22,6 +23,28 @@ def within_covariance(parts: dict, shrinkage: float | int) -> np.ndarray:
     covariance = sum(part.scatter for part in parts.values()) / n
     d = len(covariance)
     return (1 - shrinkage) * covariance + shrinkage * (np.trace(covariance) / d) * np.eye(d)
+
+
+def whitened(columns: Columns, shrinkage: float | int) -> Float[np.ndarray, "target d_model"]:
+    """S^-1 (mu_1 - mu_0) of every label column at once, from one factorization of the total covariance.
+
+    S = total - between, and between is share * delta delta' with share = n1 n0 / n^2: a change of rank one,
+    so that the inverse of each column's S is had from the total's eigenbasis by Sherman and Morrison's
+    formula.
+    """
+    total = columns.rows.T @ columns.rows / columns.n
+    share = columns.high_n * columns.low_n / columns.n**2
+    between = share * (columns.delta**2).sum(axis=1)
+    mean_variance = (np.trace(total) - between) / len(total)
+    values, basis = np.linalg.eigh(total)
+    rotated = columns.delta @ basis
+    w = np.empty_like(rotated)
+    for t, delta in enumerate(rotated):
+        # eigenvalues of a covariance are never below zero, but rounding takes those of a deficient one there
+        diagonal = (1 - shrinkage) * np.clip(values, 0, None) + shrinkage * mean_variance[t]
+        u = delta / diagonal
+        w[t] = u / (1 - (1 - shrinkage) * share[t] * (delta @ u))
+    return w @ basis.T
 
 
 class MeanDifferenceProbe(BinaryProbe):
@@ -45,3 +68,11 @@ class MeanDifferenceProbe(BinaryProbe):
         middle = (parts[high].mean + parts[low].mean) / 2
         self._learnt(w[None], np.array([-middle @ w]), np.array([low, high]))
         return self
+
+    def fit_columns(
+        self, x: Num[np.ndarray, "example d_model"], y: Num[np.ndarray, "example target"]
+    ) -> ManyFits:
+        """All 0/1 label columns of one training set at once; see `probes.linear.Closed`."""
+        columns = Columns.of(x, y)
+        w = whitened(columns, self.shrinkage) if self.whiten else columns.delta
+        return ManyFits(w[None], columns.halfway(w)[None])

@@ -70,6 +70,38 @@ def by_class(slices: Iterable[Slice]) -> dict[object, Moments]:
     return {key: found[key] for key in sorted(found, key=lambda k: (str(type(k)), k))}
 
 
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Class means of many 0/1 label columns over the same rows, about the rows' common mean: what closed
+    forms over columns need. Centering first keeps the digits of small differences far from the origin."""
+
+    center: Float[np.ndarray, " d_model"]
+    rows: Float[np.ndarray, "example d_model"]
+    high_n: Float[np.ndarray, " target"]
+    low_n: Float[np.ndarray, " target"]
+    delta: Float[np.ndarray, "target d_model"]
+    middle: Float[np.ndarray, "target d_model"]
+
+    @classmethod
+    def of(cls, x: Num[np.ndarray, "example d_model"], y: Num[np.ndarray, "example target"]) -> Columns:
+        """Of rows and their label columns, each of which holds both classes."""
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        center = x.mean(axis=0)
+        rows, high_n = x - center, y.sum(axis=0)
+        low_n = len(y) - high_n
+        high, low = (y.T @ rows) / high_n[:, None], ((1 - y).T @ rows) / low_n[:, None]
+        return cls(center, rows, high_n, low_n, high - low, (high + low) / 2)
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return len(self.rows)
+
+    def halfway(self, w: Float[np.ndarray, "target d_model"]) -> Float[np.ndarray, " target"]:
+        """Intercepts that put the threshold halfway between the two means, in the rows' own coordinates."""
+        return -np.einsum("td,td->t", self.middle, w) - w @ self.center
+
+
 class Slices:
     """Rows and labels of one site, read again and again in slices of `size` rows: for stores larger than
     memory.

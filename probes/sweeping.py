@@ -22,8 +22,9 @@ import pandas as pd
 from probes.controls import Setting, run_controls
 from probes.directions import Direction
 from probes.errors import ActivationError, ProbesError, SourceError, StatisticsError
-from probes.fits import PENALTIES, Job, estimator, held_out, penalties_of
+from probes.fits import Job, held_out
 from probes.lines import interval, line, readable, unread_line
+from probes.methods import PENALTIES, get, penalties_of
 from probes.probe import Probe, identity
 from probes.scores import auroc_many
 from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
@@ -136,8 +137,8 @@ def sweep(
         sites: sites or cells to use; all that the source holds if None.
         rows: mask or indices of the rows to use; all if None.
         by_position: a column (``position``) whose levels are swept one by one.
-        methods: of "logistic", "mean_difference", "whitened", "lda".
-        penalties: C of the logistic probes.
+        methods: names of `probes.METHODS` that read classes ("logistic", "mean_difference", ...).
+        penalties: of the methods that have one (C of the logistic probe).
         n_splits: folds (of each column where columns are crossed).
         n_shuffles: refits on shuffled labels; 20 for the band, 999 for a p that a verdict uses.
         units: top-level unit of the intervals; the group column with the fewest levels if None.
@@ -158,6 +159,7 @@ def sweep(
         LabelError, GroupError, LeakageError, ActivationError, SourceError: see the messages; each names the
             remedy.
     """
+    grids = {method: penalties_of(method, penalties) for method in methods}
     held = as_source(source, table)
     frame = held.table()
     index = _row_index(rows, len(frame))
@@ -210,8 +212,7 @@ def sweep(
         inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
         for cell in cells:
             x, unread = readable(held, cell, index[members])
-            for method in methods:
-                grid = penalties_of(method, penalties)
+            for method, grid in grids.items():
                 try:
                     if unread is not None:
                         raise unread
@@ -356,7 +357,7 @@ def _fit_best(
     members = next(m for p, m in blocks if p == key.position)
     x = read_rows(held, key.cell, index[members])
     values = frame.iloc[members][label].to_numpy()
-    fitted = estimator(key.method, key.penalty).fit(np.asarray(x, dtype=np.float64), values)
+    fitted = get(key.method).estimator(key.penalty).fit(np.asarray(x, dtype=np.float64), values)
     scale = float(np.median(np.linalg.norm(np.asarray(x, dtype=np.float64), axis=1)))
     facts = {
         "label": label,

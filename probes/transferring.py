@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from probes.errors import GroupError, LabelError, SourceError
-from probes.fits import Job, estimator, held_out
+from probes.fits import Job, held_out
+from probes.methods import get
 from probes.probe import Probe, identity
 from probes.scores import auroc, auroc_many
 from probes.shared_training import out_of_fold
@@ -90,6 +91,7 @@ def transfer(
     """
     if isinstance(groups, str):
         groups = [groups]
+    get(method)  # a name that is none is told before anything is read
     cell = Cell.parse(site)
     everything = {**train, **(tests or {})}
     if len(everything) < len(train) + len(tests or {}):
@@ -211,7 +213,7 @@ def _fit(
 ) -> Probe:
     """The probe of one training set on all its rows."""
     x = x.astype(np.float64)
-    fitted = estimator(method, penalty).fit(x, frames[name][label].to_numpy())
+    fitted = get(method).estimator(penalty).fit(x, frames[name][label].to_numpy())
     facts = {"label": label, "trained_on": name, "n": len(x), **identity(held)}
     return Probe.of(fitted, str(cell), scale=float(np.median(np.linalg.norm(x, axis=1))), provenance=facts)
 

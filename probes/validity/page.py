@@ -58,28 +58,24 @@ def measure(law: Law, *, sims: int, seed: int = 0, power: bool = True) -> Line:
 
 def planted(rng: Rng) -> list[tuple[str, float]]:
     """Cosine of the recovered with the planted direction, where n and size allow it (stated beforehand)."""
-    from probes.fits import estimator
-    from probes.pca import DifferencePCA
-    from probes.ridge import RidgeProbe
+    from probes import methods
 
     n, d = 4000, 64
     u = rng.normal(size=d)
     u /= np.linalg.norm(u)
     y = np.arange(n) % 2
     x = rng.normal(size=(n, d)) + np.outer(2.0 * y - 1.0, u)
-    found = []
-    for method in ("logistic", "mean_difference", "whitened", "lda"):
-        got = estimator(method, 0.01).fit(x, y).direction("resid_post.0")
-        found.append((method, float(got.vector @ u)))
     graded = rng.uniform(-1, 1, size=n)
-    got = (
-        RidgeProbe().fit(rng.normal(size=(n, d)) + np.outer(2 * graded, u), graded).direction("resid_post.0")
-    )
-    found.append(("ridge", float(got.vector @ u)))
-    differences = rng.normal(size=(n, d)) + 2 * u
-    found.append(
-        ("difference PCA", float(DifferencePCA().fit(differences).direction("resid_post.0").vector @ u))
-    )
+    given = {
+        "classes": (x, y),
+        "numbers": (rng.normal(size=(n, d)) + np.outer(2 * graded, u), graded),
+        "differences": (rng.normal(size=(n, d)) + 2 * u, None),
+    }
+    found = []
+    for name, method in methods.METHODS.items():
+        if method.kind != "erasure":
+            got = method.estimator(0.01 if method.kind == "classes" else None).fit(*given[method.kind])
+            found.append((name, float(got.direction("resid_post.0").vector @ u)))
     return found
 
 

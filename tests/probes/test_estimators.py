@@ -20,7 +20,8 @@ from probes import (
     RidgeProbe,
     Slices,
 )
-from probes.fits import Job, estimator, held_out
+from probes.fits import Job, held_out
+from probes.methods import get, names
 
 
 def blobs(seed=0, n=240, d=10, classes=2):
@@ -145,16 +146,15 @@ def test_pca_of_differences_points_to_the_mean_difference():
     assert 0 < found.explained_[0] <= 1
 
 
-@pytest.mark.parametrize("method", ["logistic", "mean_difference", "whitened", "lda"])
+@pytest.mark.parametrize("method", names())
 def test_batched_fits_equal_the_estimators(method):
     """The fits inside a sweep rank held-out rows as the estimator of the same name does."""
     x, y = blobs()
     ((values,),) = held_out(method, [Job(x[:160], y[:160, None], [x[160:]])], penalties=[0.1])
     mine = values[0, 0]
-    theirs = estimator(method, 0.1).fit(x[:160], y[:160]).decision_function(x[160:])
-    if method == "whitened":  # same direction; only the length differs
-        theirs = theirs / np.std(theirs) * np.std(mine)
-    np.testing.assert_allclose(mine, theirs, rtol=2e-3, atol=2e-3)
+    theirs = get(method).estimator(0.1).fit(x[:160], y[:160]).decision_function(x[160:])
+    tolerance = 2e-3 if get(method).penalty else 1e-10
+    np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance)
 
 
 def test_bad_input():
