@@ -1,46 +1,30 @@
-"""Anatomy: where each site lies in a Hugging Face decoder, family by family.
+"""Anatomy: where each site lies in one loaded Hugging Face decoder, as its family's record says.
 
-Llama, Mistral, Qwen 2 and Qwen 3 add attention's output as it is; Gemma 2, Gemma 3 and OLMo 2 pass it through
-a norm first, and what is *added to the residual stream* is the norm's output. Nothing here runs a model: a
-`Tap` says which module's input or output holds the site, and how to view it in the site's shape and back.
+Llama adds attention's output as it is; Gemma 2 passes it through a norm first, and what is *added to the
+residual stream* is the norm's output. Nothing here runs a model: a `Tap` says which module's input or output
+holds the site, and how to view it in the site's shape and back.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from activations import families
 from activations.errors import EditError, ModelError, SiteError
-from activations.sites import ADAPTER, ATTENTION_MODULES, Site
-
-PRE_NORM = ("llama", "mistral", "qwen2", "qwen3")
-SANDWICH_NORM = ("gemma2", "gemma3_text", "gemma3")
-POST_NORM = ("olmo2",)
-FAMILIES = (*PRE_NORM, *SANDWICH_NORM, *POST_NORM)
-
+from activations.families import Family
+from activations.sites import ADAPTER, Site
 
 def windows(config: Any) -> tuple[int | None, ...]:
     """Of every block, how many tokens its attention sees back, itself included; None where it sees all.
 
     Raises:
-        ModelError: a kind of attention that is not known here.
+        ModelError: an unknown family, or a kind of attention that is not known here.
     """
-    own = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None)
-    if config.model_type == "mistral":  # one window for all, whatever kinds its configuration names
-        return (own,) * config.num_hidden_layers
-    if kinds is None or config.model_type in ("llama", "olmo2"):  # they use none, whatever they hold
-        return (None,) * config.num_hidden_layers
-    odd = set(kinds) - {"full_attention", "sliding_attention"}
-    if odd:
-        raise ModelError(
-            f"attention of kind {sorted(odd)[0]!r} is not known here: full and sliding attention are; load "
-            "another model"
-        )
-    return tuple(own if kind == "sliding_attention" else None for kind in kinds)
+    return families.of(config).windows(config)
 
 
 def context_length(config: Any) -> int:
@@ -101,6 +85,26 @@ class Tap:
         return value / self.scale()
 
 
+_NOTHING = nn.Identity()
+"""Stands where a family has no norm."""
+
+
+class Parts(NamedTuple):
+    """A block's modules by what they do; a norm that the family does not have gives back what it gets."""
+
+    attention_norm: nn.Module
+    attention: nn.Module
+    attention_after: nn.Module
+    mlp_norm: nn.Module
+    mlp: nn.Module
+    mlp_after: nn.Module
+
+    def mlp_adds(self, middle: Tensor) -> Tensor:
+        """What the MLP adds to a stream."""
+        added: Tensor = self.mlp_after(self.mlp(self.mlp_norm(middle)))
+        return added
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """The parts of one loaded causal language model (with or without LoRA layers inside).
@@ -113,25 +117,21 @@ class Anatomy:
     decoder: nn.Module
     layers: nn.ModuleList
     config: Any
-    family: str
+    family: Family
     prefix: str
     windows: tuple[int | None, ...]
 
     @classmethod
     def of(cls, inner: nn.Module) -> "Anatomy":
         """Find the decoder inside a Hugging Face causal language model."""
-        config = inner.config.get_text_config()  # type: ignore[union-attr, operator]
-        family = config.model_type
-        if family not in FAMILIES:
-            raise ModelError(
-                f"model type {family!r} is not known here: sites are defined for {', '.join(FAMILIES)}; "
-                "load one of these"
-            )
+        config: Any = inner.config.get_text_config()  # type: ignore[union-attr, operator]
+        family = families.of(config)
         decoder = inner.get_decoder()  # type: ignore[operator]
         prefix = next(name for name, module in inner.named_modules() if module is decoder)
         if getattr(config, "use_bidirectional_attention", False):
             raise ModelError("the model attends to what comes after a token; load one that is causal")
-        return cls(inner, decoder, decoder.layers, config, family, prefix, windows(config))
+        layers = getattr(decoder, family.blocks)
+        return cls(inner, decoder, layers, config, family, prefix, family.windows(config))
 
     def tap(self, site: Site, *, adapter: str | None = None) -> Tap:
         """Where a site lies; `adapter` names the active LoRA for adapter sites.
@@ -140,52 +140,76 @@ class Anatomy:
             SiteError: a layer that does not exist, or an adapter site without an active adapter there.
         """
         if site.layer is None:
-            name = "embed_tokens" if site.kind == "embed" else "norm"
+            name = self.family.embed if site.kind == "embed" else self.family.norm
             return Tap(f"{self.prefix}.{name}", getattr(self.decoder, name))
         if site.layer >= len(self.layers):
             raise SiteError(
                 f"site {str(site)!r}: the model has layers 0 to {len(self.layers) - 1}; choose one of them"
             )
-        layer, at = self.layers[site.layer], f"{self.prefix}.layers.{site.layer}"
         if site.kind in ADAPTER:
-            return self._adapter_tap(site, adapter, layer, at)
-        sandwich, post = self.family in SANDWICH_NORM, self.family in POST_NORM
-        match site.kind:
-            case "resid_pre":
-                return Tap(at, layer, "in")
-            case "resid_post":
-                return Tap(at, layer)
-            case "attn_out":
-                name = "post_attention_layernorm" if sandwich or post else "self_attn"
-            case "resid_mid":
-                name = (
-                    "pre_feedforward_layernorm" if sandwich else "mlp" if post else "post_attention_layernorm"
-                )
-                return Tap(f"{at}.{name}", layer.get_submodule(name), "in")
-            case "mlp_out":
-                name = "post_feedforward_layernorm" if sandwich or post else "mlp"
-            case "head_z":
-                heads = self.config.num_attention_heads
-                return Tap(
-                    f"{at}.self_attn.o_proj", layer.get_submodule("self_attn.o_proj"), "in", heads=heads
-                )
-            case "mlp_act":
-                return Tap(f"{at}.mlp.down_proj", layer.get_submodule("mlp.down_proj"), "in")
-            case "pattern":
-                if self.attention != "eager":
-                    raise SiteError(
-                        f"site {str(site)!r}: {self.attention!r} attention returns no probabilities; load "
-                        "with attention='eager'"
-                    )
-                return Tap(f"{at}.self_attn", layer.get_submodule("self_attn"), element=1)
-        return Tap(f"{at}.{name}", layer.get_submodule(name))
+            return self._adapter_tap(site, adapter)
+        if site.kind == "pattern" and self.attention != "eager":
+            raise SiteError(
+                f"site {str(site)!r}: {self.attention!r} attention returns no probabilities; load with "
+                "attention='eager'"
+            )
+        name, side = self.family.place(site.kind)
+        module, path = self._within(site.layer, name)
+        heads = self.config.num_attention_heads if site.kind == "head_z" else None
+        return Tap(path, module, side, element=int(site.kind == "pattern"), heads=heads)
+
+    def _within(self, layer: int, name: str) -> tuple[nn.Module, str]:
+        """A module of a block, "" for the block itself, and its path."""
+        path = f"{self.prefix}.{self.family.blocks}.{layer}"
+        return self.layers[layer].get_submodule(name), f"{path}.{name}" if name else path
 
     def projection(self, layer: int, module: str) -> tuple[nn.Module, str]:
-        """A block's linear projection (a LoRA layer where one was injected) and its path."""
-        path = f"{'self_attn' if module in ATTENTION_MODULES else 'mlp'}.{module}"
-        return self.layers[layer].get_submodule(path), f"{self.prefix}.layers.{layer}.{path}"
+        """A block's linear projection (a LoRA layer where one was injected) and its path.
 
-    def _adapter_tap(self, site: Site, adapter: str | None, layer: nn.Module, at: str) -> Tap:
+        Raises:
+            SiteError: a module that the family does not have.
+        """
+        if module not in self.family.modules:
+            raise SiteError(
+                f"a {self.family.name} has no {module}: choose one of {', '.join(self.family.modules)}"
+            )
+        return self._within(layer, self.family.modules[module])
+
+    def parts(self, layer: int) -> Parts:
+        """The modules of a block."""
+        names = (getattr(self.family, role) for role in Parts._fields)
+        return Parts(*(_NOTHING if name is None else self._within(layer, name)[0] for name in names))
+
+    @property
+    def embed(self) -> nn.Module:
+        """The token embeddings."""
+        found: nn.Module = getattr(self.decoder, self.family.embed)
+        return found
+
+    @property
+    def norm(self) -> nn.Module:
+        """The last norm."""
+        found: nn.Module = getattr(self.decoder, self.family.norm)
+        return found
+
+    @property
+    def head(self) -> nn.Module:
+        """The output layer."""
+        found: nn.Module = self.inner.get_output_embeddings()  # type: ignore[operator]
+        return found
+
+    @property
+    def caps_attention(self) -> bool:
+        """Whether attention scores are soft-capped, which no fused kernel here does."""
+        field = self.family.attention_cap
+        return field is not None and getattr(self.config, field) is not None
+
+    def capped(self, logits: Tensor) -> Tensor:
+        """Logits, soft-capped where the model does that."""
+        cap = None if self.family.logit_cap is None else getattr(self.config, self.family.logit_cap)
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def _adapter_tap(self, site: Site, adapter: str | None) -> Tap:
         assert site.layer is not None
         assert site.module is not None
         if adapter is None:
@@ -207,12 +231,10 @@ class Anatomy:
 
     def adapted(self, adapter: str) -> tuple[tuple[int, str], ...]:
         """Every (layer, module) at which an adapter has a LoRA."""
-        from activations.sites import MODULES
-
         return tuple(
             (n, name)
             for n in range(len(self.layers))
-            for name in MODULES
+            for name in self.family.modules
             if adapter in getattr(self.projection(n, name)[0], "lora_A", {})
         )
 

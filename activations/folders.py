@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from activations import families
 from activations.errors import ModelError
 
 SAFE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
@@ -206,12 +207,13 @@ def weight_shapes(folder: Path, name: str, *, numbers: bool = True) -> dict[str,
 
 def _sizes(config: Any, shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
     """Hold the configuration's sizes against the files' before memory is taken for them."""
-    text = config.get_text_config()
-    layers = [int(hit[1]) for key in shapes if (hit := re.search(r"(?:^|\.)layers\.(\d+)\.", key))]
+    text, family = config.get_text_config(), families.of(config)  # no other family is read at all
+    block = re.compile(rf"(?:^|\.){family.blocks}\.(\d+)\.")
+    layers = [int(hit[1]) for key in shapes if (hit := block.search(key))]
     here: dict[str, int] = {}
     if layers:
         here["num_hidden_layers"] = max(layers) + 1
-    rows = next((shape for key, shape in shapes.items() if key.endswith("embed_tokens.weight")), ())
+    rows = next((shape for key, shape in shapes.items() if key.endswith(f"{family.embed}.weight")), ())
     if len(rows) == 2:
         here |= {"vocab_size": rows[0], "hidden_size": rows[1]}
     for key, size in here.items():

@@ -98,7 +98,7 @@ class Reader:
         self, hidden: Float[Tensor, "row d_model"], pairs: Int[Tensor, " row"]
     ) -> Float[Tensor, " row"]:
         """The metric of residuals at the answer slot, before the final norm."""
-        return self.measure(self.logits(self.model.anatomy.decoder.norm(hidden), pairs), pairs)  # type: ignore[operator]
+        return self.measure(self.logits(self.model.anatomy.norm(hidden), pairs), pairs)
 
 
 def token_logits(
@@ -109,7 +109,7 @@ def token_logits(
 
     Where the output layer is a plain matrix, with or without a LoRA, no other token is multiplied.
     """
-    head: Any = model.inner.lm_head
+    head: Any = model.anatomy.head
     base = getattr(head, "base_layer", head)
     plain = type(base) is nn.Linear and not base.weight.is_meta  # offloaded weights come with the call alone
     if not plain or getattr(head, "lora_variant", None) or not (head is base or hasattr(head, "lora_A")):
@@ -120,8 +120,7 @@ def token_logits(
             if name in head.lora_A:
                 inner = head.lora_A[name](final.to(head.lora_A[name].weight.dtype))
                 logits = (logits + _rows_of(head.lora_B[name], wanted, inner) * head.scaling[name]).to(logits)
-    cap = getattr(model.anatomy.config, "final_logit_softcapping", None)
-    return logits if cap is None else torch.tanh(logits / cap) * cap
+    return model.anatomy.capped(logits)
 
 
 def _rows_of(layer: nn.Linear, wanted: Tensor, x: Tensor) -> Tensor:

@@ -261,9 +261,7 @@ class Model:
 
     def unembed(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
         """Logits of final hidden states, soft-capped where the model does that."""
-        logits: Tensor = self.inner.lm_head(hidden)  # type: ignore[operator]
-        cap = getattr(self.anatomy.config, "final_logit_softcapping", None)
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+        return self.anatomy.capped(self.anatomy.head(hidden))
 
     def rows(self, prompts: Prompts) -> list[Row]:
         """Read and tokenize prompts.
@@ -275,7 +273,7 @@ class Model:
 
     def _encode(self, prompts: Sequence[Prompt]) -> list[Row]:
         rows = self.template.encode(prompts, max_length=self.context_length)
-        known = int(self.anatomy.decoder.embed_tokens.weight.shape[0])  # type: ignore[union-attr, index]
+        known = int(self.anatomy.embed.weight.shape[0])  # type: ignore[union-attr, index]
         for row in rows:
             beyond = int(row.ids.max())
             if beyond >= known:

@@ -23,8 +23,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from activations import alignment, hooks, patching, recompute
-from activations.anatomy import PRE_NORM
+from activations import alignment, families, hooks, patching, recompute
 from activations.errors import ModelError, PatchError, SiteError
 from activations.maps import CI_METHOD, ratio_of_means
 from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
@@ -166,10 +165,11 @@ def path_patch(
         PatchError: no sender before a receiver; a constant metric.
     """
     recompute.check(model)
-    if model.anatomy.family not in PRE_NORM:
+    if not model.anatomy.family.direct:
+        direct = [one.name for one in families.everyone().values() if one.direct]
         raise ModelError(
-            f"family {model.anatomy.family!r} has norms behind its modules: paths are defined for "
-            f"{', '.join(PRE_NORM)}"
+            f"family {model.anatomy.family.name!r} has norms behind its modules: paths are defined for "
+            f"{', '.join(direct)}"
         )
     froms = tuple(dict.fromkeys(Node.parse(one, model) for one in senders))
     tos = tuple(dict.fromkeys(Node.parse(one, model) for one in receivers))
@@ -297,24 +297,22 @@ class _Paths:
 
     def _mlp(self, layer: int, delta: Tensor) -> Tensor:
         """The MLP's output where its input alone is changed."""
-        block: Any = self.model.anatomy.layers[layer]
         middle = Site("resid_mid", layer)
         with hooks.reading(self.model, [middle], hooks.whole, stop=False) as found:
             self._block(layer, self.trace.residual[layer])
-        output: Tensor = block.mlp(block.post_attention_layernorm(found[middle] + delta))
-        return output
+        return self.model.anatomy.parts(layer).mlp_adds(found[middle] + delta)
 
     def _heads(self, receiver: Node, entering: Tensor, delta: Tensor) -> Tensor:
         """Every head's mix where the receiver's inputs are computed from the changed stream, (example, pos,
         head, d_head).
         """
-        block: Any = self.model.anatomy.layers[receiver.layer]
-        changed = block.input_layernorm(entering + delta)
+        anatomy = self.model.anatomy
+        changed = anatomy.parts(receiver.layer).attention_norm(entering + delta)
         names = [f"{receiver.part}_proj"] if receiver.part else ["q_proj", "k_proj", "v_proj"]
         site = Site("head_z", receiver.layer)
         with ExitStack() as stack:
             for name in names:
-                module = block.self_attn.get_submodule(name)
+                module = anatomy.projection(receiver.layer, name)[0]
                 new = module(changed)
                 handle = module.register_forward_hook(lambda _, __, ___, new=new: new)
                 stack.callback(handle.remove)

@@ -5,8 +5,7 @@ The law: only what can change is computed. Attention is causal, so a change at l
 everything before p and
 below L as it was: the blocks from L on run over the positions from p on, keys and values of earlier positions
 are those of the
-finished pass, and in the last block only the position that is read is carried through (families with plain
-pre-norm blocks).
+finished pass, and in the last block only the position that is read is carried through (unless scores are capped).
 Blocks are the model's own modules, so that LoRA layers, norms and attention are what they are everywhere
 else.
 """
@@ -20,7 +19,6 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.anatomy import PRE_NORM
 from activations.batches import Batch
 from activations.errors import EditError, ModelError
 
@@ -139,12 +137,12 @@ def trace(model: "Model", batch: Batch) -> Trace:
     caches = []
     handles = []
     try:
-        for layer in model.anatomy.layers:
+        for n, layer in enumerate(model.anatomy.layers):
             handles.append(layer.register_forward_pre_hook(before, with_kwargs=True))
             recorder = _Recorder()
             caches.append(recorder)
             handles.append(
-                layer.self_attn.register_forward_pre_hook(  # type: ignore[union-attr]
+                model.anatomy.parts(n).attention.register_forward_pre_hook(
                     lambda _, arguments, named, recorder=recorder: (
                         arguments,
                         {**named, "past_key_values": recorder},
@@ -180,17 +178,26 @@ def last_block(
     """The last block at one position of each row (`read`, counted from `start`): keys and values of all, the
     rest of one.
     """
-    layer: Any = model.anatomy.layers[-1]
-    attention = layer.self_attn
+    anatomy, last = model.anatomy, model.n_layers - 1
+    parts = anatomy.parts(last)
+    attention: Any = parts.attention
+    norms = anatomy.family.head_norms
+
+    def heads(name: str, normed: Tensor) -> Tensor:
+        """Queries, keys or values of every head, before they turn."""
+        value = anatomy.projection(last, f"{name}_proj")[0](normed)
+        if norms == "together" and name != "v":
+            value = getattr(attention, f"{name}_norm")(value)
+        value = rearrange(value, "row pos (head d_head) -> row head pos d_head", d_head=anatomy.d_head)
+        if norms == "each" and name != "v":
+            value = getattr(attention, f"{name}_norm")(value)
+        return value
+
     rows = torch.arange(len(hidden), device=hidden.device)
-    normed = layer.input_layernorm(hidden)
+    normed = parts.attention_norm(hidden)
     width = hidden.shape[1]
-    split = "row pos (head d_head) -> row head pos d_head"
-    new_keys = rearrange(attention.k_proj(normed), split, d_head=attention.head_dim)
-    new_values = rearrange(attention.v_proj(normed), split, d_head=attention.head_dim)
-    query = rearrange(attention.q_proj(normed[rows, read][:, None]), split, d_head=attention.head_dim)
-    if hasattr(attention, "q_norm"):
-        query, new_keys = attention.q_norm(query), attention.k_norm(new_keys)
+    new_keys, new_values = heads("k", normed), heads("v", normed)
+    query = heads("q", normed[rows, read][:, None])
     cos, sin = (part[0, start : start + width] for part in rotary)
     new_keys = new_keys * cos + _rotated(new_keys) * sin
     query = query * cos[read][:, None, None] + _rotated(query) * sin[read][:, None, None]
@@ -207,12 +214,12 @@ def last_block(
         new_keys,
         new_values,
         attn_mask=rearrange(seen, "row key -> row 1 1 key"),
-        scale=attention.scaling,
+        scale=attention.scaling,  # Gemma's is not that of its heads' width
         enable_gqa=query.shape[1] != new_keys.shape[1],
     )
-    middle = hidden[rows, read] + attention.o_proj(rearrange(mixed, "row head 1 d_head -> row (head d_head)"))
-    output: Tensor = middle + layer.mlp(layer.post_attention_layernorm(middle))
-    return output
+    mixed = rearrange(mixed, "row head 1 d_head -> row (head d_head)")
+    middle = hidden[rows, read] + parts.attention_after(anatomy.projection(last, "o_proj")[0](mixed))
+    return middle + parts.mlp_adds(middle)
 
 
 def _rotated(value: Tensor) -> Tensor:
@@ -221,5 +228,5 @@ def _rotated(value: Tensor) -> Tensor:
 
 
 def plain_blocks(model: "Model") -> bool:
-    """Whether `last_block` knows this family's blocks."""
-    return model.anatomy.family in PRE_NORM
+    """Whether `last_block` computes this model's attention."""
+    return not model.anatomy.caps_attention

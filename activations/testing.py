@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from activations import families
 from activations.template_laws import TemplateLaws as TemplateLaws
 
 TEMPLATE = (
@@ -24,7 +25,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 SPECIAL = ("<|begin_of_text|>", "<|end|>", "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>")
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2")
+FAMILIES = tuple(families.everyone())
 _WORDS = (
     "you are an assistant . which option do you choose ? A: take 40 coins for sure . B: take 100 coins or "
     "nothing . answer with one letter . "
@@ -82,14 +83,22 @@ def config(
         "bos_token_id": 0,
         "eos_token_id": 1,
         "pad_token_id": 2,
-        "tie_word_embeddings": family in ("gemma2", "gemma3_text"),
+        "tie_word_embeddings": False,
     }
-    if family in ("qwen3", "gemma2", "gemma3_text"):
-        common["head_dim"] = width // 2
-    if family in ("gemma2", "gemma3_text"):
-        common["query_pre_attn_scalar"] = width // 2
-        common["sliding_window"] = 16
-    return AutoConfig.for_model(family, **common)
+    return AutoConfig.for_model(family, **{**common, **families.everyone()[family].tiny(width)})
+
+
+def random_model(shape: Any, *, seed: int) -> Any:
+    """A causal language model of a configuration with random weights."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(shape)
+        for name, parameter in model.named_parameters():
+            if "norm" in name:  # away from the neutral value, so that a norm left out is seen
+                torch.nn.init.normal_(parameter, families.of(shape).neutral, 0.2)
+    return model
 
 
 def build(
@@ -102,18 +111,9 @@ def build(
     context: int = 256,
 ) -> Path:
     """Write a tiny random model of a family in Hub format, with its tokenizer; returns the folder."""
-    from transformers import AutoModelForCausalLM
-
     words = tokenizer()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(
-            config(family, n_layers=n_layers, width=width, context=context, vocabulary=len(words))
-        )
-        for name, parameter in model.named_parameters():
-            if "norm" in name:  # away from the neutral value, so that a norm left out is seen
-                torch.nn.init.normal_(parameter, 0.0 if family.startswith("gemma") else 1.0, 0.2)
-    model.save_pretrained(folder)
+    shape = config(family, n_layers=n_layers, width=width, context=context, vocabulary=len(words))
+    random_model(shape, seed=seed).save_pretrained(folder)
     words.save_pretrained(folder)
     return Path(folder)
 

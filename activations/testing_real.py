@@ -7,8 +7,6 @@ milliseconds. The tokenizer's files are given; nothing here fetches anything.
 import shutil
 from pathlib import Path
 
-import torch
-
 STOPS = {"llama": [128001, 128008, 128009], "qwen3": [151645, 151643], "gemma3_text": [1, 106]}
 """What ends a generation in the published configurations: the end of the text and that of a turn."""
 
@@ -34,10 +32,8 @@ def build_beside(
         width: of the stream; small, for a vocabulary may have 262,144 rows of it.
         context: longest input.
     """
-    from transformers import AutoModelForCausalLM
-
     from activations.folders import read_tokenizer
-    from activations.testing import config
+    from activations.testing import config, random_model
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,11 +46,5 @@ def build_beside(
     shape.bos_token_id = tokenizer.bos_token_id
     shape.eos_token_id = STOPS.get(family, tokenizer.eos_token_id)
     shape.pad_token_id = tokenizer.pad_token_id
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(shape)
-        for name, parameter in model.named_parameters():
-            if "norm" in name:  # away from the neutral value, so that a norm left out is seen
-                torch.nn.init.normal_(parameter, 0.0 if family.startswith("gemma") else 1.0, 0.2)
-    model.save_pretrained(folder)
+    random_model(shape, seed=seed).save_pretrained(folder)
     return folder

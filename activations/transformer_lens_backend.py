@@ -67,7 +67,7 @@ class TransformerLensBackend:
         for site, name in names.items():
             if name not in cache:
                 raise BackendError(
-                    f"the TransformerLens bridge of a {model.anatomy.family} has no {name!r}; read {site} "
+                    f"the TransformerLens bridge of a {model.anatomy.family.name} has no {name!r}; read {site} "
                     "with backend='hooks'"
                 )
             value = cache[name]

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from activations import edits, lora
 from activations.adapter_gates import _adapter
-from activations.anatomy import PRE_NORM
 from activations.errors import PatchError, PromptError, SiteError
 from activations.sites import RESIDUAL, Site
 
@@ -91,7 +90,7 @@ def adapter_vectors(
             sizes = sizes[: len(a)]
             left = left[:, : len(a)].float() * torch.sign((left[:, : len(a)] ** 3).sum(0)).float()
             columns = left.T
-        direct = module in ADDED_AT and model.anatomy.family in PRE_NORM
+        direct = module in ADDED_AT and model.anatomy.family.direct
         site = Site(ADDED_AT[module], layer) if direct else Site("lora_out", layer, module)
         for n, (column, size) in enumerate(zip(columns, sizes, strict=True)):
             if float(size) > 0:

@@ -100,7 +100,7 @@ def test_the_window_matters_here(model: activations.Model) -> None:
         "gemma2": {WINDOW, None},
         "qwen2": {WINDOW, None},
         "llama": {None},
-    }.get(model.anatomy.family, {WINDOW})
+    }.get(model.anatomy.family.name, {WINDOW})
 
 
 def test_a_tree_scores_options_as_one_pass_an_option_does(model: activations.Model) -> None:
@@ -218,7 +218,7 @@ def test_generation_does_not_depend_on_cache_or_neighbors(model: activations.Mod
 
 def test_paths_see_the_window_too(model: activations.Model) -> None:
     """A path through all heads of a block to the logits, against the edit by hand."""
-    if model.anatomy.family not in ("mistral", "qwen2", "qwen3", "llama"):
+    if not model.anatomy.family.direct:
         return
     source, target = chat(LONG), chat(LONG.replace("word", "bold"))
     found = path_patching.path_patch(

@@ -78,7 +78,7 @@ def test_patching_attribution_and_paths_say_what_plain_logits_say(model: activat
                     activations.patch_map(model, prompts, align="end", **given),
                     activations.attribute(model, prompts, align="end", **given),
                 ]
-                if model.anatomy.family == "llama":
+                if model.anatomy.family.name == "llama":
                     given.pop("sites")
                     paths = path_patching.path_patch(model, prompts, align="end", senders=["1.0"], **given)
                     maps.append(paths)
