@@ -5,9 +5,9 @@ residual stream* is the norm's output. Nothing here runs a model: a `Tap` says w
 holds the site, and how to view it in the site's shape and back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -17,6 +17,7 @@ from activations import families
 from activations.errors import EditError, ModelError, SiteError
 from activations.families import Family
 from activations.sites import ADAPTER, Site
+
 
 def windows(config: Any) -> tuple[int | None, ...]:
     """Of every block, how many tokens its attention sees back, itself included; None where it sees all.
@@ -85,24 +86,70 @@ class Tap:
         return value / self.scale()
 
 
-_NOTHING = nn.Identity()
-"""Stands where a family has no norm."""
+@dataclass(frozen=True)
+class Parts:
+    """A block's modules by what they do, found once a model and not once a call; None for a norm that the
+    family does not have. Adapters replace linear modules inside these, so of those it is the parent that is
+    held.
+    """
 
-
-class Parts(NamedTuple):
-    """A block's modules by what they do; a norm that the family does not have gives back what it gets."""
-
-    attention_norm: nn.Module
     attention: nn.Module
-    attention_after: nn.Module
-    mlp_norm: nn.Module
+    attention_norm: nn.Module | None
+    attention_after: nn.Module | None
     mlp: nn.Module
-    mlp_after: nn.Module
+    mlp_norm: nn.Module | None
+    mlp_after: nn.Module | None
+    linears: Mapping[str, tuple[nn.Module, str]]
+    head_norms: str | None
+
+    @classmethod
+    def of(cls, block: nn.Module, family: Family) -> "Parts":
+        """The parts of a block."""
+
+        def at(path: str | None) -> Any:
+            return None if path is None else block.get_submodule(path)
+
+        split = {name: path.rpartition(".") for name, path in family.modules.items()}
+        return cls(
+            at(family.attention),
+            at(family.attention_norm),
+            at(family.attention_after),
+            at(family.mlp),
+            at(family.mlp_norm),
+            at(family.mlp_after),
+            {name: (at(parent), leaf) for name, (parent, _, leaf) in split.items()},
+            family.head_norms,
+        )
+
+    def linear(self, name: str) -> Any:
+        """A linear module, a LoRA layer where one was put."""
+        parent, leaf = self.linears[name]
+        return getattr(parent, leaf)
+
+    def attention_reads(self, entering: Tensor) -> Tensor:
+        """What queries, keys and values are made of."""
+        return entering if self.attention_norm is None else self.attention_norm(entering)
+
+    def heads(self, name: str, normed: Tensor) -> Tensor:
+        """Queries (`q`), keys (`k`) or values (`v`), (row, head, pos, d_head), before they turn."""
+        value = self.linear(f"{name}_proj")(normed)
+        norm = None if name == "v" or self.head_norms is None else getattr(self.attention, f"{name}_norm")
+        if self.head_norms == "together" and norm is not None:
+            value = norm(value)
+        value = rearrange(
+            value, "row pos (head d_head) -> row head pos d_head", d_head=self.attention.head_dim
+        )
+        return norm(value) if self.head_norms == "each" and norm is not None else value
+
+    def attention_adds(self, mixed: Tensor) -> Tensor:
+        """What attention adds to the stream, from the mixed values of all heads."""
+        out = self.linear("o_proj")(mixed)
+        return out if self.attention_after is None else self.attention_after(out)
 
     def mlp_adds(self, middle: Tensor) -> Tensor:
-        """What the MLP adds to a stream."""
-        added: Tensor = self.mlp_after(self.mlp(self.mlp_norm(middle)))
-        return added
+        """What the MLP adds to the stream."""
+        out = self.mlp(middle if self.mlp_norm is None else self.mlp_norm(middle))
+        return out if self.mlp_after is None else self.mlp_after(out)
 
 
 @dataclass(frozen=True)
@@ -120,6 +167,7 @@ class Anatomy:
     family: Family
     prefix: str
     windows: tuple[int | None, ...]
+    parts: tuple[Parts, ...]
 
     @classmethod
     def of(cls, inner: nn.Module) -> "Anatomy":
@@ -131,7 +179,8 @@ class Anatomy:
         if getattr(config, "use_bidirectional_attention", False):
             raise ModelError("the model attends to what comes after a token; load one that is causal")
         layers = getattr(decoder, family.blocks)
-        return cls(inner, decoder, layers, config, family, prefix, family.windows(config))
+        parts = tuple(Parts.of(layer, family) for layer in layers)  # once a model, not once a call
+        return cls(inner, decoder, layers, config, family, prefix, family.windows(config), parts)
 
     def tap(self, site: Site, *, adapter: str | None = None) -> Tap:
         """Where a site lies; `adapter` names the active LoRA for adapter sites.
@@ -174,11 +223,6 @@ class Anatomy:
                 f"a {self.family.name} has no {module}: choose one of {', '.join(self.family.modules)}"
             )
         return self._within(layer, self.family.modules[module])
-
-    def parts(self, layer: int) -> Parts:
-        """The modules of a block."""
-        names = (getattr(self.family, role) for role in Parts._fields)
-        return Parts(*(_NOTHING if name is None else self._within(layer, name)[0] for name in names))
 
     @property
     def embed(self) -> nn.Module:

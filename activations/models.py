@@ -273,7 +273,7 @@ class Model:
 
     def _encode(self, prompts: Sequence[Prompt]) -> list[Row]:
         rows = self.template.encode(prompts, max_length=self.context_length)
-        known = int(self.anatomy.embed.weight.shape[0])  # type: ignore[union-attr, index]
+        known = int(self.anatomy.embed.weight.shape[0])  # type: ignore[index]
         for row in rows:
             beyond = int(row.ids.max())
             if beyond >= known:

@@ -300,19 +300,19 @@ class _Paths:
         middle = Site("resid_mid", layer)
         with hooks.reading(self.model, [middle], hooks.whole, stop=False) as found:
             self._block(layer, self.trace.residual[layer])
-        return self.model.anatomy.parts(layer).mlp_adds(found[middle] + delta)
+        return self.model.anatomy.parts[layer].mlp_adds(found[middle] + delta)
 
     def _heads(self, receiver: Node, entering: Tensor, delta: Tensor) -> Tensor:
         """Every head's mix where the receiver's inputs are computed from the changed stream, (example, pos,
         head, d_head).
         """
-        anatomy = self.model.anatomy
-        changed = anatomy.parts(receiver.layer).attention_norm(entering + delta)
+        parts = self.model.anatomy.parts[receiver.layer]
+        changed = parts.attention_reads(entering + delta)
         names = [f"{receiver.part}_proj"] if receiver.part else ["q_proj", "k_proj", "v_proj"]
         site = Site("head_z", receiver.layer)
         with ExitStack() as stack:
             for name in names:
-                module = anatomy.projection(receiver.layer, name)[0]
+                module = parts.linear(name)
                 new = module(changed)
                 handle = module.register_forward_hook(lambda _, __, ___, new=new: new)
                 stack.callback(handle.remove)

@@ -2,12 +2,10 @@
 been different.
 
 The law: only what can change is computed. Attention is causal, so a change at layer L and position p leaves
-everything before p and
-below L as it was: the blocks from L on run over the positions from p on, keys and values of earlier positions
-are those of the
-finished pass, and in the last block only the position that is read is carried through (unless scores are capped).
-Blocks are the model's own modules, so that LoRA layers, norms and attention are what they are everywhere
-else.
+everything before p and below L as it was: the blocks from L on run over the positions from p on, keys and
+values of earlier positions are those of the finished pass, and in the last block only the position that is
+read is carried through (unless attention scores are capped). Blocks are the model's own modules, so that LoRA
+layers, norms and attention are what they are everywhere else.
 """
 
 from collections.abc import Callable
@@ -142,7 +140,7 @@ def trace(model: "Model", batch: Batch) -> Trace:
             recorder = _Recorder()
             caches.append(recorder)
             handles.append(
-                model.anatomy.parts(n).attention.register_forward_pre_hook(
+                model.anatomy.parts[n].attention.register_forward_pre_hook(
                     lambda _, arguments, named, recorder=recorder: (
                         arguments,
                         {**named, "past_key_values": recorder},
@@ -178,26 +176,12 @@ def last_block(
     """The last block at one position of each row (`read`, counted from `start`): keys and values of all, the
     rest of one.
     """
-    anatomy, last = model.anatomy, model.n_layers - 1
-    parts = anatomy.parts(last)
-    attention: Any = parts.attention
-    norms = anatomy.family.head_norms
-
-    def heads(name: str, normed: Tensor) -> Tensor:
-        """Queries, keys or values of every head, before they turn."""
-        value = anatomy.projection(last, f"{name}_proj")[0](normed)
-        if norms == "together" and name != "v":
-            value = getattr(attention, f"{name}_norm")(value)
-        value = rearrange(value, "row pos (head d_head) -> row head pos d_head", d_head=anatomy.d_head)
-        if norms == "each" and name != "v":
-            value = getattr(attention, f"{name}_norm")(value)
-        return value
-
+    parts = model.anatomy.parts[-1]
     rows = torch.arange(len(hidden), device=hidden.device)
-    normed = parts.attention_norm(hidden)
+    normed = parts.attention_reads(hidden)
     width = hidden.shape[1]
-    new_keys, new_values = heads("k", normed), heads("v", normed)
-    query = heads("q", normed[rows, read][:, None])
+    new_keys, new_values = parts.heads("k", normed), parts.heads("v", normed)
+    query = parts.heads("q", normed[rows, read][:, None])
     cos, sin = (part[0, start : start + width] for part in rotary)
     new_keys = new_keys * cos + _rotated(new_keys) * sin
     query = query * cos[read][:, None, None] + _rotated(query) * sin[read][:, None, None]
@@ -214,11 +198,11 @@ def last_block(
         new_keys,
         new_values,
         attn_mask=rearrange(seen, "row key -> row 1 1 key"),
-        scale=attention.scaling,  # Gemma's is not that of its heads' width
+        scale=parts.attention.scaling,  # type: ignore[arg-type]  # Gemma's is not that of its heads' width
         enable_gqa=query.shape[1] != new_keys.shape[1],
     )
     mixed = rearrange(mixed, "row head 1 d_head -> row (head d_head)")
-    middle = hidden[rows, read] + parts.attention_after(anatomy.projection(last, "o_proj")[0](mixed))
+    middle = hidden[rows, read] + parts.attention_adds(mixed)
     return middle + parts.mlp_adds(middle)
 
 

@@ -67,8 +67,8 @@ class TransformerLensBackend:
         for site, name in names.items():
             if name not in cache:
                 raise BackendError(
-                    f"the TransformerLens bridge of a {model.anatomy.family.name} has no {name!r}; read {site} "
-                    "with backend='hooks'"
+                    f"the TransformerLens bridge of a {model.anatomy.family.name} has no {name!r}; read "
+                    f"{site} with backend='hooks'"
                 )
             value = cache[name]
             if site.kind == "pattern":

@@ -110,7 +110,7 @@ class Family:
         """Whether what attention and the MLP put out is what the stream gets, with no norm between."""
         return self.attention_after is None and self.mlp_after is None
 
-    def place(self, kind: str) -> tuple[str, Literal["in", "out"]]:
+    def place(self, kind: str) -> tuple[str, str]:
         """The module of a block whose input or output is a kind of site; "" is the block itself."""
         return {
             "resid_pre": ("", "in"),
