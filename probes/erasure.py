@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.errors import LabelError
 from probes.moments import Slice, by_class, pooled
+from probes.validation import checked_labels, checked_rows
 
 
 class LeaceEraser(TransformerMixin, BaseEstimator):
@@ -39,9 +39,7 @@ class LeaceEraser(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> LeaceEraser:
         """Fit on rows [example, d_model] and the label to be erased."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        return self.fit_stream([(X, y)])
+        return self.fit_stream([checked_labels(self, X, y)])
 
     def fit_stream(self, slices: Iterable[Slice]) -> LeaceEraser:
         """Fit on slices of (rows, labels), read one by one."""
@@ -66,7 +64,7 @@ class LeaceEraser(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """Rows with the concept erased [example, d_model]."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = checked_rows(self, X)
         return X - (X - self.mean_) @ self.removal_.T
 
     def __sklearn_tags__(self) -> Any:

@@ -14,12 +14,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Num
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.directions import Direction
 from probes.errors import LabelError
 from probes.moments import Slice
+from probes.validation import FLOATS, checked_labels, checked_rows
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):
@@ -32,7 +32,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> LinearProbe:
         """Fit on rows [example, d_model] and one label a row."""
-        return self.fit_stream([self._checked(X, y)])
+        return self.fit_stream([checked_labels(self, X, y, floats=FLOATS)])
 
     def fit_stream(self, slices: Iterable[Slice]) -> LinearProbe:
         """Fit on slices of (rows, labels), read one by one; gives what `fit` gives on all rows at once."""
@@ -42,8 +42,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         """Signed score of each row: [example] for two classes (positive = second class), else [example,
         class]."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        scores = X @ self.coef_.T + self.intercept_
+        scores = checked_rows(self, X, floats=FLOATS) @ self.coef_.T + self.intercept_
         return scores.ravel() if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> np.ndarray:
@@ -68,17 +67,6 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             )
         facts = {"method": type(self).__name__, "parameters": _plain(self.get_params()), **(provenance or {})}
         return Direction(self.coef_[0], str(site), f"towards {self.classes_[1]!s}", scale, facts)
-
-    def _checked(self, X: Any, y: Any) -> Slice:
-        """Rows and labels as a fit takes them: finite, two-dimensional, of two classes at least."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        if len(np.unique(y)) < 2:  # the first words are those that scikit-learn's own suite looks for
-            raise LabelError(
-                "Classifier can't train when only one class is present: the label is constant on the rows "
-                "given; choose rows that hold both classes"
-            )
-        return X, y
 
     def _learnt(self, coef: np.ndarray, intercept: np.ndarray, classes: np.ndarray) -> None:
         self.coef_, self.intercept_, self.classes_ = coef, intercept, classes

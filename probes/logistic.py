@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from probes.errors import LabelError, StatisticsError
 from probes.linear import LinearProbe, ManyFits
 from probes.moments import Slice
+from probes.validation import FLOATS, checked_labels
 
 
 class LogisticProbe(LinearProbe):
@@ -41,7 +42,7 @@ class LogisticProbe(LinearProbe):
 
     def fit(self, X: Any, y: Any) -> LogisticProbe:
         """Fit on rows [example, d_model] and one label a row."""
-        X, y = self._checked(X, y)
+        X, y = checked_labels(self, X, y, floats=FLOATS)
         mean, width = X.mean(axis=0), self._width(X.std(axis=0))
         inner = LogisticRegression(C=self.C, tol=self.tol, max_iter=self.max_iter)
         inner.fit((X - mean) / width, y)

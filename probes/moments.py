@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
-from probes.errors import ActivationError, LabelError
+from probes.errors import LabelError
+from probes.validation import check_finite
 
 Slice = tuple[np.ndarray, np.ndarray]
 
@@ -132,10 +133,5 @@ class Slices:
         for start in range(0, len(self.rows), self.size):
             part = slice(start, start + self.size)
             block = np.asarray(self.read(self.rows[part]))  # type: ignore[operator]
-            finite = np.isfinite(block).all(axis=1)
-            if not finite.all():
-                bad = self.rows[part][~finite][:5].tolist()
-                raise ActivationError(
-                    f"rows {bad} hold NaN or infinite activations; drop or recompute them before fitting"
-                )
+            check_finite(block, names=self.rows[part])
             yield block, self.labels[part]

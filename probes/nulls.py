@@ -20,6 +20,7 @@ from jaxtyping import Float, Num, Shaped
 
 from probes.directions import Direction
 from probes.errors import DirectionError, nearest
+from probes.validation import check_finite
 
 Units = Shaped[np.ndarray, " row"] | Sequence[Any]
 KINDS = ("random", "random_difference")
@@ -52,15 +53,13 @@ def difference_directions(
         rng: draws the halves; one permutation of the units a direction.
 
     Raises:
-        DirectionError: units that are not one a row, fewer than 4 of them, rows that are not finite, or
-            halves that never differ.
+        DirectionError: units that are not one a row, fewer than 4 of them, or halves that never differ.
+        ActivationError: rows that are not finite.
     """
     rows = np.asarray(rows, dtype=np.float64)
     if len(units) != len(rows):
         raise DirectionError(f"{len(rows)} rows but {len(units)} units; give the unit of each row")
-    if not np.isfinite(rows).all():
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))[:5].tolist()
-        raise DirectionError(f"rows {bad} hold NaN or infinite activations; drop or recompute them")
+    check_finite(rows)
     code = np.unique(np.asarray(units), return_inverse=True)[1]
     levels = int(code.max(initial=-1)) + 1
     if levels < FEWEST_UNITS:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.directions import Direction
 from probes.errors import ActivationError
 from probes.moments import Moments
+from probes.validation import checked_rows
 
 
 class DifferencePCA(TransformerMixin, BaseEstimator):
@@ -37,8 +38,7 @@ class DifferencePCA(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> DifferencePCA:
         """Fit on difference vectors [example, d_model]; y is ignored."""
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2 if self.center else 1)
-        return self.fit_stream([X])
+        return self.fit_stream([checked_rows(self, X, reset=True, at_least=2 if self.center else 1)])
 
     def fit_stream(self, slices: Iterable[np.ndarray]) -> DifferencePCA:
         """Fit on blocks of difference vectors, read one by one."""
@@ -68,7 +68,7 @@ class DifferencePCA(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """Coordinates of each row [example, component]."""
         check_is_fitted(self)
-        return (validate_data(self, X, reset=False, dtype=np.float64) - self.mean_) @ self.components_.T
+        return (checked_rows(self, X) - self.mean_) @ self.components_.T
 
     def direction(
         self, site: object, *, scale: float | int | None = None, provenance: Mapping[str, Any] | None = None

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.directions import Direction
 from probes.errors import LabelError
 from probes.moments import Moments, Slice
+from probes.validation import checked_labels, checked_rows
 
 
 class RidgeProbe(RegressorMixin, BaseEstimator):
@@ -32,8 +33,7 @@ class RidgeProbe(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> RidgeProbe:
         """Fit on rows [example, d_model] and one number a row."""
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        return self.fit_stream([(X, y)])
+        return self.fit_stream([checked_labels(self, X, y, graded=True)])
 
     def fit_stream(self, slices: Iterable[Slice]) -> RidgeProbe:
         """Fit on slices of (rows, numbers), read one by one."""
@@ -60,7 +60,7 @@ class RidgeProbe(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """The expected label of each row."""
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=np.float64) @ self.coef_ + self.intercept_
+        return checked_rows(self, X) @ self.coef_ + self.intercept_
 
     def direction(
         self, site: object, *, scale: float | int | None = None, provenance: Mapping[str, Any] | None = None

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from probes.errors import ActivationError, GroupError, LabelError, SourceError, nearest
+from probes.validation import check_finite
 
 
 @runtime_checkable
@@ -145,14 +146,7 @@ def read_rows(source: ActivationSource, cell: Cell, rows: Any = None) -> np.ndar
     """
     block = np.asarray(source.read(cell.site, cell.layer, rows=rows))
     block = block.reshape(len(block), -1)
-    finite = np.isfinite(block).all(axis=1)
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        named = (np.asarray(rows)[bad] if rows is not None else bad)[:5].tolist()
-        raise ActivationError(
-            f"{len(bad)} of {len(block)} rows of {cell} hold NaN or infinite activations (rows {named}"
-            f"{', ...' if len(bad) > 5 else ''}); drop them or capture them again"
-        )
+    check_finite(block, names=rows, where=f" of {cell}")
     return block
 
 

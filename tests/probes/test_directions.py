@@ -1,4 +1,4 @@
-"""Directions: unit norm, arithmetic on raw vectors, one site only, exact round trips."""
+"""Directions in worked numbers; what all must keep stands in `probes.testing`."""
 
 import numpy as np
 import pytest
@@ -38,26 +38,11 @@ def test_arithmetic():
 
 
 def test_does_not_touch_its_argument():
-    """The given array stays writable and unchanged, the stored one can not be written."""
+    """The given array stays writable and unchanged."""
     given = np.array([3.0, 4.0])
     d = Direction(given, "resid_post.0")
     given[0] = 9
     assert d.raw[0] == 3
-    with pytest.raises(ValueError, match="read-only"):
-        d.vector[0] = 1
-
-
-def test_round_trip(tmp_path):
-    """Saved and loaded, a direction is the same to the last bit; an existing file is kept."""
-    d = Direction(
-        np.random.default_rng(0).normal(size=64), "resid_post.7", "seeking", 3.5, {"n": 12, "seeds": [1, 2]}
-    )
-    again = Direction.load(d.save(tmp_path / "bold"))
-    np.testing.assert_array_equal(again.raw.astype(np.float32), d.raw.astype(np.float32))
-    np.testing.assert_allclose(again.vector, d.vector, rtol=0, atol=1e-15)
-    assert (again.site, again.sign, again.scale, again.provenance) == (d.site, d.sign, d.scale, d.provenance)
-    with pytest.raises(DirectionError, match="choose another name"):
-        d.save(tmp_path / "bold")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +59,7 @@ def test_no_direction(vector, remedy):
         direction(vector)
 
 
-def test_two_sites_do_not_mix(tmp_path):
-    """Directions of two sites are not added, and a file that is no direction is refused."""
-    with pytest.raises(DirectionError, match="fit both there"):
-        direction() + direction(site="resid_post.3")
+def test_no_file(tmp_path):
+    """A file that is not there is told by its name."""
     with pytest.raises(DirectionError, match="does not exist"):
         Direction.load(tmp_path / "nothing")

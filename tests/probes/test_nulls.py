@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from probes import Direction, DirectionError, difference_directions, null_directions, random_directions
+from probes import (
+    ActivationError,
+    Direction,
+    DirectionError,
+    difference_directions,
+    null_directions,
+    random_directions,
+)
 from probes.statistics import permutation_p
 
 
@@ -80,5 +87,5 @@ def test_refusals():
     with pytest.raises(DirectionError, match="all equal"):
         difference_directions(5, np.full((8, 3), 0.1), units=np.arange(8), rng=rng)
     rows[7, 2] = np.nan
-    with pytest.raises(DirectionError, match=r"rows \[7\]"):
+    with pytest.raises(ActivationError, match=r"rows \[7\]"):
         difference_directions(5, rows, units=unit, rng=rng)
