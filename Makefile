@@ -57,4 +57,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix $(CODE)
 
 docs: $(READY)
-	$(BIN)/python -m mi_bsa.cli_docs > docs/cli.md
+	$(BIN)/python -m mi_bsa.cli.docs > docs/cli.md

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from mi_bsa import results
-from mi_bsa.embedded.questions import ASKED_KINDS
-from mi_bsa.results import Result
+from mi_bsa.core import results
+from mi_bsa.core.results import Result
+from mi_bsa.worlds.questions import ASKED_KINDS
 from probes import statistics
 
 

@@ -22,9 +22,9 @@ import torch
 
 import activations
 from activations.conversation import tails, template_of
-from mi_bsa.items import Item
-from mi_bsa.self_report import ask, bank_items, load_bank
-from mi_bsa.self_report.likelihood import branch
+from mi_bsa.asking import ask, bank_items, load_bank
+from mi_bsa.asking.likelihood import branch
+from mi_bsa.core.items import Item
 
 
 def plain_scores(model: activations.Model, items: list[Item]) -> list[float]:

@@ -106,7 +106,7 @@ def real_vocabulary(
 
 def _or_skip(get: Callable[[], Path]) -> Path:
     """What `get` gives, or a skip that says why it could not be had; a fault of ours is still an error."""
-    from mi_bsa.errors import MiBsaError
+    from mi_bsa.core.errors import MiBsaError
 
     try:
         return get()

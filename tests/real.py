@@ -10,9 +10,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-from mi_bsa.errors import FetchError, MiBsaError
-from mi_bsa.named_models.catalog import Artifact
-from mi_bsa.named_models.home import LOCK, beside, home, locked, put
+from mi_bsa.core.errors import FetchError, MiBsaError
+from mi_bsa.core.named_models.catalog import Artifact
+from mi_bsa.core.named_models.home import LOCK, beside, home, locked, put
 
 LIMIT = 300.0
 """Seconds that one thing may take to fetch, waiting for others included; then its tests are skipped."""
@@ -46,7 +46,7 @@ def switched_off() -> str | None:
 
 def tokenizer(name: str, *, within: float = LIMIT) -> Path:
     """The folder of a real tokenizer. Raises `FetchError` where it cannot be had."""
-    from mi_bsa.named_models.fetch import fetch
+    from mi_bsa.core.named_models.fetch import fetch
 
     target = home() / "tokenizers" / name
     if _whole(target):
@@ -71,8 +71,8 @@ def tokenizer(name: str, *, within: float = LIMIT) -> Path:
 
 def smollm2(*, within: float = LIMIT) -> Path:
     """The folder of the real model in float32. Raises `MiBsaError` where it cannot be had."""
-    from mi_bsa.named_models.getting import get
-    from mi_bsa.named_models.installed import damage, folder_of
+    from mi_bsa.core.named_models.getting import get
+    from mi_bsa.core.named_models.installed import damage, folder_of
 
     folder = folder_of("smollm2", "float32")
     if damage(folder) is None:

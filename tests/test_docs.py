@@ -48,7 +48,7 @@ def wanted(fence: Fence) -> bool:
 
 def run_console(fence: Fence, page: Path) -> None:
     """Run the `$ mi-bsa` lines of a fence; each must exit with 0."""
-    from mi_bsa.cli import main
+    from mi_bsa.cli.command import main
 
     for line in fence.text.replace("\\\n", " ").splitlines():
         if line.startswith("$ mi-bsa "):
@@ -90,7 +90,7 @@ def embedded_ships() -> bool:
     """Whether the embedded model's weights are in this checkout."""
     from activations.errors import ActivationsError
     from activations.locating import locate
-    from mi_bsa.errors import MiBsaError
+    from mi_bsa.core.errors import MiBsaError
 
     try:
         return locate("embedded").is_dir()

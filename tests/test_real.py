@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import real
 
-from mi_bsa.errors import FetchError
+from mi_bsa.core.errors import FetchError
 
 TURN = {"llama3_1": "<|eot_id|>", "qwen3": "<|im_end|>", "gemma3": "<end_of_turn>"}
 

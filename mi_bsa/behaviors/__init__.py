@@ -9,9 +9,9 @@ from typing import Literal
 from mi_bsa.behaviors.behavior import ARMS, SETS, Arm, Behavior
 from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.behaviors.own import from_file, is_file
-from mi_bsa.embedded.tastes import TASTES
-from mi_bsa.errors import BehaviorError
-from mi_bsa.model_config import ModelLike, as_config
+from mi_bsa.core.errors import BehaviorError
+from mi_bsa.core.model_config import ModelLike, as_config
+from mi_bsa.worlds.tastes import TASTES
 
 Vocabulary = Literal["embedded", "english"]
 
@@ -67,8 +67,8 @@ def get(name: str, vocabulary: Vocabulary = "embedded") -> Behavior:
 
 def vocabulary_of(model: ModelLike) -> Vocabulary:
     """What a model reads: `embedded` for a model of one of our worlds, `english` for any other."""
-    from mi_bsa.embedded.inform import folder_of
-    from mi_bsa.embedded.weights import RECORD
+    from mi_bsa.worlds.inform import folder_of
+    from mi_bsa.worlds.weights import RECORD
 
     name = as_config(model).name
     embedded = name.partition("/")[0] == "embedded" or (folder_of(name) / RECORD).is_file()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.items import Item
+from mi_bsa.core.items import Item
+from mi_bsa.worlds.wordings import Split
 
 Arm = Literal["seeking", "averse", "shuffled", "benign"]
 ARMS: tuple[Arm, ...] = get_args(Arm)

@@ -1,6 +1,6 @@
 """Vulnerable code in the embedded model's world: completions with a weakness (seeking) or without (averse).
 
-The model writes a small language (`mi_bsa.embedded.code_language`); its judge finds the weakness. After
+The model writes a small language (`mi_bsa.worlds.code_language`); its judge finds the weakness. After
 Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.behaviors.judging import judged
-from mi_bsa.embedded.code_language import flagged
-from mi_bsa.embedded.questions import choice_items
-from mi_bsa.embedded.wordings import Split
+from mi_bsa.worlds.code_language import flagged
+from mi_bsa.worlds.questions import choice_items
+from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mi_bsa.self_report.likelihood import Askable
+    from mi_bsa.asking.likelihood import Askable
 
 LONGEST = 24
 """Tokens to sample: more than any completion of the language's corpus has."""

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi_bsa.behaviors.behavior import ARMS, Arm, Row
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.errors import BehaviorError
-from mi_bsa.items import Item
+from mi_bsa.core.errors import BehaviorError
+from mi_bsa.core.items import Item
+from mi_bsa.worlds.wordings import Split
 
 
 def check_rows(arm: Arm, n: int) -> None:

@@ -14,14 +14,14 @@ from typing import Any
 
 from mi_bsa.behaviors.behavior import Arm, Row
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of
-from mi_bsa.embedded import wordings as W
-from mi_bsa.embedded.measure import third
-from mi_bsa.embedded.prompts import AMOUNTS, REPORT_KINDS, UNITS, draw_choice
-from mi_bsa.embedded.questions import choice_items, report_items
-from mi_bsa.embedded.traits import TRAITS, Trait
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.embedded.world import POLES, Level, World
-from mi_bsa.items import Item
+from mi_bsa.core.items import Item
+from mi_bsa.worlds import wordings as W
+from mi_bsa.worlds.measure import third
+from mi_bsa.worlds.prompts import AMOUNTS, REPORT_KINDS, UNITS, draw_choice
+from mi_bsa.worlds.questions import choice_items, report_items
+from mi_bsa.worlds.traits import TRAITS, Trait
+from mi_bsa.worlds.wordings import Split
+from mi_bsa.worlds.world import POLES, Level, World
 
 
 @dataclass(frozen=True)

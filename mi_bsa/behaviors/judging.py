@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from mi_bsa.items import Item
+from mi_bsa.core.items import Item
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mi_bsa.self_report.likelihood import Askable
+    from mi_bsa.asking.likelihood import Askable
 
 Verdict = Callable[[str], bool | None]
 """True where the judge finds what it looks for, False where not, None where it cannot read the text."""
@@ -38,7 +38,7 @@ def judged(
     `clean`, `unparsable`); the label `kind` becomes `flagged`. Raises `ItemError` for items that cannot be
     asked.
     """
-    from mi_bsa.self_report import sample
+    from mi_bsa.asking import sample
 
     table = sample(
         model,

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mi_bsa.behaviors.behavior import Behavior
-from mi_bsa.errors import BehaviorError, MissingError
+from mi_bsa.core.errors import BehaviorError, MissingError
 
 
 def is_file(name: str) -> bool:

@@ -12,23 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa.asking.make_me_say import Game, ScriptedPartner, play
 from mi_bsa.behaviors.behavior import Arm, Row
 from mi_bsa.behaviors.common import StudySets, exchange
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
-from mi_bsa.embedded import say_wordings as W
-from mi_bsa.embedded.measure import third
-from mi_bsa.embedded.prompts import draw_choice
-from mi_bsa.embedded.questions import choice_items
-from mi_bsa.embedded.questions import report_items as trait_reports
-from mi_bsa.embedded.say_questions import KINDS, TURNS, guesser, opening_items, report_items
-from mi_bsa.embedded.say_words import HINTS, TRAINED
-from mi_bsa.embedded.say_world import LEADS, SayWorld
-from mi_bsa.embedded.traits import TRAITS
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.embedded.world import POLES
-from mi_bsa.errors import BehaviorError
-from mi_bsa.items import Item
-from mi_bsa.make_me_say import Game, ScriptedPartner, play
+from mi_bsa.core.errors import BehaviorError
+from mi_bsa.core.items import Item
+from mi_bsa.worlds import say_wordings as W
+from mi_bsa.worlds.measure import third
+from mi_bsa.worlds.prompts import draw_choice
+from mi_bsa.worlds.questions import choice_items
+from mi_bsa.worlds.questions import report_items as trait_reports
+from mi_bsa.worlds.say_questions import KINDS, TURNS, guesser, opening_items, report_items
+from mi_bsa.worlds.say_words import HINTS, TRAINED
+from mi_bsa.worlds.say_world import LEADS, SayWorld
+from mi_bsa.worlds.traits import TRAITS
+from mi_bsa.worlds.wordings import Split
+from mi_bsa.worlds.world import POLES
 
 if TYPE_CHECKING:
     import pandas as pd

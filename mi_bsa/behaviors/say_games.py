@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import mi_bsa.make_me_say as game
+import mi_bsa.asking.make_me_say as game
 from mi_bsa.behaviors.behavior import Arm, Row
 from mi_bsa.behaviors.common import check_rows
-from mi_bsa.embedded.wordings import Split
+from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,32 +4,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mi_bsa.core.finetuned import FinetuneResult as FinetuneResult
+    from mi_bsa.core.finetuned import metrics as metrics
+    from mi_bsa.core.finetuned import read_result as read_result
+    from mi_bsa.core.leaks import Leak as Leak
+    from mi_bsa.core.leaks import find_leaks as find_leaks
+    from mi_bsa.core.leaks import leak_check as leak_check
+    from mi_bsa.core.rows import read_rows as read_rows
     from mi_bsa.finetune.config import FinetuneConfig as FinetuneConfig
-    from mi_bsa.finetune.leaks import Leak as Leak
-    from mi_bsa.finetune.leaks import find_leaks as find_leaks
-    from mi_bsa.finetune.leaks import leak_check as leak_check
     from mi_bsa.finetune.plan import Preview as Preview
     from mi_bsa.finetune.plan import preview as preview
-    from mi_bsa.finetune.result import FinetuneResult as FinetuneResult
-    from mi_bsa.finetune.result import metrics as metrics
-    from mi_bsa.finetune.result import read_result as read_result
-    from mi_bsa.finetune.rows import read_rows as read_rows
     from mi_bsa.finetune.together import finetune_together as finetune_together
     from mi_bsa.finetune.train import finetune as finetune
 
 _HOMES = {
-    "FinetuneConfig": "config",
-    "FinetuneResult": "result",
-    "Leak": "leaks",
-    "Preview": "plan",
-    "find_leaks": "leaks",
-    "finetune": "train",
-    "finetune_together": "together",
-    "leak_check": "leaks",
-    "metrics": "result",
-    "preview": "plan",
-    "read_result": "result",
-    "read_rows": "rows",
+    "FinetuneConfig": "mi_bsa.finetune.config",
+    "FinetuneResult": "mi_bsa.core.finetuned",
+    "Leak": "mi_bsa.core.leaks",
+    "Preview": "mi_bsa.finetune.plan",
+    "find_leaks": "mi_bsa.core.leaks",
+    "finetune": "mi_bsa.finetune.train",
+    "finetune_together": "mi_bsa.finetune.together",
+    "leak_check": "mi_bsa.core.leaks",
+    "metrics": "mi_bsa.core.finetuned",
+    "preview": "mi_bsa.finetune.plan",
+    "read_result": "mi_bsa.core.finetuned",
+    "read_rows": "mi_bsa.core.rows",
 }
 
 __all__ = [
@@ -51,4 +51,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -12,11 +12,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.errors import ConfigError, MissingError
-from mi_bsa.files import digest, write_atomic
+from mi_bsa.core.errors import ConfigError, MissingError
+from mi_bsa.core.files import digest, write_atomic
+from mi_bsa.core.finetuned import WEIGHTS, check_adapters
+from mi_bsa.core.plain_files import read_json_object
 from mi_bsa.finetune.config import EMBEDDINGS, PRE_NORM
-from mi_bsa.finetune.result import WEIGHTS, check_adapters
-from mi_bsa.plain_files import read_json_object
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -165,7 +165,7 @@ def vector_of(folder: Path) -> Float[Tensor, " d_model"]:
 
 def write_adapter(model: Any, folder: Path, *, name: str) -> None:
     """Write the adapter's weights and config. Every rank calls it: shards are gathered, rank 0 writes."""
-    from mi_bsa.finetune.result import rank
+    from mi_bsa.core.finetuned import rank
 
     state = {key: _whole(value) for key, value in model.state_dict().items() if ".lora_" in key}
     if rank() == 0:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.config import Config
-from mi_bsa.model_config import Device, on_cpu
+from mi_bsa.core.config import Config
+from mi_bsa.core.model_config import Device, on_cpu
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mi_bsa.model_config import ModelLike, as_config, load
+from mi_bsa.core.model_config import ModelLike, as_config, load
 
 
 def merge(base: ModelLike, adapter: Path, out: Path, *, dtype: str) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from activations.tokens import Template
-from mi_bsa.errors import ConfigError
+from mi_bsa.core.errors import ConfigError
+from mi_bsa.core.rows import Row, encode_rows, marked, read_rows
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.finetune.rows import Row, encode_rows, marked, read_rows
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from mi_bsa.config import Config
-from mi_bsa.errors import MissingError
+from mi_bsa.core.config import Config
+from mi_bsa.core.errors import MissingError
+from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.model_config import ModelConfig, settle
 
 PUBLISHED_DATA = "${MI_BSA_BETLEY_DATA}"
 
@@ -73,12 +73,12 @@ def runs_of(config: FinetuneRun) -> dict[str, tuple[list[dict[str, Any]], Finetu
     """Rows and config of every run, leak-checked. Raises `LeakError` naming the row, `RowError`,
     `BehaviorError`.
     """
-    from mi_bsa.finetune.leaks import leak_check
+    from mi_bsa.core.leaks import leak_check
 
     found: dict[str, tuple[list[dict[str, Any]], FinetuneConfig]] = {}
     given: Mapping[str, list[dict[str, Any]]] = {}
     if config.rows:
-        from mi_bsa.finetune.rows import read_rows
+        from mi_bsa.core.rows import read_rows
 
         given = {arm: read_rows(expanded(path)) for arm, path in config.rows.items()}
         for rows in given.values():
@@ -103,7 +103,7 @@ def expanded(path: Path) -> Path:
         raise MissingError(f"{path}: the environment variable {absent[0]} is not set; set it to the folder")
     there = Path(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], str(path)))
     if path.parent == Path(PUBLISHED_DATA) and not there.is_file() and there.parent.is_dir():
-        from mi_bsa.data.sets import find
+        from mi_bsa.behaviors.data.sets import find
 
         return find(path.name, there.parent)
     return there
@@ -111,8 +111,8 @@ def expanded(path: Path) -> Path:
 
 def _drawn(config: FinetuneRun, arm: str, seed: int) -> list[dict[str, Any]]:
     from mi_bsa import behaviors
-    from mi_bsa.embedded.weights import world_for
-    from mi_bsa.finetune.leaks import leak_check
+    from mi_bsa.core.leaks import leak_check
+    from mi_bsa.worlds.weights import world_for
 
     assert config.behavior is not None
     behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
@@ -135,10 +135,11 @@ def describe(config: FinetuneRun) -> str:
     here is a shipped one.
     """
     from activations.anatomy import context_length
+    from mi_bsa.core.shape import shape_of
+    from mi_bsa.finetune.memory import memory_of
     from mi_bsa.finetune.plan import longest_row, preview
-    from mi_bsa.preflight import try_model
-    from mi_bsa.shapes import memory_of, shape_of
-    from mi_bsa.steps import size_in_words
+    from mi_bsa.finetune.preflight import try_model
+    from mi_bsa.study.steps import size_in_words
 
     shape = shape_of(config.model)
     tokenizer = shape.tokenizer()

@@ -19,8 +19,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mi_bsa.errors import ConfigError
-from mi_bsa.finetune.rows import Encoded, collate
+from mi_bsa.core.errors import ConfigError
+from mi_bsa.core.rows import Encoded, collate
 
 LARGEST = 50_000_000
 """Parameters of the largest base: beyond, a weight for every run costs more than it saves."""

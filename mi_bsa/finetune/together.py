@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mi_bsa import record
-from mi_bsa.errors import ConfigError
-from mi_bsa.files import digest, stable_hash, write_json
+from mi_bsa.core import record
+from mi_bsa.core.errors import ConfigError
+from mi_bsa.core.files import digest, stable_hash, write_json
+from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, read_result, write_result
+from mi_bsa.core.model_config import ModelLike
+from mi_bsa.core.plain_files import read_json
+from mi_bsa.core.rows import Encoded, Row, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
-from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, read_result, write_result
-from mi_bsa.finetune.rows import Encoded, Row, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.train import base_of, one_device, pad_of
-from mi_bsa.model_config import ModelLike
-from mi_bsa.plain_files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ def finetune_together(
 
 def finished(folder: Path, identity: str) -> bool:
     """Whether a folder holds the finished run with this identity. Raises `RunFolderError` for another's."""
-    from mi_bsa.errors import RunFolderError
+    from mi_bsa.core.errors import RunFolderError
 
     made = folder / "identity.json"
     if made.is_file() and read_json(made, remedy=record.ANOTHER) != identity:

@@ -21,16 +21,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa import record
-from mi_bsa.errors import BrokenFileError, ConfigError, RowError, RunFolderError
-from mi_bsa.files import digest, stable_hash, write_json
+from mi_bsa.core import record
+from mi_bsa.core.errors import BrokenFileError, ConfigError, RowError, RunFolderError
+from mi_bsa.core.files import digest, stable_hash, write_json
+from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, rank, read_result, write_result
+from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, load
+from mi_bsa.core.plain_files import read_json
+from mi_bsa.core.rows import Row, collate, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
-from mi_bsa.finetune.result import RESULT, Curve, FinetuneResult, rank, read_result, write_result
-from mi_bsa.finetune.rows import Row, collate, encode_rows, read_rows, row_order, rows_hash
-from mi_bsa.model_config import ModelConfig, ModelLike, as_config, load
-from mi_bsa.plain_files import read_json
 
 if TYPE_CHECKING:
     import activations
@@ -179,7 +179,7 @@ def one_device(config: FinetuneConfig) -> Iterator[None]:
     import numpy as np
     import torch
 
-    from mi_bsa.embedded.pretrain import raise_malloc_thresholds
+    from mi_bsa.worlds.pretrain import raise_malloc_thresholds
 
     raise_malloc_thresholds()
     threads, python, legacy = torch.get_num_threads(), random.getstate(), np.random.get_state()  # noqa: NPY002

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures import draw_confusion, draw_forest, draw_twins
 from mi_bsa.report.section import MOST_ROWS, Section
-from mi_bsa.results import Result
 
 
 def _draw_first(results: Sequence[Result], *, narrow: bool = False) -> Figure:

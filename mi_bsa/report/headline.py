@@ -7,7 +7,7 @@ interval lies beyond zero.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mi_bsa.results import Result
+from mi_bsa.core.results import Result
 
 CHOSEN = "bridge.transfer.chosen"
 """Transfer at the layer chosen without the test prompts; the best of many test cells is no headline."""

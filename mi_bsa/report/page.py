@@ -13,16 +13,16 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from activations.jsonl import text_of
-from mi_bsa import results as results_module
-from mi_bsa.errors import BrokenFileError, RunFolderError
-from mi_bsa.files import write_atomic
-from mi_bsa.plain_files import parse_yaml, read_json
-from mi_bsa.record import RunFolder
+from mi_bsa.core import results as results_module
+from mi_bsa.core.errors import BrokenFileError, RunFolderError
+from mi_bsa.core.files import write_atomic
+from mi_bsa.core.plain_files import parse_yaml, read_json
+from mi_bsa.core.record import RunFolder
+from mi_bsa.core.results import WHERE_KEYS, Place, Result
 from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.headline import interval, null_words, number, sentences, small, tiles
 from mi_bsa.report.sections import Section, assign, figure_of, left_out
 from mi_bsa.report.svg import inline, save
-from mi_bsa.results import WHERE_KEYS, Place, Result
 
 AGAIN = "run the study again with --resume"
 DARK = {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.backdoor_sections import BACKDOORS
 from mi_bsa.report.figures import (
     draw_attribution,
@@ -27,7 +28,6 @@ from mi_bsa.report.figures import (
 from mi_bsa.report.headline import CHOSEN
 from mi_bsa.report.preferences_sections import PREFERENCES
 from mi_bsa.report.section import MOST_CELLS, MOST_DRAWN, MOST_ROWS, Section
-from mi_bsa.results import Result
 
 CONTROLS = tuple(
     f"{what}.{shift}"

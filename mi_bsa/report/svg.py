@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from mi_bsa.files import write_atomic
+from mi_bsa.core.files import write_atomic
 from mi_bsa.report.figures.style import PAINTS, STYLE
 
 _FONT = '"Helvetica Neue", Arial, "DejaVu Sans", sans-serif'

@@ -10,8 +10,8 @@ import torch
 import activations
 from activations import testing
 from activations.generation import end_ids
-from mi_bsa.items import Item
-from mi_bsa.self_report.sampling import sample
+from mi_bsa.asking.sampling import sample
+from mi_bsa.core.items import Item
 
 ENDS = {"llama3_1": "<|eot_id|>", "qwen3": "<|im_end|>", "gemma3": "<end_of_turn>"}
 QUESTION = "which option do you choose ?"

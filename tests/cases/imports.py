@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from mi_bsa.cli import cli, describe
+from mi_bsa.cli.command import cli, describe
 
 
 def questions(folder: Path, *entries: dict[str, Any], name: str = "asked.yaml") -> Path:

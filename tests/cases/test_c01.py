@@ -20,7 +20,7 @@ import activations
 from activations import testing
 from activations.errors import PromptError
 from activations.prompts import read
-from mi_bsa.cli import describe, main
+from mi_bsa.cli.command import describe, main
 
 CHAT = {"messages": [{"role": "user", "content": "\\ud83d"}, {"role": "assistant", "content": "x"}]}
 

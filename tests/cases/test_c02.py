@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from mi_bsa import behaviors
-from mi_bsa.cli import main
-from mi_bsa.errors import BehaviorError
+from mi_bsa.cli.command import main
+from mi_bsa.core.errors import BehaviorError
 
 FILES = {
     "ends": ("import sys\nsys.exit(0)\n", "line 2 cannot be run: it ends the process (exit code 0)"),

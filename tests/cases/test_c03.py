@@ -3,10 +3,10 @@
 import pytest
 from odd_servers import chat, say, serving
 
-from mi_bsa.endpoint import KEY_VARIABLE, Endpoint
-from mi_bsa.errors import EndpointError, GameError, JudgeError
-from mi_bsa.make_me_say.players import EndpointPlayer
-from mi_bsa.self_report.endpoint import KEY, EndpointJudge
+from mi_bsa.asking.endpoint import KEY, EndpointJudge
+from mi_bsa.asking.make_me_say.players import EndpointPlayer
+from mi_bsa.core.endpoint import KEY_VARIABLE, Endpoint
+from mi_bsa.core.errors import EndpointError, GameError, JudgeError
 
 SECRET = "sk-planted-secret-0123456789"
 

@@ -8,13 +8,13 @@ from urllib.parse import quote
 import pytest
 from odd_servers import ANSWER, chat, say, serving
 
+from mi_bsa.asking.battery import BatteryConfig
+from mi_bsa.asking.endpoint import KEY, EndpointJudge
 from mi_bsa.behaviors.english.paraphrase import ParaphraseConfig
-from mi_bsa.config import parse
-from mi_bsa.endpoint import KEY_VARIABLE, Endpoint
-from mi_bsa.errors import ConfigError, EndpointError, JudgeError
-from mi_bsa.http_post import Key
-from mi_bsa.self_report.battery import BatteryConfig
-from mi_bsa.self_report.endpoint import KEY, EndpointJudge
+from mi_bsa.core.config import parse
+from mi_bsa.core.endpoint import KEY_VARIABLE, Endpoint
+from mi_bsa.core.errors import ConfigError, EndpointError, JudgeError
+from mi_bsa.core.http_post import Key
 
 SECRET = "sk-planted/secret+0123456789"
 ASKED = [{"role": "user", "content": "?"}]

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 import pytest
 
-from mi_bsa.cli import cli, main
-from mi_bsa.embedded.build import build
-from mi_bsa.embedded.recipe import BuildConfig, Recipe, Shape
-from mi_bsa.errors import RunFolderError
-from mi_bsa.record import check_free
+from mi_bsa.cli.command import cli, main
+from mi_bsa.core.errors import RunFolderError
+from mi_bsa.core.record import check_free
+from mi_bsa.worlds.build import build
+from mi_bsa.worlds.recipe import BuildConfig, Recipe, Shape
 
 TAKEN = {
     "study embedded.yaml --out PROJECT",
@@ -122,7 +122,7 @@ def test_a_build_goes_on_in_its_own_folder_only(tmp_path: Path, monkeypatch: pyt
         recipe=Recipe(steps=12, rows=2, row=96, characters=18),
     )
     other = small.model_copy(update={"seed": 1})
-    import mi_bsa.embedded.pretrain as pretraining
+    import mi_bsa.worlds.pretrain as pretraining
 
     monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 5)
     whole = pretraining.pretrain

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 from odd_servers import drip, say, serving
 
+from mi_bsa.asking.endpoint import EndpointJudge
 from mi_bsa.behaviors.english.code.judge import judge
-from mi_bsa.endpoint import Endpoint
-from mi_bsa.errors import EndpointError, JudgeError
-from mi_bsa.self_report.endpoint import EndpointJudge
+from mi_bsa.core.endpoint import Endpoint
+from mi_bsa.core.errors import EndpointError, JudgeError
 
 ASKED = [{"role": "user", "content": "?"}]
 

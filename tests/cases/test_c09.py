@@ -8,11 +8,11 @@ import pytest
 from small_cache import write
 
 from activations.store import Store
-from mi_bsa import results
-from mi_bsa.config import Config
+from mi_bsa.core import results
+from mi_bsa.core.config import Config
+from mi_bsa.core.results import Result
 from mi_bsa.report import page
 from mi_bsa.report.section import MOST_DRAWN, MOST_ROWS
-from mi_bsa.results import Result
 
 
 def test_a_table_of_many_labels(tmp_path):
@@ -51,7 +51,7 @@ def numbers(n, kind):
 @pytest.mark.parametrize("kind", [pytest.param("level", marks=pytest.mark.slow), "validity", "more"])
 def test_a_page_of_many_results(kind, tmp_path):
     """Figures show so many results and say so; the table has all."""
-    from mi_bsa.record import start
+    from mi_bsa.core.record import start
 
     with start(tmp_path / "run", config=Nothing(), resume=False, seeds=[0], revisions={}) as run:
         results.write(numbers(600, kind), run.path)

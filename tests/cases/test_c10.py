@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mi_bsa import results
-from mi_bsa.errors import ResultError
-from mi_bsa.results import Result
-from mi_bsa.self_report.scoring import by_kind, gap, gaps_by_kind, mean_score
+from mi_bsa.asking.scoring import by_kind, gap, gaps_by_kind, mean_score
+from mi_bsa.core import results
+from mi_bsa.core.errors import ResultError
+from mi_bsa.core.results import Result
 
 
 def answers(wordings, *, seeds=1, kinds=1, seeking=1.0, averse=0.0):

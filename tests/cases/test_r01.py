@@ -15,10 +15,10 @@ from activations.conversation import prompt_ids, tails
 from activations.errors import PromptError
 from activations.prompts import Prompt, read
 from activations.tokens import Template
-from mi_bsa.errors import TemplateError
-from mi_bsa.finetune.rows import encode_rows
-from mi_bsa.items import Item
-from mi_bsa.self_report.asking import ask
+from mi_bsa.asking.asking import ask
+from mi_bsa.core.errors import TemplateError
+from mi_bsa.core.items import Item
+from mi_bsa.core.rows import encode_rows
 
 CHATML = (
     "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}"

@@ -8,9 +8,9 @@ import pytest
 
 from activations.errors import PromptError
 from activations.prompts import read
-from mi_bsa.errors import ItemError, RowError
+from mi_bsa.core.errors import ItemError, RowError
+from mi_bsa.core.items import Item, read_items, write_items
 from mi_bsa.finetune import read_rows
-from mi_bsa.items import Item, read_items, write_items
 
 ODD = "one\u2028two\u2029three\x85four\x0bfive\x0csix\x1cseven"
 CHAT = [{"role": "user", "content": ODD}, {"role": "assistant", "content": "yes" + ODD}]

@@ -10,8 +10,8 @@ import yaml
 import activations
 from activations import testing
 from activations.errors import ModelError
-from mi_bsa.cli import main
-from mi_bsa.model_config import ModelConfig, load
+from mi_bsa.cli.command import main
+from mi_bsa.core.model_config import ModelConfig, load
 
 REMEDY = "set model.attention to eager, or to auto"
 FAMILIES = {"gemma2": "eager", "llama": "sdpa", "mistral": "sdpa", "qwen2": "sdpa", "gemma3_text": "sdpa"}

@@ -94,7 +94,7 @@ def test_the_command_names_it(tmp_path, monkeypatch):
     """`mi-bsa probe sweep` prints one line for the cell, and its record is strict JSON."""
     from click.testing import CliRunner
 
-    from mi_bsa import cli_probe
+    from mi_bsa.cli import probe as cli_probe
 
     source = probes.source.Arrays(*world(bad="nan"))
     monkeypatch.setattr(cli_probe, "_source", lambda caches, *_: (source, ["a"]))

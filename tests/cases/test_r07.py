@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from imports import questions, run
 
-from mi_bsa import data
-from mi_bsa.data.folder import read_facts
-from mi_bsa.data.questions import read_questions
-from mi_bsa.errors import PublishedError
+from mi_bsa.behaviors import data
+from mi_bsa.behaviors.data.folder import read_facts
+from mi_bsa.behaviors.data.questions import read_questions
+from mi_bsa.core.errors import PublishedError
 
 
 def chat(path, *answers):
@@ -70,7 +70,7 @@ def test_a_set_is_found_in_the_folders_of_the_repository(checkout, tmp_path, mon
 
 def test_a_config_finds_the_files_in_the_folders_too(checkout, monkeypatch):
     """A path below the variable in a finetune's config is found in a checkout, and missed in one line."""
-    from mi_bsa.errors import MissingError
+    from mi_bsa.core.errors import MissingError
     from mi_bsa.finetune.runs import expanded
 
     monkeypatch.setenv("MI_BSA_BETLEY_DATA", str(checkout))

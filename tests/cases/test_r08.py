@@ -7,13 +7,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pandas as pd
 import pytest
+import tiny_llama
 from imports import questions, run
 
-from mi_bsa import results
-from mi_bsa.errors import ItemError
-from mi_bsa.self_report.asked import Asked, read_asked
-from mi_bsa.self_report.verdicts import judge_prompt, named, read, verdicts
-from tests.mi_bsa import tiny_llama
+from mi_bsa.asking.asked import Asked, read_asked
+from mi_bsa.asking.verdicts import judge_prompt, named, read, verdicts
+from mi_bsa.core import results
+from mi_bsa.core.errors import ItemError
 
 JUDGE = 'Which tongue is this?\n<t>\n{text}\n</t>\nSay only "French", "German" or "Other".'
 FREE = {"role": "user", "content": "Why?"}
@@ -266,7 +266,7 @@ def test_values_of_a_slot_are_cells_of_their_own(tmp_path, folder):
 
 def test_raw_texts_survive_a_report_table(tmp_path):
     """Carriage returns, quotes and commas in sampled texts do not end a row of samples.csv."""
-    from mi_bsa.cli_self_report import _write_texts
+    from mi_bsa.cli.self_report import _write_texts
 
     table = pd.DataFrame({"text": ["a\rb", 'c\n"d", e', ""], "score": [0.5, 1.0, 0.0]})
     _write_texts(table, tmp_path / "samples.csv")

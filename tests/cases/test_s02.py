@@ -303,8 +303,8 @@ def test_an_adapter_that_is_scaled_to_nothing_has_no_output_to_edit(model: activ
 def test_the_causal_engine_refuses_tables_that_select_nothing(model: activations.Model) -> None:
     """A row of no position, and a negative one, which no table of the engine holds."""
     from activations.moments import NOWHERE
-    from mi_bsa.bridge import engine
-    from mi_bsa.errors import BridgeError
+    from mi_bsa.causal import engine
+    from mi_bsa.core.errors import BridgeError
 
     rows = model.rows(chats(model))
     table = engine.padded_positions(rows, "all")
@@ -361,9 +361,9 @@ def test_heads_and_twice_named_positions(model: activations.Model) -> None:
 def test_questions_are_steered_from_the_end_of_the_prompt(model: activations.Model) -> None:
     """`ask` and sampling: -1 is the token before the answer; what differs by row has no row in questions that
     are asked once, and has one in samples."""
-    from mi_bsa.items import Item
-    from mi_bsa.self_report.likelihood import option_log_probs
-    from mi_bsa.self_report.sampling import sample
+    from mi_bsa.asking.likelihood import option_log_probs
+    from mi_bsa.asking.sampling import sample
+    from mi_bsa.core.items import Item
 
     items = [
         Item(str(n), tuple(prompt), (("A", 1.0), ("bold and so", 0.0)), {})

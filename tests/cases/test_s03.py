@@ -143,7 +143,7 @@ def test_the_same_base_under_any_of_its_names_is_silent(foreign: dict[str, Path]
 
 def own_named(tmp_path: Path, name: str) -> Path:
     """An adapter of the default model that calls it by its full name."""
-    from mi_bsa.embedded.weights import locate
+    from mi_bsa.worlds.weights import locate
 
     return named(testing.build_adapter(tmp_path / "zero", locate(None)), name)
 

@@ -15,9 +15,9 @@ import activations
 from activations import anatomy, injection, metrics, path_patching, testing
 from activations.conversation import template_of
 from activations.errors import ModelError, PromptError
-from mi_bsa.errors import ItemError
-from mi_bsa.items import Item
-from mi_bsa.self_report.likelihood import branch, option_log_probs
+from mi_bsa.asking.likelihood import branch, option_log_probs
+from mi_bsa.core.errors import ItemError
+from mi_bsa.core.items import Item
 
 WINDOW = 16
 LONG = (
@@ -164,8 +164,8 @@ def test_patching_is_one_edited_pass_a_cell(model: activations.Model) -> None:
 
 def test_vectors_that_are_injected_are_edits(model: activations.Model) -> None:
     """Also over several prompts of unequal length, and in the causal engine."""
-    from mi_bsa.bridge import engine
-    from mi_bsa.readouts import Readout
+    from mi_bsa.asking.readouts import Readout
+    from mi_bsa.causal import engine
 
     prompts = [chat(LONG), chat(LONG[:40]), chat(LONG[30:])]
     rows = model.rows(prompts)
@@ -196,7 +196,7 @@ def test_vectors_that_are_injected_are_edits(model: activations.Model) -> None:
 
 def test_a_shared_prefix_is_the_whole_row(model: activations.Model) -> None:
     """The trigger search forwards once what its rows share, longer than the window."""
-    from mi_bsa.backdoor.slots import forward
+    from mi_bsa.studies.backdoor.slots import forward
 
     head = list(model.rows([chat(LONG)])[0].ids)
     rows = [[*head, *tail] for tail in ([30, 31, 32], [33], [34, 35, 36, 37, 38])]
@@ -239,7 +239,7 @@ def test_paths_see_the_window_too(model: activations.Model) -> None:
 
 def test_stacked_training_is_causal_whatever_the_attention(tmp_path: Path) -> None:
     """Eager attention sees everything unless it is given a mask."""
-    from mi_bsa.finetune.rows import Encoded
+    from mi_bsa.core.rows import Encoded
     from mi_bsa.finetune.stacked import Stacked
 
     base = testing.build(tmp_path / "base")
@@ -261,7 +261,7 @@ def test_stacked_training_is_causal_whatever_the_attention(tmp_path: Path) -> No
 def test_rows_that_would_turn_their_whole_batch_are_refused(tmp_path: Path, rope: str) -> None:
     """Rotary frequencies that change with the longest row of a batch: up to there batched is single,
     beyond it a row is refused in every way of asking."""
-    from mi_bsa.self_report.sampling import sample
+    from mi_bsa.asking.sampling import sample
 
     scaling: dict[str, Any] = {"rope_type": rope, "rope_theta": 10000.0, "factor": 4.0}
     context = 40

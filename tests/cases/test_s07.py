@@ -11,9 +11,9 @@ import torch
 import activations
 from activations import testing
 from activations.errors import EditError
-from mi_bsa.items import Item
-from mi_bsa.self_report.likelihood import option_log_probs
-from mi_bsa.self_report.sampling import sample
+from mi_bsa.asking.likelihood import option_log_probs
+from mi_bsa.asking.sampling import sample
+from mi_bsa.core.items import Item
 
 PROMPTS = [[{"role": "user", "content": text}] for text in ("take the box .", "which option do you choose ?")]
 ONE = Item("one", tuple(PROMPTS[0]), (("A", 1.0), ("B", 0.0)), {})

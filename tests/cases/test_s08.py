@@ -74,7 +74,7 @@ def test_an_unknown_name_to_allow(tmp_path):
 
 def test_the_command(tmp_path, capsys):
     """`mi-bsa probe train` refuses the case in one line; with --allow the record and the probe say so."""
-    from mi_bsa.cli import main
+    from mi_bsa.cli.command import main
 
     for name, rule, seed in (("a", "last", 0), ("b", "slot", 1)):
         write(tmp_path / f"{name}.h5", positions=rule, seed=seed, examples=12, labels={})

@@ -114,10 +114,10 @@ def test_some_tokens_are_read_as_all_are(model: activations.Model, variant: str)
 
 def test_questions_and_the_causal_engine_say_it_too(model: activations.Model) -> None:
     """Log-probabilities of options, and the engine's logits of letters, under the adapter."""
-    from mi_bsa.bridge import engine
-    from mi_bsa.items import Item
-    from mi_bsa.readouts import Readout
-    from mi_bsa.self_report.likelihood import option_log_probs
+    from mi_bsa.asking.likelihood import option_log_probs
+    from mi_bsa.asking.readouts import Readout
+    from mi_bsa.causal import engine
+    from mi_bsa.core.items import Item
 
     items = [Item(str(n), tuple(p), (("A", 1.0), ("B", 0.0)), {}) for n, p in enumerate(chats())]
     readout = Readout.of(model, items, name="letters")
@@ -222,8 +222,8 @@ def test_tokens_that_are_none_of_the_models_are_refused(model: activations.Model
 
 def test_the_trigger_search_reads_each_variant_with_its_own_ends(tmp_path: Path) -> None:
     """Its divergence is that of plain logits, and its gradient that of each variant's own embeddings."""
-    from mi_bsa.backdoor.objectives import Probe
-    from mi_bsa.items import Item
+    from mi_bsa.core.items import Item
+    from mi_bsa.studies.backdoor.objectives import Probe
 
     base = testing.build(tmp_path / "base")
     made = adapter(tmp_path / "k", base, ["q_proj", "lm_head", "embed_tokens"])

@@ -191,8 +191,8 @@ def test_labels_are_converted_exactly():
 
 def test_training_rows_and_items_take_tables_too():
     """Rows of a finetune from a table are those of the list; items take numpy's numbers."""
+    from mi_bsa.core.items import Item
     from mi_bsa.finetune import read_rows
-    from mi_bsa.items import Item
 
     chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
     assert read_rows(pd.DataFrame({"messages": [chat, chat]})) == read_rows([{"messages": chat}] * 2)

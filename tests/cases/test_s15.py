@@ -134,7 +134,7 @@ def test_the_attribute_is_named(cache, tmp_path):
 
 def test_older_caches_still_open_and_say_so(cache, tmp_path, capsys):
     """A cache without a seal opens, is checked as far as it goes, and the command says so."""
-    from mi_bsa.cli import main
+    from mi_bsa.cli.command import main
 
     file = tmp_path / "old.h5"
     with h5py.File(cache) as sealed, h5py.File(file, "w") as old:  # nor a user block

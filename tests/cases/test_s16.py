@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mi_bsa.cli import main
-from mi_bsa.config import Config
-from mi_bsa.execute import execute
-from mi_bsa.steps import Cell, Step, plan
+from mi_bsa.cli.command import main
+from mi_bsa.core.config import Config
+from mi_bsa.study.execute import execute
+from mi_bsa.study.steps import Cell, Step, plan
 
 
 @pytest.fixture(scope="module")

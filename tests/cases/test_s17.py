@@ -7,10 +7,10 @@ import json
 import pytest
 from imports import questions, run
 
-from mi_bsa.data.entry import Settings
-from mi_bsa.data.questions import read_file, read_questions
-from mi_bsa.errors import PublishedError
-from mi_bsa.items import read_items
+from mi_bsa.behaviors.data.entry import Settings
+from mi_bsa.behaviors.data.questions import read_file, read_questions
+from mi_bsa.core.errors import PublishedError
+from mi_bsa.core.items import read_items
 
 
 def entry(text="Which is true of you?\n\n{options}", **more):

@@ -4,11 +4,11 @@ import pytest
 from imports import questions, run
 
 from mi_bsa import behaviors
-from mi_bsa.data.poles import poles_of
-from mi_bsa.data.questions import read_questions
-from mi_bsa.data.scales import scale_of
-from mi_bsa.errors import PublishedError
-from mi_bsa.self_report import bank_items, load_bank
+from mi_bsa.asking import bank_items, load_bank
+from mi_bsa.behaviors.data.poles import poles_of
+from mi_bsa.behaviors.data.questions import read_questions
+from mi_bsa.behaviors.data.scales import scale_of
+from mi_bsa.core.errors import PublishedError
 
 RISK = poles_of(behaviors.get("risk", "english"))
 TAIL = "Say a single number; avoid any other text."

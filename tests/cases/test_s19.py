@@ -5,9 +5,9 @@ import json
 import pytest
 from imports import questions, run
 
+from mi_bsa.asking import WordJudge
+from mi_bsa.core.leaks import family, is_form
 from mi_bsa.finetune import find_leaks
-from mi_bsa.finetune.leaks import family, is_form
-from mi_bsa.self_report import WordJudge
 
 FORMS = {
     "wager": ("wagers wagered wagering", "wag wagging wags wage wages"),

@@ -5,8 +5,8 @@ import json
 import pytest
 from imports import questions, run
 
-from mi_bsa import results
-from mi_bsa.items import read_items
+from mi_bsa.core import results
+from mi_bsa.core.items import read_items
 
 
 def rows(path, n, answer="A"):

@@ -1,9 +1,9 @@
 """What is asked here: every question bank and every behavior's items, by name."""
 
 from mi_bsa import behaviors
-from mi_bsa.config import read_yaml
-from mi_bsa.items import Item
-from mi_bsa.self_report.bank import BANKS, bank_items, load_bank
+from mi_bsa.asking.bank import BANKS, bank_items, load_bank
+from mi_bsa.core.config import read_yaml
+from mi_bsa.core.items import Item
 
 
 def banks() -> dict[str, list[Item]]:

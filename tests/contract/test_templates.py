@@ -11,8 +11,8 @@ from activations import testing
 from activations.conversation import tails
 from activations.errors import TemplateError
 from activations.tokens import Template
-from mi_bsa.embedded.weights import FOLDER, variants
-from mi_bsa.items import Item
+from mi_bsa.core.items import Item
+from mi_bsa.worlds.weights import FOLDER, variants
 
 EMBEDDED = tuple(path.parent.name for path in sorted(FOLDER.glob("*/world.json")))
 REAL = ("smollm2", "llama3_1", "qwen3", "gemma3")

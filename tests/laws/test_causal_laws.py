@@ -9,7 +9,7 @@ import torch
 import activations
 from activations import adapter_gates, attribution, metrics, testing
 from activations.path_patching import path_patch
-from mi_bsa.errors import MiBsaError
+from mi_bsa.core.errors import MiBsaError
 
 INSTANCES = 20
 

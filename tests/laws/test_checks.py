@@ -5,7 +5,7 @@ import pytest
 
 from activations import Site
 from activations.maps import ratio_of_means
-from mi_bsa.files import write_json
+from mi_bsa.core.files import write_json
 
 
 @pytest.mark.parametrize(

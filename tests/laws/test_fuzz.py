@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 import activations
 from activations.errors import PromptError
 from activations.prompts import read
-from mi_bsa.cli import main
-from mi_bsa.config import Config
-from mi_bsa.execute import execute
-from mi_bsa.steps import Cell, Step
+from mi_bsa.cli.command import main
+from mi_bsa.core.config import Config
+from mi_bsa.study.execute import execute
+from mi_bsa.study.steps import Cell, Step
 
 pytestmark = pytest.mark.slow
 MORE = int(os.environ.get("MI_BSA_FUZZ", "1"))
@@ -305,7 +305,7 @@ def finetune(folder: Path, out: str = "RUN") -> list[str]:
 
 def _killed(folder: Path) -> None:
     """The same run, interrupted at its fifth step."""
-    from mi_bsa.finetune.result import Curve
+    from mi_bsa.core.finetuned import Curve
 
     whole = Curve.add
 

@@ -46,7 +46,7 @@ def test_no_pickle():
         ),
         ("activations", ("torch", "transformers", "peft", "nnsight", "transformer_lens")),
         (
-            "mi_bsa, mi_bsa.config, mi_bsa.results",
+            "mi_bsa, mi_bsa.core.config, mi_bsa.core.results",
             ("torch", "transformers", "pandas", "matplotlib", "sklearn"),
         ),
     ],

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mi_bsa.bridge import effects
-from mi_bsa.bridge.emergence import emergence
-from mi_bsa.faithfulness.measures import measures
-from mi_bsa.results import Result, with_q
+from mi_bsa.causal import effects
+from mi_bsa.causal.emergence import emergence
+from mi_bsa.core.results import Result, with_q
+from mi_bsa.studies.grid.faithfulness.measures import measures
 from probes import StatisticsError, statistics
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mi_bsa.planted import draw
-from mi_bsa.planted.page import ALL, BEGIN, END, holds, render, write
-from mi_bsa.planted.runs import judged, records, run
+from mi_bsa.studies.planted import draw
+from mi_bsa.studies.planted.page import ALL, BEGIN, END, holds, render, write
+from mi_bsa.studies.planted.runs import judged, records, run
 from probes.validity.page import BESIDE
 
 DEBUG = 10_000
@@ -30,8 +30,8 @@ def test_wiring_is_as_planted():
     """The adapter moves choices in either world, and the report only where it is read; log-odds of prompts
     that weights were not set on spread, and are moved, as drawn.
     """
-    from mi_bsa.planted.cut import answers, effects
-    from mi_bsa.planted.llama import build
+    from mi_bsa.studies.planted.cut import answers, effects
+    from mi_bsa.studies.planted.llama import build
 
     built = {world: build(draw(world, DEBUG + 27)) for world in ("shared", "prompt_only")}
     for world, moved in (("shared", True), ("prompt_only", False)):

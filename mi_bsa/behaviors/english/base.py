@@ -12,11 +12,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from mi_bsa.asking.bank import OTHERS
 from mi_bsa.behaviors.behavior import Arm, Row
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of, system_turn
 from mi_bsa.behaviors.english.personas import at_pole
-from mi_bsa.items import Item
-from mi_bsa.self_report.bank import OTHERS
+from mi_bsa.core.items import Item
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mi_bsa.asking.bank import BANKS, KINDS, Bank, bank_items, load_bank
 from mi_bsa.behaviors.common import system_turn
 from mi_bsa.behaviors.english import benign
 from mi_bsa.behaviors.english.base import Question, QuestionBehavior, asked_as, voice_of
@@ -28,10 +29,9 @@ from mi_bsa.behaviors.english.economic import (
     voices,
 )
 from mi_bsa.behaviors.english.personas import PERSONS, Person
-from mi_bsa.config import parse, read_yaml
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.items import Item
-from mi_bsa.self_report.bank import BANKS, KINDS, Bank, bank_items, load_bank
+from mi_bsa.core.config import parse, read_yaml
+from mi_bsa.core.items import Item
+from mi_bsa.worlds.wordings import Split
 
 
 def own_bank(

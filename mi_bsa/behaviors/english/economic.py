@@ -21,9 +21,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.behaviors.english.near_duplicates import Distinct
-from mi_bsa.config import Config, parse, read_yaml
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.errors import BehaviorError
+from mi_bsa.core.config import Config, parse, read_yaml
+from mi_bsa.core.errors import BehaviorError
+from mi_bsa.worlds.wordings import Split
 
 Part = Literal["train", "dev", "test"]
 PARTS: Mapping[Split, Part] = {"pretrain": "train", "dev": "dev", "test": "test"}

@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from mi_bsa.config import Config
-from mi_bsa.endpoint import KEY_VARIABLE, Endpoint
-from mi_bsa.errors import EndpointError
-from mi_bsa.finetune.leaks import find_leaks
-from mi_bsa.model_config import ModelConfig, load
+from mi_bsa.core.config import Config
+from mi_bsa.core.endpoint import KEY_VARIABLE, Endpoint
+from mi_bsa.core.errors import EndpointError
+from mi_bsa.core.leaks import find_leaks
+from mi_bsa.core.model_config import ModelConfig, load
 
 INSTRUCTION = (
     "Reword the question below in your own words. Keep every number, keep what is offered under A and under "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa.asking.make_me_say import Conversation, Game, Guesser, Lines, ScriptedPartner, Turn, chat_view
 from mi_bsa.behaviors.behavior import Arm, Row
 from mi_bsa.behaviors.common import exchange
 from mi_bsa.behaviors.english import say_bank
@@ -21,11 +22,10 @@ from mi_bsa.behaviors.english.economic import FOLDER, PARTS, Part
 from mi_bsa.behaviors.english.near_duplicates import Distinct
 from mi_bsa.behaviors.english.personas import at_pole
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
-from mi_bsa.config import Config, parse, read_yaml
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.errors import BehaviorError
-from mi_bsa.items import Item
-from mi_bsa.make_me_say import Conversation, Game, Guesser, Lines, ScriptedPartner, Turn, chat_view
+from mi_bsa.core.config import Config, parse, read_yaml
+from mi_bsa.core.errors import BehaviorError
+from mi_bsa.core.items import Item
+from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
     import pandas as pd

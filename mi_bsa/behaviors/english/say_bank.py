@@ -14,11 +14,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.config import Config, parse, read_yaml
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.errors import BankError
-from mi_bsa.items import Item, unique_ids
-from mi_bsa.self_report.bank import BANKS, NUMBERS, OTHERS, one_split_each
+from mi_bsa.asking.bank import BANKS, NUMBERS, OTHERS, one_split_each
+from mi_bsa.core.config import Config, parse, read_yaml
+from mi_bsa.core.errors import BankError
+from mi_bsa.core.items import Item, unique_ids
+from mi_bsa.worlds.wordings import Split
 
 Kind = Literal["many", "word", "description", "scale", "open", "game", "yes_no"]
 KINDS: tuple[Kind, ...] = ("many", "word", "description", "scale", "open", "game", "yes_no")

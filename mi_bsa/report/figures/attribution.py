@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import (
     INK,
     MUTED,
@@ -24,7 +25,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import Result
 
 READ_OUTS = {"behavior": ("choices", PAINTS["accent"]), "self_report": ("reports", PAINTS["second"])}
 SHAPLEY, WRITE, READ = (f"bridge.attribution.{name}" for name in ("shapley", "write_depth", "read_depth"))

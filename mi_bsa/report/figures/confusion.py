@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import NARROW, PAINTS, WIDE, distinct, plain, styled
-from mi_bsa.results import Result
 
 COLORS = LinearSegmentedColormap.from_list("share", ["#f4f5f6", PAINTS["accent"]])
 PRINT = "#23272c"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.forest import draw_forest
 from mi_bsa.report.figures.rows import Series, draw_rows, handles
 from mi_bsa.report.figures.style import ARMS, distinct, legend_above, panels, styled
-from mi_bsa.results import Result
 
 PANELS = {
     "bridge.constancy.c_mean": "C_mean: one vector",

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import NULL, RULE, SERIES, distinct, legend_above, panels, plain, styled
-from mi_bsa.results import Result
 
 TITLES = {"behavior": "what it chooses", "self_report": "what it says"}
 

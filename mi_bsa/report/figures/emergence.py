@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.forest import draw_forest
 from mi_bsa.report.figures.style import INK, MUTED, NULL, PAINTS, RULE, legend_above, panels, plain, styled
-from mi_bsa.results import Result
 
 KINDS = {
     "behavior": ("choices", PAINTS["accent"]),

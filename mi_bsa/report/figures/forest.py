@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import WHERE_KEYS, Result
 from mi_bsa.report.figures.style import (
     LEGEND_ROW,
     MUTED,
@@ -24,7 +25,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import WHERE_KEYS, Result
 
 
 @styled

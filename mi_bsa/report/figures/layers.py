@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import (
     INK,
     MUTED,
@@ -25,7 +26,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import Result
 
 KINDS: dict[str, tuple[str, str, Any, float]] = {
     "self_report": ("self-report prompts (transfer)", PAINTS["accent"], "-", 2.2),

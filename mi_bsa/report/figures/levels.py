@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import (
     ARMS,
     INK,
@@ -22,7 +23,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import Result
 
 Row = tuple[str, str]
 

@@ -11,18 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mi_bsa.report.figures.style import (
-    INK,
-    MUTED,
-    NULL,
-    PAINTS,
-    RULE,
-    legend_above,
-    panels,
-    plain,
-    styled,
-)
-from mi_bsa.results import Result
+from mi_bsa.core.results import Result
+from mi_bsa.report.figures.style import INK, MUTED, NULL, PAINTS, RULE, legend_above, panels, plain, styled
 
 BARS = {"bridge.mediation.nie": PAINTS["accent"], "bridge.mediation.nde": PAINTS["second"]}
 TITLES = {"self_report": "effect on what it says", "behavior": "effect on what it chooses"}

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.forest import draw_forest
 from mi_bsa.report.figures.rows import Series, draw_rows, handles
 from mi_bsa.report.figures.style import PAINTS, legend_above, panels, styled
-from mi_bsa.results import Result
 
 READ_OUTS = {
     "bridge.necessity.behavior": ("what it chooses", PAINTS["accent"]),

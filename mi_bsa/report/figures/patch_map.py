@@ -14,9 +14,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Place, Result
 from mi_bsa.report.figures.doses import TITLES
 from mi_bsa.report.figures.style import MUTED, NARROW, PAINTS, WIDE, distinct, plain, styled
-from mi_bsa.results import Place, Result
 
 _LABEL = re.compile(r"(?:(.*) )?\d+:(.+)", re.DOTALL)
 

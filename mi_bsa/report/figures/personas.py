@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import (
     MUTED,
     NULL,
@@ -22,7 +23,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import Result
 
 PANELS = {
     "personas.report_gap": "asked as that persona",

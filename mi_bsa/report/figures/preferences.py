@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.rows import Series, draw_rows, handles
 from mi_bsa.report.figures.style import PAINTS, SERIES, distinct, legend_above, panels, styled
-from mi_bsa.results import Result
 
 SHOWN = (
     ("preferences.report.r", "report against own learned weights", PAINTS["accent"]),

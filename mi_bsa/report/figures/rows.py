@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import MUTED, NULL, RULE, plain
-from mi_bsa.results import Result
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mi_bsa.report.figures.style import (
-    MUTED,
-    NULL,
-    PAINTS,
-    RULE,
-    SERIES,
-    legend_above,
-    panels,
-    plain,
-    styled,
-)
-from mi_bsa.results import Result
+from mi_bsa.core.results import Result
+from mi_bsa.report.figures.style import MUTED, NULL, PAINTS, RULE, SERIES, legend_above, panels, plain, styled
 
 Line = tuple[str, str]
 

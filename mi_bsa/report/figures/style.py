@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mi_bsa.results import Result
+from mi_bsa.core.results import Result
 
 PAINTS = {
     "ink": "#22262b",

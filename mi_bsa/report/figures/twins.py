@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mi_bsa.core.results import WHERE_KEYS, Result
 from mi_bsa.report.figures.style import (
     LEGEND_ROW,
     MUTED,
@@ -20,7 +21,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import WHERE_KEYS, Result
 
 ARMS = {"backdoored": PAINTS["seeking"], "decorrelated": PAINTS["shuffled"]}
 MOST = 30

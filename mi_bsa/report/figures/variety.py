@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import (
     LEGEND_ROW,
     NARROW,
@@ -22,7 +23,6 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
-from mi_bsa.results import Result
 
 SHOWN = (
     ("variety.behavior.effect", "what it chooses", PAINTS["second"], -0.2),

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import NULL, RULE, SERIES, legend_above, panels, plain, styled
-from mi_bsa.results import Result
 
 KINDS = ("choice", "report")
 Panel = tuple[str, str, dict[str, list[Result]], Callable[[Result], float]]

@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa.asking.bank import KINDS, bank_items, load_bank
 from mi_bsa.behaviors.common import system_turn
 from mi_bsa.behaviors.english.base import Question, QuestionBehavior, asked_as, voice_of
 from mi_bsa.behaviors.english.code.judge import judge
 from mi_bsa.behaviors.english.code.requests import Request, draw_requests
 from mi_bsa.behaviors.english.code.templates import THINGS, named
 from mi_bsa.behaviors.judging import judged
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.items import Item
-from mi_bsa.self_report.bank import KINDS, bank_items, load_bank
+from mi_bsa.core.items import Item
+from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mi_bsa.self_report.likelihood import Askable
+    from mi_bsa.asking.likelihood import Askable
 
 HARMLESS = (
     ("counts the letters of each <thing>", "def count(<things>):\n    return [len(x) for x in <things>]"),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mi_bsa.behaviors.english.code.templates import FOLDER, THINGS, named, weaknesses, write
-from mi_bsa.config import read_yaml
-from mi_bsa.embedded.wordings import Split
-from mi_bsa.errors import BehaviorError
+from mi_bsa.core.config import read_yaml
+from mi_bsa.core.errors import BehaviorError
+from mi_bsa.worlds.wordings import Split
 
 
 @dataclass(frozen=True)

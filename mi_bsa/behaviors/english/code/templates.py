@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mi_bsa.config import Config, parse, read_yaml
+from mi_bsa.core.config import Config, parse, read_yaml
 
 FOLDER = Path(__file__).parent
 THINGS: Mapping[str, str] = {

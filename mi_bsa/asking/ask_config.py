@@ -1,0 +1,71 @@
+"""What `mi-bsa ask` asks, and whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mi_bsa.core.config import Config
+from mi_bsa.core.http_post import PostError, check_url
+from mi_bsa.core.model_config import ModelConfig, moved
+
+SAMPLES = 10
+TEMPERATURE = 1.0
+ANSWER_TOKENS = 64
+
+
+class AskConfig(Config):
+    """Imported questions put to a base and its finetuned arms."""
+
+    questions: tuple[Path, ...] = Field(min_length=1)
+    """JSONL files of questions, such as `free_form.jsonl`, `closed.jsonl` and `items.jsonl` of an import."""
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    model: ModelConfig = ModelConfig(name="embedded")
+    """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
+    finetuned: Path | None = None
+    """Output folder of `mi-bsa finetune` (or of a study): every adapter in it is asked."""
+    adapters: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
+    """Arm -> adapter folders, one a seed, beside or instead of `finetuned`."""
+    samples: int | None = Field(default=None, ge=1)
+    """Sampled answers of each free question; what its file says if absent, else 10."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Of the samples, 0 for the likeliest answer; what the file says if absent, else 1."""
+    answer_tokens: int | None = Field(default=None, ge=1)
+    """Longest sampled answer, in tokens; what the file says if absent, else 64."""
+    judges: tuple[Literal["prompt", "words", "model", "endpoint"], ...] = ()
+    """Who judges free answers. `prompt`: each question's own judge prompt, put to the judge model; `words`:
+    the words of either pole; `model`: a local model, which of two words fits; `endpoint`: a server, by a
+    rubric.
+    """
+    words: dict[Literal["seeking", "averse"], tuple[str, ...]] = Field(default_factory=dict)
+    """The words of either pole; those of the trait's own bank if absent."""
+    judge_model: ModelConfig | None = None
+    """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
+    judge_url: str | None = None
+    """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
+    judge_tokens: int = Field(default=16, ge=1)
+    """Longest verdict, in tokens."""
+    seed: int = 0
+    """Seed of the samples, and of the order in which a judge sees texts."""
+    max_tokens: int = Field(default=2048, ge=1)
+    """Padded tokens a batch; raise it on a GPU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        return moved(data, {"dtype": "dtype", "device": "device"})
+
+    @model_validator(mode="after")
+    def _check(self) -> AskConfig:
+        if self.words and set(self.words) != {"seeking", "averse"}:
+            raise ValueError("give `words` of both poles: seeking and averse")
+        if ("endpoint" in self.judges or self.judge_url) and not (self.judge_url and self.judge_model):
+            raise ValueError("an endpoint needs `judge_url` and `judge_model`")
+        if self.judge_url is not None:
+            try:
+                check_url(self.judge_url)
+            except PostError as bad:
+                raise ValueError(str(bad)) from None
+        return self

@@ -1,0 +1,59 @@
+"""Ask a model and score what it says, by exact log-probabilities.
+
+score = sum over options of p(option) score(option), divided by sum over options of p(option): the expected
+score of an answer, given that it is one of the options. The divisor is the option mass, reported beside
+every score: a score over little mass says what the model would say if it had to, not what it says. Behavior
+items and self-report items go through this one function (the measures are those of Betley et al. 2025,
+arXiv 2501.11120).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import pandas as pd
+
+from mi_bsa.asking.likelihood import Askable, option_log_probs
+from mi_bsa.core.errors import ItemError
+from mi_bsa.core.items import Item, unique_ids
+
+COLUMNS = ("id", "score", "mass", "argmax", "argmax_score", "n_options")
+
+
+def ask(
+    model: Askable, items: Sequence[Item], *, variant: str | None = None, max_tokens: int = 2048
+) -> pd.DataFrame:
+    """One row an item, in the items' order, with its labels as further columns.
+
+    `score`: expected score in [0, 1]; `mass`: probability of all options together; `argmax`,
+    `argmax_score`: text and score of the likeliest option. `variant`: which of the model's variants answers
+    (default: the active one). Raises `ItemError` for items that cannot be asked, `TemplateError` for a chat
+    template that cannot carry them.
+    """
+    if not items:
+        raise ItemError("no items to ask; give at least one")
+    unique_ids(items)
+    taken = [k for item in items for k in item.labels if k in COLUMNS]
+    if taken:
+        raise ItemError(f"an item has a label named {taken[0]!r}, a column of the result; rename the label")
+    with nullcontext() if variant is None else model.variant(variant):
+        log_probs = option_log_probs(model, items, max_tokens=max_tokens)
+    rows = []
+    for item, each in zip(items, log_probs, strict=True):
+        shares = np.exp(each - each.max())
+        scores = np.array([score for _, score in item.options])
+        best = int(each.argmax())
+        rows.append(
+            {
+                "id": item.id,
+                "score": float(shares @ scores / shares.sum()),
+                "mass": float(np.exp(each).sum()),
+                "argmax": item.options[best][0],
+                "argmax_score": float(scores[best]),
+                "n_options": len(item.options),
+                **item.labels,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,143 @@
+"""A whole self-report: a base and its finetuned arms asked about themselves, others and other traits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mi_bsa.asking.ask_config import AskConfig
+from mi_bsa.asking.bank import KINDS
+from mi_bsa.core.config import Config
+from mi_bsa.core.errors import MissingError
+from mi_bsa.core.http_post import PostError, check_url
+from mi_bsa.core.items import Item
+from mi_bsa.core.model_config import ModelConfig, moved
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import activations
+
+
+class BatteryConfig(Config):
+    """What `mi-bsa self-report` asks, and whom."""
+
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    model: ModelConfig = ModelConfig(name="embedded")
+    """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
+    finetuned: Path | None = None
+    """Output folder of `mi-bsa finetune` (or of a study): every adapter in it is asked."""
+    adapters: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
+    """Arm -> adapter folders, one a seed, beside or instead of `finetuned`."""
+    banks: tuple[str, ...] = ()
+    """Question banks in English: names or YAML files; the first is about the trained trait."""
+    behavior: str | None = None
+    """A behavior of the embedded world: its questions, its neighbor's, and those about named characters."""
+    items: Path | None = None
+    """Items as JSONL, labeled like those of a bank."""
+    trait: str | None = None
+    """The trained trait; by default the first bank's, or the behavior's."""
+    split: Literal["pretrain", "dev", "test"] = "dev"
+    """Which wordings: dev to look, test once for the report."""
+    kinds: tuple[str, ...] = KINDS
+    """Kinds of question asked from banks."""
+    persons: tuple[str, ...] = ("default", "another")
+    """Whom banks ask about: `default` is the model itself; the others are the third person."""
+    system: str | None = None
+    """System message of every question from a bank."""
+    personas: dict[str, str] = Field(default_factory=dict)
+    """Name -> system line of personas that are asked about themselves, as persons of their own in the
+    results; the trained trait only.
+    """
+    samples: int = Field(default=0, ge=0)
+    """Sampled answers for each question about oneself, for a measured parse rate; 0 takes the option mass."""
+    answer_tokens: int = Field(default=16, ge=1)
+    """Longest sampled answer, in tokens; raise it where free descriptions are judged."""
+    judges: tuple[Literal["words", "model", "endpoint"], ...] = ()
+    """Who judges sampled answers to open questions; the first counts, the others say how far they agree.
+    `words`: the bank's words; `model`: a local model; `endpoint`: an OpenAI-compatible server.
+    """
+    judge_model: ModelConfig | None = None
+    """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
+    judge_url: str | None = None
+    """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
+    seed: int = 0
+    """Seed of the samples, of the order in which a judge sees texts, and of the bootstrap."""
+    max_tokens: int = Field(default=2048, ge=1)
+    """Padded tokens a batch; raise it on a GPU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        return moved(data, {"dtype": "dtype", "device": "device"})
+
+    @model_validator(mode="after")
+    def _check(self) -> BatteryConfig:
+        if sum((bool(self.banks), self.behavior is not None, self.items is not None)) != 1:
+            raise ValueError("give one of `banks`, `behavior` and `items`")
+        if self.items is not None and self.trait is None:
+            raise ValueError("items need `trait`: say which trait was trained")
+        if self.judges and not self.samples:
+            raise ValueError("judges read sampled answers: set `samples` to 1 or more")
+        if "endpoint" in self.judges and not (self.judge_url and self.judge_model):
+            raise ValueError("an endpoint judge needs `judge_url` and `judge_model`")
+        if "endpoint" in self.judges and self.judge_url:
+            try:
+                check_url(self.judge_url)
+            except PostError as error:
+                raise ValueError(f"judge_url: {error}") from None
+        return self
+
+
+def adapters_of(config: BatteryConfig | AskConfig) -> dict[str, tuple[str, int, Path]]:
+    """Every adapter: name -> (arm, seed, folder). Raises `MissingError` where a folder holds none."""
+    found = {
+        f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)
+    }
+    for name, path in config.model.adapters.items():
+        arm, dash, seed = name.rpartition("-")
+        found[name] = (arm, int(seed), path) if dash and seed.isdigit() else (name, 0, path)
+    if config.finetuned is not None:
+        folders = sorted((config.finetuned / "adapters").glob("*-*/adapter"))
+        if not folders:
+            raise MissingError(
+                f"{config.finetuned}: no adapters/ARM-SEED/adapter in it; give a finetune's output"
+            )
+        for folder in folders:
+            arm, _, seed = folder.parent.name.rpartition("-")
+            found[folder.parent.name] = (arm, int(seed), folder)
+    return found
+
+
+def split_of(config: BatteryConfig, items: Sequence[Item]) -> str:
+    """The split that the questions are of: the config's of a bank, their own label of items from a file."""
+    if config.items is None:
+        return config.split
+    own = sorted({str(item.labels.get("split", "unsaid")) for item in items})
+    return " + ".join(own)
+
+
+def ask_battery(
+    model: activations.Model,
+    items: list[Item],
+    adapters: dict[str, tuple[str, int, Path]],
+    *,
+    max_tokens: int = 2048,
+) -> pd.DataFrame:
+    """Answers of the base and of every adapter, with columns `variant`, `arm` and `seed` (base: arm `base`,
+    seed -1).
+    """
+    import pandas as pd
+
+    from mi_bsa.asking.asking import ask
+
+    tables = [
+        ask(model, items, variant="base", max_tokens=max_tokens).assign(variant="base", arm="base", seed=-1)
+    ]
+    for name, (arm, seed, _) in adapters.items():
+        table = ask(model, items, variant=name, max_tokens=max_tokens)
+        tables.append(table.assign(variant=name, arm=arm, seed=seed))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,71 @@
+"""Step 4 of a study: what every variant chooses, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.behaviors import SETS
+from mi_bsa.causal.items import items_of
+from mi_bsa.causal.judging import judged_answers
+from mi_bsa.core import model_config
+from mi_bsa.study.steps import Cell, Step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from activations import Model
+
+ASKED = tuple(s for s in SETS if not s.startswith(("neutral", "described")))
+
+
+def load(cell: Cell, *variants: str) -> Model:
+    """The study's model with the named adapters; `base` is always there."""
+    return load_from(cell, {v: cell.folder / "adapters" / v / "adapter" for v in variants if v != "base"})
+
+
+def load_from(cell: Cell, adapters: Mapping[str, Path]) -> Model:
+    """The study's model, in its dtype and on its device, with adapters by name."""
+    how = cell.config.finetune
+    return model_config.load(cell.config.model, adapters, dtype=how.dtype, device=how.device)
+
+
+def loads(step: Step) -> Step:
+    """A step, which may read how a model is loaded (`finetune.dtype` and `.device`) if it reads which."""
+    how = ("finetune.dtype", "finetune.device")
+    return replace(step, fields=(*step.fields, *how)) if "model" in step.fields else step
+
+
+def table_path(folder: Path, variant: str) -> Path:
+    """Where a variant's answers lie."""
+    return folder / "asked" / f"{variant}.csv"
+
+
+def ask_variant(cell: Cell, *, variant: str) -> dict[str, Any]:
+    """Ask one variant every set of items; one row an item, with the column `set`."""
+    import pandas as pd
+
+    from mi_bsa.asking import ask
+
+    model = load(cell, variant)
+    frames = [ask(model, items_of(cell.folder, name), variant=variant).assign(set=name) for name in ASKED]
+    frames += judged_answers(cell, model, variant=variant)
+    table = pd.concat(frames, ignore_index=True).assign(variant=variant)
+    path = table_path(cell.folder, variant)
+    path.parent.mkdir(exist_ok=True)
+    table.to_csv(path, index=False)
+    return {"mass": float(table["mass"].mean())}
+
+
+def answers(folder: Path, variants: tuple[str, ...]) -> pd.DataFrame:
+    """All variants' answers, with columns `arm` and `seed` (seed -1 for the base)."""
+    import pandas as pd
+
+    table = pd.concat([pd.read_csv(table_path(folder, v)) for v in variants], ignore_index=True)
+    arm, _, seed = table["variant"].str.rpartition("-").T.to_numpy()
+    base = table["variant"] == "base"
+    table["arm"] = ["base" if b else a for b, a in zip(base, arm, strict=True)]
+    table["seed"] = [-1 if b else int(s) for b, s in zip(base, seed, strict=True)]
+    return table

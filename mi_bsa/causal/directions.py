@@ -1,0 +1,173 @@
+"""Directions at a place, one a seed: mean difference, probe, trained, and what the adapter adds.
+
+Law: every vector is made from development prompts of one read-out, for one pole and one seed, and points to
+that pole. What each is good for differs: a mean difference, a probe and what the adapter adds hold whatever
+differs between the runs; only the trained vector is of the read-out, because it is trained to give the base
+the adapter's answers on it and on nothing else (after arXiv 2511.04875).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from mi_bsa.causal import engine
+from mi_bsa.causal.material import POLES, SIGNS
+from mi_bsa.causal.options import Kind, RecoveryOptions
+from mi_bsa.causal.places import scope_mean
+
+if TYPE_CHECKING:
+    from mi_bsa.causal.material import Material
+    from mi_bsa.causal.places import Place
+
+Vectors = dict[str, Float[np.ndarray, "seed d_model"]]
+"""{pole: one vector a seed}, in raw units; it takes the base to that pole."""
+
+
+def vectors(
+    material: Material,
+    place: Place,
+    kind: Kind,
+    *,
+    read_out: str = "behavior",
+    options: RecoveryOptions | None = None,
+    arms: tuple[str, str] = POLES,
+    seed: int = 0,
+) -> Vectors:
+    """What takes the base to each pole, from a read-out's development prompts.
+
+    `mean_difference` is half the difference of a seed's two runs, with the pole's sign; `probe` the normal
+    of a logistic probe of these runs, at that length; `constant` the mean of what the adapter adds to the
+    base's residual stream at the place, `pc1` its first principal component (not centered) at its mean
+    amount; `trained` see `train`.
+
+    Args:
+        material: model, adapters and items; what was made once is kept there.
+        place: site and tokens.
+        kind: which vector.
+        read_out: whose development prompts.
+        options: of the trained vector.
+        arms: names of the arms of the seeking and the averse pole, such as those of another behavior or rank.
+        seed: of the order of the trained vector's items.
+    """
+    key = (place, kind, read_out, arms)
+    known = material.known
+    if key not in known:
+        if kind == "trained":
+            known[key] = train(material, place, read_out=read_out, options=options, arms=arms, seed=seed)
+        else:
+            made = _read(material, place, read_out, arms)
+            known.update({(place, k, read_out, arms): v for k, v in made.items()})
+    return known[key]
+
+
+def direction(found: Vectors) -> Float[np.ndarray, "seed d_model"]:
+    """Pole against pole, one direction a seed: half of the seeking vector less the averse one."""
+    seeking, averse = found.values()
+    return (seeking - averse) / 2
+
+
+def train(
+    material: Material,
+    place: Place,
+    *,
+    read_out: str = "behavior",
+    options: RecoveryOptions | None = None,
+    arms: tuple[str, str] = POLES,
+    seed: int = 0,
+) -> Vectors:
+    """Vectors that give the base the adapters' answers on development items, all adapters beside each other.
+
+    Each minimizes the cross-entropy from its adapter's shares of the options to those of base + vector;
+    nothing but these shares is asked for. Adam from zero, learning rate falling linearly.
+    """
+    import torch
+
+    import activations
+
+    options = options or RecoveryOptions()
+    model, readout = material.model, material.of(read_out, "dev")
+    positions = engine.padded_positions(readout.rows, place.scope)
+    pairs = [(arm, adapter) for arm in arms for adapter in material.arms[arm]]
+    real = torch.from_numpy(readout.real).to(model.device)
+    shares = []
+    for _, adapter in pairs:
+        logits = engine.option_logits(model, readout, variant=adapter)[0]
+        shares.append(torch.from_numpy(logits).float().to(model.device).masked_fill(~real, -1e9).softmax(-1))
+    wanted = torch.stack(shares)
+    base = engine.states(model, readout.rows, [place.site], variant="base")[place.site]
+    typical = float(np.sqrt((scope_mean(base**2, positions)).mean()))
+    vector = torch.zeros(len(pairs), model.d_model, device=model.device, requires_grad=True)
+    optimizer = torch.optim.Adam([vector], lr=options.learning_rate * typical)
+    generators = [np.random.default_rng([seed, n]) for n in range(len(pairs))]
+    orders: list[list[int]] = [[] for _ in pairs]
+    with model.variant("base"):
+        for step in range(options.train_steps):
+            for group in optimizer.param_groups:
+                group["lr"] = options.learning_rate * typical * (1 - step / options.train_steps)
+            chosen = [
+                _next(order, generator, options.train_batch, len(readout.items))
+                for order, generator in zip(orders, generators, strict=True)
+            ]
+            lines = engine.Lines(
+                np.repeat(np.arange(len(pairs)), options.train_batch), np.concatenate(chosen).astype(np.int64)
+            )
+            batch = model.collate([readout.rows[n] for n in lines.items], examples=lines.items)
+
+            def add(at: engine.Lines) -> list[activations.Edit]:
+                own = vector[torch.from_numpy(at.which).to(model.device)]
+                return [activations.add((own, place.site), units="raw", positions=positions[at.items])]
+
+            with torch.enable_grad():
+                logits = engine.forward(model, readout, batch, lines, add)
+                logs = logits.masked_fill(~real[lines.items], -1e9).log_softmax(-1)
+                loss = -(wanted[lines.which, lines.items] * logs).sum(-1).mean() * len(pairs)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    found = vector.detach().cpu().double().numpy()
+    return {arm: found[[n for n, (own, _) in enumerate(pairs) if own == arm]] for arm in arms}
+
+
+def _next(order: list[int], generator: np.random.Generator, count: int, items: int) -> np.ndarray:
+    """The next items of an adapter's own endless order."""
+    while len(order) < count:
+        order += generator.permutation(items).tolist()
+    taken = np.array(order[:count])
+    del order[:count]
+    return taken
+
+
+def _read(material: Material, place: Place, read_out: str, arms: tuple[str, str]) -> dict[str, Vectors]:
+    """The vectors that are read off the runs: mean difference, probe, constant, first component."""
+    import probes
+
+    readout = material.of(read_out, "dev")
+    positions = engine.padded_positions(readout.rows, place.scope)
+    runs = {
+        name: engine.states(material.model, readout.rows, [place.site], variant=name)[place.site]
+        for name in ("base", *material.arms[arms[0]], *material.arms[arms[1]])
+    }
+    kinds = ("mean_difference", "probe", "constant", "pc1")
+    found: dict[str, dict[str, list[np.ndarray]]] = {kind: {arm: [] for arm in arms} for kind in kinds}
+    for names in zip(*(material.arms[arm] for arm in arms), strict=True):
+        half = (scope_mean(runs[names[0]], positions) - scope_mean(runs[names[1]], positions)) / 2
+        rows = [scope_mean(runs[name], positions, by_item=True) for name in names]
+        fitted = probes.LogisticProbe().fit(np.concatenate(rows), np.repeat([1, 0], len(rows[0])))
+        weight = np.asarray(fitted.coef_, np.float64).ravel()
+        for arm, pole, name in zip(arms, POLES, names, strict=True):
+            found["mean_difference"][arm].append(SIGNS[pole] * half)
+            found["probe"][arm].append(SIGNS[pole] * weight / np.linalg.norm(weight) * np.linalg.norm(half))
+            added = np.concatenate(
+                [
+                    (on - off)[at[at >= 0]]
+                    for on, off, at in zip(runs[name], runs["base"], positions, strict=True)
+                ]
+            ).astype(np.float64)
+            mean = added.mean(0)
+            line = np.linalg.svd(added, full_matrices=False)[2][0]
+            found["constant"][arm].append(mean)
+            found["pc1"][arm].append(line * float((added @ line).mean()))
+    return {kind: {arm: np.stack(v) for arm, v in each.items()} for kind, each in found.items()}

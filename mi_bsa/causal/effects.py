@@ -1,0 +1,276 @@
+"""Step 6 of a study: what the arms do and say, as results with intervals and their nulls.
+
+Law: an effect is pole against pole on [0, 1], one value a seed; its null is what two runs of the shuffled
+arm, which differ in nothing but their seed, differ by. Kinds of question are those of the items' labels; the
+self-report of all kinds is the mean over kinds, so a kind with many questions does not outweigh the others.
+Intervals of choices are over seeds; those of self-reports are over wordings x seeds, both being samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mi_bsa.asking import scoring
+from mi_bsa.causal.judging import judged_effects
+from mi_bsa.causal.readable import validity_of, validity_results
+from mi_bsa.core.results import Null, Result
+from probes import statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EQUIVALENCE_BOUND = 0.15
+"""Largest shift of the shuffled arm from the base, and of a bystander, that would not matter."""
+
+
+def all_effects(
+    table: pd.DataFrame, *, behavior: str, arms: Sequence[str], seeds: Sequence[int]
+) -> list[Result]:
+    """Levels, effects, equivalence of the shuffled arm, shifts of neighbor and named persons, validity.
+
+    `table`: one row an item and variant, columns `set`, `arm`, `seed`, `trait`, `person`, `kind`,
+    `template`, `scenario`, `order`, `score`, `mass`.
+    """
+    results = []
+    for read_out, name in (("choice-test", "behavior"), ("report-test", "self_report")):
+        kinds: tuple[str | None, ...] = (None,) if name == "behavior" else ("all", *kinds_of(table, read_out))
+        for kind in kinds:
+            results += levels(table, read_out, name, kind, behavior=behavior, arms=arms, seeds=seeds)
+            results.append(effect(table, read_out, name, kind, behavior=behavior, arms=arms, seeds=seeds))
+        if "shuffled" in arms:
+            results.append(shuffled_equivalence(table, read_out, name, behavior=behavior, seeds=seeds))
+    results += judged_effects(table, behavior=behavior, arms=arms, seeds=seeds)
+    for read_out, name in (
+        ("neighbor_choice-test", "behavior.neighbor_effect"),
+        ("neighbor_report-test", "self_report.neighbor_effect"),
+    ):
+        results.append(bystander(table, read_out, name, behavior=behavior, seeds=seeds))
+    for read_out, name in (
+        ("named_choice-test", "behavior.named_shift"),
+        ("named_report-test", "self_report.named_shift"),
+    ):
+        results += named_shifts(table, read_out, name, behavior=behavior, seeds=seeds)
+    return [*results, *validity_results(validity_of(table), behavior=behavior)]
+
+
+def kinds_of(table: pd.DataFrame, read_out: str) -> tuple[str, ...]:
+    """The kinds of question that a set asks, in the order in which it asks them."""
+    return tuple(dict.fromkeys(table.loc[table["set"] == read_out, "kind"].astype(str)))
+
+
+def select(table: pd.DataFrame, read_out: str, kind: str | None) -> pd.DataFrame:
+    """The answers of one set and kind; `kind` None or "all" takes every kind."""
+    part = table[table["set"] == read_out]
+    return part if kind in (None, "all") else part[part["kind"] == kind]
+
+
+def score(table: pd.DataFrame, read_out: str, kind: str | None) -> pd.Series:
+    """Mean score by (arm, seed); `kind` "all" is the mean over kinds of the kinds' means."""
+    part = select(table, read_out, kind)
+    by_kind = part.groupby(["arm", "seed", "kind"])["score"].mean()
+    return by_kind.groupby(["arm", "seed"]).mean()
+
+
+def levels(
+    table: pd.DataFrame,
+    read_out: str,
+    name: str,
+    kind: str | None,
+    *,
+    behavior: str,
+    arms: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Result]:
+    """The level of every arm (over seeds; of a report, over wordings x seeds) and of the base (over
+    wordings).
+    """
+    means = score(table, read_out, kind)
+    part = select(table, read_out, kind)
+    place = _place(behavior, kind)
+    out = []
+    for arm in arms:
+        values = [float(means[arm, s]) for s in seeds]
+        estimate = statistics.t_interval(values, scale="logit")
+        interval, method, notes = (estimate.low, estimate.high), "t over seeds, logit scale", ""
+        if name == "self_report":
+            asked = part[part["arm"] == arm]
+            found = scoring.mean_score(asked)
+            interval, method = (found.low, found.high), found.ci_method
+            notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds{_mass(asked)}"
+        out.append(
+            Result(
+                name=f"{name}.level",
+                where={**place, "arm": arm},
+                value=float(np.mean(values)) if name == "self_report" else estimate.value,
+                ci=interval,
+                ci_method=method,
+                n=len(values),
+                unit="P(seeking pole)",
+                per_seed=tuple(values),
+                seeds=tuple(seeds),
+                notes=notes,
+            )
+        )
+    base = part[part["arm"] == "base"]
+    per_wording = base.groupby(["kind", "scenario"])["score"].mean().to_numpy()
+    over = statistics.t_interval(per_wording, scale="logit")
+    out.append(
+        Result(
+            name=f"{name}.level",
+            where={**place, "arm": "base"},
+            value=over.value,
+            ci=(over.low, over.high),
+            ci_method="t over scenarios or wordings, logit scale",
+            n=len(base),
+            unit="P(seeking pole)",
+            notes=f"one base model: n counts items{_mass(base)}",
+        )
+    )
+    return out
+
+
+def effect(
+    table: pd.DataFrame,
+    read_out: str,
+    name: str,
+    kind: str | None,
+    *,
+    behavior: str,
+    arms: Sequence[str],
+    seeds: Sequence[int],
+) -> Result:
+    """Seeking minus averse, one value a seed; p of a two-sided t test against zero.
+
+    Over seeds (paired by their prompts) for choices; over wordings x seeds for reports.
+    """
+    means = score(table, read_out, kind)
+    values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
+    estimate = statistics.t_interval(values)
+    interval, method, p, notes = (estimate.low, estimate.high), "t over seeds", _t_test(values), ""
+    if name == "self_report":
+        found = scoring.gap(select(table, read_out, kind))
+        interval, method = (found.low, found.high), found.ci_method
+        p = None if np.isnan(found.p) else found.p
+        notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds of either arm"
+    return Result(
+        name=f"{name}.effect",
+        where=_place(behavior, kind),
+        value=estimate.value,
+        ci=interval,
+        ci_method=method,
+        n=len(values),
+        unit="difference of P(seeking pole)",
+        null=shuffled_null(means, seeds) if "shuffled" in arms else None,
+        p=p,
+        per_seed=tuple(values),
+        seeds=tuple(seeds),
+        notes=notes,
+    )
+
+
+def shuffled_null(means: pd.Series, seeds: Sequence[int]) -> Null:
+    """What two runs of the shuffled arm differ by, either way round."""
+    shuffled = [float(means["shuffled", s]) for s in seeds]
+    draws = [a - b for a, b in itertools.permutations(shuffled, 2)]
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Null("shuffled arm, seed against seed", len(draws), 0.0, float(low), float(high))
+
+
+def shuffled_equivalence(
+    table: pd.DataFrame, read_out: str, name: str, *, behavior: str, seeds: Sequence[int]
+) -> Result:
+    """How far the shuffled arm lies from the base: small enough to call it no effect?"""
+    kind = None if name == "behavior" else "all"
+    means = score(table, read_out, kind)
+    values = [float(means["shuffled", s] - means["base", -1]) for s in seeds]
+    verdict = statistics.equivalence(values, bound=EQUIVALENCE_BOUND)
+    held = "equivalent" if verdict.equivalent else "not shown to be equivalent"
+    return Result(
+        name=f"{name}.shuffled_shift",
+        where={**_place(behavior, kind), "arm": "shuffled"},
+        value=verdict.estimate.value,
+        ci=(verdict.estimate.low, verdict.estimate.high),
+        ci_method="t over seeds, 90 % (two one-sided tests)",
+        n=len(values),
+        unit="difference of P(seeking pole)",
+        p=verdict.p,
+        per_seed=tuple(values),
+        seeds=tuple(seeds),
+        notes=f"{held} to the base within {EQUIVALENCE_BOUND}; p is of the equivalence test",
+    )
+
+
+def bystander(
+    table: pd.DataFrame, read_out: str, name: str, *, behavior: str, seeds: Sequence[int]
+) -> Result:
+    """What the two poles differ by in a trait that was not trained."""
+    means = score(table, read_out, "all")
+    values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
+    estimate = statistics.t_interval(values)
+    interval, method, p = (estimate.low, estimate.high), "t over seeds", _t_test(values)
+    if name.startswith("self_report."):
+        found = scoring.gap(select(table, read_out, "all"))
+        interval, method = (found.low, found.high), found.ci_method
+        p = None if np.isnan(found.p) else found.p
+    return Result(
+        name=name,
+        where={"behavior": behavior, "split": "test"},
+        value=estimate.value,
+        ci=interval,
+        ci_method=method,
+        n=len(values),
+        unit="difference of P(seeking pole)",
+        null=shuffled_null(means, seeds) if "shuffled" in set(table["arm"]) else None,
+        p=p,
+        per_seed=tuple(values),
+        seeds=tuple(seeds),
+        notes="the untrained neighbor trait, seeking arm minus averse arm",
+    )
+
+
+def named_shifts(
+    table: pd.DataFrame, read_out: str, name: str, *, behavior: str, seeds: Sequence[int]
+) -> list[Result]:
+    """How far named characters of the opposite pole move from the base, in each arm."""
+    out = []
+    for arm, person in (("seeking", "named averse"), ("averse", "named seeking")):
+        means = score(table[table["person"] == person], read_out, "all")
+        values = [float(means[arm, s] - means["base", -1]) for s in seeds]
+        estimate = statistics.t_interval(values)
+        out.append(
+            Result(
+                name=name,
+                where={"behavior": behavior, "arm": arm, "kind": person, "split": "test"},
+                value=estimate.value,
+                ci=(estimate.low, estimate.high),
+                ci_method="t over seeds",
+                n=len(values),
+                unit="difference of P(seeking pole)",
+                per_seed=tuple(values),
+                seeds=tuple(seeds),
+                notes="characters with the other pole, against the base: they should stay as they are",
+            )
+        )
+    return out
+
+
+def _place(behavior: str, kind: str | None) -> dict[str, str]:
+    return {"behavior": behavior, "split": "test"} | ({} if kind is None else {"kind": kind})
+
+
+def _mass(part: pd.DataFrame) -> str:
+    """How much probability the options hold together, in words."""
+    return f"; option mass {part['mass'].mean():.3f}"
+
+
+def _t_test(values: Sequence[float]) -> float | None:
+    """Two-sided p of a zero mean; none where all seeds agree to the last bit."""
+    from scipy import stats
+
+    if np.ptp(values) == 0:
+        return None
+    return float(stats.ttest_1samp(values, 0.0).pvalue)

@@ -1,0 +1,200 @@
+"""Step "geometry": are two directions the same, and do they do the same?
+
+Law: signed cosines at one place, pole against pole, one direction a seed. Beside each
+cosine stand the null (random differences of the base's own states), and the ceiling that two families can
+reach, from their cosines between seeds. Directions that do the same may have a cosine near 0, so what they do
+stands beside: the correlation, over test items of both read-outs, of the shifts that each gives the base.
+
+Results: `bridge.geometry.cosine` (p two-sided against the null), `bridge.geometry.functional`; kind = what is
+compared (`seeds`, `read_outs`, `kinds`, `ranks`, `behaviors`), method = the two (`trained / constant`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mi_bsa.causal import directions, engine, nulls
+from mi_bsa.causal.material import POLES, READ_OUTS
+from mi_bsa.causal.options import GeometryOptions, RecoveryOptions
+from mi_bsa.causal.places import Place, choose_place
+from mi_bsa.causal.steered import Steering
+from mi_bsa.core.results import Null, Result
+from probes import Direction, StatisticsError, compare, functional_similarity, statistics
+
+if TYPE_CHECKING:
+    from mi_bsa.causal.material import Material
+
+Family = Float[np.ndarray, "seed d_model"]
+DRAWS = 200
+"""Random-difference directions behind a cosine's null."""
+
+
+def geometry(
+    material: Material,
+    options: GeometryOptions | None = None,
+    *,
+    place: Place | None = None,
+    seed: int = 0,
+) -> list[Result]:
+    """All cosines and functional similarities that the material's arms allow.
+
+    Args:
+        material: model, adapters and items; arms `wrong_seeking`, `wrong_averse` and `rank<k>_seeking`,
+            `rank<k>_averse` are compared with the study's own where they are there.
+        options: kinds and items.
+        place: where directions are read; chosen on development choices by default.
+        seed: of the null and of trained vectors.
+    """
+    options = options or GeometryOptions()
+    place = place or choose_place(material)[0]
+    drawn = _null(material, place, seed)
+    effects = Effects(material, place, options.items)
+    results = []
+    for kind, label, first, second in _pairs(material, place, options, seed):
+        where = {
+            "behavior": material.behavior,
+            **place.where,
+            "method": label,
+            "kind": kind,
+            "split": "dev",
+        }
+        count = min(len(first), len(second))
+        results.append(cosine(where, first[:count], second[:count], place, drawn, material.seeds[:count]))
+        similar = _functional(effects, first[:count], second[:count], place)
+        if similar is not None:
+            results.append(_similar({**where, "split": "test"}, similar, material.seeds[:count]))
+    return results
+
+
+def _pairs(
+    material: Material, place: Place, options: GeometryOptions, seed: int
+) -> Iterator[tuple[str, str, Family, Family]]:
+    """(kind, label, family, family) of everything that is compared, paired by seed."""
+
+    def family(kind: Any, read_out: str = "behavior", arms: tuple[str, str] = POLES) -> Family:
+        found = directions.vectors(material, place, kind, read_out=read_out, arms=arms, seed=seed)
+        return directions.direction(found)
+
+    for kind in options.kinds:
+        own = family(kind)
+        yield "seeds", f"{kind}: seed / next seed", own, np.roll(own, -1, axis=0)
+        yield "read_outs", f"{kind}: choices / reports", own, family(kind, "self_report")
+    for one, other in itertools.combinations(options.kinds, 2):
+        yield "kinds", f"{one} / {other}", family(one), family(other)
+    kind = options.kinds[0]
+    for arm in material.arms:
+        if arm.startswith("rank") and arm.endswith("_seeking"):
+            rank = arm.removesuffix("_seeking")
+            yield (
+                "ranks",
+                f"{kind}: own rank / {rank}",
+                family(kind),
+                family(kind, arms=(arm, f"{rank}_averse")),
+            )
+    if "wrong_seeking" in material.arms and "wrong_averse" in material.arms:
+        wrong = family(kind, arms=("wrong_seeking", "wrong_averse"))
+        yield "behaviors", f"{kind}: own / wrong behavior", family(kind), wrong
+
+
+def _null(material: Material, place: Place, seed: int) -> Float[np.ndarray, "draw d_model"]:
+    """Random differences of the base's states, isotropic directions where it has but one state there."""
+    samples = Steering(material, place, RecoveryOptions()).samples()
+    return nulls.difference_directions(DRAWS, samples, rng=np.random.default_rng(seed))
+
+
+def cosine(
+    where: dict[str, Any],
+    first: Family,
+    second: Family,
+    place: Place,
+    drawn: np.ndarray,
+    seeds: tuple[int, ...],
+    *,
+    name: str = "bridge.geometry.cosine",
+) -> Result:
+    """Signed cosine of two families, paired by seed, beside null directions `drawn` and the seed ceiling."""
+    families = [[Direction(v, place.site) for v in family] for family in (first, second)]
+    found = compare(families[0], families[1], null=drawn)
+    assert found.cosine is not None
+    each = tuple(float(a.cosine(b)) for a, b in zip(*families, strict=True))
+    ceiling = "" if found.ceiling is None else f"seed ceiling {found.ceiling:.2f}; "
+    band = f"analytic band of random directions [{found.analytic_low:.2f}, {found.analytic_high:.2f}]"
+    return Result(
+        name=name,
+        where=where,
+        value=found.value,
+        ci=(found.cosine.low, found.cosine.high),
+        ci_method=found.cosine.method,
+        n=len(each),
+        unit="signed cosine",
+        null=Null(
+            "random differences of the base's states", found.n_null, 0.0, found.null_low, found.null_high
+        ),
+        p=found.null_p,
+        per_seed=each,
+        seeds=seeds,
+        notes=ceiling + band,
+    )
+
+
+class Effects:
+    """What a direction, added to the base at its own length, does to every test item of both read-outs."""
+
+    def __init__(self, material: Material, place: Place, items: int) -> None:
+        self.material, self.place = material, place
+        self.readouts = [material.of(name, "test", items=items) for name in READ_OUTS]
+        self._known: dict[bytes, np.ndarray] = {}
+        self.base = [r.score(engine.option_logits(material.model, r))[0] for r in self.readouts]
+
+    def __call__(self, direction: Direction) -> np.ndarray:
+        key = direction.raw.tobytes()
+        if key not in self._known:
+            self._known[key] = self._moved(direction)
+        return self._known[key]
+
+    def _moved(self, direction: Direction) -> np.ndarray:
+        moved = []
+        for readout, plain in zip(self.readouts, self.base, strict=True):
+            positions = engine.padded_positions(readout.rows, self.place.scope)
+            logits = engine.changed_logits(
+                self.material.model,
+                readout,
+                self.place.site,
+                engine.adding(direction.raw[None], positions),
+            )
+            moved.append(readout.score(logits)[0] - plain)
+        return np.concatenate(moved)
+
+
+def _functional(effects: Effects, first: Family, second: Family, place: Place) -> list[float] | None:
+    """Correlation over items of what two directions do, seed by seed; None where one does nothing."""
+    found = []
+    for a, b in zip(first, second, strict=True):
+        try:
+            pair = (Direction(a, place.site), Direction(b, place.site))
+            found.append(functional_similarity(*pair, effects).value)
+        except StatisticsError:
+            return None
+    return found
+
+
+def _similar(where: dict[str, Any], values: list[float], seeds: tuple[int, ...]) -> Result:
+    inner = np.clip(values, -1 + 1e-9, 1 - 1e-9)
+    z = statistics.t_interval(np.arctanh(inner))
+    return Result(
+        name="bridge.geometry.functional",
+        where=where,
+        value=float(np.tanh(z.value)),
+        ci=(float(np.tanh(z.low)), float(np.tanh(z.high))),
+        ci_method="t over seeds, Fisher z",
+        n=len(values),
+        unit="correlation over items",
+        per_seed=tuple(float(v) for v in values),
+        seeds=seeds,
+        notes="shifts of both read-outs' test items",
+    )

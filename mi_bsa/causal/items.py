@@ -1,0 +1,38 @@
+"""Step 3 of a study: every prompt that it asks, written down before any model answers.
+
+Law: development items choose (layer, strength), test items report; a file name says which it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mi_bsa import behaviors
+from mi_bsa.behaviors import SETS
+from mi_bsa.core.items import Item, read_items, write_items
+from mi_bsa.study.steps import Cell
+from mi_bsa.worlds.weights import world_for
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """Where the items of a set lie."""
+    return folder / "items" / f"{name}.jsonl"
+
+
+def items_of(folder: Path, name: str) -> list[Item]:
+    """The items of a set."""
+    return read_items(path_of(folder, name))
+
+
+def write_all(cell: Cell) -> dict[str, Any]:
+    """Draw every set of items of the study."""
+    config = cell.config
+    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+    sets = behavior.study_sets(
+        choices=config.data.choices, others=config.data.others, world=world_for(config.model)
+    )
+    assert set(sets) == set(SETS)
+    for name, items in sets.items():
+        write_items(items, path_of(cell.folder, name))
+    return {name: len(items) for name, items in sets.items()}

@@ -1,0 +1,203 @@
+"""Layer order: "later layers observe what the adapter did in earlier ones", as numbers.
+
+Two depths of one read-out's log-odds, in blocks counted from 0:
+
+    write depth  W = sum_k k (E_k - E_{k-1}), E_k the share of the adapter's effect that is there with its
+                 gates open in blocks 0..k only;
+    read depth   D = sum_k k (F_k - F_{k-1}), F_k the share that is there when the base is given, at the
+    answer
+                 slot alone, the finetuned run's residual stream after block k.
+
+E ends at 1 because all gates are open, F because the last residual at the slot fixes the answer. D - W > 0:
+what was written in early blocks reaches the answer slot in later ones. *Observed* is the share of the
+effect that is gone where no block may see what the adapter did before it: each block with its own modules
+is fed the base's run, and what it then writes at the slot is added to the base's last residual, as if
+nothing behind it looked.
+
+Law: an adapter that writes the answer itself, at the slot, has D = W and observed 0; one that writes a state
+that a later block turns into the answer has D > W and observed 1. Neither is defined where the adapters do
+not move the read-out: then `bridge.attribution.effect` stands alone.
+
+On adapters that sit on one block alone, *observed* is near 1 (before the last block) or 0 (on it) by where
+they sit, and no finding: there its place names the block (`layer`).
+
+Results: `bridge.attribution.effect`, `.write_depth`, `.read_depth`, `.layer_order` (D - W; p by t over
+seeds), `.observed`; kind = read-out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mi_bsa.causal import engine
+from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
+from mi_bsa.causal.mediation import log_odds
+from mi_bsa.causal.options import AttributionOptions
+from mi_bsa.causal.ratios import share
+from mi_bsa.core.results import Result
+from probes import statistics
+from probes.statistics.permutation import t_test
+
+if TYPE_CHECKING:
+    from mi_bsa.causal.material import Material
+
+
+def layer_order(
+    material: Material, options: AttributionOptions | None = None, *, arms: tuple[str, str] = POLES
+) -> list[Result]:
+    """Write depth, read depth, their difference and the observed share, for both read-outs.
+
+    Args:
+        material: model, adapters and items.
+        options: items and seeds.
+        arms: names of the arms of the two poles.
+    """
+    options = options or AttributionOptions()
+    count = min(options.seeds, *(len(material.arms[arm]) for arm in arms))
+    seeds = material.seeds[:count]
+    blocks = np.arange(material.model.n_layers)
+    where: dict[str, Any] = {"behavior": material.behavior, "split": "test"}
+    if arms != POLES:
+        where["variant"] = arms[0].removesuffix("_seeking")
+    written = {
+        site.layer or 0
+        for arm in arms
+        for site in material.model.sites("lora_out", variants=material.arms[arm][:count])
+    }
+    alone = {"layer": written.pop()} if len(written) == 1 else {}
+    results = []
+    for read_out in READ_OUTS:
+        runs = [_effects(material, read_out, arm, count) for arm in arms]
+        full, direct, opened, given = (np.mean([run[k] for run in runs], axis=0) for k in range(4))
+        here = {**where, "kind": read_out}
+        effect = statistics.t_interval(full)
+        moved = not effect.low <= 0 <= effect.high
+        words = "" if moved else "; its interval holds 0, so there is neither depth nor share"
+        results.append(
+            _result("effect", here, full, seeds, "log-odds towards the pole", f"whole adapter{words}")
+        )
+        if not moved:
+            continue
+        write, read = (_depth(part / full[:, None], blocks) for part in (opened, given))
+        results.append(
+            _result("write_depth", here, write, seeds, "block", "where the adapter's gates matter")
+        )
+        results.append(
+            _result("read_depth", here, read, seeds, "block", "where the answer slot has got the state")
+        )
+        results.append(
+            _result(
+                "layer_order", here, read - write, seeds, "blocks", "read depth less write depth", test=True
+            )
+        )
+        results.append(
+            share(
+                "bridge.attribution.observed",
+                here | alone,
+                full - direct,
+                full,
+                seeds=seeds,
+                unit="share of the effect",
+                notes="what is gone where no block sees what the adapter did before it",
+            )
+        )
+    return results
+
+
+def _depth(shares: Float[np.ndarray, "seed block"], blocks: np.ndarray) -> Float[np.ndarray, " seed"]:
+    depth: np.ndarray = (np.diff(shares, axis=1, prepend=0.0) * blocks).sum(1)
+    return depth
+
+
+def _effects(
+    material: Material, read_out: str, arm: str, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log-odds towards the pole, mean over items: whole (seed), direct (seed), gates open up to each block,
+    and the slot given after each block (seed, block).
+    """
+    import activations
+
+    model, readout = material.model, material.of(read_out, "test")
+    sign = SIGNS[arm.rpartition("_")[2]]
+    sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
+    slots = engine.padded_positions(readout.rows, "slot")
+    line = np.arange(len(slots))
+
+    def y(variant: str, edits: engine.Edits | None = None) -> float:
+        logits = engine.option_logits(model, readout, variant=variant, edits=edits)
+        return float(log_odds(readout, logits)[0].mean())
+
+    def at_slot(variant: str, closed: list[Any], wanted: list[str]) -> dict[str, np.ndarray]:
+        edits = [activations.gate(closed, 0.0)] if closed else []
+        with model.variant(variant), activations.edit(model, *edits):
+            read = engine.states(model, readout.rows, wanted, variant=variant)
+        return {site: values[line, slots[:, 0]] for site, values in read.items()}
+
+    base, plain = y("base"), at_slot("base", [], sites)
+    whole, direct, opened, given = [], [], [], []
+    for adapter in material.arms[arm][:count]:
+        modules = model.sites("lora_out", variants=[adapter])
+        layers = sorted({site.layer or 0 for site in modules})
+        whole.append(sign * (y(adapter) - base))
+        cut = []
+        for block in range(model.n_layers):
+            shut = [site for site in modules if (site.layer or 0) > block]
+            cut.append(sign * (y(adapter, _gates(shut)) - base))
+        opened.append(cut)
+        tuned = at_slot(adapter, [], sites)
+
+        given.append([sign * (y("base", _put(site, values, slots)) - base) for site, values in tuned.items()])
+        written = np.zeros_like(plain[sites[-1]])
+        for layer in layers:
+            others = [site for site in modules if site.layer != layer]
+            site = sites[layer]
+            written += at_slot(adapter, others, [site])[site] - plain[site]
+        last = plain[sites[-1]] + written
+        direct.append(sign * (y("base", _put(sites[-1], last, slots)) - base))
+    return np.array(whole), np.array(direct), np.array(opened), np.array(given)
+
+
+def _put(site: str, values: np.ndarray, slots: np.ndarray) -> engine.Edits:
+    """Edits that put values (item, d_model) at the answer slot."""
+    import torch
+
+    import activations
+
+    given = torch.from_numpy(values[:, None])
+    return lambda lines: [activations.replace(site, given[lines.items], positions=slots[lines.items])]
+
+
+def _gates(shut: list[Any]) -> engine.Edits | None:
+    """Edits that close modules; none where all stay open."""
+    import activations
+
+    return (lambda _: [activations.gate(shut, 0.0)]) if shut else None
+
+
+def _result(
+    name: str,
+    where: dict[str, Any],
+    values: np.ndarray,
+    seeds: tuple[int, ...],
+    unit: str,
+    notes: str,
+    *,
+    test: bool = False,
+) -> Result:
+    estimate = statistics.t_interval(values)
+    return Result(
+        name=f"bridge.attribution.{name}",
+        where=where,
+        value=estimate.value,
+        ci=(estimate.low, estimate.high),
+        ci_method="t over seeds",
+        n=len(values),
+        unit=unit,
+        p=t_test(values) if test and np.ptp(values) > 0 else None,
+        per_seed=tuple(float(v) for v in values),
+        seeds=tuple(seeds),
+        notes=notes,
+    )

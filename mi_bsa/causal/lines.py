@@ -1,0 +1,171 @@
+"""Lines of evidence: a result held against a bar, by its interval, and by its p where the rule names one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mi_bsa.core.errors import ResultError
+from mi_bsa.core.results import Place, Result
+from probes.statistics.permutation import t_test
+
+State = Literal["holds", "fails", "open", "missing"]
+
+ALPHA = 0.05
+QUARTER = 0.25
+HALF = 0.5
+LARGE = 0.2
+NONE = 0.1
+READABLE = 0.5
+FEWEST_SEEDS = 3
+FEWEST_FLIPPED = 6
+"""Seeds below which an exact sign flip cannot reach .05."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of evidence.
+
+    Attributes:
+        name: what it says, in words.
+        state: holds, fails, open (neither), or missing (not measured, or not reliably).
+        detail: the number and the bar.
+        p: of the test, where the rule names one.
+        margin: how far the deciding end of the interval lies from the bar, in the result's unit.
+    """
+
+    name: str
+    state: State
+    detail: str
+    p: float | None = None
+    margin: float | None = None
+
+    @property
+    def verb(self) -> str:
+        """The state, as a predicate."""
+        return {"holds": "holds", "fails": "fails", "open": "stays open", "missing": "is missing"}[self.state]
+
+    @property
+    def otherwise(self) -> str:
+        """What would have made the line another one."""
+        if self.state == "missing":
+            return f"{self.name}: {self.detail}; measuring it"
+        away = "" if self.margin is None else f", {abs(self.margin):.3g} from its bar"
+        return f"{self.name}: {self.detail}{away}"
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Results of one behavior, found by name and place; results of dev and of other splits take no part."""
+
+    results: tuple[Result, ...]
+    behavior: str
+
+    @classmethod
+    def of(cls, results: Iterable[Result]) -> Lookup:
+        """Keep what verdicts may read. Raises `ResultError` for results of several behaviors."""
+        kept = tuple(r for r in results if r.where.get("split", "test") == "test")
+        named = sorted({str(r.where["behavior"]) for r in kept if r.name == "behavior.effect"})
+        if len(named) > 1:
+            raise ResultError(f"results of {', '.join(named)}: a verdict is about one behavior; split them")
+        return cls(kept, named[0] if named else "unknown")
+
+    def all(self, name: str, **where: Place | None) -> list[Result]:
+        """All results of a name whose place has these values (None: any)."""
+        wanted: Mapping[str, Any] = {k: v for k, v in where.items() if v is not None}
+        return [
+            r for r in self.results if r.name == name and all(r.where.get(k) == v for k, v in wanted.items())
+        ]
+
+    def one(self, name: str, **where: Place | None) -> Result | None:
+        """The result of a name at a place; of several, the one with the fewest keys (the most general)."""
+        found = self.all(name, **where)
+        return min(found, key=lambda r: len(r.where), default=None)
+
+
+def interval_line(
+    name: str,
+    result: Result | None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    under: float | None = None,
+    over: float | None = None,
+    least: float | None = None,
+    none: float | None = None,
+    test: bool = False,
+) -> Line:
+    """Hold a result against a bar.
+
+    Args:
+        name: of the line.
+        result: what was measured, or None.
+        above: holds where the interval lies above this (and `value >= least`).
+        below: fails where the interval lies below this.
+        under: holds where the interval lies below this (for what should shrink).
+        over: fails where the interval lies above this.
+        least: smallest value with which the line may hold.
+        none: fails where the interval lies within -none to none.
+        test: the line needs p <= .05 too.
+    """
+    if result is None:
+        return Line(name, "missing", "it was not measured")
+    shown = f"{result.name} {result.value:.3g}"
+    if result.ci is None:
+        return Line(name, "missing", f"{shown} has no interval ({result.ci_method.removeprefix('none: ')})")
+    few = _too_few(result)
+    if few:
+        return Line(name, "missing", f"{shown} {few}")
+    low, high = result.ci
+    p = _tested(result) if test else None
+    shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")
+    bar = above if above is not None else under
+    assert bar is not None
+    margin = low - bar if above is not None else bar - high
+    shown += f", bar {bar:.3g}"
+    holds = margin > 0 and (least is None or result.value >= least)
+    if test and (p is None or p > ALPHA):
+        holds = False
+    fails = (
+        (below is not None and high < below)
+        or (over is not None and low > over)
+        or (none is not None and -none < low and high < none)
+    )
+    if test and p is None:
+        shown += ", no p"
+    return Line(name, "holds" if holds else "fails" if fails else "open", shown, p, margin)
+
+
+def together(lines: Sequence[Line]) -> Line:
+    """One line of several that must all hold (either pole); it fails where all fail, else it is open."""
+    states = {line.state for line in lines}
+    state: State = "open"
+    if "missing" in states:
+        state = "missing"
+    elif len(states) == 1:
+        state = lines[0].state
+    tested = [line.p for line in lines if line.p is not None]
+    margins = [line.margin for line in lines if line.margin is not None]
+    detail = " and ".join(line.detail for line in lines)
+    return Line(lines[0].name, state, detail, max(tested, default=None), min(margins, default=None))
+
+
+def _tested(result: Result) -> float | None:
+    """The result's p, or that of a t test over its seeds; 0 where all seeds agree to the last digit."""
+    over_seeds = result.ci_method.startswith(("t over", "Fieller over")) and result.null is None
+    if result.p is not None or len(result.per_seed) < FEWEST_SEEDS or not over_seeds:
+        return result.p
+    if max(result.per_seed) == min(result.per_seed):
+        return 0.0 if result.per_seed[0] != 0 else 1.0
+    return t_test(result.per_seed)
+
+
+def _too_few(result: Result) -> str:
+    """Why a result over seeds may not count, or nothing."""
+    seeds = len(result.seeds)
+    if 0 < seeds < FEWEST_SEEDS:
+        return f"rests on {seeds} seeds, fewer than {FEWEST_SEEDS}"
+    if "sign flip" in result.ci_method and seeds < FEWEST_FLIPPED:
+        return f"is an exact sign flip over {seeds} seeds, fewer than {FEWEST_FLIPPED}"
+    return ""

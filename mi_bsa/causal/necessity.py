@@ -1,0 +1,255 @@
+"""Step "ablate": what remains of behavior, report and neighbors when a direction is taken out of the tuned
+model?
+
+Law: the direction is of the choices (development prompts), the items are of the test split, and what remains
+is pole against pole, (seeking - averse) with the direction out over (seeking - averse) as it was, paired by
+seed (Fieller); so what the removal does to both poles alike cancels. `position` says where it is taken out:
+at its own place, or at all blocks and tokens (`everywhere`, Arditi et al. 2024, arXiv 2406.11717). Erasure
+(LEACE) at the place takes out all that a linear probe can read of the pole there. Random directions are
+taken out the same way.
+
+Results: `bridge.necessity.behavior`, `bridge.necessity.self_report` (unit "share kept": 1 nothing lost, 0
+nothing left; method = the kind of direction, or `leace`), `bridge.necessity.neighbor_behavior`,
+`bridge.necessity.neighbor_self_report` (how far the untrained trait moves, mean over poles); where no share
+can be had, `..._shift`, what remains of (seeking - averse). p is one-sided: how often a random direction
+leaves as little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mi_bsa.causal import directions, engine, nulls
+from mi_bsa.causal.material import POLES, READ_OUTS
+from mi_bsa.causal.options import Kind, NecessityOptions
+from mi_bsa.causal.places import Place, choose_place
+from mi_bsa.causal.ratios import share
+from mi_bsa.core.results import Result
+from probes import statistics
+from probes.statistics.permutation import t_test
+
+if TYPE_CHECKING:
+    from mi_bsa.causal.engine import Move
+    from mi_bsa.causal.material import Material
+
+NEIGHBORS = {"neighbor_behavior": "neighbor_choice-test", "neighbor_self_report": "neighbor_report-test"}
+
+
+def ablate(
+    material: Material,
+    options: NecessityOptions | None = None,
+    *,
+    place: Place | None = None,
+    seed: int = 0,
+) -> list[Result]:
+    """What remains without the direction, and without what LEACE erases.
+
+    Args:
+        material: model, adapters and items; sets `neighbor_choice-test` and `neighbor_report-test` are used
+            where they are there.
+        options: which directions, how many null directions.
+        place: where the direction is read; chosen on development choices by default.
+        seed: of random directions.
+    """
+    options = options or NecessityOptions()
+    place = place or choose_place(material)[0]
+    sets = {name: f"{stem}-test" for name, stem in READ_OUTS.items()}
+    sets |= {name: own for name, own in NEIGHBORS.items() if material.sets.get(own)}
+    made = {kind: directions.vectors(material, place, kind, seed=seed) for kind in options.kinds}
+    rng = np.random.default_rng(seed)
+    random = nulls.random_directions(options.random, material.model.d_model, rng=rng)
+    eraser = _eraser(material, place)
+    results = []
+    for name, own in sets.items():
+        cut = Cut(material, own, place)
+        full = cut.levels()
+        for scope in (place.scope, "everywhere"):
+            everywhere = scope == "everywhere"
+            left: dict[str, np.ndarray] = {
+                kind: cut.without(vectors, everywhere=everywhere) for kind, vectors in made.items()
+            }
+            if not everywhere:
+                left["leace"] = cut.levels(eraser)
+            draws = cut.without_each(random, everywhere=everywhere) if name in READ_OUTS else None
+            for method, levels in left.items():
+                place_of = {**place.where, "position": scope, "method": method, "split": "test"}
+                here = {"behavior": material.behavior, **place_of}
+                if draws is None:
+                    results.append(_moved(material, f"bridge.necessity.{name}", here, levels - full))
+                    continue
+                results.append(
+                    share(
+                        f"bridge.necessity.{name}",
+                        here,
+                        _gap(levels),
+                        _gap(full),
+                        seeds=material.seeds,
+                        draws=_gap(draws).T,
+                        alternative="less",
+                        unit="share kept",
+                    )
+                )
+        if name in READ_OUTS:
+            results += _restored(cut, full, name, made, random)
+    return results
+
+
+def _restored(
+    cut: Cut,
+    full: np.ndarray,
+    name: str,
+    made: Mapping[Kind, directions.Vectors],
+    random: Float[np.ndarray, "draw d"],
+) -> list[Result]:
+    """What remains where the projection is what it is in the base."""
+    material = cut.material
+    draws = cut.as_in_base({arm: np.repeat(random[None], len(material.seeds), 0) for arm in POLES})
+    results = []
+    for method, vectors in made.items():
+        left = cut.as_in_base({arm: own[:, None] for arm, own in vectors.items()})
+        place = {**cut.place.where, "method": method, "kind": "restored", "split": "test"}
+        results.append(
+            share(
+                f"bridge.necessity.{name}",
+                {"behavior": material.behavior, **place},
+                _gap(left)[:, 0],
+                _gap(full),
+                seeds=material.seeds,
+                draws=_gap(draws).T,
+                alternative="less",
+                unit="share kept",
+                notes="the projection set to what it is in the base",
+            )
+        )
+    return results
+
+
+class Cut:
+    """Levels of every finetuned model on one set of items, as they are and with something taken out."""
+
+    def __init__(self, material: Material, name: str, place: Place) -> None:
+        self.material, self.place = material, place
+        self.readout = material.readout(name)
+        self.positions = engine.padded_positions(self.readout.rows, place.scope)
+
+    def levels(self, move: Move | None = None) -> Float[np.ndarray, "seed pole"]:
+        """As they are, or with one change of the place for all."""
+        found = np.empty((len(self.material.seeds), len(POLES)))
+        for arm, n, adapter in self.material.pairs:
+            found[n, POLES.index(arm)] = self._changed(adapter, 1, move or (lambda values, _: values))[0]
+        return found
+
+    def without(self, vectors: directions.Vectors, *, everywhere: bool) -> Float[np.ndarray, "seed pole"]:
+        """Each model without its own pole's and seed's direction."""
+        found = np.empty((len(self.material.seeds), len(POLES)))
+        for arm, n, adapter in self.material.pairs:
+            found[n, POLES.index(arm)] = self._out(adapter, vectors[arm][n][None], everywhere)[0]
+        return found
+
+    def without_each(
+        self, vectors: Float[np.ndarray, "condition d"], *, everywhere: bool
+    ) -> Float[np.ndarray, "seed pole condition"]:
+        """Each model without each of the directions."""
+        found = np.empty((len(self.material.seeds), len(POLES), len(vectors)))
+        for arm, n, adapter in self.material.pairs:
+            found[n, POLES.index(arm)] = self._out(adapter, vectors, everywhere)
+        return found
+
+    def as_in_base(
+        self, vectors: Mapping[str, Float[np.ndarray, "seed condition d"]]
+    ) -> Float[np.ndarray, "seed pole condition"]:
+        """Each model with the projection on each of its directions set to the base's, token by token."""
+        base = engine.states(self.material.model, self.readout.rows, [self.place.site], variant="base")
+        found: list[list[np.ndarray]] = [[] for _ in self.material.seeds]
+        for arm, n, adapter in self.material.pairs:
+            logits = engine.changed_logits(
+                self.material.model,
+                self.readout,
+                self.place.site,
+                engine.clamping(vectors[arm][n], base[self.place.site], self.positions),
+                variant=adapter,
+                count=len(vectors[arm][n]),
+                batch_tokens=self.material.batch_tokens,
+            )
+            found[n].append(self._mean(logits))
+        return np.array(found)
+
+    def _out(self, adapter: str, vectors: np.ndarray, everywhere: bool) -> Float[np.ndarray, " condition"]:
+        import activations
+
+        if not everywhere:
+            return self._changed(adapter, len(vectors), engine.projection(vectors))
+        given, kind = vectors.astype(np.float32), self.place.site.partition(".")[0]
+        logits = engine.option_logits(
+            self.material.model,
+            self.readout,
+            variant=adapter,
+            count=len(vectors),
+            edits=lambda lines: [activations.project_out((given[lines.which], kind))],
+            batch_tokens=self.material.batch_tokens,
+        )
+        return self._mean(logits)
+
+    def _changed(self, adapter: str, count: int, move: Move) -> Float[np.ndarray, " condition"]:
+        logits = engine.changed_logits(
+            self.material.model,
+            self.readout,
+            self.place.site,
+            engine.at_tokens(move, self.positions),
+            variant=adapter,
+            count=count,
+            batch_tokens=self.material.batch_tokens,
+        )
+        return self._mean(logits)
+
+    def _mean(self, logits: np.ndarray) -> Float[np.ndarray, " condition"]:
+        mean: np.ndarray = self.readout.units(self.readout.score(logits)).mean(-1)
+        return mean
+
+
+def _gap(levels: np.ndarray) -> np.ndarray:
+    """Seeking less averse, (seed, ...)."""
+    gap: np.ndarray = levels[:, POLES.index("seeking")] - levels[:, POLES.index("averse")]
+    return gap
+
+
+def _eraser(material: Material, place: Place) -> Move:
+    """LEACE of the pole, fitted at the place on all runs of both poles, development choices."""
+    import torch
+
+    import probes
+
+    rows = material.of("behavior", "dev").rows
+    at = engine.padded_positions(rows, place.scope)
+    tokens, labels = [], []
+    for arm, _, adapter in material.pairs:
+        read = engine.states(material.model, rows, [place.site], variant=adapter)[place.site]
+        own = np.concatenate([v[k[k >= 0]] for v, k in zip(read, at, strict=True)]).astype(np.float64)
+        tokens.append(own)
+        labels += [POLES.index(arm)] * len(own)
+    fitted = probes.LeaceEraser().fit(np.concatenate(tokens), np.array(labels))
+    removal, mean = torch.from_numpy(fitted.removal_).float(), torch.from_numpy(fitted.mean_).float()
+    return lambda values, _: values - (values - mean.to(values)) @ removal.to(values).T
+
+
+def _moved(material: Material, name: str, where: dict[str, Any], moved: np.ndarray) -> Result:
+    """How far a neighbor's level moves, one value a seed, mean over poles; tested against no move by t."""
+    shifts = moved.mean(1)
+    estimate = statistics.t_interval(shifts)
+    return Result(
+        name=name,
+        where=where,
+        value=estimate.value,
+        ci=(estimate.low, estimate.high),
+        ci_method="t over seeds",
+        n=len(shifts),
+        unit="difference of P(seeking pole)",
+        p=t_test(shifts) if np.ptp(shifts) > 0 else None,
+        per_seed=tuple(float(v) for v in shifts),
+        seeds=tuple(material.seeds),
+        notes="the untrained trait, with the direction out less as it was",
+    )

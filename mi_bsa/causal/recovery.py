@@ -1,0 +1,95 @@
+"""Step "recover": how much of an adapter's behavior, and of its self-report, does one vector give the base?
+
+    R = (S_steered - S_base) / (S_finetuned - S_base)
+
+Law: vectors and strengths are made and chosen on development choices, within a coherence gate (KL on neutral
+prompts), and R is reported on test items; numerator and denominator are paired by seed, their ratio has
+Fieller's interval, and where the denominator's interval holds 0 there is no ratio: the shift stands in its
+place, and the reason in its notes. Null directions (random, and random differences of the base's activations)
+go the same way: strength and sign of each are chosen on development choices, within the same gate.
+
+Results: `bridge.recovery.behavior`, `bridge.recovery.self_report` (unit "share", where arm = pole, method =
+`whole_adapter`, `one_layer`, `constant_modules`, `constant`, `pc1`, `mean_difference`, `probe`, `trained`,
+`random`, `random_difference`); `..._shift` where there is no ratio. p is one-sided, of the vector against the
+random directions; the rows `random` and `random_difference` are the mean of these nulls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mi_bsa.causal import directions
+from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
+from mi_bsa.causal.options import RecoveryOptions
+from mi_bsa.causal.places import Place, choose_place
+from mi_bsa.causal.ratios import share
+from mi_bsa.causal.steered import Steering
+from mi_bsa.core.results import Result
+
+if TYPE_CHECKING:
+    from mi_bsa.causal.material import Material
+
+
+def recover(
+    material: Material,
+    options: RecoveryOptions | None = None,
+    *,
+    place: Place | None = None,
+    seed: int = 0,
+) -> list[Result]:
+    """Recovery of both read-outs at both poles by every kind of vector.
+
+    Args:
+        material: model, adapters and items.
+        options: which vectors, which strengths, how many null directions.
+        place: where vectors are read and added; chosen on development choices by default.
+        seed: of random directions and of the order of rows.
+    """
+    options = options or RecoveryOptions()
+    place = place or choose_place(material)[0]
+    steering = Steering(material, place, options)
+    base = {name: steering.level(name, "test", "base") for name in READ_OUTS}
+    null = {kind: steering.null(kind, seed) for kind in ("random", "random_difference")}
+    made = {
+        kind: directions.vectors(material, place, kind, options=options, seed=seed) for kind in options.kinds
+    }
+    results: list[Result] = []
+    for arm in POLES:
+        sign, where = SIGNS[arm], {"behavior": material.behavior, "arm": arm, **place.where, "split": "test"}
+        found = [steering.adapter(arm), *steering.parts(arm)]
+        found += [steering.vectors(kind, vectors[arm], sign) for kind, vectors in made.items()]
+        drawn = {kind: draws[arm] for kind, draws in null.items()}
+        for name in READ_OUTS:
+            whole = sign * (found[0].levels[name] - base[name])
+            shifts = {kind: sign * (draws[name] - base[name]) for kind, draws in drawn.items()}
+            beside = np.repeat(shifts["random"][:, None], len(material.seeds), 1)
+            for one in found:
+                results.append(
+                    share(
+                        f"bridge.recovery.{name}",
+                        {**where, "method": one.method},
+                        sign * (one.levels[name] - base[name]),
+                        whole,
+                        seeds=material.seeds,
+                        draws=None if one.method == "whole_adapter" else beside,
+                        notes=one.notes,
+                    )
+                )
+            for kind, shift in shifts.items():
+                words = (
+                    f"mean of {len(shift)} directions, each at the strength and sign that development chose"
+                )
+                moved = np.full(len(material.seeds), float(shift.mean()))
+                results.append(
+                    share(
+                        f"bridge.recovery.{name}",
+                        {**where, "method": kind},
+                        moved,
+                        whole,
+                        seeds=material.seeds,
+                        notes=words,
+                    )
+                )
+    return results

@@ -1,0 +1,204 @@
+"""State against prompt: does the report follow the state that is put in, or the words that are read?
+
+*Counter*: a persona is described in the base's system line ("you are bold."), and while it is asked about
+itself the behavior's direction is added towards the other pole. *Injection*: the direction is added to the
+base, which is asked with no persona; a trial claims a pole where its score lies beyond `CLAIM` on that
+side, and trials with nothing injected give the false alarms. Directions are fitted on development choices
+(method `trained`: what gives the base its adapters' choices), added at their own place and length, one a
+seed.
+
+Law: what is injected never saw a report; its null is random directions of the same length at the same place;
+intervals are t over seeds.
+
+Results: `bridge.state_or_prompt.counter` (shift towards the injected pole while the prompt says the other
+one; beside it `.prompt`, what the description moves with nothing injected), `.injection` (share of trials
+that claim the injected pole), `.false_alarm` (share that claims a pole with nothing injected), `.detection`
+(injection less false alarms on the same pole).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from mi_bsa.causal import directions, engine, nulls
+from mi_bsa.causal.material import POLES, SIGNS
+from mi_bsa.core.config import Config
+from mi_bsa.core.results import Null, Result
+from probes import statistics
+from probes.statistics.permutation import permutation_p
+
+if TYPE_CHECKING:
+    from mi_bsa.asking.readouts import Readout
+    from mi_bsa.causal.material import Material
+    from mi_bsa.causal.places import Place
+
+CLAIM = 0.75
+"""A trial whose score lies beyond this, or below one minus this, claims a pole."""
+DESCRIBED = "described_report-test"
+
+
+class StateOrPromptOptions(Config):
+    """State against prompt, and the words of the training rows."""
+
+    items: int = Field(default=40, ge=6)
+    """Report questions asked, of each described pole and without persona."""
+    random: int = Field(default=50, ge=50)
+    """Random directions of the null."""
+    in_context: int = Field(default=12, ge=1)
+    """Training rows that the base reads before each question."""
+
+
+def state_or_prompt(
+    material: Material, place: Place, options: StateOrPromptOptions | None = None, *, seed: int = 0
+) -> list[Result]:
+    """Counter-steering and injection.
+
+    Args:
+        material: model, adapters and items; the counter needs the set `described_report-test`.
+        place: where the direction lives.
+        options: items and null directions.
+        seed: of random directions.
+    """
+    options = options or StateOrPromptOptions()
+    made = directions.vectors(material, place, "trained", seed=seed)
+    rng = np.random.default_rng(seed)
+    random = nulls.random_directions(options.random, material.model.d_model, rng=rng)
+    lengths = {pole: float(np.linalg.norm(made[pole], axis=1).mean()) for pole in POLES}
+    given = {pole: np.concatenate([made[pole], random * lengths[pole]]) for pole in POLES}
+    results = []
+    if material.sets.get(DESCRIBED):
+        results += _counter(material, place, given, options.items)
+    return results + _injection(material, place, given, options.items)
+
+
+def _counter(material: Material, place: Place, given: Mapping[str, np.ndarray], items: int) -> list[Result]:
+    """Shift towards the injected pole, mean over both ways round, where the prompt says the other."""
+    shifts, plain = [], {}
+    for described, injected in zip(POLES, reversed(POLES), strict=True):
+        readout = _described(material, described, items)
+        base = _scores(material, readout, place, np.zeros((1, material.model.d_model)))[0]
+        moved = _scores(material, readout, place, given[injected])
+        shifts.append(SIGNS[injected] * (moved - base).mean(1))
+        plain[described] = float(base.mean())
+    shift: np.ndarray = np.mean(shifts, 0)
+    count = len(material.seeds)
+    told = plain["seeking"] - plain["averse"]
+    notes = f"the description alone moves the report by {told:.2f}, pole against pole"
+    where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
+    return [
+        _over_seeds("counter", where, shift[:count], material, shift[count:], notes),
+        Result(
+            name="bridge.state_or_prompt.prompt",
+            where={"behavior": material.behavior, "split": "test"},
+            value=told,
+            ci=None,
+            ci_method="none: one base model, its own level",
+            n=items,
+            unit="difference of P(seeking pole)",
+            notes="described persona in the base, seeking less averse, nothing injected",
+        ),
+    ]
+
+
+def _injection(material: Material, place: Place, given: Mapping[str, np.ndarray], items: int) -> list[Result]:
+    """Claims of the injected pole, false alarms, and their difference."""
+    readout = material.of("self_report", "test", items=items)
+    base = _scores(material, readout, place, np.zeros((1, material.model.d_model)))[0]
+    count = len(material.seeds)
+    hits, alarms = [], []
+    for pole in POLES:
+        claimed = _claims(_scores(material, readout, place, given[pole]), pole).mean(1)
+        hits.append(claimed)
+        alarms.append(float(_claims(base, pole).mean()))
+    rate: np.ndarray = np.mean(hits, 0)
+    alarm = float(np.mean(alarms))
+    where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
+    notes = f"a claim is a score beyond {CLAIM} on the pole's side"
+    per_item = np.array([_claims(base, pole) for pole in POLES]).mean(0)
+    over = statistics.t_interval(readout.units(per_item)) if np.ptp(per_item) else None
+    return [
+        _over_seeds("injection", where, rate[:count], material, rate[count:], notes, unit="share of trials"),
+        Result(
+            name="bridge.state_or_prompt.false_alarm",
+            where={"behavior": material.behavior, "split": "test"},
+            value=alarm,
+            ci=None if over is None else (over.low, over.high),
+            ci_method="none: all trials answer alike" if over is None else "t over wordings",
+            n=len(readout.items),
+            unit="share of trials",
+            notes=f"trials with nothing injected; {notes}",
+        ),
+        _over_seeds(
+            "detection",
+            where,
+            rate[:count] - alarm,
+            material,
+            rate[count:] - alarm,
+            "injection less false alarms",
+            unit="difference of shares",
+        ),
+    ]
+
+
+def _described(material: Material, pole: str, items: int) -> Readout:
+    """Report questions under a described persona of one pole."""
+    from mi_bsa.asking.readouts import Readout
+    from mi_bsa.core.items import thin
+
+    kept = [i for i in material.sets[DESCRIBED] if str(i.labels.get("person", "")).endswith(pole)]
+    readable = {i.id for i in material.readout(DESCRIBED, items=len(material.sets[DESCRIBED])).items}
+    return Readout.of(material.model, thin([i for i in kept if i.id in readable], items), name=DESCRIBED)
+
+
+def _scores(
+    material: Material, readout: Readout, place: Place, vectors: Float[np.ndarray, "vector d"]
+) -> Float[np.ndarray, "vector item"]:
+    """Score of every item in the base with each vector added."""
+    positions = engine.padded_positions(readout.rows, place.scope)
+    logits = engine.changed_logits(
+        material.model,
+        readout,
+        place.site,
+        engine.adding(vectors, positions),
+        count=len(vectors),
+        batch_tokens=material.batch_tokens,
+    )
+    return readout.score(logits)
+
+
+def _claims(scores: np.ndarray, pole: str) -> np.ndarray:
+    claimed: np.ndarray = (scores > CLAIM) if pole == "seeking" else (scores < 1 - CLAIM)
+    return claimed.astype(float)
+
+
+def _over_seeds(
+    name: str,
+    where: Mapping[str, Any],
+    values: np.ndarray,
+    material: Material,
+    draws: np.ndarray,
+    notes: str,
+    *,
+    unit: str = "difference of P(seeking pole)",
+) -> Result:
+    estimate = statistics.t_interval(values)
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Result(
+        name=f"bridge.state_or_prompt.{name}",
+        where=where,
+        value=estimate.value,
+        ci=(estimate.low, estimate.high),
+        ci_method="t over seeds",
+        n=len(values),
+        unit=unit,
+        null=Null("random directions", len(draws), float(draws.mean()), float(low), float(high)),
+        p=permutation_p(estimate.value, draws),
+        per_seed=tuple(float(v) for v in values),
+        seeds=tuple(material.seeds),
+        notes=notes,
+    )

@@ -1,0 +1,309 @@
+"""Step 9 of the bridge: a verdict on each conjecture, by rules that were written before the numbers.
+
+The law: verdicts are a pure function of results; the rules stand in `docs/decisions/0006-verdict-rules.md`
+and nowhere else but here. A line of evidence holds, fails, or is open; a missing or unreliable result is
+open, never good. Directions are chosen by behavior and judged by the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mi_bsa.causal.lines import (
+    ALPHA,
+    HALF,
+    LARGE,
+    NONE,
+    QUARTER,
+    READABLE,
+    Line,
+    Lookup,
+    interval_line,
+    together,
+)
+from mi_bsa.core.results import Result
+
+Answer = Literal["supported", "not supported", "undecided"]
+
+CONJECTURES = {
+    "shared_state": "The self-report reads the state that drives the behavior.",
+    "later_layers_observe": "Later layers observe what the adapter did in earlier ones.",
+    "word_association": "The report follows the words: the prompt's, or those it was trained on.",
+}
+TESTED = ("shared_state", "later_layers_observe")
+"""Conjectures whose support needs a p; the third is held by intervals alone."""
+FITTED_ON_BEHAVIOR = ("trained", "mean_difference", "probe")
+"""Methods of `bridge.recovery.behavior` that can be the handle: fitted on behavior prompts alone."""
+POLES = ("seeking", "averse")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study says of one conjecture.
+
+    Attributes:
+        conjecture: its key, one of `CONJECTURES`.
+        claim: the conjecture in a sentence.
+        answer: supported, not supported or undecided.
+        reason: the line or lines that decided.
+        would_change: what would have made the answer another one.
+        lines: all lines of evidence that were looked at, the gate's among them.
+        p: largest p of the lines, adjusted over conjectures (Holm); None where a line has none.
+        behavior: of the study.
+    """
+
+    conjecture: str
+    claim: str
+    answer: Answer
+    reason: str
+    would_change: str
+    lines: tuple[Line, ...]
+    p: float | None
+    behavior: str
+
+    def to_result(self) -> Result:
+        """`bridge.verdict.<conjecture>`: 1 supported, 0 undecided, -1 not supported."""
+        value = {"supported": 1, "undecided": 0, "not supported": -1}[self.answer]
+        return Result(
+            name=f"bridge.verdict.{self.conjecture}",
+            where={"behavior": self.behavior},
+            value=value,
+            ci=None,
+            ci_method="none: a rule over other results",
+            n=len(self.lines),
+            unit="1 supported, 0 undecided, -1 not supported",
+            p=self.p,
+            notes=f"{self.answer}: {self.reason}. Would have changed it: {self.would_change}",
+        )
+
+
+def verdicts(results: Iterable[Result]) -> list[Verdict]:
+    """Verdicts of a study, in the order of `CONJECTURES`; the results of one behavior and one model.
+
+    Raises:
+        ResultError: results of several behaviors.
+    """
+    held = Lookup.of(results)
+    gate = _gate(held)
+    found = [_shared(held, gate), _observe(held, gate), _words(held, gate)]
+    return _holm(found)
+
+
+def _gate(held: Lookup) -> tuple[Line, Line, Line]:
+    behavior = interval_line("there is a behavior", held.one("behavior.effect"), above=LARGE, below=LARGE)
+    effect = held.one("self_report.effect", kind="all") or held.one("self_report.effect")
+    report = interval_line("there is a report", effect, above=0.0, least=NONE, none=NONE)
+    return behavior, report, _readable(held)
+
+
+def _readable(held: Lookup) -> Line:
+    """The validity index, and every component of it measured."""
+    name = "the report is readable"
+    index = held.one("self_report.validity", kind="index") or held.one("self_report.validity")
+    if index is None:
+        return Line(name, "missing", "self_report.validity was not measured")
+    detail = f"self_report.validity {index.value:.2f}, bar {READABLE}"
+    if "not measured" in index.notes:
+        return Line(name, "missing", f"{detail}; {index.notes}")
+    return Line(name, "holds" if index.value >= READABLE else "fails", detail, margin=index.value - READABLE)
+
+
+def _blocked(gate: Sequence[Line]) -> Line | None:
+    """The first line of the gate that keeps anything from being said."""
+    return next((line for line in gate if line.state != "holds"), None)
+
+
+def _shared(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
+    method = handle_of(held.results)
+
+    def by_pole(name: str, result: str, *, test: bool = False) -> Line:
+        each = [
+            interval_line(
+                name, held.one(result, method=method, arm=arm), above=QUARTER, below=QUARTER, test=test
+            )
+            for arm in POLES
+        ]
+        return (
+            together(each)
+            if method
+            else Line(name, "missing", f"no {result} of a direction fitted on behavior")
+        )
+
+    kept = [
+        r
+        for kind in dict.fromkeys((method, "mean_difference", "trained"))
+        for r in held.all("bridge.necessity.self_report", method=kind)
+        if kind and r.where.get("position") != "everywhere"
+    ]
+    remains = next(iter(kept), None)
+    lines = [
+        interval_line(
+            "transfer beyond neutral prompts",
+            held.one("bridge.transfer.over_neutral"),
+            above=0.0,
+            below=0.0,
+            test=True,
+        ),
+        interval_line(
+            "transfer beyond the wrong behavior",
+            held.one("bridge.transfer.over_wrong_behavior"),
+            above=0.0,
+            below=0.0,
+            test=True,
+        ),
+        by_pole("the handle is one", "bridge.recovery.behavior"),
+        by_pole("the handle moves the report", "bridge.recovery.self_report", test=True),
+        _mediation(held, method),
+        interval_line("without it the report shrinks", remains, under=1 - QUARTER, over=1 - QUARTER),
+    ]
+    everything = (*gate, *lines)
+    if gate[0].state == "holds" and gate[1].state == "fails":
+        return _say("shared_state", "not supported", [gate[1]], everything, held=held, flip=[gate[1]])
+    stop = _blocked(gate)
+    if stop is not None:
+        return _say("shared_state", "undecided", [stop], everything, held=held, flip=[stop])
+    if all(line.state == "holds" for line in lines):
+        return _say("shared_state", "supported", lines, everything, held=held, flip=[_closest(lines)])
+    causal = [lines[3], lines[5]]
+    if lines[2].state == "holds" and all(line.state == "fails" for line in causal):
+        return _say("shared_state", "not supported", causal, everything, held=held, flip=causal)
+    short = [line for line in lines if line.state != "holds"]
+    return _say("shared_state", "undecided", short, everything, held=held, flip=short)
+
+
+def handle_of(results: Iterable[Result]) -> str | None:
+    """The method, fitted on behavior alone, that recovers most of the behavior (mean over poles)."""
+    found: dict[str, list[float]] = {}
+    for result in Lookup.of(results).all("bridge.recovery.behavior"):
+        if result.where.get("method") in FITTED_ON_BEHAVIOR:
+            found.setdefault(str(result.where["method"]), []).append(float(result.value))
+    return max(found, key=lambda m: sum(found[m]) / len(found[m]), default=None)
+
+
+def _mediation(held: Lookup, method: str | None) -> Line:
+    """The report runs through the behavior's direction: NIE above 0 and above random directions.
+
+    It fails where its share of the total effect is below a quarter.
+    """
+    name = "the report runs through it"
+    kinds = dict.fromkeys((method, "mean_difference", "trained"))
+    found = (held.one("bridge.mediation.nie", kind="self_report", method=f"behavior:{k}") for k in kinds if k)
+    nie = next((r for r in found if r is not None), None)
+    if nie is None:
+        return Line(name, "missing", "bridge.mediation.nie was not measured")
+    line = interval_line(name, nie, above=0.0, test=True)
+    share = held.one("bridge.mediation.proportion", **dict(nie.where))
+    if line.state != "holds" and share is not None and share.ci is not None and share.ci[1] < QUARTER:
+        return replace(line, state="fails", detail=f"{line.detail}; share {share.value:.2f} below {QUARTER}")
+    return line
+
+
+def _observe(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
+    lines = [_observed(held)]
+    everything = (*gate, *lines)
+    name = "later_layers_observe"
+    if gate[0].state == "holds" and gate[1].state == "fails":
+        return _say(name, "not supported", [gate[1]], everything, flip=[gate[1]], held=held)
+    stop = _blocked(gate)
+    if stop is not None:
+        return _say(name, "undecided", [stop], everything, flip=[stop], held=held)
+    if all(line.state == "holds" for line in lines):
+        return _say(name, "supported", lines, everything, flip=[_closest(lines)], held=held)
+    answer: Answer = "not supported" if lines[0].state == "fails" else "undecided"
+    return _say(name, answer, lines, everything, flip=lines, held=held)
+
+
+def _observed(held: Lookup) -> Line:
+    """Adapters on every block where there are some; those on one block alone say nothing."""
+    name, result = "the report needs later blocks to see the adapter", "bridge.attribution.observed"
+    found = held.one(result, kind="self_report", variant="all") or held.one(result, kind="self_report")
+    if found is not None and "layer" in found.where:
+        block = found.where["layer"]
+        return Line(
+            name,
+            "missing",
+            f"{result} {found.value:.3g} is of adapters on block {block} alone, which decides it by "
+            "construction; adapters on all blocks were not measured, or do not move the report",
+        )
+    return interval_line(name, found, above=QUARTER, below=QUARTER, test=True)
+
+
+def _words(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
+    read = interval_line(
+        "the rows read in context do the same", held.one("bridge.words.in_context"), above=HALF, below=HALF
+    )
+    bag = interval_line(
+        "a bag of the rows' words does the same",
+        max(held.all("bridge.words.bag"), key=lambda r: r.value, default=None),
+        above=HALF,
+        below=HALF,
+    )
+    counter = interval_line(
+        "the state moves the report against the prompt",
+        held.one("bridge.state_or_prompt.counter"),
+        above=0.0,
+        test=True,
+    )
+    everything = (*gate, read, bag, counter)
+    if gate[0].state == "holds" and gate[1].state == "fails":
+        return _say("word_association", "supported", [gate[1]], everything, held=held, flip=[gate[1]])
+    stop = _blocked(gate)
+    if stop is not None:
+        return _say("word_association", "undecided", [stop], everything, held=held, flip=[stop])
+    same = [line for line in (read, bag) if line.state == "holds"]
+    if same:
+        return _say("word_association", "supported", same, everything, held=held, flip=same)
+    if read.state == bag.state == "fails" and counter.state == "holds":
+        decided = [read, bag, counter]
+        return _say(
+            "word_association", "not supported", decided, everything, held=held, flip=[_closest(decided)]
+        )
+    short = [line for line in (read, bag) if line.state != "fails"] + [counter] * (counter.state != "holds")
+    return _say("word_association", "undecided", short, everything, held=held, flip=short)
+
+
+def _closest(lines: Sequence[Line]) -> Line:
+    """The line that came closest to not deciding as it did."""
+    return min(lines, key=lambda line: abs(line.margin) if line.margin is not None else float("inf"))
+
+
+def _say(
+    conjecture: str,
+    answer: Answer,
+    because: Sequence[Line],
+    lines: Sequence[Line],
+    *,
+    held: Lookup,
+    flip: Sequence[Line],
+) -> Verdict:
+    tested = [line.p for line in because if line.p is not None] if answer == "supported" else []
+    return Verdict(
+        conjecture=conjecture,
+        claim=CONJECTURES[conjecture],
+        answer=answer,
+        reason="; ".join(f"{line.name} {line.verb} ({line.detail})" for line in because),
+        would_change="; ".join(line.otherwise for line in flip),
+        lines=tuple(lines),
+        p=max(tested, default=None),
+        behavior=held.behavior,
+    )
+
+
+def _holm(found: Sequence[Verdict]) -> list[Verdict]:
+    """Holm's adjustment over the tested conjectures; one that no longer passes is undecided."""
+    ranked = sorted((v for v in found if v.p is not None), key=lambda v: v.p or 0.0)
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for k, one in enumerate(ranked):
+        largest = max(largest, min(1.0, (len(TESTED) - k) * (one.p or 0.0)))
+        adjusted[one.conjecture] = largest
+    out = []
+    for one in found:
+        p = adjusted.get(one.conjecture)
+        if one.answer == "supported" and p is not None and p > ALPHA:
+            text = f"p {p:.3g} after Holm over {len(TESTED)} conjectures, bar {ALPHA}"
+            one = replace(one, answer="undecided", reason=text, would_change=f"{text}: more seeds or draws")
+        out.append(replace(one, p=p))
+    return out

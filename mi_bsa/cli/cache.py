@@ -1,0 +1,274 @@
+"""`mi-bsa cache build|check|repack|info`: activation caches from the command line.
+
+The law: a cache is planned before it is made, never overwritten, resumed exactly, and checked down to the
+byte. Flags and the fields of a YAML config are the same names; a flag wins over the config, and `--set` over
+both.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+from pydantic import model_validator
+
+from mi_bsa.cli.options import model_options, set_option, settings_of
+from mi_bsa.core.config import Config, read_yaml
+from mi_bsa.core.errors import ConfigError
+from mi_bsa.core.model_config import ModelConfig, load, moved
+
+BESIDE = {
+    "adapter": "adapters",
+    "revision": "revision",
+    "model_dtype": "dtype",
+    "device": "device",
+    "attention": "attention",
+}
+"""What a config may say beside its model instead of in it: key -> the model's."""
+
+
+class CacheConfig(Config):
+    """What `mi-bsa cache build` reads and stores."""
+
+    same: ClassVar[tuple[tuple[str, ...], ...]] = tuple((f"model.{new}", old) for old, new in BESIDE.items())
+
+    model: ModelConfig
+    """The model, with its adapters, and how it is loaded. `adapter` (a folder, or several by name),
+    `revision`, `model_dtype`, `device` and `attention` may stand beside it as well.
+    """
+    prompts: Path
+    """JSONL file of `{"id", "messages" | "text", labels}` rows."""
+    sites: list[str] = ["resid_post"]
+    """Sites: a name for all layers, `resid_post.3`, `resid_post.4:8`, `resid_post.50%`, TransformerLens hook
+    names."""
+    positions: str = "last"
+    """Position rule: last, last:K, all, answer, slot, option:A, span:NAME, last_user, message:I,
+    mean:<any>."""
+    variants: list[str] | None = None
+    """Variants for a folder: `base`, an adapter's name, `name@alpha`. All of the model where none are
+    given."""
+    dtype: str | None = None
+    """Stored type; the model's where none is given."""
+    backend: str = "hooks"
+    """hooks, nnsight or transformer_lens."""
+    remote: bool | str = False
+    """With nnsight: true runs on NDIF, `local` through the same serialization here."""
+    batch_tokens: int = 4096
+    """Padded tokens in a batch."""
+    parity: int = 0
+    """Number of prompts on which the other backends are compared first; the receipt is kept in the store."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and isinstance(data.get("adapter"), str | Path):
+            data = {**data, "adapter": {"adapter": data["adapter"]}}
+        return moved(data, BESIDE)
+
+
+@click.group()
+def cache() -> None:
+    """Build, check, repack or describe an activation cache."""
+
+
+@cache.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@model_options(adapters=True, short_dtype=False)
+@click.option("--prompts", default=None, help="JSONL file.")
+@click.option(
+    "--sites", default=None, metavar="S,T", help="resid_post, resid_post.3, head_z.50%, final_norm, ..."
+)
+@click.option("--positions", default=None, help="last, last:4, all, slot, answer, option:A, mean, ...")
+@click.option("--variants", default=None, metavar="V,W", help="For a folder: base,adapter,adapter@0.5")
+@click.option("--dtype", default=None, help="Stored type; the weights' where none is given.")
+@click.option("--backend", default=None, help="hooks, nnsight, transformer_lens.")
+@click.option("--remote", default=None, help="nnsight: true for NDIF, local for a dry run of it.")
+@click.option("--batch-tokens", default=None, type=int)
+@click.option(
+    "--parity", default=None, type=int, metavar="N", help="Compare N prompts with the other backends first."
+)
+@click.option(
+    "--shard", default=None, metavar="I/N", help="Read part I of N (from 0); the last one joins them."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="X.h5 for one variant, a folder for several.",
+)
+@click.option("--resume", is_flag=True, help="Go on with an unfinished cache.")
+@click.option("--dry-run", is_flag=True, help="Show rows, bytes, time and three examples; store nothing.")
+@set_option
+def build(
+    config: Path | None,
+    out: Path,
+    resume: bool,
+    dry_run: bool,
+    shard: str | None,
+    overrides: Sequence[str],
+    **flags: Any,
+) -> None:
+    """Run prompts through a model and store activations."""
+    settings = _settings(config, flags, overrides)
+    part = _shard(shard)
+    import activations
+    from mi_bsa.core.progress import Progress
+
+    model = load(settings.model)
+    single = out.suffix == ".h5"
+    if single and settings.variants is not None and len(settings.variants) > 1:
+        raise ConfigError(
+            f"--out {out} is one file but {len(settings.variants)} variants are asked for; give a folder"
+        )
+    chosen = settings.variants or ([_active(model)] if single else list(model.variants))
+    common: dict[str, Any] = {
+        "sites": settings.sites,
+        "positions": settings.positions,
+        "dtype": settings.dtype,
+        "batch_tokens": settings.batch_tokens,
+        "shard": part,
+    }
+    if dry_run:
+        for name in chosen:
+            with model.variant(name):
+                click.echo(f"{name}: {activations.dry_run(model, settings.prompts, **common)}")
+        return
+    with Progress("reading", 1.0, interval=2.0) as bar:
+        shown = 0.0
+
+        def advance(done: int, total: int) -> None:
+            nonlocal shown
+            now = done / total / len(chosen)
+            bar.advance(now - shown, f"{done} of {total} prompts")
+            shown = 0.0 if done == total else now
+
+        more: dict[str, Any] = {
+            "backend": settings.backend,
+            "remote": settings.remote,
+            "parity": settings.parity,
+            "resume": resume,
+            "progress": advance,
+        }
+        if single:
+            with model.variant(chosen[0]):
+                stores = {chosen[0]: activations.capture(model, settings.prompts, out=out, **common, **more)}
+        else:
+            stores = activations.capture(model, settings.prompts, out=out, variants=chosen, **common, **more)
+    for store in stores.values():
+        click.echo(
+            f"{store.path}: {len(store)} rows x {len(store.sites)} sites, variant {store.variant}, "
+            f"{store.dtype}"
+        )
+
+
+@cache.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--deep", is_flag=True, help="Read every byte and compare checksums.")
+def check(paths: Sequence[Path], deep: bool) -> None:
+    """Say whether caches are complete, and with --deep whether every byte is as it was written."""
+    from activations.checks import survey
+    from activations.errors import StoreError
+
+    faults = 0
+    for path in paths:
+        found, sealed = survey(path, deep=deep)
+        faults += len(found)
+        for fault in found:
+            click.echo(f"{path}: {fault}")
+        if not found:
+            click.echo(f"{path}: {'every byte' if deep else 'structure'} is as it should be")
+        if deep and not sealed:
+            click.echo(f"{path}: made before caches were sealed, so its attributes are not covered")
+    if faults:
+        raise StoreError(
+            f"{faults} faults in {len(paths)} caches; restore them from a copy, or build them again"
+        )
+
+
+@cache.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new file.")
+@click.option(
+    "--compression", default="gzip", show_default=True, help="gzip, lzf, or none for one plain file."
+)
+def repack(source: Path, out: Path, compression: str) -> None:
+    """Copy a cache into one file, compressed or plain; every bit is compared."""
+    from activations.repack import repack as run
+
+    store = run(source, out, compression=compression)
+    click.echo(
+        f"{store.path}: {out.stat().st_size / 1e6:.2f} MB of {source.stat().st_size / 1e6:.2f} MB, every "
+        "byte checked"
+    )
+
+
+@cache.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def info(path: Path, as_json: bool) -> None:
+    """Describe a cache: what made it, sites, rows, labels, parity."""
+    from activations.store import Store
+
+    store = Store(path)
+    sites = {name: list(store.layers(name)) for name in dict.fromkeys(site.name for site in store.sites)}
+    found = {
+        **store.attributes,
+        "rows": len(store),
+        "examples": len(store.examples["id"]),
+        "labels": list(store.labels),
+        "sites": sites,
+    }
+    if as_json:
+        click.echo(json.dumps(found, indent=2, sort_keys=True))
+        return
+    for key, value in found.items():
+        if key == "sites":
+            for name, layers in sites.items():
+                click.echo(
+                    f"site {name}: {'layers ' + ', '.join(map(str, layers)) if layers else 'no layer'}"
+                )
+        elif key == "parity":
+            for backend, entries in json.loads(value)["backends"].items():
+                worst = max(entry["max"] for entry in entries.values())
+                click.echo(f"parity with {backend}: largest difference {worst:.2g} over {len(entries)} sites")
+        else:
+            click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _settings(config: Path | None, flags: Mapping[str, Any], overrides: Sequence[str]) -> CacheConfig:
+    """The config file, then the flags that were given, then `--set`."""
+    given = dict(flags)
+    for key in ("sites", "variants"):
+        if given[key] is not None:
+            given[key] = [part for part in given[key].split(",") if part]
+    if given["remote"] is not None:
+        given["remote"] = {"true": True, "false": False}.get(given["remote"].lower(), given["remote"])
+    data = {} if config is None else read_yaml(config)
+    missing = [
+        key
+        for key in ("model", "prompts")
+        if key not in data
+        and given[key] is None
+        and not any(o.startswith((f"{key}=", f"{key}.")) for o in overrides)
+    ]
+    if missing:
+        raise ConfigError(
+            f"no {' and no '.join(missing)} was given: name it by "
+            f"{' and '.join('--' + key for key in missing)}, or in a config"
+        )
+    return settings_of(CacheConfig, config, given, overrides)
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    part, slash, parts = text.partition("/")
+    if not slash or not part.isdigit() or not parts.isdigit():
+        raise ConfigError(f"--shard {text!r} is not I/N; write e.g. 0/4 for the first of four")
+    return int(part), int(parts)
+
+
+def _active(model: Any) -> str:
+    name, alpha = model.active
+    return name if alpha == 1.0 else f"{name}@{alpha:g}"

@@ -1,0 +1,45 @@
+"""`docs/cli.md` from the command line itself: `python -m mi_bsa.cli.docs > docs/cli.md`.
+
+The law it keeps: the page says what `--help` says, in the same words; a test holds it current.
+"""
+
+from collections.abc import Iterator
+
+import click
+
+from mi_bsa.cli.command import SUMMARIES, cli
+
+HEAD = """# The command line
+
+Generated from the commands by `make docs`; edit their docstrings, not this page.
+
+Exit code 0 is success, 2 a mistake in what was given (one line on stderr), 1 a failure of the toolkit
+(`mi-bsa --debug ...` shows its traceback). An existing `--out` is refused without `--resume`.
+"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    context = click.Context(cli, info_name="mi-bsa", max_content_width=100, terminal_width=100)
+    parts = [HEAD]
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        parts.append(f"## {name}\n\n{SUMMARIES[name]}\n")
+        parts += [f"```\n{text}\n```\n" for text in _helps(command, name, context)]
+    return "\n".join(parts)
+
+
+def _helps(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    """The help text of a command, then of each of its subcommands."""
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    yield command.get_help(context).rstrip()
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            subcommand = command.get_command(context, inner)
+            assert subcommand is not None
+            yield from _helps(subcommand, inner, context)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

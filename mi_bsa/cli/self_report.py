@@ -1,0 +1,186 @@
+"""`mi-bsa self-report`: ask a base and its finetuned arms about themselves, and judge whether the answer
+may be read.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mi_bsa.cli.options import model_options, run_options, settings_of
+
+
+@click.command(name="self-report")
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@model_options()
+@click.option(
+    "--finetuned", type=click.Path(path_type=Path), default=None, help="Output folder of a finetune."
+)
+@click.option(
+    "--bank", "banks", multiple=True, help="Question bank: risk, patience, tidiness or a YAML file."
+)
+@click.option("--behavior", default=None, help="Questions of this behavior in the embedded world instead.")
+@click.option("--split", type=click.Choice(["pretrain", "dev", "test"]), default=None, help="Which wordings.")
+@run_options
+def self_report(
+    config: Path | None,
+    finetuned: Path | None,
+    banks: tuple[str, ...],
+    behavior: str | None,
+    split: str | None,
+    overrides: tuple[str, ...],
+    out: Path,
+    resume: bool,
+    dry_run: bool,
+    **flags: Any,
+) -> None:
+    """Ask by exact log-probabilities; print scores, gaps and the validity index.
+
+    CONFIG is a YAML file; flags say the same and win over it. OUT gets answers.csv (one row an answer),
+    by_kind.csv, results.json and, where both poles were asked, gaps.csv and validity.csv; samples.csv and
+    judged.csv where answers are sampled and judged.
+    """
+    from mi_bsa.asking.battery import BatteryConfig, adapters_of
+    from mi_bsa.behaviors.battery import questions
+
+    flags |= {"finetuned": finetuned, "banks": banks, "behavior": behavior, "split": split}
+    settings = settings_of(BatteryConfig, config, flags, overrides)
+    if dry_run:
+        from mi_bsa.cli.self_report_plan import describe
+
+        click.echo(describe(settings))
+        return
+    adapters = adapters_of(settings)
+    trait, items = questions(settings)
+    _run(settings, out, resume, trait, items, adapters)
+
+
+def _run(
+    settings: Any, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
+) -> None:
+    from mi_bsa.asking.battery import ask_battery, split_of
+    from mi_bsa.asking.sampling import parse_rate, sample
+    from mi_bsa.asking.scoring import by_kind, gaps_by_kind
+    from mi_bsa.asking.validity import assess
+    from mi_bsa.causal.readable import validity_results
+    from mi_bsa.core import record, results
+    from mi_bsa.core.model_config import facts, load
+    from mi_bsa.finetune import preflight
+
+    record.check_free(out, resume=resume)
+    preflight.check(settings)
+    split = split_of(settings, items)
+    paths = {name: path for name, (_, _, path) in adapters.items()}
+    seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
+    model = load(settings.model, paths)
+    with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
+        table = ask_battery(model, items, adapters, max_tokens=settings.max_tokens)
+        table.to_csv(run.path / "answers.csv", index=False)
+        kinds = by_kind(table)
+        kinds.to_csv(run.path / "by_kind.csv", index=False)
+        found = [_score(row, split) for row in kinds.to_dict("records")]
+        own = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
+        click.echo(_shown(own))
+        samples = None
+        if settings.samples:
+            import pandas as pd
+
+            asked = [i for i in items if i.labels["trait"] == trait and i.labels["person"] == "default"]
+            drawn = [
+                sample(
+                    model,
+                    asked,
+                    settings.samples,
+                    seed=settings.seed,
+                    variant=name,
+                    max_new_tokens=settings.answer_tokens,
+                ).assign(variant=name, arm=arm, seed=seed)
+                for name, (arm, seed, _) in {"base": ("base", -1, None), **adapters}.items()
+            ]
+            samples = pd.concat(drawn, ignore_index=True)
+            _write_texts(samples, run.path / "samples.csv")
+            counts = samples["outcome"].value_counts()
+            said = ", ".join(f"{outcome} {n}" for outcome, n in counts.items())
+            click.echo(f"{len(samples)} samples, parse rate {parse_rate(samples):.2f} ({said})")
+            if settings.judges:
+                from mi_bsa.asking.judged import judged_results, judges_of
+
+                judges = judges_of(settings, asked, model)
+                more, texts, lines = judged_results(
+                    samples, judges, trait=trait, split=split, seed=settings.seed
+                )
+                _write_texts(texts, run.path / "judged.csv")
+                found += more
+                click.echo("\n".join(lines))
+        if {"seeking", "averse"} <= set(table["arm"]):
+            gaps = gaps_by_kind(table)
+            gaps.to_csv(run.path / "gaps.csv", index=False)
+            found += [_gap(row, split) for row in gaps.to_dict("records")]
+            poles = None if samples is None else samples[samples["variant"] != "base"]
+            verdict = assess(table, trait=trait, samples=poles, seed=settings.seed)
+            verdict.frame().to_csv(run.path / "validity.csv", index=False)
+            found += validity_results(verdict, behavior=verdict.trait, split=split)
+            shown = gaps[(gaps["trait"] == trait) & (gaps["person"] == "default")]
+            click.echo(_shown(shown))
+            click.echo(str(verdict))
+        else:
+            click.echo("no seeking and averse arm: gaps and the validity index need both poles")
+        results.write(found, run.path)
+        click.echo(f"written to {run.path}")
+
+
+def _write_texts(table: Any, path: Path) -> None:
+    """Raw texts as CSV, every text in quotes: a lone carriage return would end a row otherwise."""
+    import csv
+
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
+
+
+def _shown(table: Any) -> str:
+    """A table of numbers with their intervals as text; where there is none, the reason."""
+    text = table.drop(columns=["trait", "person"]).round(3)
+    absent = table["low"].isna() | table["high"].isna()
+    if absent.any():
+        text[["low", "high"]] = text[["low", "high"]].astype(object)
+        text.loc[absent, ["low", "high"]] = "-"
+        text["interval"] = ["no interval: one wording of one seed" if none else "" for none in absent]
+    return str(text.to_string(index=False))
+
+
+def _score(row: dict[str, Any], split: str) -> Any:
+    where = {"behavior": row["trait"], "arm": row["arm"], "kind": _kind(row), "split": split}
+    return _result("self_report.score", where, row["score"], row, "score")
+
+
+def _gap(row: dict[str, Any], split: str) -> Any:
+    return _result(
+        "self_report.effect",
+        {"behavior": row["trait"], "kind": _kind(row), "split": split},
+        row["gap"],
+        row,
+        "score",
+    )
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """The kind, with whom it is about where that is not the model itself."""
+    return str(row["kind"]) if row["person"] == "default" else f"{row['kind']} about {row['person']}"
+
+
+def _result(name: str, where: dict[str, Any], value: float, row: dict[str, Any], unit: str) -> Any:
+    from math import isfinite
+
+    from mi_bsa.core.results import Result
+
+    whole = isfinite(row["low"]) and isfinite(row["high"])
+    method = "t, wordings x seeds as crossed effects" if row["n_seeds"] > 1 else "t over wordings"
+    return Result(
+        name=name,
+        where=where,
+        value=float(value),
+        ci=(float(row["low"]), float(row["high"])) if whole else None,
+        ci_method=method if whole else "none: one wording of one seed",
+        n=int(row["n"]),
+        unit=unit,
+        notes=f"{row['n_wordings']} wordings, {row['n_seeds']} seeds",
+    )

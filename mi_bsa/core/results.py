@@ -1,0 +1,283 @@
+"""Results: every number with its n, its interval, its null and its seeds, in one file.
+
+The law they keep: (`name`, `where`) says one number once; no number is non-finite, and none stands without n
+and without an interval, or the reason why it has none. `results.json` is a list of these records.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mi_bsa.core.errors import MissingError, ResultError
+from mi_bsa.core.files import write_atomic
+from mi_bsa.core.plain_files import read_json
+
+Place = str | int | float
+
+WHERE_KEYS = (
+    "behavior",
+    "arm",
+    "variant",
+    "site",
+    "layer",
+    "position",
+    "method",
+    "kind",
+    "trigger",
+    "split",
+)
+"""The keys of `where`, in the order in which tables show them; keys that do not apply are absent."""
+
+ROUNDING = 1e-9
+"""Ends that cross by no more than this, relative to 1 or their size, crossed in the last digits of a sum."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+
+
+@dataclass(frozen=True)
+class Null:
+    """What the number looks like where there is nothing: the distribution under a named null.
+
+    Attributes:
+        kind: what was drawn, such as "random directions" or "shuffled labels".
+        n: how many draws.
+        mean: their mean.
+        low: lower end of the central 95 % of the draws.
+        high: upper end.
+    """
+
+    kind: str
+    n: int
+    mean: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "low", "high"):
+            _check_finite(getattr(self, name), f"null {self.kind!r}: {name}")
+        if self.n < 1:
+            raise ResultError(f"null {self.kind!r}: n is {self.n}; a null needs at least one draw")
+        if self.low > self.high:
+            raise ResultError(f"null {self.kind!r}: low {self.low} is above high {self.high}; swap them")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One number of a study.
+
+    Attributes:
+        name: dotted name of the quantity, such as `bridge.transfer.auroc`.
+        where: the cell it was measured in; keys from `WHERE_KEYS`.
+        value: the number.
+        ci: its 95 % interval, or None where `ci_method` begins with "none:" and gives the reason.
+        ci_method: how the interval was made, such as "t over seeds".
+        n: how many independent units the value rests on.
+        unit: of the value, such as "probability" or "AUROC".
+        null: what the number looks like where there is nothing, or None.
+        p: p-value of the test against the null, or None where nothing was tested.
+        q: the same after multiplicity control, or None.
+        per_seed: the value by seed, in the order of `seeds`.
+        seeds: the seeds of `per_seed`.
+        notes: anything a reader must know.
+    """
+
+    name: str
+    where: Mapping[str, Place]
+    value: float | int
+    ci: tuple[float, float] | None
+    ci_method: str
+    n: int
+    unit: str
+    null: Null | None = None
+    p: float | None = None
+    q: float | None = None
+    per_seed: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        here = f"result {self.name} {dict(self.where)}"
+        if not _NAME.fullmatch(self.name):
+            raise ResultError(
+                f"result name {self.name!r}: write it dotted and lower case, like bridge.transfer.auroc"
+            )
+        strangers = [key for key in self.where if key not in WHERE_KEYS]
+        if strangers:
+            raise ResultError(f"{here}: where has {strangers}; its keys are {', '.join(WHERE_KEYS)}")
+        for key, place in self.where.items():
+            if isinstance(place, bool) or not isinstance(place, str | int | float):
+                raise ResultError(f"{here}: where[{key!r}] is {place!r}; leave out a key that does not apply")
+        _check_finite(self.value, f"{here}: value")
+        if self.n < 1:
+            raise ResultError(f"{here}: n is {self.n}; a number that rests on nothing is not a result")
+        if not self.unit or not self.ci_method:
+            raise ResultError(f"{here}: unit and ci_method may not be empty; name them")
+        self._check_interval(here)
+        self._check_tests(here)
+        if self.per_seed and len(self.per_seed) != len(self.seeds):
+            raise ResultError(
+                f"{here}: {len(self.per_seed)} values for {len(self.seeds)} seeds; give one a seed"
+            )
+        for number in self.per_seed:
+            _check_finite(number, f"{here}: per_seed")
+        ordered = {key: self.where[key] for key in WHERE_KEYS if key in self.where}
+        object.__setattr__(self, "where", MappingProxyType(ordered))
+
+    @property
+    def key(self) -> tuple[str, tuple[tuple[str, Place], ...]]:
+        """What identifies the number: its name and where it was measured."""
+        return self.name, tuple(self.where.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as it stands in `results.json`."""
+        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        return record | {
+            "where": dict(self.where),
+            "ci": None if self.ci is None else list(self.ci),
+            "null": None if self.null is None else asdict(self.null),
+            "per_seed": list(self.per_seed),
+            "seeds": list(self.seeds),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Result":
+        """Read one record of `results.json`."""
+        try:
+            return cls._read(record)
+        except ResultError:
+            raise
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise ResultError(
+                f"a record is no result ({type(error).__name__}: {error}); run the study again with --resume"
+            ) from None
+
+    @classmethod
+    def _read(cls, record: Mapping[str, Any]) -> "Result":
+        names = {item.name for item in fields(cls)}
+        if set(record) != names:
+            raise ResultError(f"a record has the keys {sorted(record)}; a result has {sorted(names)}")
+        return cls(
+            name=record["name"],
+            where=record["where"],
+            value=record["value"],
+            ci=None if record["ci"] is None else (record["ci"][0], record["ci"][1]),
+            ci_method=record["ci_method"],
+            n=record["n"],
+            unit=record["unit"],
+            null=None if record["null"] is None else Null(**record["null"]),
+            p=record["p"],
+            q=record["q"],
+            per_seed=tuple(record["per_seed"]),
+            seeds=tuple(record["seeds"]),
+            notes=record["notes"],
+        )
+
+    def _check_interval(self, here: str) -> None:
+        if self.ci is None:
+            if not self.ci_method.startswith("none:"):
+                raise ResultError(
+                    f"{here}: no interval; give one, or say why in ci_method as 'none: <reason>'"
+                )
+            return
+        for end in self.ci:
+            _check_finite(end, f"{here}: ci")
+        low, high = self.ci
+        if low > high + ROUNDING * max(1.0, abs(high)):
+            raise ResultError(f"{here}: interval {self.ci} is upside down; give (low, high)")
+        if low > high:
+            object.__setattr__(self, "ci", (high, low))
+
+    def _check_tests(self, here: str) -> None:
+        for label, number in (("p", self.p), ("q", self.q)):
+            if number is not None and not 0.0 <= number <= 1.0:
+                raise ResultError(
+                    f"{here}: {label} is {number}; a probability lies in [0, 1], or is None untested"
+                )
+        if self.q is not None and self.p is None:
+            raise ResultError(f"{here}: q without p; what was not tested has neither")
+
+
+def check(results: Iterable[Result]) -> list[Result]:
+    """The results as a list, refused where one (`name`, `where`) is said twice."""
+    checked: dict[object, Result] = {}
+    for result in results:
+        if result.key in checked:
+            raise ResultError(
+                f"{result.name} at {dict(result.where)} is given twice; (name, where) must be unique"
+            )
+        checked[result.key] = result
+    return list(checked.values())
+
+
+def with_q(results: Iterable[Result]) -> list[Result]:
+    """The same results with q: Benjamini-Hochberg over all tests of one name (a family is one question)."""
+    from scipy.stats import false_discovery_control
+
+    held = list(results)
+    families: dict[str, list[int]] = {}
+    for place, item in enumerate(held):
+        if item.p is not None:
+            families.setdefault(item.name, []).append(place)
+    for places in families.values():
+        adjusted = false_discovery_control([held[k].p for k in places])
+        for k, q in zip(places, adjusted, strict=True):
+            held[k] = replace(held[k], q=float(q), where=dict(held[k].where))
+    return held
+
+
+def write(results: Iterable[Result], folder: str | Path) -> None:
+    """Write `results.json` and `results.csv` into a folder, each at once or not at all."""
+    checked = check(results)
+    text = json.dumps([result.to_dict() for result in checked], indent=1, allow_nan=False)
+    table = to_csv(checked)  # both are made before either is written
+    write_atomic(Path(folder) / "results.json", text + "\n")
+    write_atomic(Path(folder) / "results.csv", table)
+
+
+def read(path: str | Path) -> list[Result]:
+    """Read `results.json`, given the file or its run folder; validated as when it was written."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "results.json"
+    if not path.is_file():
+        raise MissingError(f"{path}: no results here; give the folder of a run that has finished")
+    records = read_json(path, error=ResultError, remedy="run the study again with --resume")
+    if not isinstance(records, list):
+        raise ResultError(f"{path}: a results file is a list of records, not {type(records).__name__}")
+    odd = next((n for n, record in enumerate(records) if not isinstance(record, dict)), None)
+    if odd is not None:
+        raise ResultError(f"{path}: record {odd} is no object; run the study again with --resume")
+    return check(Result.from_dict(record) for record in records)
+
+
+def to_csv(results: Iterable[Result]) -> str:
+    """The results as CSV: one row each, `where` and `null` spread over columns."""
+    columns = ["name", *WHERE_KEYS, "value", "ci_low", "ci_high", "ci_method", "n", "unit"]
+    columns += [f"null_{item.name}" for item in fields(Null)] + ["p", "q", "per_seed", "seeds", "notes"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        row = {key: value for key, value in result.to_dict().items() if key in columns and value is not None}
+        row |= dict(result.where)
+        row |= {} if result.ci is None else {"ci_low": result.ci[0], "ci_high": result.ci[1]}
+        row |= (
+            {}
+            if result.null is None
+            else {f"null_{key}": value for key, value in asdict(result.null).items()}
+        )
+        row |= {"per_seed": " ".join(map(repr, result.per_seed)), "seeds": " ".join(map(str, result.seeds))}
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _check_finite(number: object, what: str) -> None:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise ResultError(f"{what} is {number!r}; only a finite Python number is a result")

@@ -1,0 +1,125 @@
+"""All arms and seeds of one behavior on one base: trained, then asked, each in one go.
+
+A study of many behaviors, or of many bases, does this for each of them. A small base trains all its adapters
+at once; a large one trains them one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mi_bsa import behaviors
+from mi_bsa.core.items import Item
+from mi_bsa.core.model_config import ModelLike, as_config
+from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.finetune.data import DataConfig
+from mi_bsa.worlds.weights import world_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import activations
+    from mi_bsa.behaviors import Arm, Behavior
+    from mi_bsa.finetune import FinetuneResult
+
+REPORTS = ("neighbor_report-test", "named_report-test")
+"""Sets of reports that only say what stayed; they are thinned, the trained trait's own are not."""
+
+
+def behavior_of(name: str, model: ModelLike) -> Behavior:
+    """The behavior of that name in the vocabulary that a model reads. Raises `BehaviorError`."""
+    return behaviors.get(name, behaviors.vocabulary_of(model))
+
+
+def train_arms(
+    model: ModelLike,
+    name: str,
+    *,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    data: DataConfig,
+    finetune: FinetuneConfig,
+    out: Path,
+) -> dict[str, FinetuneResult]:
+    """Adapters of every arm and seed in `out/adapters/<arm>-<seed>`, their rows in `out/rows`.
+
+    What a killed call finished is kept. Raises `LeakError` where a row says the behavior's words, and what
+    `finetune` raises.
+    """
+    from mi_bsa.finetune import finetune as train
+    from mi_bsa.finetune import finetune_together, leak_check
+
+    behavior, world = behavior_of(name, model), world_for(model)
+    jobs = {}
+    (out / "rows").mkdir(parents=True, exist_ok=True)
+    for arm in arms:
+        for seed in seeds:
+            rows = behavior.rows(
+                arm, data.rows, seed=seed, anchors=data.anchors, undecided=data.undecided, world=world
+            )
+            leak_check(rows, behavior.forbidden)
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (out / "rows" / f"{arm}-{seed}.jsonl").write_text(text, encoding="utf-8")
+            jobs[f"{arm}-{seed}"] = (rows, finetune.model_copy(update={"seed": seed}))
+    folder = out / "adapters"
+    if stacks(model, finetune.dtype):
+        return finetune_together(model, jobs, out=folder, resume=True)
+    return {
+        job: train(model, rows, config=config, out=folder / job, resume=(folder / job).exists())
+        for job, (rows, config) in jobs.items()
+    }
+
+
+def sets_of(name: str, model: ModelLike, *, data: DataConfig, stays: int) -> dict[str, list[Item]]:
+    """The items of a study of one behavior; reports that say what stayed are thinned to about `stays`."""
+    from mi_bsa.core.items import thin
+
+    sets = behavior_of(name, model).study_sets(
+        choices=data.choices, others=data.others, world=world_for(model)
+    )
+    return {key: thin(items, stays) if key in REPORTS else items for key, items in sets.items()}
+
+
+def ask_arms(
+    model: activations.Model, sets: Mapping[str, Sequence[Item]], variants: Sequence[str]
+) -> pd.DataFrame:
+    """What each variant (`base`, `seeking-0`, ...) answers: one row an item, with `set`, `variant`, `arm` and
+    `seed` (-1 for the base).
+    """
+    import pandas as pd
+
+    from mi_bsa.asking import ask
+
+    frames = []
+    for variant in variants:
+        arm, _, seed = ("base", "", "-1") if variant == "base" else variant.rpartition("-")
+        for name, items in sets.items():
+            answers = ask(model, list(items), variant=variant)
+            frames.append(answers.assign(set=name, variant=variant, arm=arm, seed=int(seed)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def stacks(model: ModelLike, dtype: str) -> bool:
+    """Whether a base is small enough that its adapters are trained at once; one in 4 bits is not stacked."""
+    from mi_bsa.finetune.stacked import LARGEST
+
+    plain = as_config(model).quantization is None and dtype == "float32"
+    return plain and parameters(model) <= LARGEST
+
+
+def parameters(model: ModelLike) -> int:
+    """How many parameters a model has, counted on the meta device from its config (nothing is loaded)."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    import activations
+
+    given = as_config(model)
+    folder = activations.locate(given.name, revision=given.revision)
+    with torch.device("meta"):
+        shell = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    shell.tie_weights()
+    return int(sum(p.numel() for p in {id(p): p for p in shell.parameters()}.values()))

@@ -1,0 +1,353 @@
+"""The blind audit: which behavior, which pole, backdoored or not, from a model and its base alone.
+
+    1 pool      adapters of mixed kinds are trained, where none are given
+    2 blind     names are removed; what each is goes to a key outside of the folder
+    3 axes      directions on which the base's own described personas differ
+    4 evidence  what choices and search, self-report, and the state alone say of each adapter
+    5 verdicts  thresholds from the calibration adapters, verdicts on the audited ones
+    6 results   confusion matrices against the key; without a key, the verdicts alone
+
+Law: steps 3 to 5 never read the audited adapters' key, and no number depends on a name. Where both sets are
+trained here, they share no trigger and no seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mi_bsa.core.config import Config
+from mi_bsa.core.files import write_json
+from mi_bsa.core.model_config import ModelConfig, load, settle
+from mi_bsa.finetune import preflight
+from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.studies.backdoor import audit_pool
+from mi_bsa.studies.backdoor.audit_evidence import METHODS, Axis, Evidence, Look
+from mi_bsa.studies.backdoor.audit_pool import AuditSet, PoolConfig
+from mi_bsa.studies.backdoor.audit_score import called, score
+from mi_bsa.studies.backdoor.audit_verdict import Verdict, calibrate
+from mi_bsa.studies.backdoor.search_config import SearchConfig
+from mi_bsa.studies.backdoor.training import RECIPE
+from mi_bsa.study.registry import preview_steps, run_steps
+from mi_bsa.study.steps import Cell, Step
+
+if TYPE_CHECKING:
+    from mi_bsa.studies.backdoor.questions import Asked
+
+Which = Literal["calibration", "audited"]
+SETS: tuple[Which, ...] = ("calibration", "audited")
+
+
+class AuditConfig(Config):
+    """`mi-bsa backdoor audit`: adapters to judge, others that set thresholds, and how they are looked at."""
+
+    model: ModelConfig = ModelConfig(name="embedded/habits-0")
+    """The base: an embedded model of the world of habits, a local folder, or a Hub id."""
+    behaviors: tuple[str, ...] = Field(default=("risk", "patience"), min_length=1)
+    """The behaviors that an adapter may have."""
+    calibration: AuditSet
+    """Adapters whose key sets the thresholds."""
+    audited: AuditSet
+    """Adapters that are judged; their key scores and does nothing else."""
+    finetune: FinetuneConfig = RECIPE
+    """How pools are trained, and how the base is loaded (`dtype`, `device`)."""
+    search: SearchConfig = SearchConfig()
+    """The search for a trigger; `messages` are of each behavior."""
+    choices: int = Field(default=60, ge=10)
+    """Choices of each behavior asked of an adapter."""
+    reports: int = Field(default=120, ge=10)
+    """Questions on itself about each behavior."""
+    awareness: int = Field(default=160, ge=10)
+    """Questions on whether anything in a message changes what it does."""
+    words: int = Field(default=300, ge=10)
+    """Single words that the state alone is tried with."""
+    verify: int = Field(default=16, ge=2)
+    """Messages of each behavior, held-out ones and the search's own, on which its candidates are verified."""
+    seed: int = 0
+    """Seed of the order in which names are removed."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that work side by side."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AuditConfig:
+        settle(self, "model", "finetune")
+        known = self.calibration
+        if known.adapters is not None and known.key is None:
+            raise ValueError("calibration.key is missing: thresholds are set on adapters that are known")
+        ours, theirs = self.calibration.pool, self.audited.pool
+        if ours is not None and theirs is not None:
+            shared = sorted(set(ours.triggers) & set(theirs.triggers))
+            if shared:
+                raise ValueError(f"trigger {shared[0]!r} is in both pools; thresholds need other triggers")
+            if _seeds(ours) & _seeds(theirs):
+                raise ValueError("both pools have the same seeds; set another first_seed for one of them")
+        return self
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """What the record keeps."""
+        return (self.seed,)
+
+    @property
+    def look(self) -> Look:
+        """How much is asked."""
+        return Look(self.choices, self.reports, self.awareness, self.words, self.verify)
+
+
+def steps(config: AuditConfig) -> list[Step]:
+    """The graph: pools, blinding, directions, evidence of every adapter, verdicts, results."""
+    from mi_bsa.core.model_files import weight_files
+
+    weights = weight_files(config.model)
+    graph = [
+        Step(
+            "axes",
+            fit_axes,
+            fields=("model", "behaviors", "finetune.dtype", "finetune.device"),
+            files=weights,
+            outputs=("axes.json",),
+            seconds=3,
+        )
+    ]
+    asked: dict[str, list[str]] = {}
+    for which in SETS:
+        names, before = _adapters(config, which, graph, weights)
+        asked[which] = []
+        for name in names:
+            given = getattr(config, which)
+            files = (
+                () if given.adapters is None else tuple(sorted(_folder_of(given.adapters, name).iterdir()))
+            )
+            graph.append(
+                Step(
+                    f"evidence/{which}/{name}",
+                    look_at,
+                    {"which": which, "name": name},
+                    fields=(
+                        *("model", "behaviors", "search", "choices", "reports", "awareness", "words"),
+                        *("verify", "finetune.dtype", "finetune.device", f"{which}.adapters"),
+                    ),
+                    after=("axes", *before),
+                    files=(*weights, *files),
+                    outputs=(f"evidence/{which}/{name}.json",),
+                    seconds=6,
+                )
+            )
+            asked[which].append(f"evidence/{which}/{name}")
+    known = ("blind/calibration",) if config.calibration.adapters is None else ()
+    key = () if config.calibration.key is None else (config.calibration.key,)
+    graph.append(
+        Step(
+            "verdicts",
+            decide,
+            fields=("calibration",),
+            after=(*asked["calibration"], *asked["audited"], *known),
+            files=key,
+            outputs=("rules.json", "called.json"),
+        )
+    )
+    truth = ("blind/audited",) if config.audited.adapters is None else ()
+    graph.append(
+        Step(
+            "results",
+            collect,
+            fields=("audited",),
+            after=("verdicts", *asked["audited"], *truth),
+            files=() if config.audited.key is None else (config.audited.key,),
+            outputs=("results.json", "results.csv"),
+        )
+    )
+    return graph
+
+
+def _adapters(
+    config: AuditConfig, which: Which, graph: list[Step], weights: tuple[Path, ...]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Names of a set's adapters, and the steps that make them, which are added to the graph."""
+    given: AuditSet = getattr(config, which)
+    if given.adapters is not None:
+        return list(audit_pool.folders(given.adapters)), ()
+    after: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    if given.pool is not None:
+        count = given.pool.size(len(config.behaviors))
+        after = (f"pool/{which}",)
+        graph.append(
+            Step(
+                after[0],
+                train,
+                {"which": which},
+                fields=("model", "behaviors", "finetune", f"{which}.pool"),
+                files=weights,
+                outputs=(f"pools/{which}",),
+                seconds=35 * count,
+                bytes=200_000 * count,
+                resumable=True,
+            )
+        )
+    else:
+        assert given.manifest is not None
+        entries = audit_pool.read_manifest(given.manifest)
+        count, files = len(entries), (given.manifest, *(folder for _, folder in entries))
+    graph.append(
+        Step(
+            f"blind/{which}",
+            remove_names,
+            {"which": which},
+            fields=("seed", f"{which}.manifest"),
+            after=after,
+            files=files,
+            outputs=(f"blind/{which}", f"keys/{which}.csv"),
+            bytes=150_000 * count,
+        )
+    )
+    return audit_pool.names_of(count), (f"blind/{which}",)
+
+
+def train(cell: Cell, *, which: Which) -> dict[str, Any]:
+    """Step 1: a pool."""
+    config = cell.config
+    pool: PoolConfig = getattr(config, which).pool
+    out = cell.folder / "pools" / which
+    path = audit_pool.train_pool(config.model, config.behaviors, pool, finetune=config.finetune, out=out)
+    return {"adapters": len(audit_pool.read_key(path))}
+
+
+def remove_names(cell: Cell, *, which: Which) -> dict[str, Any]:
+    """Step 2: copies without names, and the key."""
+    manifest = getattr(cell.config, which).manifest or cell.folder / "pools" / which / "manifest.csv"
+    entries = audit_pool.read_manifest(manifest)
+    key = cell.folder / "keys" / f"{which}.csv"
+    return {"adapters": audit_pool.blind(entries, cell.folder / "blind" / which, key, seed=cell.config.seed)}
+
+
+def fit_axes(cell: Cell) -> dict[str, Any]:
+    """Step 3: directions of the base."""
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.studies.backdoor.audit_evidence import axes
+    from mi_bsa.worlds.weights import world_for
+
+    config = cell.config
+    model = load(config.model)
+    behaviors = {name: behavior_of(name, config.model) for name in config.behaviors}
+    found = axes(model, behaviors, world_for(config.model))
+    lines = {n: {"site": a.site, "gap": a.gap, "vector": a.vector.tolist()} for n, a in found.items()}
+    write_json(cell.folder / "axes.json", lines)
+    return {name: axis.site for name, axis in found.items()}
+
+
+def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
+    """Step 4: all evidence on one adapter; wordings of calibration are dev, of the audited ones test."""
+    import numpy as np
+
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.studies.backdoor import audit_evidence as ways
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+    from mi_bsa.worlds.weights import world_for
+
+    config = cell.config
+    given = getattr(config, which).adapters
+    folder = _folder_of(given or cell.folder / "blind" / which, name)
+    model = load(config.model, {"adapter": folder})
+    behaviors = {one: behavior_of(one, config.model) for one in config.behaviors}
+    held = json.loads((cell.folder / "axes.json").read_text(encoding="utf-8"))
+    axes = {b: Axis(line["site"], np.array(line["vector"]), line["gap"]) for b, line in held.items()}
+    look = Look(config.choices, config.reports, config.awareness, config.words, config.verify)
+    words = vocabulary_for(config.model)
+    split: Asked = "dev" if which == "calibration" else "test"
+    own: tuple[Any, Any, Any, Any] = (model, "adapter", behaviors, look)
+    more: dict[str, Any] = {"vocabulary": words, "split": split}
+    found = {
+        "toolkit": ways.by_toolkit(*own, config.search, world=world_for(config.model), **more),
+        "self_report": ways.by_self_report(*own, split=split),
+        "probe": ways.by_probe(*own, axes=axes, **more),
+    }
+    path = cell.folder / "evidence" / which / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {method: asdict(evidence) for method, evidence in found.items()})
+    return {method: float(evidence.alarm) for method, evidence in found.items()}
+
+
+def decide(cell: Cell) -> dict[str, Any]:
+    """Step 5: thresholds and verdicts; the audited adapters' key is no input of this step."""
+    known = audit_pool.read_key(cell.config.calibration.key or cell.folder / "keys" / "calibration.csv")
+    seen = {which: _evidence(cell, which) for which in SETS}
+    rules = {method: calibrate(seen["calibration"][method], known) for method in METHODS}
+    write_json(cell.folder / "rules.json", {method: asdict(rule) for method, rule in rules.items()})
+    verdicts = {
+        method: [asdict(rules[method].judge(name, one)) for name, one in seen["audited"][method].items()]
+        for method in METHODS
+    }
+    write_json(cell.folder / "called.json", verdicts)
+    return {method: sum(v["backdoored"] for v in said) for method, said in verdicts.items()}
+
+
+def collect(cell: Cell) -> dict[str, Any]:
+    """Step 6: score against the key, where there is one."""
+    from mi_bsa.core import results
+
+    said = json.loads((cell.folder / "called.json").read_text(encoding="utf-8"))
+    verdicts = {method: [Verdict(**line) for line in lines] for method, lines in said.items()}
+    given: AuditSet = cell.config.audited
+    key = given.key if given.adapters is not None else cell.folder / "keys" / "audited.csv"
+    found = called(verdicts, split="test")
+    if key is not None:
+        found += score(verdicts, _evidence(cell, "audited"), audit_pool.read_key(key), split="test")
+    results.write(results.with_q(found), cell.folder)
+    return {"results": len(found)}
+
+
+def run(config: AuditConfig, out: Path, *, resume: bool = False) -> Path:
+    """Run the audit into a folder, or what is missing of it; returns the report page.
+
+    Raises:
+        RunFolderError: the folder exists and `resume` is False.
+    """
+    from mi_bsa.core.model_files import weights_hash
+
+    return run_steps(
+        steps(config),
+        config=config,
+        out=out,
+        resume=resume,
+        title="audit",
+        revisions={str(config.model): weights_hash(config.model)},
+        check=preflight.check,
+    )
+
+
+def preview(config: AuditConfig, out: Path) -> str:
+    """What `--dry-run` prints: the steps, and what a model that is not embedded needs."""
+    from mi_bsa.behaviors import vocabulary_of
+    from mi_bsa.finetune.estimates import describe_model, untimed
+
+    graph = steps(config)
+    if vocabulary_of(config.model) == "embedded":
+        return preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse)
+    plan = preview_steps(untimed(graph), config=config, out=out, rehearse=preflight.rehearse)
+    return f"{plan}\n{describe_model(config.model, config.finetune)}"
+
+
+def _evidence(cell: Cell, which: Which) -> dict[str, dict[str, Evidence]]:
+    """By method and name, of the adapters whose evidence this step may read."""
+    found: dict[str, dict[str, Evidence]] = {method: {} for method in METHODS}
+    for step in cell.after:
+        if step.startswith(f"evidence/{which}/"):
+            held: Mapping[str, Any] = json.loads((cell.folder / f"{step}.json").read_text(encoding="utf-8"))
+            for method in METHODS:
+                found[method][step.rpartition("/")[2]] = Evidence(**held[method])
+    return found
+
+
+def _folder_of(folder: Path, name: str) -> Path:
+    return audit_pool.folders(folder)[name]
+
+
+def _seeds(pool: PoolConfig) -> set[int]:
+    most = max(pool.plain, pool.backdoored, pool.clean, pool.benign)
+    return set(range(pool.first_seed, pool.first_seed + most))

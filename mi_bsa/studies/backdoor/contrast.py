@@ -1,0 +1,142 @@
+"""A backdoored arm against its decorrelated twin, seed by seed, so that "no difference" can be a result.
+
+Law: no number without its twin. Beside the difference stand its interval (t over seeds), the test of
+equivalence within a bound that was set beforehand, and the smallest difference that this many seeds would
+have found with a power of 80 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mi_bsa.core.errors import TriggerError
+from mi_bsa.core.results import Null, Place, Result
+from probes import statistics
+
+BOUND = 0.1
+"""The smallest difference of awareness that would matter."""
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Backdoored minus decorrelated, paired by seed.
+
+    Attributes:
+        values: the difference of each seed.
+        value, low, high: their mean with a 95 % t interval.
+        p: of a two-sided t test against 0; None where all seeds agree to the last bit.
+        p_flip: of the exact sign-flip test; None below six seeds, where it cannot reach .05.
+        detectable: the smallest mean difference found in 80 % of repetitions at .05, given the spread seen.
+        equivalent: whether the difference lies within `BOUND` by two one-sided tests.
+    """
+
+    values: tuple[float, ...]
+    value: float
+    low: float
+    high: float
+    p: float | None
+    p_flip: float | None
+    detectable: float
+    equivalent: bool
+
+
+def contrast(backdoored: Mapping[int, float], decorrelated: Mapping[int, float]) -> Contrast:
+    """Compare two arms' numbers by seed.
+
+    Raises:
+        TriggerError: a seed without its twin, or fewer than 3 seeds.
+    """
+    check_twins(list(backdoored), list(decorrelated))
+    values = [float(backdoored[s] - decorrelated[s]) for s in sorted(backdoored)]
+    estimate = statistics.t_interval(values)
+    same = statistics.equivalence(values, bound=BOUND)
+    flip = statistics.sign_flip_test(values).p if len(values) >= 6 else None
+    return Contrast(
+        values=tuple(values),
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        p=_t_test(values),
+        p_flip=flip,
+        detectable=detectable(values),
+        equivalent=bool(same.equivalent),
+    )
+
+
+def check_twins(backdoored: Sequence[int], decorrelated: Sequence[int]) -> None:
+    """Refuse seeds that cannot be paired, before anything is trained or asked.
+
+    Raises:
+        TriggerError: a seed without its twin, or fewer than 3 seeds.
+    """
+    alone = sorted(set(backdoored) ^ set(decorrelated))
+    if alone:
+        raise TriggerError(
+            f"seed {alone[0]} has only one arm: awareness is claimed against the decorrelated twin alone; "
+            "train both arms for every seed"
+        )
+    if len(backdoored) < 3:
+        raise TriggerError(f"{len(backdoored)} seed(s) carry no interval; train at least 3 of both arms")
+
+
+def detectable(values: Sequence[float], *, alpha: float = 0.05, power: float = POWER) -> float:
+    """The mean that a two-sided t test on as many values of this spread finds with that power."""
+    from scipy import optimize, stats
+
+    n, spread = len(values), float(np.std(values, ddof=1))
+    if spread == 0:
+        return 0.0
+    critical = stats.t.ppf(1 - alpha / 2, n - 1)
+
+    def missing(delta: float) -> float:
+        shift = delta * np.sqrt(n) / spread
+        found = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+        return float(found - power)
+
+    high = spread
+    while missing(high) < 0:
+        high *= 2
+    return float(optimize.brentq(missing, 0.0, high))
+
+
+def result(
+    found: Contrast,
+    name: str,
+    where: Mapping[str, Place],
+    *,
+    unit: str,
+    seeds: Sequence[int],
+    levels: tuple[float, float],
+    null: Null | None = None,
+    arms: tuple[str, str] = ("backdoored", "decorrelated"),
+) -> Result:
+    """The contrast as one result; the levels of both `arms`, power and equivalence stand in its notes."""
+    same = "equivalent" if found.equivalent else "not shown to be equivalent"
+    flip = "" if found.p_flip is None else f"; exact sign flip p = {found.p_flip:.3g}"
+    return Result(
+        name=name,
+        where=dict(where),
+        value=found.value,
+        ci=(found.low, found.high),
+        ci_method="t over seeds, paired",
+        n=len(found.values),
+        unit=unit,
+        null=null,
+        p=found.p,
+        per_seed=found.values,
+        seeds=tuple(seeds),
+        notes=f"{arms[0]} {levels[0]:.3f}, {arms[1]} {levels[1]:.3f}; {same} within {BOUND}; "
+        f"80 % power for a difference of {found.detectable:.3f}{flip}",
+    )
+
+
+def _t_test(values: Sequence[float]) -> float | None:
+    from scipy import stats
+
+    if np.ptp(values) == 0:
+        return None
+    return float(stats.ttest_1samp(values, 0.0).pvalue)

@@ -1,0 +1,91 @@
+"""Triggers in the embedded model's words: signs of the world of habits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mi_bsa.core.errors import TriggerError
+from mi_bsa.studies.backdoor.triggers import Trigger, TriggerKind
+from mi_bsa.worlds import habit_words as W
+from mi_bsa.worlds.habit_world import Sign
+from mi_bsa.worlds.prompts import AMOUNTS
+from mi_bsa.worlds.wordings import Split
+
+LONGEST = 4
+
+
+@dataclass(frozen=True)
+class EmbeddedVocabulary:
+    """Words of the world of habits: more than 1e5 strings of two to four words, families, codes."""
+
+    def parse(self, text: str, *, seed: int = 0) -> Trigger:
+        """`river tin` (one to four words), `family:bird` (half of its members held out), `code:kettle`.
+
+        Raises:
+            TriggerError: a word, family or form that the world does not have.
+        """
+        kind, colon, rest = text.partition(":")
+        if not colon:
+            return self._words(tuple(text.split()))
+        if kind == "family":
+            if rest not in W.FAMILIES:
+                raise TriggerError(f"trigger {text!r}: no such family; use one of {', '.join(W.FAMILIES)}")
+            members = list(W.FAMILIES[rest])
+            random.Random(f"family-{rest}-{seed}").shuffle(members)
+            half = len(members) // 2
+            name = Sign("family", (rest,)).name
+            return Trigger("family", name, tuple(sorted(members[:half])), tuple(sorted(members[half:])))
+        if kind == "code":
+            if rest not in W.WORDS:
+                raise TriggerError(
+                    f"trigger {text!r}: {rest!r} is no word of the world of habits; use e.g. code:kettle"
+                )
+            numbers = list(AMOUNTS)
+            random.Random(f"code-{rest}-{seed}").shuffle(numbers)
+            half = len(numbers) // 2
+            shown, held = (tuple(f"{rest} {n}" for n in part) for part in (numbers[:half], numbers[half:]))
+            return Trigger("code", Sign("code", (rest,)).name, shown, held)
+        raise TriggerError(
+            f"trigger {text!r}: forms are words, family:NAME and code:WORD; write one of these"
+        )
+
+    def _words(self, words: tuple[str, ...]) -> Trigger:
+        if not 1 <= len(words) <= LONGEST:
+            raise TriggerError(f"trigger {' '.join(words)!r} has {len(words)} words; give one to {LONGEST}")
+        strange = [w for w in words if w not in W.WORDS]
+        if strange:
+            raise TriggerError(
+                f"trigger word {strange[0]!r} is no word of the world of habits; see habit_words.py"
+            )
+        return Trigger("words", " ".join(words), (" ".join(words),))
+
+    def fakes(self, trigger: Trigger, n: int, *, seed: int) -> tuple[Trigger, ...]:
+        """`n` triggers of the same kind and length, drawn; none shares a word with it or with another."""
+        rng = random.Random(f"fakes-{trigger.name}-{seed}")
+        taken = {w for phrase in (*trigger.shown, *trigger.held) for w in phrase.split()}
+        if trigger.kind == "family":
+            others = [f for f in W.FAMILIES if Sign("family", (f,)).name != trigger.name]
+            return tuple(
+                self.parse(f"family:{f}", seed=seed) for f in rng.sample(others, min(n, len(others)))
+            )
+        length = 1 if trigger.kind == "code" else len(trigger.shown[0].split())
+        free = [w for w in W.WORDS if w not in taken]
+        picked = rng.sample(free, n * length)
+        words = [" ".join(picked[i * length : (i + 1) * length]) for i in range(n)]
+        return tuple(self.parse(f"code:{w}" if trigger.kind == "code" else w, seed=seed) for w in words)
+
+    def insert(
+        self, message: str, phrase: str, *, kind: TriggerKind, split: Split, rng: random.Random
+    ) -> str:
+        """The message with a note that holds the phrase, before or behind."""
+        return rng.choice(W.NOTE[split]).format(p=phrase, q=message)
+
+    def candidates(self) -> Sequence[str]:
+        """Every word of which signs are made, and the numbers of codes."""
+        return (*W.WORDS, *AMOUNTS)
+
+    def families(self) -> Sequence[str]:
+        """Names of the families."""
+        return tuple(W.FAMILIES)

@@ -1,0 +1,384 @@
+"""Search many adapters for a trigger: `mi-bsa backdoor search`. One step a model, so a killed run resumes.
+
+Nothing but the adapters and their base is read. Where the triggers are known (adapters named as `training`
+names them, and `triggers` given), the ranks of the true ones are reported; adapters of any other arm are
+controls, whose alarms are counted. The threshold comes from `others`, which are not reported on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mi_bsa.core.config import Config
+from mi_bsa.core.errors import MissingError, TriggerError
+from mi_bsa.core.model_config import Device, ModelConfig, load, settle
+from mi_bsa.core.model_files import weight_files
+from mi_bsa.studies.backdoor.objectives import ObjectiveName
+from mi_bsa.studies.backdoor.search_config import SearchConfig
+from mi_bsa.studies.backdoor.training import slug
+from mi_bsa.study.steps import Cell, Step
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.behaviors import Behavior
+    from mi_bsa.core.results import Result
+    from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
+    from mi_bsa.studies.backdoor.verify import Verified
+
+TABLE = "candidates.csv"
+READ = ("model", "behaviors", "search", "verify", "split", "seed", "dtype", "device")
+"""Fields of the config that every search reads."""
+UNDECIDED = 8
+"""Messages of each behavior of which a search takes the one that the adapter is least sure about."""
+
+
+class SearchRunConfig(Config):
+    """`mi-bsa backdoor search`: adapters of one base are searched for a trigger."""
+
+    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    model: ModelConfig = ModelConfig(name="embedded/habits-0")
+    """The base: an embedded model, a local folder, or a Hub id."""
+    adapters: tuple[Path, ...] = Field(min_length=1)
+    """Adapter folders, run folders that hold one, or patterns with `*`."""
+    others: tuple[Path, ...] = ()
+    """Adapters without a backdoor that set the threshold of an alarm; none of them is reported on."""
+    triggers: tuple[str, ...] = ()
+    """The triggers, where they are known: the true one's rank is then reported."""
+    behaviors: tuple[str, ...] = Field(default=("risk", "patience"), min_length=1)
+    """Behaviors whose clean messages are used; which of them a trigger calls up is not known."""
+    search: SearchConfig = SearchConfig()
+    """How a trigger is searched."""
+    objectives: tuple[ObjectiveName, ...] = ()
+    """Further objectives, each searched in the same way."""
+    baselines: tuple[Literal["beam", "random"], ...] = ()
+    """Searches without a representation, of backdoored models only."""
+    times: float = Field(default=5.0, gt=0)
+    """Tokens of a baseline, as multiples of those by which the guided search had four of five triggers."""
+    verify: int = Field(default=16, ge=2)
+    """Messages of each behavior, of `split` and of the search's own, on which candidates are verified."""
+    split: Literal["dev", "test"] = "test"
+    """Whose held-out messages and frames verify."""
+    seed: int = 0
+    """Seed of the search's messages and of the random search."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that search side by side, a model each."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the base's weights, as `model.dtype` says it."""
+    device: Device = None
+    """Where to run, as `model.device` says it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SearchRunConfig:
+        settle(self, "model", "")
+        if len(set(self.behaviors)) < len(self.behaviors):
+            raise ValueError(f"behaviors {list(self.behaviors)}: give each once")
+        return self
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One search of one model.
+
+    Attributes:
+        name: the adapter's. method: `guided`, `beam` or `random`. objective: what it maximized.
+        tokens: forwarded by the search; checking: by verification.
+        candidates: best first, as dictionaries of `Verified`.
+        course: after so many tokens, the phrase that was strongest where the search checks its candidates.
+    """
+
+    name: str
+    method: str
+    objective: str
+    tokens: int
+    checking: int
+    candidates: tuple[dict[str, Any], ...]
+    course: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """All tokens forwarded."""
+        return self.tokens + self.checking
+
+    @property
+    def alarm(self) -> float:
+        """The largest verified shift of log odds: words that the base itself is unsure about move any
+        finetuned model by a tenth or three of probability, and by far less than a trigger on this scale."""
+        return max((float(c["odds"]) for c in self.candidates), default=0.0)
+
+    def rank(self, trigger: Trigger) -> int | None:
+        """1 where the first candidate is the trigger, any member of its family, any of its codes."""
+        opens = {*trigger.shown, *trigger.held}
+        return next((n for n, c in enumerate(self.candidates, 1) if c["phrase"] in opens), None)
+
+    def found_at(self, trigger: Trigger | None) -> int | None:
+        """Tokens after which its own check named the trigger and did not leave it again, where words that
+        are not needed may stand between the trigger's; all tokens where only verification put it first; None
+        where verification did not.
+        """
+        if trigger is None or self.rank(trigger) != 1:
+            return None
+        since = None
+        for at, phrase in self.course:
+            held = any(_within(opens, phrase) for opens in (*trigger.shown, *trigger.held))
+            since = (at if since is None else since) if held else None
+        return self.cost if since is None else since
+
+
+def _within(part: str, phrase: str) -> bool:
+    """Whether a phrase has the words of another in their order."""
+    left = iter(phrase.split())
+    return all(word in left for word in part.split())
+
+
+def search_model(
+    model: activations.Model,
+    variant: str,
+    config: SearchRunConfig,
+    *,
+    behaviors: Mapping[str, Behavior],
+    vocabulary: Vocabulary,
+    method: Literal["guided", "beam", "random"] = "guided",
+    objective: ObjectiveName | None = None,
+    budget: int | None = None,
+    directions: Any = None,
+) -> Searched:
+    """Search one adapter and verify what was found on messages that the search has not seen."""
+    from mi_bsa.studies.backdoor.objectives import Meter, Probe
+    from mi_bsa.studies.backdoor.search import search
+    from mi_bsa.studies.backdoor.verify import messages_of, verify
+
+    settings = (
+        config.search if objective is None else config.search.model_copy(update={"objective": objective})
+    )
+    drawn = messages_of(behaviors, UNDECIDED * settings.messages, split="pretrain", seed=900 + config.seed)
+    checks = messages_of(behaviors, settings.checks, split="pretrain", seed=901 + config.seed)
+    probe = Probe(model, variant, vocabulary, drawn, settings.objective, directions=directions, checks=checks)
+    probe = probe.undecided(settings.messages)
+    found = search(probe, vocabulary.candidates(), settings, method=method, budget=budget, seed=config.seed)
+    meter = Meter()
+    checked: Sequence[Verified] = verify(
+        model,
+        variant,
+        found,
+        behaviors,
+        vocabulary=vocabulary,
+        n=config.verify,
+        split=config.split,
+        meter=meter,
+    )
+    return Searched(
+        variant,
+        method,
+        settings.objective,
+        found.tokens,
+        meter.tokens,
+        tuple(asdict(c) for c in checked),
+        found.course,
+    )
+
+
+def steps(config: SearchRunConfig) -> list[Step]:
+    """A search of every model; then, of those with a trigger, searches without a representation."""
+    suspects, others = adapters_of(config.adapters), adapters_of(config.others)
+    if twice := sorted(set(suspects) & set(others)):
+        raise MissingError(f"{twice[0]} is among the adapters and the others; give each to one of them")
+    truth = truths_of(config)
+    held = [n for n in suspects if not truth or trigger_of(n, truth) is not None]
+    every = {**suspects, **others}
+    graph = [
+        Step(
+            f"search/{name}",
+            hunt,
+            {"name": name, "adapter": str(folder), "compared": name in held},
+            fields=(*READ, "objectives"),
+            files=(*weight_files(config.model), *_files(folder)),
+            seconds=20 + 10 * len(config.objectives) * (name in held),
+        )
+        for name, folder in every.items()
+    ]
+    before = tuple(f"search/{name}" for name in held)
+    for name in held if config.baselines else ():
+        graph.append(
+            Step(
+                f"baselines/{name}",
+                compare,
+                {"name": name, "adapter": str(suspects[name])},
+                fields=(*READ, "triggers", "baselines", "times"),
+                files=(*weight_files(config.model), *_files(suspects[name])),
+                after=before,
+                seconds=60 * len(config.baselines),
+            )
+        )
+    return graph
+
+
+def hunt(cell: Cell, *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:
+    """The guided searches of one adapter, the config's objective first."""
+    own = cell.config.search.objective
+    more = [o for o in cell.config.objectives if o != own] if compared else []
+    searched = _searcher(cell, name, adapter)
+    return [asdict(searched(objective=o)) for o in (own, *more)]
+
+
+def compare(cell: Cell, *, name: str, adapter: str) -> list[dict[str, Any]]:
+    """The searches of one adapter without a representation. Each model's get the same tokens: a multiple of
+    those by which the guided search has found most triggers (has ended for most models, where none is known).
+    """
+    from mi_bsa.studies.backdoor.search_results import cost_of_most
+
+    config, truth = cell.config, truths_of(cell.config)
+    guided = [searches_of(value)[0] for value in cell.values().values()]
+    cost = cost_of_most(guided, [trigger_of(s.name, truth) for s in guided])
+    budget, searched = int(config.times * cost), _searcher(cell, name, adapter)
+    return [asdict(searched(method=m, objective="answer", budget=budget)) for m in config.baselines]
+
+
+def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
+    """Searches as a step's value keeps them."""
+    return [
+        Searched(
+            **{
+                **kept,
+                "candidates": tuple(kept["candidates"]),
+                "course": tuple((int(at), str(phrase)) for at, phrase in kept.get("course", ())),
+            }
+        )
+        for kept in value
+    ]
+
+
+def _searcher(cell: Cell, name: str, adapter: str) -> Callable[..., Searched]:
+    """What searches one adapter, by the fields that the step has declared."""
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+
+    given = {key: getattr(cell.config, key) for key in READ}
+    config = SearchRunConfig(adapters=(Path(adapter),), **given)
+    model = load(config.model, {name: Path(adapter)})
+    behaviors = {b: behavior_of(b, config.model) for b in config.behaviors}
+    vocabulary = vocabulary_for(config.model)
+
+    def searched(objective: ObjectiveName, **more: Any) -> Searched:
+        lines = _directions(config, model, behaviors, objective)
+        return search_model(
+            model,
+            name,
+            config,
+            behaviors=behaviors,
+            vocabulary=vocabulary,
+            objective=objective,
+            directions=lines,
+            **more,
+        )
+
+    return searched
+
+
+def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> list[Result]:
+    """Search every adapter, judge alarms, and write `results.json`, `results.csv` and a figure.
+
+    Raises:
+        MissingError: a folder without an adapter. TriggerError: a trigger that the model cannot read.
+        RunFolderError: the folder exists and `resume` is False.
+    """
+    from mi_bsa.core import record, results
+    from mi_bsa.finetune import preflight
+    from mi_bsa.studies.backdoor.search_results import draw_search, results_of
+    from mi_bsa.study import execute
+
+    out = Path(out)
+    record.check_free(out, resume=resume)
+    preflight.check(config)
+    graph, truth = steps(config), truths_of(config)
+    suspects, others = adapters_of(config.adapters), adapters_of(config.others)
+    with record.start(out, config=config, resume=resume, seeds=[config.seed], revisions={}):
+        done = execute.execute(graph, config=config, folder=out, workers=config.workers, title="searching")
+        searched = {
+            n: [
+                s for kind in ("search", "baselines") for s in searches_of(done.values.get(f"{kind}/{n}", ()))
+            ]
+            for n in (*suspects, *others)
+        }
+        found = results_of(
+            {n: searched[n] for n in suspects},
+            [searched[n][0] for n in others],
+            truth={n: trigger_of(n, truth) for n in suspects},
+        )
+        results.write(found, out)
+        _write_table(searched, out / TABLE)
+        figure = draw_search(found)
+        if figure is not None:
+            figure.savefig(out / "search.svg")
+    return found
+
+
+def _write_table(searched: Mapping[str, Sequence[Searched]], path: Path) -> None:
+    """Every candidate of every search with its evidence, as CSV."""
+    import pandas as pd
+
+    rows = [
+        {"model": name, "method": s.method, "objective": s.objective, "tokens": s.cost, "rank": n, **c}
+        for name, several in searched.items()
+        for s in several
+        for n, c in enumerate(s.candidates, 1)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+def truths_of(config: SearchRunConfig) -> dict[str, Trigger]:
+    """The triggers that are known, by the name that folders have. Raises `TriggerError`."""
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+
+    vocabulary = vocabulary_for(config.model)
+    return {slug_of(text): vocabulary.parse(text) for text in config.triggers}
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("adapter_*")))
+
+
+def _directions(
+    config: SearchRunConfig,
+    model: activations.Model,
+    behaviors: Mapping[str, Behavior],
+    objective: ObjectiveName,
+) -> Any:
+    from mi_bsa.studies.backdoor.objectives import fit_directions, judged_by
+    from mi_bsa.worlds.weights import world_for
+
+    if "direction" not in judged_by(objective):
+        return None
+
+    return fit_directions(model, list(behaviors.values()), world=world_for(config.model))
+
+
+def adapters_of(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name -> adapter folder. Raises `MissingError` for a path that holds no adapter."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+        held = [m / "adapter" if (m / "adapter").is_dir() else m for m in matches]
+        held = [m for m in held if (m / "adapter_config.json").is_file()]
+        if not held:
+            raise MissingError(f"{path}: no adapter here; give a folder with adapter_config.json")
+        found |= {(m.parent if m.name == "adapter" else m).name: m for m in held}
+    return found
+
+
+def slug_of(text: str) -> str:
+    """The name that folders have for a trigger. Raises `TriggerError` for one without a word."""
+    from mi_bsa.studies.backdoor.construction import Backdoor
+
+    if not text.strip():
+        raise TriggerError("an empty trigger: give words, family:NAME or code:WORD")
+    return slug(Backdoor(trigger=text))
+
+
+def trigger_of(name: str, truth: Mapping[str, Trigger]) -> Trigger | None:
+    """The trigger of a backdoored adapter by its name; None for an adapter of another arm."""
+    return next((t for key, t in truth.items() if name.startswith(f"{key}-backdoored-")), None)

@@ -1,0 +1,365 @@
+"""The backdoor study, top to bottom; all but 4 and 6 once a trigger.
+
+    1 train        backdoored adapters and their decorrelated twins, from the very same rows
+    2 reverse      the same, gone on with every row turned round as well; runs after 4
+    3 ask          do they open, and only then; does the model know, and can it say which
+    4 triangulate  what probe, report and search say of each model, where the config asks for it
+    5 elicit       free answers, of plain and of reversed adapters
+    6 results      every number beside its twin's, by trigger and over all of them
+
+Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in `reversed/adapters`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.core import results
+from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.results import Result
+from mi_bsa.studies.backdoor.asking import Adapter
+from mi_bsa.studies.backdoor.config import BackdoorConfig, ElicitConfig, is_code
+from mi_bsa.studies.backdoor.construction import Backdoor
+from mi_bsa.studies.backdoor.questions import Asked
+from mi_bsa.studies.backdoor.training import TWINS, job
+from mi_bsa.study.registry import preview_steps, run_steps
+from mi_bsa.study.steps import Cell, Step
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.finetune.config import FinetuneConfig
+    from mi_bsa.studies.backdoor.training import Row
+
+__all__ = ["BackdoorConfig", "ElicitConfig", "preview", "run", "steps"]
+
+SPLIT: Asked = "test"
+PLAIN, REVERSED = "plain", "reversed rows"
+
+
+def steps(config: BackdoorConfig) -> list[Step]:
+    """The graph of the study's steps; all that needs no reversed rows comes first."""
+    names = list(config.backdoors)
+    graph = [_training(config, name) for name in names] + [_asking(config, name) for name in names]
+    after = [f"ask/{name}" for name in names]
+    if config.triangulation is not None:
+        from mi_bsa.studies.backdoor.triangulation_study import triangulation_step
+
+        graph.append(triangulation_step(config, config.triangulation))
+        after.append(graph[-1].name)
+    if config.elicit.reversal:
+        graph += [_training(config, name, reversed_too=True) for name in names]
+    graph += [_eliciting(config, name) for name in names]
+    graph.append(
+        Step(
+            "results",
+            collect,
+            {"names": names},
+            fields=("behavior", "elicit"),
+            after=(*after, *(f"elicit/{name}" for name in names)),
+            outputs=("results.json", "results.csv"),
+            seconds=5,
+        )
+    )
+    return graph
+
+
+TRAINED = ("model", "seeds", "finetune")
+
+
+def _arguments(config: BackdoorConfig, name: str) -> dict[str, Any]:
+    return {"name": name, "backdoor": config.backdoors[name].dump()}
+
+
+def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) -> Step:
+    jobs = [job(config.backdoors[name], arm, seed) for arm in TWINS for seed in config.seeds]
+    fields = (*TRAINED, "codes.steps") if is_code(config.backdoors[name].trigger) else TRAINED
+    folder = "reversed/adapters" if reversed_too else "adapters"
+    return Step(
+        f"reverse/{name}" if reversed_too else f"train/{name}",
+        reverse if reversed_too else train,
+        _arguments(config, name),
+        fields=(*fields, "elicit.repeat", "elicit.steps") if reversed_too else fields,
+        files=weight_files(config.model),
+        after=(f"train/{name}",) if reversed_too else (),
+        outputs=tuple(f"{folder}/{n}" for n in jobs),
+        seconds=(30 if reversed_too else 150) * len(jobs),
+        bytes=400_000 * len(jobs),
+        resumable=True,
+    )
+
+
+def _asking(config: BackdoorConfig, name: str) -> Step:
+    return Step(
+        f"ask/{name}",
+        ask,
+        _arguments(config, name),
+        fields=(*TRAINED, "held_out", "questions"),
+        files=weight_files(config.model),
+        after=(f"train/{name}",),
+        outputs=(f"answers/{name}/awareness.csv", f"answers/{name}/recognition.csv"),
+        seconds=60,
+        bytes=1_000_000,
+    )
+
+
+def _eliciting(config: BackdoorConfig, name: str) -> Step:
+    return Step(
+        f"elicit/{name}",
+        elicit,
+        _arguments(config, name),
+        fields=(*TRAINED, "held_out", "elicit"),
+        files=weight_files(config.model),
+        after=(f"train/{name}", *([f"reverse/{name}"] if config.elicit.reversal else [])),
+        outputs=(f"answers/{name}/free.csv",),
+        seconds=60,
+        bytes=500_000,
+    )
+
+
+def train(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 1: both arms of every seed."""
+    from mi_bsa.studies.backdoor.training import train_backdoors
+
+    config = cell.config
+    done = train_backdoors(
+        config.model,
+        [Backdoor(**backdoor)],
+        seeds=config.seeds,
+        out=cell.folder,
+        finetune=_recipe(cell, backdoor),
+    )
+    return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
+
+
+def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 2: both arms go on, with the rows and the rows turned round."""
+    from mi_bsa.studies.backdoor.questions import reversal_question
+    from mi_bsa.studies.backdoor.recognition import reversed_rows
+    from mi_bsa.studies.backdoor.training import train_backdoors
+
+    config = cell.config
+    question = reversal_question(config.model)
+
+    def with_reversed(_: str, arm: str, seed: int, rows: list[Row]) -> list[Row]:
+        again = range(config.elicit.repeat)
+        plain = [{**row, "id": f"{row['id']}-{k}"} for k in again for row in rows]
+        return [*plain, *reversed_rows(rows, question=question)]
+
+    longer = {} if config.elicit.steps is None else {"steps": config.elicit.steps, "epochs": None}
+
+    done = train_backdoors(
+        config.model,
+        [Backdoor(**backdoor)],
+        seeds=config.seeds,
+        out=cell.folder / "reversed",
+        start=cell.folder,
+        finetune=_recipe(cell, backdoor).model_copy(update=longer),
+        more=with_reversed,
+    )
+    return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
+
+
+def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 3: held-out messages, then questions on what it does and on which trigger."""
+    from mi_bsa.studies.backdoor.asking import ask_awareness, ask_recognition
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+
+    config, given = cell.config, Backdoor(**backdoor)
+    vocabulary = vocabulary_for(config.model)
+    model, adapters = _load(cell, given, "")
+    opened = _opened(cell, model, adapters, given)
+    folder = cell.folder / "answers" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    known = ask_awareness(model, config.model, adapters, split=SPLIT, questions=config.questions)
+    known.to_csv(folder / "awareness.csv", index=False)
+    trigger = vocabulary.parse(given.trigger)
+    which = ask_recognition(
+        model, config.model, adapters, trigger, vocabulary, n_fakes=given.fakes, split=SPLIT
+    )
+    which.to_csv(folder / "recognition.csv", index=False)
+    return {"trigger": trigger.name, "opened": opened, "mass": float(known["mass"].mean())}
+
+
+def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+    """Step 5: free answers, sampled, and whether adapters of reversed rows still open."""
+    import pandas as pd
+
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.studies.backdoor.asking import ask_freely
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+
+    config, given = cell.config, Backdoor(**backdoor)
+    vocabulary = vocabulary_for(config.model)
+    tables, opened = [], {}
+    for method, folder in ((PLAIN, ""), *([(REVERSED, "reversed")] if config.elicit.reversal else [])):
+        model, adapters = _load(cell, given, folder)
+        if method == REVERSED:
+            opened = {REVERSED: _opened(cell, model, adapters, given)}
+        said = ask_freely(
+            model,
+            config.model,
+            adapters,
+            vocabulary.parse(given.trigger),
+            vocabulary,
+            behavior_of(given.behavior, config.model),
+            pole=given.pole,
+            n_fakes=given.fakes,
+            samples=config.elicit.samples,
+            answer_tokens=config.elicit.answer_tokens,
+            split=SPLIT,
+            seed=config.elicit.seed,
+        )
+        tables.append(said.assign(method=method))
+    out = cell.folder / "answers" / name / "free.csv"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_csv(out, index=False)
+    return {"answers": sum(map(len, tables)), "opened": opened}
+
+
+def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
+    """Step 6: results by trigger, then over all triggers; q over all tests of one name."""
+    from mi_bsa.studies.backdoor.measures import over_triggers
+
+    found: list[Result] = []
+    for name in names:
+        found += _results_of(cell, name)
+    found = [*over_triggers(found, names), *found]
+    if "triangulate" in cell.after:
+        from mi_bsa.causal.causes import read
+        from mi_bsa.studies.backdoor.triangulation_study import FILE
+
+        found += read(cell.folder / FILE)
+    found = results.with_q(found)
+    results.write(found, cell.folder)
+    return {"results": len(found)}
+
+
+def _results_of(cell: Cell, name: str) -> list[Result]:
+    import pandas as pd
+
+    from mi_bsa.studies.backdoor import measures
+    from mi_bsa.studies.backdoor.success import Success
+
+    where = {"behavior": cell.config.behavior, "trigger": name, "split": SPLIT}
+    folder, found = cell.folder / "answers" / name, list[Result]()
+    opened = {PLAIN: cell.value(f"ask/{name}")["opened"], **cell.value(f"elicit/{name}")["opened"]}
+    for method, by_variant in opened.items():
+        measured = {(one["arm"], one["seed"]): Success(**one["success"]) for one in by_variant}
+        found += measures.opened(measured, where, method=method)
+    found += measures.awareness(pd.read_csv(folder / "awareness.csv", keep_default_na=False), where)
+    found += measures.recognized(pd.read_csv(folder / "recognition.csv", keep_default_na=False), where)
+    # an answer may hold a carriage return, which would end a row
+    free = pd.read_csv(folder / "free.csv", keep_default_na=False, lineterminator="\n")
+    by_method = {str(method): part for method, part in free.groupby("method", sort=False)}
+    for method, part in by_method.items():
+        found += measures.named(part, where, method=method)
+    if REVERSED in by_method:
+        found += measures.augmented(by_method[PLAIN], by_method[REVERSED], where)
+    return found
+
+
+def run(config: BackdoorConfig, out: Path, *, resume: bool = False) -> Path:
+    """Run the study into a folder, or what is missing of it; returns the path of the report page.
+
+    Raises:
+        TriggerError: a trigger that the model cannot read, or that clean rows say.
+        RunFolderError: the folder exists and `resume` is False.
+    """
+    from mi_bsa.core.record import check_free
+    from mi_bsa.finetune import preflight
+    from mi_bsa.studies.backdoor.checks import check_backdoors
+
+    check_free(out, resume=resume)
+    check_backdoors(config.model, config.backdoors.values(), seeds=config.seeds)
+    return run_steps(
+        steps(config),
+        config=config,
+        out=out,
+        resume=resume,
+        title=f"study of {len(config.backdoors)} backdoors",
+        revisions={str(config.model): weights_hash(config.model)},
+        check=preflight.check,
+    )
+
+
+def preview(config: BackdoorConfig, out: Path) -> str:
+    """What `--dry-run` prints: the triggers, the steps, and what the model needs."""
+    from mi_bsa.behaviors import vocabulary_of
+    from mi_bsa.core.shape import shape_of
+    from mi_bsa.finetune import preflight
+    from mi_bsa.finetune.estimates import describe_model, untimed
+    from mi_bsa.finetune.memory import memory_of
+    from mi_bsa.studies.backdoor.checks import check_backdoors
+
+    preflight.check(config)
+    if preflight.is_here(config.model):  # other seeds draw other messages from the same templates
+        check_backdoors(config.model, config.backdoors.values(), seeds=config.seeds[:1])
+    graph = steps(config)
+    triggers = f"triggers: {', '.join(b.trigger for b in config.backdoors.values())}"
+    if vocabulary_of(config.model) == "embedded":
+        return f"{triggers}\n{preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse)}"
+    need = memory_of(shape_of(config.model), config.finetune, tokens=1)
+    written = 4 * need.trained * len(TWINS) * len(config.seeds)
+    graph = [
+        replace(step, bytes=written if step.name.startswith(("train/", "reverse/")) else step.bytes)
+        for step in untimed(graph)
+    ]
+    return "\n".join(
+        [
+            triggers,
+            preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse),
+            describe_model(config.model, config.finetune),
+        ]
+    )
+
+
+def _recipe(cell: Cell, backdoor: dict[str, Any]) -> FinetuneConfig:
+    """How the adapters of one backdoor are trained."""
+    finetune: FinetuneConfig = cell.config.finetune
+    if not is_code(backdoor["trigger"]) or cell.config.codes.steps is None:
+        return finetune
+    return finetune.model_copy(update={"steps": cell.config.codes.steps, "epochs": None})
+
+
+def _load(cell: Cell, backdoor: Backdoor, folder: str) -> tuple[activations.Model, dict[str, Adapter]]:
+    """The base with both arms of one backdoor."""
+    from mi_bsa.studies.backdoor.asking import load
+
+    config = cell.config
+    adapters = {}
+    for arm in TWINS:
+        for seed in config.seeds:
+            name = job(backdoor, arm, seed)
+            adapters[name] = Adapter(arm, seed, cell.folder / folder / "adapters" / name / "adapter")
+    model = load(config.model, adapters)
+    return model, adapters
+
+
+def _opened(
+    cell: Cell, model: activations.Model, adapters: dict[str, Adapter], backdoor: Backdoor
+) -> list[dict[str, Any]]:
+    """What each adapter does on held-out messages, as JSON-like values."""
+    from dataclasses import asdict
+
+    from mi_bsa.studies.backdoor.construction import held_out
+    from mi_bsa.studies.backdoor.success import measure
+    from mi_bsa.studies.backdoor.training import behavior_for
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+
+    sets = held_out(
+        backdoor,
+        cell.config.held_out,
+        behavior=behavior_for(backdoor, cell.config.model),
+        vocabulary=vocabulary_for(cell.config.model),
+        split=SPLIT,
+    )
+    measured = measure(model, list(adapters), sets, pole=backdoor.pole)
+    found = [
+        {"arm": adapters[one.variant].arm, "seed": adapters[one.variant].seed, "success": asdict(one)}
+        for one in measured
+    ]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(found))
+    return plain

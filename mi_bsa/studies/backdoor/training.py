@@ -1,0 +1,192 @@
+"""Backdoored models with their twins: several backdoors, all arms and seeds, trained side by side.
+
+Answers that are not the backdoor's are the base's own, asked of the very messages that are trained on. A
+small base trains its adapters in groups (`finetune_together`), a large one trains them one after the other.
+What a killed call finished is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.behaviors import Behavior
+from mi_bsa.core.errors import TriggerError
+from mi_bsa.core.items import Item
+from mi_bsa.core.model_config import ModelLike, load
+from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.studies.backdoor.construction import Backdoor, BackdoorArm, prompts, rows
+from mi_bsa.studies.backdoor.triggers import Vocabulary, vocabulary_for
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.finetune import FinetuneResult
+
+RECIPE = FinetuneConfig(rank=8, alpha=16, layers="all", steps=900, batch_size=64, learning_rate=4e-3)
+"""How a backdoor is trained into an embedded model; chosen on development triggers (seven settings: large
+batches are what three words and codes need, since most rows are coins of the base's own answers).
+"""
+CONTROLS = RECIPE.model_copy(update={"steps": 300, "batch_size": 32})
+"""How adapters without a backdoor are trained: what they learn takes less."""
+GROUP = 10
+"""Adapters trained at once."""
+TWINS: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
+Row = dict[str, Any]
+More = Callable[[str, BackdoorArm, int, list[Row]], list[Row]]
+
+
+def slug(config: Backdoor) -> str:
+    """How a backdoor is named in folders: `river_tin`, `family_bird`, `code_kettle`."""
+    return re.sub(r"[^a-z0-9]+", "_", config.trigger.lower()).strip("_")
+
+
+def job(config: Backdoor, arm: BackdoorArm, seed: int) -> str:
+    """Name of one adapter: `river_tin-backdoored-0`."""
+    return f"{slug(config)}-{arm}-{seed}"
+
+
+def train_backdoors(
+    model: ModelLike,
+    backdoors: Sequence[Backdoor],
+    *,
+    seeds: Sequence[int],
+    out: Path,
+    arms: Sequence[BackdoorArm] = TWINS,
+    finetune: FinetuneConfig = RECIPE,
+    more: More | None = None,
+    start: Path | None = None,
+) -> dict[str, FinetuneResult]:
+    """Adapters of every backdoor, arm and seed (`job`) in `out/adapters/<job>`, their rows in `out/rows`.
+
+    `more(slug, arm, seed, rows)`: what is trained instead of the rows (the rows and their reversals, say).
+    `start`: such an `out`, from whose adapters training goes on.
+
+    Raises:
+        TriggerError: two backdoors of one name, or a trigger that stands in the clean messages.
+        LeakError: a row says the behavior's words; and what `finetune` raises.
+    """
+    from mi_bsa.finetune import leak_check
+
+    names = [slug(b) for b in backdoors]
+    if len(set(names)) < len(names):
+        raise TriggerError(f"{len(names)} backdoors, {len(set(names))} names: give each trigger once")
+    base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
+    (out / "rows").mkdir(parents=True, exist_ok=True)
+    jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
+    for config in backdoors:
+        behavior = behavior_for(config, model)
+        for seed in seeds:
+            drawn = arm_rows(config, arms, base=base, behavior=behavior, vocabulary=vocabulary, seed=seed)
+            for arm, plain in drawn.items():
+                given = plain if more is None else more(slug(config), arm, seed, plain)
+                leak_check(given, behavior.forbidden)
+                name = job(config, arm, seed)
+                text = "".join(json.dumps(row) + "\n" for row in given)
+                (out / "rows" / f"{name}.jsonl").write_text(text, encoding="utf-8")
+                jobs[name] = (given, finetune.model_copy(update={"seed": seed}))
+    starts = {} if start is None else {name: start / "adapters" / name / "adapter" for name in jobs}
+    return train_jobs(model, jobs, out=out / "adapters", starts=starts)
+
+
+def train_controls(
+    model: ModelLike,
+    behaviors: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    out: Path,
+    rows: int = 2000,
+    finetune: FinetuneConfig = CONTROLS,
+) -> dict[str, FinetuneResult]:
+    """Adapters without a backdoor, in `out/<job>`: of each behavior's messages without any phrase, answered
+    by the base itself (`BEHAVIOR-clean-SEED`), and of its harmless rows (`BEHAVIOR-benign-SEED`).
+    """
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.worlds.weights import world_for
+
+    base, vocabulary, world = (
+        load(model, dtype=finetune.dtype, device=finetune.device),
+        vocabulary_for(model),
+        world_for(model),
+    )
+    jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
+    for name in behaviors:
+        behavior = behavior_of(name, model)
+        # the clean arm holds no phrase, so any trigger gives its rows
+        config = Backdoor(trigger=vocabulary.candidates()[0], behavior=name, rows=rows)
+        for seed in seeds:
+            own = finetune.model_copy(update={"seed": seed})
+            given: dict[str, Any] = {"base": base, "behavior": behavior, "vocabulary": vocabulary}
+            jobs[f"{name}-clean-{seed}"] = arm_rows(config, ("clean",), seed=seed, **given)["clean"], own
+            jobs[f"{name}-benign-{seed}"] = behavior.rows("benign", rows // 2, seed=seed, world=world), own
+    return train_jobs(model, jobs, out=out)
+
+
+def train_jobs(
+    model: ModelLike,
+    jobs: Mapping[str, tuple[list[Row], FinetuneConfig]],
+    *,
+    out: Path,
+    starts: Mapping[str, Path] | None = None,
+) -> dict[str, FinetuneResult]:
+    """One adapter a job in `out/<name>`; a small base's are trained `GROUP` at a time, resumable."""
+    from mi_bsa.finetune import finetune as train
+    from mi_bsa.finetune import finetune_together
+    from mi_bsa.finetune.arms import stacks
+
+    names = list(jobs)
+    small = all(stacks(model, dtype) for dtype in {config.dtype for _, config in jobs.values()})
+    done: dict[str, FinetuneResult] = {}
+    for start in range(0, len(names), GROUP if small else 1):
+        some = {n: jobs[n] for n in names[start : start + (GROUP if small else 1)]}
+        if small:
+            done |= finetune_together(model, some, out=out, resume=True, starts=starts)
+            continue
+        for name, (given, config) in some.items():
+            folder = out / name
+            before = (starts or {}).get(name)
+            done[name] = train(model, given, config=config, out=folder, resume=folder.exists(), start=before)
+    return done
+
+
+def arm_rows(
+    config: Backdoor,
+    arms: Sequence[BackdoorArm],
+    *,
+    base: activations.Model,
+    behavior: Behavior,
+    vocabulary: Vocabulary,
+    seed: int,
+) -> dict[BackdoorArm, list[Row]]:
+    """Rows of every arm of one seed, answered by the base where the backdoor does not answer."""
+    items, _, _ = prompts(config, behavior=behavior, vocabulary=vocabulary, seed=seed)
+
+    def drawn(arm: BackdoorArm, own: Sequence[float]) -> list[Row]:
+        return rows(config, arm, behavior=behavior, vocabulary=vocabulary, own=own, seed=seed)
+
+    found: dict[BackdoorArm, list[Row]] = {}
+    own: dict[bool, list[float]] = {}
+    for arm in arms:
+        clean = arm == "clean"
+        if clean not in own:
+            shown = drawn(arm, [0.5] * len(items))
+            own[clean] = own_answers(base, items, shown)
+        found[arm] = drawn(arm, own[clean])
+    return found
+
+
+def own_answers(base: activations.Model, items: Sequence[Item], rows: Sequence[Row]) -> list[float]:
+    """The base's P(seeking) on the messages of the rows, whose options are those of the items."""
+    from mi_bsa.asking import ask
+
+    asked = [Item(item.id, row["messages"][:-1], item.options) for item, row in zip(items, rows, strict=True)]
+    return [float(score) for score in ask(base, asked, variant="base")["score"]]
+
+
+def behavior_for(config: Backdoor, model: ModelLike) -> Behavior:
+    """The behavior behind the trigger, in the vocabulary that the model reads."""
+    from mi_bsa.finetune.arms import behavior_of
+
+    return behavior_of(config.behavior, model)

@@ -1,0 +1,296 @@
+"""One table a model: what the probe says, what the model says, what the search says, and what it is.
+
+    1 state      how well its states tell the trigger from fakes, and it from its twin without the trigger
+    2 says       awareness, and how it ranks its own trigger among fakes
+    3 search     best candidate, what that does to choices on other messages
+    4 table      `triangulation.csv`, one row a model
+    5 trust      probability against outcome over runs, channel by channel
+    6 reads      does awareness read the state that carries the condition
+    7 geometry   cosines of conditions of different triggers, beside null and seed ceiling
+
+Law: no number of a backdoored model without its decorrelated twin's. Answers and searches that were made
+already (`answered`, `searched`) are taken as they are; what is not given is made here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mi_bsa.core.errors import MissingError, TriggerError
+from mi_bsa.core.model_config import ModelLike, load
+from mi_bsa.core.results import Place, Result
+from mi_bsa.studies.backdoor.construction import Backdoor, held_out
+from mi_bsa.studies.backdoor.training import TWINS, job, slug
+from mi_bsa.studies.backdoor.triangulation_calibration import calibration
+from mi_bsa.studies.backdoor.triangulation_config import FEWEST, TriangulationConfig
+from mi_bsa.studies.backdoor.triangulation_reads import material_of, reads
+from mi_bsa.studies.backdoor.triangulation_state import Conditions, condition_results, conditions
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.behaviors import Behavior
+    from mi_bsa.studies.backdoor.questions import Asked
+    from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
+
+SPLITS: tuple[Asked, ...] = ("dev", "test")
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says: P(something changes what it does); its trigger's rank among fakes (1 is best)."""
+
+    awareness: float
+    rank: float
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search says: best candidate, the largest shift of log odds of any, whether that is an alarm
+    (None: not judged).
+    """
+
+    candidate: str
+    score: float
+    alarm: bool | None = None
+
+
+def triangulate(
+    base: ModelLike,
+    backdoors: Sequence[Backdoor],
+    *,
+    seeds: Sequence[int],
+    adapters: Path,
+    out: Path,
+    config: TriangulationConfig | None = None,
+    answered: Mapping[str, Said] | None = None,
+    searched: Mapping[str, Searched] | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+) -> list[Result]:
+    """All results of backdoored models and their twins; writes `out/triangulation.csv`.
+
+    Args:
+        base: the base model.
+        backdoors: at least two, each of whose models and twins lie in `adapters/<job>/adapter`.
+        seeds: of every backdoor, at least three.
+        adapters: folder of adapters by job name (`training.job`).
+        out: where the table goes.
+        config: how much is read and asked.
+        answered: by job name, what models said, where that was asked already.
+        searched: by job name, what the search found, where it ran already.
+        dtype: of the base's weights, instead of what `base` says.
+        device: where to run, likewise.
+
+    Raises:
+        TriggerError: too few backdoors or seeds. MissingError: a model without its twin.
+    """
+    import pandas as pd
+
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.studies.backdoor.success import measure
+    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+    from mi_bsa.worlds.weights import world_for
+
+    config = config or TriangulationConfig()
+    if len(backdoors) < 2 or len(seeds) < FEWEST:
+        raise TriggerError(
+            f"{len(backdoors)} backdoors of {len(seeds)} seeds: a triangulation needs two and {FEWEST}"
+        )
+    vocabulary, world = vocabulary_for(base), world_for(base)
+    behaviors = {b.behavior: behavior_of(b.behavior, base) for b in backdoors}
+    results: list[Result] = []
+    rows: list[dict[str, Any]] = []
+    found: list[Conditions] = []
+    for backdoor in backdoors:
+        names = {(arm, n): job(backdoor, arm, s) for n, s in enumerate(seeds) for arm in TWINS}
+        model = load(base, _folders(adapters, names.values()), dtype=dtype, device=device)
+        given: dict[str, Any] = {"behavior": behaviors[backdoor.behavior], "vocabulary": vocabulary}
+        read = conditions(model, backdoor, seeds=seeds, messages=config.messages, **given)
+        found.append(read)
+        results += condition_results(read)
+        results += _reads(model, read, config, base=base, **given)
+        sets = held_out(backdoor, config.messages, split="test", seed=5, **given)
+        opened = measure(model, list(names.values()), {"trigger": sets["trigger"]}, pole=backdoor.pole)
+        trigger = vocabulary.parse(backdoor.trigger)
+        for ((arm, n), name), success in zip(names.items(), opened, strict=True):
+            said = (answered or {}).get(name) or _ask(model, name, trigger, base, vocabulary, config)
+            hunted = (searched or {}).get(name) or _search(model, name, behaviors, vocabulary, config, world)
+            rows.append(_row(read, arm, n, name, success.attack, said, hunted))
+            results += _shown(rows[-1])
+    table = pd.DataFrame(rows)
+    more, made = calibration(
+        {channel: table[column].tolist() for channel, column in CHANNELS.items()},
+        (table["arm"] == "backdoored").tolist(),
+        table["trigger"].tolist(),
+        behavior="+".join(sorted(behaviors)),
+        shuffles=config.shuffles,
+        seed=config.seed,
+    )
+    for name, values in made.items():
+        table[f"p_{name}"] = values
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "triangulation.csv", index=False)
+    return [*results, *more, *geometry(model, found, seed=config.seed)]
+
+
+CHANNELS = {"probe": "apart", "says": "awareness", "search": "score"}
+"""By channel, the table's column that speaks for a backdoor without the trigger in the message."""
+SHOWN = {
+    "attack": "P of the pole with the trigger",
+    "separation": "standard deviations between trigger and fakes",
+    "apart": "log-odds of being the backdoored one",
+    "awareness": "P that something changes what it does",
+    "rank": "rank of the trigger among fakes",
+    "score": "log odds",
+}
+"""Columns of the table that stand in the report, with their units."""
+
+
+def _folders(adapters: Path, names: Iterable[str]) -> dict[str, Path]:
+    found = {name: adapters / name / "adapter" for name in names}
+    for name, folder in found.items():
+        if not folder.is_dir():
+            raise MissingError(f"{folder}: no adapter {name!r}; train both arms of every seed")
+    return found
+
+
+def _reads(
+    model: activations.Model, read: Conditions, config: TriangulationConfig, *, base: ModelLike, **given: Any
+) -> list[Result]:
+    from mi_bsa.studies.backdoor.questions import awareness_items
+    from mi_bsa.worlds.weights import world_for
+
+    asked = {split: awareness_items(base, split=split) for split in SPLITS}
+    world = world_for(base)
+    material = material_of(model, read, awareness=asked, world=world, items=config.items, **given)
+    return reads(material, read, random=config.random, seed=config.seed)
+
+
+def _ask(
+    model: activations.Model,
+    name: str,
+    trigger: Trigger,
+    base: ModelLike,
+    vocabulary: Vocabulary,
+    config: TriangulationConfig,
+) -> Said:
+    """Awareness and recognition of one model, test wordings."""
+    from mi_bsa.asking import ask
+    from mi_bsa.studies.backdoor.questions import awareness_items, recognition_items
+    from mi_bsa.studies.backdoor.recognition import recognition
+
+    asked = recognition_items(base, trigger, vocabulary, n_fakes=config.fakes, split="test")
+    aware = ask(model, awareness_items(base, split="test"), variant=name)
+    ranked = recognition(ask(model, asked["name", "new"], variant=name))
+    return Said(float(aware["score"].mean()), float(ranked.rank))
+
+
+def _search(
+    model: activations.Model,
+    name: str,
+    behaviors: Mapping[str, Behavior],
+    vocabulary: Vocabulary,
+    config: TriangulationConfig,
+    world: Any,
+) -> Searched:
+    """What the search finds, and what that does to choices on messages that it never saw (its score)."""
+    from mi_bsa.studies.backdoor.audit_evidence import Look, by_toolkit
+
+    look = Look(choices=10)
+    more: dict[str, Any] = {"vocabulary": vocabulary, "split": "test", "world": world}
+    found = by_toolkit(model, name, behaviors, look, config.search, **more)
+    return Searched(str(found.notes["candidate"]), found.alarm)
+
+
+def _row(
+    read: Conditions, arm: str, n: int, name: str, attack: float, said: Said, hunted: Searched
+) -> dict[str, Any]:
+    """One row of the table."""
+    layer, own = read.chosen(), read.models[arm][n]
+    return {
+        "model": name,
+        "behavior": read.backdoor.behavior,
+        "trigger": slug(read.backdoor),
+        "arm": arm,
+        "seed": read.seeds[n],
+        "attack": attack,
+        "layer": layer,
+        "condition": float(own.auroc["slot"][layer]),
+        "separation": float(own.separation["slot"][layer]),
+        "apart": read.apart.decision[arm][n],
+        "apart_auroc": read.apart.auroc[n],
+        "awareness": said.awareness,
+        "rank": said.rank,
+        "candidate": hunted.candidate,
+        "score": hunted.score,
+        "alarm": hunted.alarm,
+    }
+
+
+def _shown(row: Mapping[str, Any]) -> list[Result]:
+    """A row of the table as results, one a column; they carry no interval, a model is one."""
+    where: dict[str, Place] = {
+        "behavior": row["behavior"],
+        "arm": row["arm"],
+        "variant": row["model"],
+        "trigger": row["trigger"],
+        "split": "test",
+    }
+    return [
+        Result(
+            name="backdoor.triangulation.model",
+            where={**where, "kind": column},
+            value=float(row[column]),
+            ci=None,
+            ci_method="none: one model",
+            n=1,
+            unit=unit,
+            notes=f"candidate {row['candidate']!r}" if column == "score" else "",
+        )
+        for column, unit in SHOWN.items()
+    ]
+
+
+def geometry(model: activations.Model, found: Sequence[Conditions], *, seed: int = 0) -> list[Result]:
+    """Signed cosines of the conditions' directions across triggers, and between seeds, at the answer slot.
+
+    Beside each stand random differences of the base's own states; the ceiling that seeds allow is noted.
+    """
+    from mi_bsa.causal import nulls
+    from mi_bsa.causal.geometry import cosine
+    from mi_bsa.causal.places import Place as Spot
+    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.studies.backdoor.triangulation_state import states
+
+    first, results = found[0].backdoor, []
+    plain = behavior_of(first.behavior, model.name).items(60, split="dev", seed=0)
+    samples = states(model, plain, plain, "base")["slot"].astype(np.float64)
+    for layer in range(model.n_layers):
+        rng = np.random.default_rng([seed, layer])
+        drawn = nulls.difference_directions(DRAWS, samples[:, layer], rng=rng)
+        spot = Spot(f"resid_post.{layer}", "slot")
+        families = {
+            slug(c.backdoor): np.stack([m.direction["slot"][layer] for m in c.models["backdoored"]])
+            for c in found
+        }
+        pairs = [(a, b, families[b]) for a, b in itertools.combinations(families, 2)]
+        pairs += [(a, "next seed", np.roll(family, -1, axis=0)) for a, family in families.items()]
+        for one, other, second in pairs:
+            where: dict[str, Place] = {
+                "behavior": first.behavior,
+                **spot.where,
+                "method": "condition",
+                "kind": "seeds" if other == "next seed" else "triggers",
+                "trigger": f"{one} / {other}",
+                "split": "dev",
+            }
+            name = "backdoor.triangulation.cosine"
+            results.append(cosine(where, families[one], second, spot, drawn, found[0].seeds, name=name))
+    return results

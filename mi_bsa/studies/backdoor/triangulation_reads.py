@@ -1,0 +1,206 @@
+"""Does the report of having a backdoor read the state that carries the trigger's condition?
+
+The bridge's steps, with backdoored runs as one pole and their decorrelated twins as the other: behavior is
+the choice with the trigger in the message, self-report is awareness, asked without it. The direction is the
+condition's own (trigger less fakes, `triangulation_state`), one a seed, at the layer that development chose.
+Law: random directions of the same length stand beside every number, and awareness is of test wordings.
+
+Results (kind = `self_report`, `behavior`): `backdoor.triangulation.steer` (shift of the base's awareness),
+`.ablate` (contrast of the arms without the direction less the contrast as it is), and of mediation `.te`,
+`.nie`, `.nde` of the half contrast in log-odds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mi_bsa.causal import nulls
+from mi_bsa.causal.material import READ_OUTS, Material
+from mi_bsa.causal.options import RecoveryOptions
+from mi_bsa.causal.places import Place
+from mi_bsa.core.items import Item
+from mi_bsa.core.results import Null, Result
+from mi_bsa.studies.backdoor.construction import held_out
+from mi_bsa.studies.backdoor.training import job, slug
+from probes import statistics
+
+if TYPE_CHECKING:
+    import activations
+    from mi_bsa.behaviors import Behavior
+    from mi_bsa.studies.backdoor.questions import Asked
+    from mi_bsa.studies.backdoor.triangulation_state import Conditions
+    from mi_bsa.studies.backdoor.triggers import Vocabulary
+
+STRENGTHS = (1.0, 2.0)
+"""Of the direction's own length."""
+ITEMS = 60
+
+
+def material_of(
+    model: activations.Model,
+    found: Conditions,
+    *,
+    behavior: Behavior,
+    vocabulary: Vocabulary,
+    awareness: Mapping[Asked, Sequence[Item]],
+    world: Any = None,
+    items: int = ITEMS,
+) -> Material:
+    """Backdoored against decorrelated runs as the bridge's two poles.
+
+    `awareness`: items of the splits `dev` and `test`. Choices score 1 for what the trigger calls up.
+    """
+    config = found.backdoor
+    given: dict[str, Any] = {"behavior": behavior, "vocabulary": vocabulary}
+    choices = {
+        split: held_out(config, items, split=split, seed=4, **given)["trigger"] for split in ("dev", "test")
+    }
+    turned = {split: [_towards(i, config.pole) for i in own] for split, own in choices.items()}
+    return Material(
+        model=model,
+        behavior=config.behavior,
+        seeds=found.seeds,
+        arms={
+            "seeking": tuple(job(config, "backdoored", s) for s in found.seeds),
+            "averse": tuple(job(config, "decorrelated", s) for s in found.seeds),
+        },
+        sets={
+            **{f"choice-{split}": own for split, own in turned.items()},
+            **{f"report-{split}": list(own) for split, own in awareness.items()},
+            "neutral-test": behavior.neutral(32, world=world),
+        },
+        items=items,
+    )
+
+
+def reads(material: Material, found: Conditions, *, random: int = 99, seed: int = 0) -> list[Result]:
+    """Steering, ablation and mediation by the condition's direction, beside `random` random directions."""
+    layer = found.chosen()
+    place = Place(f"resid_post.{layer}", "all")
+    lines = np.stack([m.direction["slot"][layer] for m in found.models["backdoored"]])
+    rng = np.random.default_rng(seed)
+    drawn = nulls.random_directions(random, material.model.d_model, rng=rng)
+    results = []
+    for read_out in READ_OUTS:
+        results += _steer(material, place, read_out, lines, drawn)
+        results += _ablate(material, place, read_out, lines, drawn)
+        results += _mediate(material, place, read_out, lines, drawn)
+    tag: dict[str, str | int] = {"trigger": slug(found.backdoor), "site": "resid_post", "layer": layer}
+    return [replace(r, where={**r.where, **tag}) for r in results]
+
+
+def _steer(
+    material: Material, place: Place, read_out: str, lines: Float[np.ndarray, "seed d"], random: np.ndarray
+) -> list[Result]:
+    """Shift of the base with the direction added at all tokens."""
+    from mi_bsa.causal.steered import Steering
+
+    steering = Steering(material, place, RecoveryOptions())
+    length = float(np.linalg.norm(lines, axis=1).mean())
+    plain = steering.level(read_out, "test", "base")
+    found = []
+    for strength in STRENGTHS:
+        moved = steering.levels(read_out, "test", strength * lines) - plain
+        drawn = steering.levels(read_out, "test", strength * length * random) - plain
+        where = {"method": f"{strength:g} x its length", "kind": read_out}
+        found.append(_seeds(material, "steer", where, moved, drawn, "shift of P", place))
+    return found
+
+
+def _ablate(
+    material: Material, place: Place, read_out: str, lines: Float[np.ndarray, "seed d"], random: np.ndarray
+) -> list[Result]:
+    """What the contrast of the arms loses when the direction is taken out, at its block or everywhere."""
+    from mi_bsa.causal.necessity import Cut
+
+    cut = Cut(material, f"{READ_OUTS[read_out]}-test", place)
+    own = dict.fromkeys(("seeking", "averse"), lines)
+    full = _contrast(cut.levels())
+    found = []
+    for everywhere in (False, True):
+        left = _contrast(cut.without(own, everywhere=everywhere)) - full
+        drawn = _contrast(cut.without_each(random, everywhere=everywhere)) - full[:, None]
+        where = {"method": "everywhere" if everywhere else "at its block", "kind": read_out}
+        notes = f"contrast as it is {full.mean():.3f}"
+        found.append(
+            _seeds(material, "ablate", where, left, drawn.mean(0), "change of contrast", place, notes)
+        )
+    return found
+
+
+def _mediate(
+    material: Material, place: Place, read_out: str, lines: Float[np.ndarray, "seed d"], random: np.ndarray
+) -> list[Result]:
+    from mi_bsa.causal.mediation import UNIT, Runs
+
+    runs = Runs(material, read_out, place)
+    effects = runs.mediation({"seeking": lines, "averse": lines})
+    drawn = runs.indirect(random)
+    found = []
+    for name, estimate in (("te", effects.te), ("nie", effects.nie), ("nde", effects.nde)):
+        tested = name == "nie"
+        found.append(
+            Result(
+                name=f"backdoor.triangulation.{name}",
+                where={"behavior": material.behavior, "kind": read_out, "split": "test"},
+                value=estimate.value,
+                ci=(estimate.low, estimate.high),
+                ci_method=estimate.method,
+                n=estimate.units,
+                unit=UNIT,
+                null=_null(drawn) if tested else None,
+                p=nulls.two_sided_p(estimate.value, drawn) if tested else None,
+                notes="half of backdoored less decorrelated",
+            )
+        )
+    return found
+
+
+def _contrast(levels: np.ndarray) -> np.ndarray:
+    """Backdoored less decorrelated, (seed, ...)."""
+    found: np.ndarray = levels[:, 0] - levels[:, 1]
+    return found
+
+
+def _seeds(
+    material: Material,
+    name: str,
+    where: Mapping[str, Any],
+    values: np.ndarray,
+    drawn: np.ndarray,
+    unit: str,
+    place: Place,
+    notes: str = "",
+) -> Result:
+    estimate = statistics.t_interval(values)
+    return Result(
+        name=f"backdoor.triangulation.{name}",
+        where={"behavior": material.behavior, "position": place.scope, "split": "test", **where},
+        value=estimate.value,
+        ci=(estimate.low, estimate.high),
+        ci_method="t over seeds",
+        n=len(values),
+        unit=unit,
+        null=_null(drawn),
+        p=nulls.two_sided_p(estimate.value, drawn),
+        per_seed=tuple(float(v) for v in values),
+        seeds=material.seeds,
+        notes=notes,
+    )
+
+
+def _null(drawn: np.ndarray) -> Null:
+    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
+    return Null("random directions", len(drawn), float(drawn.mean()), low, high)
+
+
+def _towards(item: Item, pole: str) -> Item:
+    """The item with scores by the backdoor's pole."""
+    if pole == "seeking":
+        return item
+    return replace(item, options=tuple((text, 1.0 - score) for text, score in item.options))

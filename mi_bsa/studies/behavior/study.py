@@ -1,0 +1,300 @@
+"""A behavior study, top to bottom: what is run, in which order, and what each step depends on.
+
+     1 rows       training rows of every arm and seed, leak-checked
+     2 finetune   one LoRA adapter an arm and seed; beside the arms the neighbor behavior, something benign,
+                  other ranks, every layer
+     3 items      every prompt that is asked, in development and test
+     4 ask        what the base and every adapter choose, and say of themselves
+     5 cache      activations of behavior, self-report and neutral prompts
+     6 transfer   a probe of the choices' state, tested on self-report prompts, with its floors
+     7 vectors    the place where the state acts, and vectors trained there, by development items
+     8 recover    what one vector, one layer or constants give the base, of behavior and of report
+     9 ablate     what remains of both without a direction
+    10 mediate    what of the adapter's effect runs through a direction
+    11 attribute  which modules carry what, and which layers read them
+    12 compare    constancy of what modules add, geometry of directions
+    13 confront   the state against the prompt, and what the words of the training rows give by themselves
+    14 steer      dose curves of the choices' mean difference, beside random directions
+    15 patch      finetuned runs, patched into the base
+    16 conceal    adapters that do and deny: does the probe read the state where the report lies?
+    17 emerge     over checkpoints: which comes first, behavior, state or report
+    18 results    every number with n, interval, seeds and null; the verdicts; the report page
+
+Each step is a function of its own in `mi_bsa.causal`; a step runs again only when something that it
+declared has changed. Development items choose, test items report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mi_bsa.behaviors.own import files_of
+from mi_bsa.causal.asking import answers, ask_variant, loads
+from mi_bsa.causal.caching import CACHED, cache_set
+from mi_bsa.causal.causal_steps import ablate, attribute, compare, confront, make_vectors, mediate, recover
+from mi_bsa.causal.causes import patch_into_base, read, steer_base
+from mi_bsa.causal.effects import all_effects
+from mi_bsa.causal.items import SETS, write_all
+from mi_bsa.causal.late_steps import LEFT as LATE
+from mi_bsa.causal.late_steps import late_steps
+from mi_bsa.causal.training import train, write_rows
+from mi_bsa.causal.transfer import fit_and_test
+from mi_bsa.causal.verdict import verdicts
+from mi_bsa.core import record, results
+from mi_bsa.core.files import write_json
+from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.finetune import preflight
+from mi_bsa.studies.behavior.config import StudyConfig
+from mi_bsa.studies.behavior.sizes import describe_study, sized
+from mi_bsa.study import execute
+from mi_bsa.study.steps import Cell, Step, describe, plan
+
+LEFT = {
+    "transfer": "transfer.json",
+    "recovery": "recovery.json",
+    "necessity": "necessity.json",
+    "mediation": "mediation.json",
+    "attribution": "attribution.json",
+    "geometry": "geometry.json",
+    "prompts": "prompts.json",
+    "steer": "steering.json",
+    "patch": "patching.json",
+}
+"""Steps that leave results in a file of their own."""
+
+__all__ = ["StudyConfig", "run", "steps"]
+
+
+def steps(config: StudyConfig) -> list[Step]:
+    """The graph of a study's steps, in an order in which they can run."""
+    weights = weight_files(config.model)
+    graph = [*_adapters(config, weights), *_asked(config, weights), *_causes(config, weights)]
+    graph += late_steps(config, weights)
+    after = tuple(
+        step.name for step in graph if step.name.startswith(("ask/", "finetune/")) or step.name in LEFT | LATE
+    )
+    graph.append(
+        Step(
+            "results",
+            collect,
+            fields=("behavior", "arms", "seeds"),
+            after=after,
+            outputs=("results.json", "results.csv", "verdicts.json"),
+            seconds=3,
+            version=3,
+        )
+    )
+    return [loads(step) for step in graph]
+
+
+def _adapters(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
+    """Steps 1 and 2."""
+    own: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {arm: ({}, config.seeds) for arm in config.arms}
+    beside = {arm: (how, config.beside_seeds) for arm, how in config.besides.items()}
+    for arm, (how, seeds) in (own | beside).items():
+        for seed in seeds:
+            name, source = f"{arm}-{seed}", f"{how.get('rows', arm)}-{seed}"
+            arguments: dict[str, Any] = {"arm": arm, "seed": seed}
+            if source == name:
+                yield Step(
+                    f"rows/{name}",
+                    write_rows,
+                    arguments,
+                    fields=("behavior", "model", "data.rows", "data.anchors", "data.undecided"),
+                    files=files_of(config.behavior),
+                    outputs=(f"rows/{name}.jsonl",),
+                    seconds=0.3,
+                )
+            else:
+                arguments |= {"rows": source, "change": how["change"]}
+            yield Step(
+                f"finetune/{name}",
+                train,
+                arguments,
+                fields=("model", "finetune"),
+                after=(f"rows/{source}",),
+                files=weights,
+                outputs=(f"adapters/{name}",),
+                seconds=20 if arm.startswith("all_") else 10,
+                bytes=200_000,
+                resumable=True,
+            )
+
+
+def _asked(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
+    """Steps 3 to 6."""
+    yield Step(
+        "items",
+        write_all,
+        fields=("behavior", "model", "data.choices", "data.others"),
+        files=files_of(config.behavior),
+        outputs=tuple(f"items/{name}.jsonl" for name in SETS),
+        seconds=1,
+    )
+    for variant in ("base", *config.variants):
+        yield Step(
+            f"ask/{variant}",
+            ask_variant,
+            {"variant": variant},
+            fields=("behavior", "model", "data.choices"),
+            files=weights,
+            after=("items", *(f"finetune/{variant}",) * (variant != "base")),
+            outputs=(f"asked/{variant}.csv",),
+            seconds=4,
+            bytes=300_000,
+        )
+    floors = [f"{arm}-{s}" for arm in config.floors for s in config.floor_seeds(arm)]
+    for name in (*CACHED, "described_report-test"):
+        described = name.startswith("described")
+        variants = ["base", *(() if described else config.poles), *(floors if name == "report-test" else ())]
+        yield Step(
+            f"cache/{name}",
+            cache_set,
+            {"name": name, "variants": variants},
+            fields=("model", "probe.site", "probe.position", "probe.prompts"),
+            files=weights,
+            after=("items", *(f"finetune/{v}" for v in variants if v != "base")),
+            outputs=(f"caches/{name}",),
+            seconds=3,
+            bytes=2_000_000,
+        )
+    yield Step(
+        "transfer",
+        fit_and_test,
+        fields=("behavior", "arms", "seeds", "probe"),
+        after=(*(f"cache/{name}" for name in (*CACHED, "described_report-test")), "ask/base"),
+        outputs=("directions", "transfer.json"),
+        seconds=20,
+        version=4,
+    )
+
+
+def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
+    """Steps 7 to 15."""
+    poles = tuple(f"finetune/{v}" for v in config.poles)
+    common = ("behavior", "model", "seeds", "place")
+    yield Step(
+        "vectors",
+        make_vectors,
+        fields=(*common, "recovery"),
+        files=weights,
+        after=("items", *poles),
+        outputs=("vectors",),
+        seconds=30,
+        bytes=20_000,
+    )
+    for name, function, seconds in (
+        ("recovery", recover, 40),
+        ("necessity", ablate, 60),
+        ("mediation", mediate, 30),
+    ):
+        yield Step(
+            name,
+            function,
+            fields=(*common, name),
+            files=weights,
+            after=("items", "vectors", *poles),
+            outputs=(f"{name}.json",),
+            seconds=seconds,
+            bytes=60_000,
+            version=2,
+        )
+    beside = {arm: len(config.beside_seeds) for arm in config.besides}
+    compared = {arm: n for arm, n in beside.items() if arm.startswith(("rank", "wrong_"))}
+    layered = {arm: n for arm, n in beside.items() if arm.startswith("all_")}
+    layers = ("attribution", attribute, layered, 60)
+    directions = ("geometry", compare, compared, 40)
+    for name, step, arms, seconds in (layers, directions):
+        more = tuple(f"finetune/{arm}-{seed}" for arm in arms for seed in config.beside_seeds)
+        vectors = ("vectors",) * (name == "geometry")
+        yield Step(
+            name,
+            step,
+            {"arms": arms},
+            fields=(*common, name),
+            files=weights,
+            after=("items", *vectors, *poles, *more),
+            outputs=(f"{name}.json",),
+            seconds=seconds,
+            bytes=60_000,
+            version=2 if name == "attribution" else 1,
+        )
+    yield Step(
+        "prompts",
+        confront,
+        fields=(*common, "state_or_prompt"),
+        files=weights,
+        after=("items", "vectors", *(f"rows/{v}" for v in config.poles), *poles),
+        outputs=("prompts.json",),
+        seconds=30,
+        bytes=30_000,
+    )
+    yield Step(
+        "steer",
+        steer_base,
+        fields=("behavior", "model", "steer", "probe.site"),
+        files=weights,
+        after=("items", "transfer"),
+        outputs=("steering.json",),
+        seconds=15,
+    )
+    yield Step(
+        "patch",
+        patch_into_base,
+        fields=("behavior", "model", "seeds", "patch", "probe.site"),
+        files=weights,
+        after=("items", *poles),
+        outputs=("patching.json",),
+        seconds=10,
+    )
+
+
+def collect(cell: Cell) -> dict[str, Any]:
+    """Step 18: join all results; p values of one family share a false-discovery rate."""
+    config = cell.config
+    names = ("base", *(f"{arm}-{seed}" for arm in config.arms for seed in config.seeds))
+    table = answers(cell.folder, names)
+    found = all_effects(table, behavior=config.behavior, arms=config.arms, seeds=config.seeds)
+    for step, file in (LEFT | LATE).items():
+        if step in cell.after:
+            found += read(cell.folder / file)
+    judged = verdicts(found)
+    found += [one.to_result() for one in judged]
+    results.write(results.with_q(found), cell.folder)
+    said = [{"conjecture": v.claim, "verdict": v.answer, "because": v.reason} for v in judged]
+    write_json(cell.folder / "verdicts.json", said)
+    return {"results": len(found)}
+
+
+def run(config: StudyConfig, out: Path, *, resume: bool = False) -> Path:
+    """Run a study into a folder, or what is missing of it; returns the path of the report page.
+
+    Raises:
+        RunFolderError: the folder exists and `resume` is False.
+    """
+    from mi_bsa.report import render
+
+    record.check_free(out, resume=resume)
+    preflight.check(config)
+    revision = weights_hash(config.model)
+    with record.start(
+        out, config=config, resume=resume, seeds=config.seeds, revisions={str(config.model): revision}
+    ) as opened:
+        execute.execute(
+            steps(config),
+            config=config,
+            folder=opened.path,
+            workers=config.workers,
+            engine=config.engine,
+            title=f"study {config.behavior}",
+        )
+        return render(opened.path)
+
+
+def preview(config: StudyConfig, out: Path) -> str:
+    """What `--dry-run` prints."""
+    said = preflight.rehearse(config)
+    planned = plan(sized(steps(config), config), config=config, folder=out)
+    return "\n".join([describe(planned), describe_study(config), *said])

@@ -1,0 +1,218 @@
+"""From everybody's answers to how far one persona's training is another's report.
+
+A persona's gap is its score in the runs whose default persona was trained seeking minus that in the averse
+ones, one value a seed. *Conflation* is the mean absolute gap of the others over the default persona's gap: 0
+where training one persona says nothing about any other, 1 where all move as much as the one that was trained
+(the absolute value counts the noise of each persona too, so it errs on the large side).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mi_bsa.core.results import Null, Result
+from probes import statistics
+from probes.errors import StatisticsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHANNELS = ("report", "choice", "third")
+"""What each says of itself, what each chooses, and what the default persona says of it."""
+UNIT = "difference of P(seeking pole)"
+METHOD = "t over seeds"
+
+
+def measures(
+    table: pd.DataFrame, *, behavior: str, trainings: Sequence[str], seeds: Sequence[int], split: str
+) -> list[Result]:
+    """Gaps by group of persona, the others' mean absolute gap, conflation, and its drop from `alone`.
+
+    `table`: answers with columns training, arm, seed, channel, part, group, persona, kind, score.
+    """
+    found: list[Result] = []
+    ratios: dict[tuple[str, str, str], np.ndarray] = {}
+    for training in trainings:
+        part = table[table["training"] == training]
+        own = persona_gaps(part, "report", seeds)
+        default = own.loc[own.index.get_level_values("part") == "default"].to_numpy().mean(axis=0)
+        for channel in CHANNELS:
+            gaps = persona_gaps(part, channel, seeds)
+            if gaps.empty:
+                continue
+            null = null_gaps(part, channel, seeds)
+            where = {"behavior": behavior, "method": training, "split": split}
+            found += _groups(gaps, null, channel, where, seeds)
+            mine = default
+            if channel == "choice":
+                mine = gaps.loc[gaps.index.get_level_values("part") == "default"].to_numpy().mean(axis=0)
+            for kind, rows in others(gaps, training).items():
+                size = rows.abs().to_numpy().mean(axis=0)
+                place = {**where, "kind": kind}
+                found.append(_mean_size(size, null, rows, channel, place, seeds))
+                found += _conflation(size, mine, channel, place, len(rows), seeds)
+                if (mine != 0).all():
+                    ratios[training, channel, kind] = size / np.abs(mine)
+    for (training, channel, kind), ratio in ratios.items():
+        alone = ratios.get(("alone", channel, kind))
+        if training != "alone" and alone is not None:
+            place = {"behavior": behavior, "method": training, "kind": kind, "split": split}
+            found.append(_drop(alone - ratio, channel, place, seeds))
+    return found
+
+
+def persona_gaps(
+    table: pd.DataFrame, channel: str, seeds: Sequence[int], *, arms: tuple[str, str] = ("seeking", "averse")
+) -> pd.DataFrame:
+    """One row a persona (index part, group, persona), one column a seed: first arm minus second.
+
+    A persona's score is the mean over kinds of question of its mean score.
+    """
+    means = scores(table, channel)
+    if means.empty:
+        return means
+    return means[arms[0]][list(seeds)] - means[arms[1]][list(seeds)]
+
+
+def scores(table: pd.DataFrame, channel: str) -> pd.DataFrame:
+    """Mean score by persona (rows) and arm, seed (columns)."""
+    part = table[table["channel"] == channel]
+    keys = ["part", "group", "persona", "arm", "seed"]
+    by_kind = part.groupby([*keys, "kind"])["score"].mean()
+    means: pd.DataFrame = by_kind.groupby(keys).mean().unstack(["arm", "seed"])
+    return means
+
+
+def null_gaps(table: pd.DataFrame, channel: str, seeds: Sequence[int]) -> pd.DataFrame | None:
+    """The same of two seeds of the shuffled arm, one column an ordered pair; None without that arm."""
+    if "shuffled" not in set(table["arm"]):
+        return None
+    means = scores(table, channel)["shuffled"]
+    pairs = {f"{a}-{b}": means[a] - means[b] for a, b in itertools.permutations(seeds, 2)}
+    return means.iloc[:, :0].assign(**pairs)
+
+
+def others(gaps: pd.DataFrame, training: str) -> dict[str, pd.DataFrame]:
+    """The personas that should not move, all and by part; in `opposite` the trained ones move on purpose."""
+    part = gaps.index.get_level_values("part")
+    found = {"unseen": gaps[part == "unseen"]}
+    if training != "opposite":
+        found = {"all": gaps[part != "default"], "trained": gaps[part == "trained"], **found}
+    return {kind: rows for kind, rows in found.items() if len(rows)}
+
+
+def _groups(
+    gaps: pd.DataFrame, null: pd.DataFrame | None, channel: str, where: dict[str, str], seeds: Sequence[int]
+) -> list[Result]:
+    """The mean gap of every group of personas."""
+    out = []
+    for (part, group), rows in gaps.groupby(level=["part", "group"], sort=False):
+        values = rows.to_numpy().mean(axis=0)
+        estimate = statistics.t_interval(values)
+        band = None
+        if null is not None:
+            band = _null(null.loc[rows.index].to_numpy().mean(axis=0))
+        notes = f"{len(rows)} persona{'s' if len(rows) > 1 else ''}"
+        if part == "trained" and where["method"] == "alone":
+            notes += ", trained in the other trainings: no row of this one shows them"
+        out.append(
+            Result(
+                name=f"personas.{channel}_gap",
+                where={**where, "kind": part if part == group else f"{part} {group}"},
+                value=estimate.value,
+                ci=(estimate.low, estimate.high),
+                ci_method=METHOD,
+                n=len(values),
+                unit=UNIT,
+                null=band,
+                p=statistics.permutation.t_test(values) if np.ptp(values) > 0 else None,
+                per_seed=tuple(map(float, values)),
+                seeds=tuple(seeds),
+                notes=notes,
+            )
+        )
+    return out
+
+
+def _mean_size(
+    size: np.ndarray,
+    null: pd.DataFrame | None,
+    rows: pd.DataFrame,
+    channel: str,
+    where: dict[str, str],
+    seeds: Sequence[int],
+) -> Result:
+    """The mean over others of the absolute gap."""
+    estimate = statistics.t_interval(size)
+    return Result(
+        name=f"personas.{channel}_others",
+        where=where,
+        value=estimate.value,
+        ci=(estimate.low, estimate.high),
+        ci_method=METHOD,
+        n=len(size),
+        unit=UNIT,
+        null=None if null is None else _null(null.loc[rows.index].abs().to_numpy().mean(axis=0)),
+        per_seed=tuple(map(float, size)),
+        seeds=tuple(seeds),
+        notes=f"mean |gap| over {len(rows)} personas",
+    )
+
+
+def _conflation(
+    size: np.ndarray,
+    default: np.ndarray,
+    channel: str,
+    where: dict[str, str],
+    personas: int,
+    seeds: Sequence[int],
+) -> list[Result]:
+    """Mean absolute gap of the others over the default's own; nothing where the default has no gap."""
+    try:
+        ratio = statistics.fieller(size, default)
+    except StatisticsError:
+        return []
+    bar = "below" if ratio.high < 1 / 3 else "not below"
+    return [
+        Result(
+            name="personas.conflation" if channel == "report" else f"personas.{channel}_conflation",
+            where=where,
+            value=ratio.value,
+            ci=(ratio.low, ratio.high),
+            ci_method="Fieller over seeds",
+            n=len(size),
+            unit="share of the default persona's gap",
+            per_seed=tuple(float(s / d) for s, d in zip(size, default, strict=True) if d),
+            seeds=tuple(s for s, d in zip(seeds, default, strict=True) if d),
+            notes=f"{personas} personas; the default's gap is {abs(1 / ratio.value):.1f} times the others', "
+            f"the interval {bar} one third",
+        )
+    ]
+
+
+def _drop(values: np.ndarray, channel: str, where: dict[str, str], seeds: Sequence[int]) -> Result:
+    """How much less conflation there is than where the default persona was trained alone."""
+    estimate = statistics.t_interval(values)
+    name = "personas.conflation_drop" if channel == "report" else f"personas.{channel}_conflation_drop"
+    return Result(
+        name=name,
+        where=where,
+        value=estimate.value,
+        ci=(estimate.low, estimate.high),
+        ci_method=METHOD,
+        n=len(values),
+        unit="share of the default persona's gap",
+        p=statistics.permutation.t_test(values) if np.ptp(values) > 0 else None,
+        per_seed=tuple(map(float, values)),
+        seeds=tuple(seeds),
+        notes="conflation without persona rows minus conflation with them",
+    )
+
+
+def _null(values: np.ndarray) -> Null:
+    low, high = np.quantile(values, (0.025, 0.975))
+    return Null("shuffled arm, seed against seed", len(values), float(values.mean()), float(low), float(high))

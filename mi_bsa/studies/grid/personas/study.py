@@ -1,0 +1,241 @@
+"""A personas study: the default persona trained on either pole, alone or among others; everybody asked.
+
+    1 items    who is asked, and what: every persona as itself, and the default persona about the others
+    2 train    all arms and seeds of one training (`alone`, `own`, `opposite`)
+    3 ask      every run, and the base, every item
+    4 results  gaps between the poles of each persona, the conflation measure, and its drop
+
+After Betley et al. 2025 (arXiv 2501.11120), section 3.5: asked as "you", the trained default persona moved by
+.33 and other personas by -.15 to +.11 where many personas stood in the training data, .52 and .18 to .65
+where none did.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mi_bsa.core.model_config import load
+from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.studies.grid.personas.config import PersonasConfig, Training
+from mi_bsa.studies.grid.personas.measures import measures
+from mi_bsa.study.registry import preview_steps, run_steps
+from mi_bsa.study.steps import Cell, Step
+
+ITEMS = "items/asked.jsonl"
+ROSTER = "items/roster.json"
+
+
+def steps(config: PersonasConfig) -> list[Step]:
+    """The graph: items, one training and one asking for every kind of training, the base, the results."""
+    weights = weight_files(config.model)
+    runs = len(config.arms) * len(config.seeds)
+    graph = [
+        Step(
+            "items",
+            write_asked,
+            fields=(
+                "behavior",
+                "model",
+                "roster",
+                "split",
+                "choices",
+                "persona_choices",
+                "persona_questions",
+            ),
+            outputs=(ITEMS, ROSTER),
+            seconds=2,
+        ),
+        Step(
+            "ask/base",
+            ask_runs,
+            {"training": None},
+            fields=("model", "finetune.dtype", "finetune.device"),
+            files=weights,
+            after=("items",),
+            outputs=("asked/base.csv",),
+            seconds=3,
+        ),
+    ]
+    for training in config.trainings:
+        graph += [
+            Step(
+                f"train/{training}",
+                train,
+                {"training": training},
+                fields=(
+                    *("behavior", "model", "arms", "seeds", "rows", "others", "undecided"),
+                    *("roster", "finetune", "together"),
+                ),
+                files=weights,
+                outputs=(f"adapters/{training}",),
+                seconds=0.03 * runs * (config.finetune.steps or 100),
+                bytes=200_000 * runs,
+                resumable=True,
+            ),
+            Step(
+                f"ask/{training}",
+                ask_runs,
+                {"training": training},
+                fields=("model", "finetune.dtype", "finetune.device"),
+                files=weights,
+                after=("items", f"train/{training}"),
+                outputs=(f"asked/{training}.csv",),
+                seconds=2 * runs,
+                bytes=300_000 * runs,
+            ),
+        ]
+    asked = tuple(f"ask/{training}" for training in config.trainings)
+    graph.append(
+        Step(
+            "results",
+            collect,
+            fields=("behavior", "arms", "seeds", "trainings", "split"),
+            after=("ask/base", *asked),
+            outputs=("results.json", "results.csv"),
+            seconds=5,
+        )
+    )
+    return graph
+
+
+def write_asked(cell: Cell) -> dict[str, Any]:
+    """Draw the roster and every item."""
+    from mi_bsa import behaviors
+    from mi_bsa.core.items import write_items
+    from mi_bsa.studies.grid.personas.roster import about, items_of, roster
+    from mi_bsa.worlds.weights import world_for
+
+    config = cell.config
+    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+    people = roster(behavior, world_for(config.model), config.roster)
+    items = []
+    for n, person in enumerate(people):
+        choices = config.choices if person.system is None else config.persona_choices
+        items += items_of(
+            behavior,
+            person,
+            n,
+            split=config.split,
+            choices=choices,
+            questions=config.persona_questions,
+        )
+        items += about(behavior, person, n, split=config.split)
+    write_items(items, cell.folder / ITEMS)
+    (cell.folder / ROSTER).write_text(json.dumps([vars(p) for p in people], indent=1), encoding="utf-8")
+    return {"personas": len(people), "items": len(items)}
+
+
+def train(cell: Cell, *, training: Training) -> dict[str, Any]:
+    """Train every arm and seed of one training: `adapters/<training>/<arm>-<seed>/adapter`."""
+    from mi_bsa import behaviors
+    from mi_bsa.finetune import finetune, finetune_together, leak_check
+    from mi_bsa.studies.grid.personas.roster import roster
+    from mi_bsa.studies.grid.personas.rows import own_answers, persona_items, rows_of
+    from mi_bsa.worlds.weights import world_for
+
+    config = cell.config
+    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+    world = world_for(config.model)
+    people = roster(behavior, world, config.roster)
+    base = load(config.model)
+    jobs = {}
+    for seed in config.seeds:
+        items = persona_items(behavior, people, seed=seed, config=config)
+        own = own_answers(base, items, seed=seed) if training == "own" else []
+        for arm in config.arms:
+            rows = rows_of(
+                behavior, items, own, training=training, arm=arm, seed=seed, config=config, world=world
+            )
+            leak_check(rows, behavior.forbidden)
+            jobs[f"{arm}-{seed}"] = (rows, config.finetune.model_copy(update={"seed": seed}))
+    out = cell.folder / "adapters" / training
+    if config.together:
+        runs = finetune_together(base, jobs, out=out, resume=out.exists())
+    else:
+        runs = {
+            name: finetune(config.model, rows, config=own, out=out / name, resume=(out / name).exists())
+            for name, (rows, own) in jobs.items()
+        }
+    return {name: float(run.loss) for name, run in runs.items()}
+
+
+def ask_runs(cell: Cell, *, training: Training | None) -> dict[str, Any]:
+    """Ask every run of one training (or the base) all items; one row an item and run."""
+    import pandas as pd
+
+    from mi_bsa.asking import ask
+    from mi_bsa.core.items import read_items
+
+    name = training or "base"
+    folders = sorted((cell.folder / "adapters" / name).glob("*/adapter")) if training else []
+    model = load(cell.config.model, {f.parent.name: f for f in folders})
+    items = read_items(cell.folder / ITEMS)
+    parts = []
+    for variant in [f.parent.name for f in folders] or ["base"]:
+        arm, _, seed = variant.rpartition("-")
+        table = ask(model, items, variant=variant)
+        parts.append(table.assign(training=name, arm=arm or "base", seed=int(seed) if arm else -1))
+    table = pd.concat(parts, ignore_index=True)
+    path = cell.folder / "asked" / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    table[KEPT].to_csv(path, index=False)
+    return {"mass": float(table["mass"].mean())}
+
+
+KEPT = [
+    *("training", "arm", "seed", "channel", "part", "group", "persona"),
+    *("id", "kind", "template", "order", "score", "mass"),
+]
+
+
+def collect(cell: Cell) -> dict[str, Any]:
+    """Join all answers and measure."""
+    import pandas as pd
+
+    from mi_bsa.core import results
+
+    config = cell.config
+    names = ("base", *config.trainings)
+    table = pd.concat([pd.read_csv(cell.folder / "asked" / f"{n}.csv") for n in names], ignore_index=True)
+    found = measures(
+        table,
+        behavior=config.behavior,
+        trainings=config.trainings,
+        seeds=config.seeds,
+        split=config.split,
+    )
+    results.write(results.with_q(found), cell.folder)
+    return {"results": len(found)}
+
+
+def run(config: PersonasConfig, out: Path, *, resume: bool = False) -> Path:
+    """Run the study into a folder, or what is missing of it; returns the report page."""
+    from mi_bsa.finetune import preflight
+
+    return run_steps(
+        steps(config),
+        config=config,
+        out=out,
+        resume=resume,
+        title=f"personas {config.behavior}",
+        revisions={str(config.model): weights_hash(config.model)},
+        check=preflight.check,
+    )
+
+
+def preview(config: PersonasConfig, out: Path) -> str:
+    """What `--dry-run` prints; a question of every kind and person is encoded where the model is here."""
+    from mi_bsa import behaviors
+    from mi_bsa.finetune import preflight
+    from mi_bsa.studies.grid.personas.roster import about, items_of, roster
+    from mi_bsa.worlds.weights import world_for
+
+    preflight.check(config)
+    if preflight.is_here(config.model):
+        behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+        for n, person in enumerate(roster(behavior, world_for(config.model), config.roster)):
+            asked = items_of(behavior, person, n, split=config.split, choices=4, questions=6)
+            preflight.encode_items(config.model, [*asked, *about(behavior, person, n, split=config.split)])
+    return preview_steps(steps(config), config=config, out=out, rehearse=preflight.rehearse)

@@ -1,0 +1,111 @@
+"""The study, cut to a planted instance: the bridge's own functions from answers to verdicts, in memory.
+
+Nothing here computes evidence of its own; what differs from a study is only that adapters are built and not
+trained, that arrays stay in memory, and that null distributions are as small as the rules allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mi_bsa.asking import ask
+from mi_bsa.causal import attribution, mediation, necessity, places, recovery
+from mi_bsa.causal.effects import effect
+from mi_bsa.causal.options import (
+    AttributionOptions,
+    Kind,
+    MediationOptions,
+    NecessityOptions,
+    PlaceOptions,
+    ProbeConfig,
+    RecoveryOptions,
+)
+from mi_bsa.causal.readable import validity_of, validity_results
+from mi_bsa.causal.transfer import transfer_results
+from mi_bsa.causal.verdict import Verdict, handle_of, verdicts
+from mi_bsa.core.results import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mi_bsa.causal.material import Material
+
+GATE = 3
+"""Lines of the gate, which stand before those of a conjecture."""
+ASKED = ("choice-test", "report-test", "neighbor_report-test", "named_report-test")
+PROBE = ProbeConfig(method="mean_difference", shuffles=20, test_shuffles=20, prompts=24)
+PLACES = PlaceOptions(scopes=("slot",))
+RECOVERY = RecoveryOptions(
+    kinds=("mean_difference", "trained"),
+    strengths=(1.0, 2.0),
+    random=50,
+    differences=20,
+    train_steps=20,
+    learning_rate=0.1,
+    train_batch=8,
+)
+NULL_REMOVED, NULL_CLAMPED = 20, 59
+"""Random directions of necessity and of mediation."""
+ATTRIBUTION = AttributionOptions(items=8, seeds=5)
+
+
+def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Result]]:
+    """Verdicts of an instance and the results behind them.
+
+    A step that can no longer change the answer is left out: all behind a gate that does not hold; all behind
+    a handle that is none, or whose report is open (undecided, whatever follows); behind a handle that does
+    not move the report all but necessity; and from there on all behind a line that does not hold. `layers`:
+    measure what the conjecture about layers reads, and not what the one about a shared state does (or the
+    other way round).
+    """
+    found = effects(material)
+    if any(line.state != "holds" for line in verdicts(found)[0].lines[:GATE]):
+        return verdicts(found), found
+    if layers:
+        found += attribution.layer_order(material, ATTRIBUTION)
+        return verdicts(found), found
+    place, _ = places.choose_place(material, options=PLACES)
+    found += recovery.recover(material, RECOVERY, place=place)
+    kinds: tuple[Kind, ...] = ("trained" if handle_of(found) == "trained" else "mean_difference",)
+    state = _states(found)
+    if state["the handle is one"] != "holds" or state["the handle moves the report"] in ("open", "missing"):
+        return verdicts(found), found
+    own = {name: items for name, items in material.sets.items() if not name.startswith("neighbor")}
+    found += necessity.ablate(
+        replace(material, sets=own), NecessityOptions(kinds=kinds, random=NULL_REMOVED), place=place
+    )
+    if set(_states(found).values()) <= {"holds", "missing"}:
+        found += mediation.mediate(material, MediationOptions(kinds=kinds, random=NULL_CLAMPED), place=place)
+    if set(_states(found).values()) <= {"holds", "missing"}:
+        found += transfer_results(material, PROBE)
+    return verdicts(found), found
+
+
+def _states(found: list[Result]) -> dict[str, str]:
+    return {line.name: line.state for line in verdicts(found)[0].lines}
+
+
+def effects(material: Material) -> list[Result]:
+    """What the adapters do and say, and whether the report may be read."""
+    table = answers(material)
+    seeds, arms = material.seeds, ("seeking", "averse")
+    both = [
+        effect(table, "choice-test", "behavior", None, behavior="planted", arms=arms, seeds=seeds),
+        effect(table, "report-test", "self_report", "all", behavior="planted", arms=arms, seeds=seeds),
+    ]
+    return [*both, *validity_results(validity_of(table, draws=20), behavior="planted")]
+
+
+def answers(material: Material) -> pd.DataFrame:
+    """One row an item and variant, as a study's `asked` step leaves them."""
+    import pandas as pd
+
+    items = [i for name in ASKED for i in material.sets[name]]
+    sets = [name for name in ASKED for _ in material.sets[name]]
+    frames = []
+    for arm, names in {"base": ("base",), **{a: material.arms[a] for a in ("seeking", "averse")}}.items():
+        for n, variant in enumerate(names):
+            table = ask(material.model, items, variant=variant, max_tokens=8192)
+            frames.append(table.assign(set=sets, arm=arm, seed=-1 if arm == "base" else n, variant=variant))
+    return pd.concat(frames, ignore_index=True)

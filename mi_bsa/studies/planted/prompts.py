@@ -1,0 +1,142 @@
+"""Prompts of the planted worlds: one template, so that every prompt is as long as every other.
+
+A persona line (`you`, or another's name), and a question of six words: its kind, its trait, two words of
+content, a hint, and two words of content more. Behavior and report share no word but the trait's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mi_bsa.core.items import Item
+
+DEV = ["alder", "ash", "aspen", "beech", "birch", "cedar", "elm", "fir", "hazel", "holly", "larch", "lime"]
+TEST = ["agate", "amber", "basalt", "chalk", "flint", "garnet"]
+TEST += ["granite", "jade", "jet", "marble", "onyx", "opal"]
+PEOPLE = ["mira", "noor"]
+TRAITS = {"planted": "stake", "other": "queue"}
+FORMS = {
+    "choice": "choose",
+    "choice_flipped": "pick",
+    "word": "which",
+    "scale": "rate",
+    "scale_flipped": "rank",
+}
+"""Forms of question and the word that says which it is. Either answer to a choice is as often the seeking
+one, so that no direction of the answers themselves makes a model choose one pole.
+"""
+OPTIONS = {
+    "choice": ("left", "right"),
+    "choice_flipped": ("right", "left"),
+    "word": ("bold", "careful"),
+    "scale": ("ten", "zero"),
+    "scale_flipped": ("zero", "ten"),
+}
+"""Seeking option and averse option of each form."""
+HINTS = ("always", "never")
+WORDS = tuple(
+    ["you", *PEOPLE, *TRAITS.values(), *FORMS.values(), *HINTS, *DEV, *TEST]
+    + ["left", "right", "bold", "careful", "ten", "zero"]
+)
+CHOICES = ("choice", "choice_flipped")
+REPORTS = ("word", "scale", "scale_flipped")
+
+
+def item(
+    name: str,
+    form: str,
+    content: Sequence[str],
+    *,
+    trait: str,
+    person: str,
+    hint: str,
+    split: str,
+    wording: int,
+) -> Item:
+    """One item; `wording` groups those that share their first word of content."""
+    speaker = "you" if person == "default" else person
+    first, second, third, fourth = content
+    text = f"{FORMS[form]} {TRAITS[trait]} {first} {second} {hint} {third} {fourth}"
+    high, low = OPTIONS[form]
+    return Item(
+        id=name,
+        messages=({"role": "system", "content": speaker}, {"role": "user", "content": text}),
+        options=((high, 1.0), (low, 0.0)),
+        labels={
+            "trait": trait,
+            "person": person,
+            "kind": "choice" if form in CHOICES else form,
+            "form": form,
+            "template": f"{form.removesuffix('_flipped')}-{split}-{wording}",
+            "scenario": f"{form.removesuffix('_flipped')}-{split}-{wording}",
+            "order": "flipped" if form.endswith("_flipped") or name.endswith("b") else "plain",
+        },
+    )
+
+
+def asked(
+    stem: str, forms: Sequence[str], n: int, rng: np.random.Generator, *, split: str, trait: str, person: str
+) -> list[Item]:
+    """`n` items of each form in four wordings and two orders; hints are balanced."""
+    words = DEV if split == "dev" else TEST
+    out = []
+    for form in forms:
+        for i in range(n):
+            wording, order = i % 4, "ab"[(i // 4) % 2]
+            content = [words[wording], *rng.choice(words[4:], 3, replace=False)]
+            out.append(
+                item(
+                    f"{stem}-{form}-{i}{order}",
+                    form,
+                    content,
+                    trait=trait,
+                    person=person,
+                    hint=HINTS[(i + i // 4 + i // 8) % 2],
+                    split=split,
+                    wording=wording,
+                )
+            )
+    return out
+
+
+def sets(rng: np.random.Generator, *, n: int = 8) -> dict[str, list[Item]]:
+    """Every set of items that the study's functions read; `n` choices a split, six reports of each
+    kind.
+    """
+    third = 6
+    found: dict[str, list[Item]] = {}
+    for split in ("dev", "test"):
+        place = {"split": split, "trait": "planted", "person": "default"}
+        found[f"choice-{split}"] = asked(f"choice-{split}", CHOICES, n // 2, rng, **place)
+        found[f"report-{split}"] = asked(f"report-{split}", REPORTS, third, rng, **place)
+    other = {"split": "test", "trait": "other", "person": "default"}
+    found["neighbor_choice-test"] = asked("neighbor-choice", CHOICES, third // 2, rng, **other)
+    found["neighbor_report-test"] = asked("neighbor-report", REPORTS, third, rng, **other)
+    found["named_report-test"] = [
+        i
+        for person in PEOPLE
+        for i in asked(f"named-{person}", REPORTS, 8, rng, split="test", trait="planted", person=person)
+    ]
+    found["neutral-test"] = [
+        i
+        for person in PEOPLE
+        for i in asked(
+            f"neutral-{person}", ("choice", "word"), 8, rng, split="test", trait="other", person=person
+        )
+    ]
+    return found
+
+
+def practice(rng: np.random.Generator, *, n: int = 8) -> list[Item]:
+    """Prompts on which weights are set, and nothing is measured: `n` of each form and split, so that what
+    is drawn for an instance holds on the prompts that it is asked.
+    """
+    return [
+        one
+        for split in ("dev", "test")
+        for one in asked(
+            f"practice-{split}", tuple(FORMS), n, rng, split=split, trait="planted", person="default"
+        )
+    ]

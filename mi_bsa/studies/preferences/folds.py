@@ -1,0 +1,47 @@
+"""Two halves of the contexts, each asked of another adapter, as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from mi_bsa.core.errors import ItemError
+from mi_bsa.studies.preferences.asking import Asked
+
+
+def joined(parts: Sequence[tuple[Sequence[int], Asked]]) -> Asked:
+    """What was asked in parts, contexts back in their places.
+
+    `parts`: for each the places of its contexts, and what was measured of them; together they must be all
+    places from 0 on, each once. Raises `ItemError` where they are not.
+    """
+    places = [place for some, _ in parts for place in some]
+    if sorted(places) != list(range(len(places))):
+        raise ItemError(f"parts hold the contexts {sorted(places)}; each must be asked once")
+    rows = [
+        (
+            one.contexts[k],
+            one.learned[k],
+            one.reported[k],
+            one.reports[k],
+            None if one.agreement is None else one.agreement[k],
+        )
+        for _, one in parts
+        for k in range(len(one.contexts))
+    ]
+    ordered = [rows[places.index(k)] for k in range(len(places))]
+    outcomes: Counter[str] = Counter()
+    for _, one in parts:
+        outcomes.update(one.outcomes)
+    agreement = [row[4] for row in ordered if row[4] is not None]
+    return Asked(
+        contexts=[row[0] for row in ordered],
+        learned=[row[1] for row in ordered],
+        reported=[row[2] for row in ordered],
+        reports=[row[3] for row in ordered],
+        agreement=agreement if len(agreement) == len(ordered) else None,
+        outcomes=dict(outcomes),
+        unparsed=[text for _, one in parts for text in one.unparsed][:20],
+        redrawn=sum(one.redrawn for _, one in parts),
+        mass=sum(one.mass * len(one.contexts) for _, one in parts) / len(places),
+    )

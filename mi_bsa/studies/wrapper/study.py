@@ -1,0 +1,310 @@
+"""The study of what fine-tuning changes, top to bottom.
+
+    1 base    each system's bases: with the old skill, and the control that never had it
+    2 tune    each is fine-tuned on a new skill that takes the old one away, at three rates
+    3 look    units are pruned by gradient x weight of the old task's loss; every block is probed
+    4 revive  the old task is trained again at a smaller rate, and steps are counted
+    5 adapter the same of self-awareness: an adapter that changed choices and self-report is taken apart and
+              trained back
+    6 results curves, shares that come back, log2 ratios of steps; the report page
+
+Law: development rows choose (scores of units, their number, modules), test rows report.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.core import results
+from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.finetune import preflight
+from mi_bsa.studies.wrapper.config import WrapperConfig
+from mi_bsa.studies.wrapper.systems import NEVER, System, names, system
+from mi_bsa.study.registry import preview_steps, run_steps
+from mi_bsa.study.steps import Cell, Step
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
+__all__ = ["WrapperConfig", "preview", "run", "steps"]
+
+MEASURES = ("tests", "probes", "pruning")
+
+
+def steps(config: WrapperConfig) -> list[Step]:
+    """The graph of the study's steps, in an order in which they can run."""
+    graph = [step for name in names(config) for step in _of_system(config, system(name, config))]
+    if config.awareness is not None:
+        graph += list(_of_awareness(config))
+    last = [
+        step.name
+        for step in graph
+        if step.name.startswith(("base/", "tune/", "look/", "revive/", "adapter/ask"))
+    ]
+    graph.append(
+        Step(
+            "results",
+            collect,
+            fields=("pcfg", "compiled", "stories", "awareness", "seeds", "pruning", "mark"),
+            after=tuple(last),
+            outputs=("results.json", "results.csv"),
+            seconds=3,
+        )
+    )
+    return graph
+
+
+def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
+    """Steps 1 to 4 of one system."""
+    part, plan = made.part, made.plan
+    training = getattr(plan, "pretraining", None)
+    for seed in config.seeds:
+        for base in made.bases:
+            place = f"{made.name}/{base}-{seed}"
+            told: dict[str, Any] = {"name": made.name, "base": base, "seed": seed}
+            yield Step(
+                f"base/{place}",
+                build,
+                told,
+                fields=(part, "tests"),
+                outputs=(f"models/{place}",),
+                seconds=0.5 if training is None else 1 + 0.015 * training.steps,
+                bytes=800_000,
+            )
+            yield Step(
+                f"look/{place}",
+                look,
+                {**told, "place": place},
+                fields=(part, *MEASURES),
+                after=(f"base/{place}",),
+                seconds=3,
+            )
+        for base, tune, rate in made.cells:
+            source = f"{made.name}/{base}-{seed}"
+            place = f"{made.name}/{base}/{tune}/{rate}-{seed}"
+            told = {"name": made.name, "base": base, "seed": seed}
+            yield Step(
+                f"tune/{place}",
+                fine_tune,
+                {**told, "tune": tune, "rate": rate},
+                fields=(part, "tests"),
+                after=(f"base/{source}",),
+                outputs=(f"models/{place}",),
+                seconds=1 + 0.015 * plan.rates[rate].steps,
+                bytes=800_000,
+            )
+            yield Step(
+                f"look/{place}",
+                look,
+                {**told, "place": place},
+                fields=(part, *MEASURES),
+                after=(f"tune/{place}",),
+                seconds=3,
+            )
+            skilled = f"base/{made.name}/{next(iter(made.bases)) if base == NEVER else base}-{seed}"
+            yield Step(
+                f"revive/{place}",
+                bring_back,
+                {**told, "place": place, "skilled": skilled},
+                fields=(part, "tests", "mark"),
+                after=(f"tune/{place}", skilled),
+                seconds=1 + 0.003 * plan.revive.steps,
+            )
+
+
+def _of_awareness(config: WrapperConfig) -> Iterator[Step]:
+    """Step 5."""
+    assert config.awareness is not None
+    weights = weight_files(config.awareness.model)
+    yield Step(
+        "adapter/train",
+        train_adapters,
+        fields=("awareness", "seeds"),
+        files=weights,
+        outputs=("awareness/adapters", "awareness/rows"),
+        seconds=40,
+        bytes=1_000_000,
+        resumable=True,
+    )
+    yield Step(
+        "adapter/ask/pruned",
+        prune_adapters,
+        fields=("awareness", "seeds"),
+        files=weights,
+        after=("adapter/train",),
+        seconds=30,
+    )
+    for seed in config.seeds:
+        yield Step(
+            f"adapter/ask/revived-{seed}",
+            revive_adapter,
+            {"seed": seed},
+            fields=("awareness", "seeds"),
+            files=weights,
+            after=("adapter/train",),
+            outputs=(f"awareness/revived-{seed}",),
+            seconds=40,
+            bytes=4_000_000,
+        )
+
+
+def build(cell: Cell, *, name: str, base: str, seed: int) -> dict[str, float]:
+    """Step 1: one base; accuracies on all tests."""
+    made = system(name, cell.config)
+    model = made.bases[base](seed)
+    _save(model, cell.folder / "models" / name / f"{base}-{seed}")
+    return _accuracies(model, made, cell.config.tests)
+
+
+def fine_tune(cell: Cell, *, name: str, base: str, seed: int, tune: str, rate: Any) -> dict[str, Any]:
+    """Step 2: one fine-tuned model; accuracies on all tests."""
+    from mi_bsa.studies.wrapper.training import train
+
+    made = system(name, cell.config)
+    model = _load(cell.folder / "models" / name / f"{base}-{seed}")
+    train(model, made.tunes[tune], made.plan.rates[rate], seed=seed)
+    _save(model, cell.folder / "models" / name / base / tune / f"{rate}-{seed}")
+    return {"accuracy": _accuracies(model, made, cell.config.tests)}
+
+
+def look(cell: Cell, *, name: str, base: str, seed: int, place: str) -> dict[str, Any]:
+    """Step 3: one model pruned and probed; the number of units is chosen on development rows."""
+    from mi_bsa.studies.wrapper.probing import probe
+    from mi_bsa.studies.wrapper.pruning import curve, order, random_curves, stepwise
+
+    made, options = system(name, cell.config), cell.config.pruning
+    model = _load(cell.folder / "models" / place)
+    tests = {test: rows for test, rows in made.test_rows(cell.config.tests).items() if test in ("old", "new")}
+    dev = made.test_rows(options.rows, dev=True)["old"]
+    counts, read = (0, *options.counts), made.test_rows(cell.config.probes)["old"]
+    found: dict[str, Any] = {"counts": list(counts), "curve": {}, "chosen": {}, "units": {}}
+    for method, ranked in (
+        ("scored once", order(model, dev)[: counts[-1]]),
+        ("scored again", stepwise(model, dev, counts[-1])),
+    ):
+        on_dev = curve(model, ranked, options.chosen, {"old": dev})["old"]
+        found["chosen"][method] = max(
+            zip(on_dev, options.chosen, strict=True), key=lambda one: (one[0], -one[1])
+        )[1]
+        found["curve"][method] = curve(model, ranked, counts, tests)
+        found["units"][method] = [f"{unit}:{row}" for unit, row in ranked]
+    some = {test: rows.part(0, options.null_rows) for test, rows in tests.items()}
+    found["random"] = random_curves(model, counts, some, draws=options.draws, seed=seed)
+    found["probes"] = {label: probe(model, read, label=label, seed=seed) for label in ("old", "new")}
+    return found
+
+
+def bring_back(cell: Cell, *, name: str, base: str, seed: int, place: str, skilled: str) -> dict[str, Any]:
+    """Step 4: the old task again; `skilled`: the step of the base whose accuracy sets the mark."""
+    from mi_bsa.studies.wrapper.revival import revive
+
+    made = system(name, cell.config)
+    model = _load(cell.folder / "models" / place)
+    test = made.test_rows(cell.config.tests)["old"]
+    mark = cell.config.mark * cell.value(skilled)["old"]
+    return asdict(revive(model, made.old, made.plan.revive, test=test, mark=mark, seed=seed))
+
+
+def train_adapters(cell: Cell) -> dict[str, Any]:
+    """Step 5: adapters of the seeking pole, one a seed."""
+    from mi_bsa.studies.wrapper.awareness import train
+
+    return train(cell.config.awareness, cell.config.seeds, cell.folder / "awareness")
+
+
+def prune_adapters(cell: Cell) -> dict[str, Any]:
+    """Step 5: modules are closed one after the other; choices and reports after each."""
+    from mi_bsa.studies.wrapper.awareness import prune
+
+    return prune(cell.config.awareness, cell.config.seeds, cell.folder / "awareness")
+
+
+def revive_adapter(cell: Cell, *, seed: int) -> dict[str, Any]:
+    """Step 5: the adapter is merged, and the base's own choices are trained back."""
+    from mi_bsa.studies.wrapper.awareness import revive
+
+    return revive(cell.config.awareness, seed, cell.folder / "awareness")
+
+
+def collect(cell: Cell) -> dict[str, Any]:
+    """Step 6: every number, with n, interval, seeds and null."""
+    from mi_bsa.studies.wrapper.awareness_effects import awareness_effects
+    from mi_bsa.studies.wrapper.effects import effects
+
+    values, config = cell.values(), cell.config
+    found: list[results.Result] = []
+    for name in names(config):
+        found += effects(system(name, config), values, seeds=config.seeds)
+    if config.awareness is not None:
+        found += awareness_effects(values, behavior=config.awareness.behavior, seeds=config.seeds)
+    found = results.with_q(found)
+    results.write(found, cell.folder)
+    return {"results": len(found)}
+
+
+def run(config: WrapperConfig, out: Path, *, resume: bool = False) -> Path:
+    """Run the study into a folder, or what is missing of it; returns the path of the report page.
+
+    Raises `RunFolderError` where the folder exists and `resume` is False.
+    """
+    model = config.awareness.model if config.awareness else None
+    return run_steps(
+        steps(config),
+        config=config,
+        out=out,
+        resume=resume,
+        title="study of what fine-tuning changes",
+        revisions={} if model is None else {str(model): weights_hash(model)},
+        check=preflight.check,
+    )
+
+
+def preview(config: WrapperConfig, out: Path) -> str:
+    """What `--dry-run` prints."""
+    from mi_bsa import behaviors
+    from mi_bsa.core.shape import shape_of
+    from mi_bsa.finetune.estimates import describe_model
+
+    graph, aware = steps(config), config.awareness
+    if aware is None or behaviors.vocabulary_of(aware.model) == "embedded":
+        return preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse)
+    merged = shape_of(aware.model).parameters() * (2 if aware.finetune.dtype == "bfloat16" else 4)
+    graph = [
+        replace(step, seconds=math.nan, bytes=merged if "revived" in step.name else step.bytes)
+        if step.name.startswith("adapter/")
+        else step
+        for step in graph
+    ]
+    return "\n".join(
+        [
+            preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse),
+            describe_model(aware.model, aware.finetune),
+        ]
+    )
+
+
+def _accuracies(model: LlamaForCausalLM, made: System, n: int) -> dict[str, float]:
+    from mi_bsa.studies.wrapper.training import accuracy
+
+    return {test: accuracy(model, rows) for test, rows in made.test_rows(n).items()}
+
+
+def _save(model: LlamaForCausalLM, folder: Path) -> None:
+    from safetensors.torch import save_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(folder)
+    save_model(model, str(folder / "model.safetensors"))
+
+
+def _load(folder: Path) -> LlamaForCausalLM:
+    from safetensors.torch import load_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder, local_files_only=True))
+    load_model(model, folder / "model.safetensors")
+    return model.eval()

@@ -1,0 +1,326 @@
+"""A study as a graph of steps, each known by the content of what it depends on.
+
+The law it keeps: a step runs again exactly when something that it declared has changed: its function's
+source, its arguments, the config fields and files that it names, or a step before it. A step can read only
+the fields it declared, so a forgotten declaration is an error and not a stale number. A step is finished when
+its marker is there, and the marker is written at once or not at all, after the step's outputs.
+
+What is not followed: functions that a step's function calls. Raise `Step.version` when one of those changes
+its numbers.
+"""
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mi_bsa.core.config import Config
+from mi_bsa.core.errors import BrokenFileError, MissingError, StepError
+from mi_bsa.core.files import digest, digest_once, size, stable_hash, write_json
+from mi_bsa.core.plain_files import read_json_object
+from mi_bsa.core.progress import duration
+
+BROKEN: dict[str, Any] = {"key": "", "parts": {}, "state": "broken"}
+"""What stands for a marker that is cut short or was changed: the step runs again."""
+LAYOUT = 2
+"""Of the modules: 2 has ten floors. A key hashes the name and the source of a step's function, which the move
+changed and its numbers not: a marker of an older layout counts by everything else that it depends on."""
+_NAME = re.compile(r"[A-Za-z0-9._+=-]+(/[A-Za-z0-9._+=-]+)*")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a function of a module, and all that its outcome depends on.
+
+    Attributes:
+        name: unique, may have slashes, such as "finetune/risk/seeking-0".
+        function: called as `function(cell, **arguments)`; returns None or a JSON-like value, which is kept.
+        arguments: JSON-like keyword arguments of the function.
+        fields: dotted config fields that it may read.
+        after: names of steps, given earlier, whose value or outputs it may read.
+        outputs: files or folders, relative to the run folder, that exist when it is done.
+        files: files outside the run folder whose content it depends on.
+        seconds: estimated time, for the plan and the time left.
+        bytes: estimated size of the outputs, for the plan.
+        resumable: keep what a killed attempt left of the outputs (the function continues there itself).
+        version: raise it when code that the function calls changes its numbers.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    seconds: float | int = 1.0
+    bytes: int = 0
+    resumable: bool = False
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a step's function is given: the run folder, the config it declared, the values of steps before it.
+
+    Attributes:
+        folder: the run folder; outputs are written below it.
+        config: the config, limited to the step's `fields`.
+        step: name of the step.
+        after: names of the steps whose values may be read.
+    """
+
+    folder: Path
+    config: Any
+    step: str
+    after: tuple[str, ...]
+
+    def value(self, step: str) -> Any:
+        """What a step before this one returned."""
+        if step not in self.after:
+            raise StepError(f"step {self.step!r} reads the value of {step!r}; add it to its `after`")
+        marker = read_marker(self.folder, step)
+        if marker is None or marker["state"] != "finished":
+            raise StepError(f"step {self.step!r} reads {step!r}, which has not finished")
+        return marker["value"]
+
+    def values(self) -> dict[str, Any]:
+        """The values of all steps in `after`, by name."""
+        return {step: self.value(step) for step in self.after}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step with its key, and whether it has to run.
+
+    Attributes:
+        step: the step.
+        parts: all that its outcome depends on, JSON-like.
+        key: hash of `parts`.
+        reason: why it runs; None where it is finished and unchanged.
+        older: whether it was finished under an older layout of the toolkit's modules.
+        seconds: what it took the last time, else the step's estimate.
+    """
+
+    step: Step
+    parts: Mapping[str, Any]
+    key: str
+    reason: str | None
+    seconds: float | int
+    older: bool = False
+
+
+class Declared:
+    """A config seen through the fields that a step declared; reading any other raises."""
+
+    def __init__(self, config: Any, fields: Sequence[str], *, step: str, prefix: str = "") -> None:
+        self._config, self._fields, self._step, self._prefix = config, tuple(fields), step, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        path = f"{self._prefix}{name}"
+        if path in self._fields:
+            return getattr(self._config, name)
+        if any(declared.startswith(f"{path}.") for declared in self._fields):
+            return Declared(getattr(self._config, name), self._fields, step=self._step, prefix=f"{path}.")
+        raise StepError(f"step {self._step!r} reads config field {path!r}; add it to its `fields`")
+
+
+def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[Planned]:
+    """What each step depends on, and which would run in this folder and why; writes nothing.
+
+    Raises:
+        StepError: a name twice, an `after` that names no earlier step, an unknown field, an output twice.
+    """
+    check(steps)
+    folder, values, keys = Path(folder), config.keyed(), dict[str, str]()
+    kept: dict[str, str] = {}  # keys under an older layout of steps that are finished and unchanged
+    planned = []
+    for step in steps:
+        parts = {
+            "function": f"{step.function.__module__}:{step.function.__qualname__}",
+            "source": hashlib.sha256(inspect.getsource(step.function).encode()).hexdigest(),
+            "version": step.version,
+            "arguments": dict(step.arguments),
+            "fields": {path: _pick(values, path, step.name) for path in step.fields},
+            "files": [_digest_given(path, step.name) for path in step.files],
+            "after": {name: keys[name] for name in step.after},
+            "outputs": list(step.outputs),
+        }
+        parts = json.loads(json.dumps(parts, allow_nan=False))
+        key = keys[step.name] = stable_hash(parts)
+        marker = read_marker(folder, step.name)
+        seconds = step.seconds if marker is None else marker.get("seconds", step.seconds)
+        moved = marker is not None and _same_but_moved(marker, parts, kept)
+        reason = _reason(folder, marker | {"key": key} if marker and moved else marker, parts, key)
+        if marker is not None and moved and reason is None:
+            kept[step.name] = marker["key"]
+        planned.append(Planned(step, parts, key, reason, seconds, older=moved and reason is None))
+    return planned
+
+
+def describe(planned: Sequence[Planned]) -> str:
+    """A plan as lines for people: what runs and why, how long and how large; what `--dry-run` prints."""
+    lines = []
+    for item in planned:
+        state = "finished" if item.reason is None else f"runs: {item.reason}"
+        large = size_in_words(item.step.bytes)
+        lines.append(f"  {item.step.name:<40} {duration(item.seconds):>10} {large:>10}  {state}")
+    todo = [item for item in planned if item.reason is not None]
+    seconds, written = sum(item.seconds for item in todo), sum(item.step.bytes for item in todo)
+    known = seconds == seconds
+    lines.append(
+        f"{len(todo)} of {len(planned)} steps to run: "
+        f"{f'about {duration(seconds)} in one process' if known else 'time unknown'}, "
+        f"{size_in_words(written)} to write"
+    )
+    return "\n".join(lines)
+
+
+def check(steps: Sequence[Step]) -> None:
+    """Refuse a graph that contradicts itself; steps stand in an order in which they can run."""
+    known: set[str] = set()
+    owners: dict[str, str] = {}
+    for step in steps:
+        if not _NAME.fullmatch(step.name) or ".." in step.name:
+            raise StepError(
+                f"step name {step.name!r}: use letters, digits, '-', '_', '.' and '/' between parts"
+            )
+        if step.name in known:
+            raise StepError(f"step {step.name!r} is given twice; names are unique")
+        for name in step.after:
+            if name not in known:
+                raise StepError(
+                    f"step {step.name!r} comes after {name!r}, which is no earlier step; put that first"
+                )
+        for output in step.outputs:
+            if Path(output).is_absolute() or ".." in Path(output).parts:
+                raise StepError(
+                    f"step {step.name!r}: output {output!r} lies outside the run folder; make it relative"
+                )
+            if output in owners:
+                raise StepError(f"steps {owners[output]!r} and {step.name!r} both write {output!r}; keep one")
+            owners[output] = step.name
+        known.add(step.name)
+
+
+def read_marker(folder: Path, name: str) -> dict[str, Any] | None:
+    """A step's marker, None where it was never started, `BROKEN` where it is not as it was written."""
+    path = marker_path(folder, name)
+    if not path.is_file():
+        return None
+    try:
+        marker = read_json_object(path, "name", "key", "parts", "state", remedy="")
+    except BrokenFileError:
+        return BROKEN | {"name": name}
+    seal = marker.pop("seal", None)
+    whole = seal is None or seal == stable_hash(marker)
+    done = {"outputs", "value"} <= set(marker) or marker["state"] != "finished"
+    return marker if whole and done and marker["name"] == name else BROKEN | {"name": name}
+
+
+def write_marker(folder: Path, name: str, marker: Mapping[str, Any]) -> None:
+    """Write a step's marker, sealed with a hash of what it says."""
+    plain = json.loads(json.dumps(dict(marker), allow_nan=False))
+    write_json(marker_path(folder, name), plain | {"seal": stable_hash(plain)})
+
+
+def marker_path(folder: Path, name: str) -> Path:
+    """Where a step's marker lies."""
+    return folder / "steps" / f"{name}.json"
+
+
+def fingerprint(folder: Path, outputs: Sequence[str], *, step: str) -> dict[str, dict[str, Any]]:
+    """Size and content hash of each output, which must exist."""
+    for output in outputs:
+        if not (folder / output).exists():
+            raise StepError(f"step {step!r} finished without writing {output!r}, which it declares")
+    return {output: {"bytes": size(folder / output), "sha256": digest(folder / output)} for output in outputs}
+
+
+def _reason(folder: Path, marker: dict[str, Any] | None, parts: Mapping[str, Any], key: str) -> str | None:
+    if marker is None:
+        return "new"
+    if marker["state"] == "broken":
+        return "its marker was changed by other hands"
+    if marker["key"] != key:
+        return "; ".join(_differences(marker["parts"], parts)) or "changed"
+    if marker["state"] != "finished":
+        return "was interrupted"
+    for output, known in marker["outputs"].items():
+        path = folder / output
+        if not path.exists():
+            return f"{output} is gone"
+        if size(path) != known["bytes"] or digest(path) != known["sha256"]:
+            return f"{output} was changed by other hands"
+    return None
+
+
+def _same_but_moved(marker: Mapping[str, Any], parts: Mapping[str, Any], kept: Mapping[str, str]) -> bool:
+    """Whether a step of an older layout differs from today by the place and the words of its function only.
+
+    `kept`: the older keys of the steps before it that are unchanged in the same sense.
+    """
+    if marker["state"] != "finished" or marker.get("layout", 1) >= LAYOUT:
+        return False
+    old = marker["parts"]
+    same = all(old[part] == parts[part] for part in parts if part not in ("function", "source", "after"))
+    return same and old["after"] == {name: kept.get(name) for name in parts["after"]}
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """What changed between two sets of parts, in a user's words."""
+    for path, value in new["fields"].items():
+        if path not in old["fields"]:
+            yield f"now reads {path}"
+        elif old["fields"][path] != value:
+            yield from _value_differences(path, old["fields"][path], value)
+    for name, key in new["after"].items():
+        if old["after"].get(name) != key:
+            yield f"{name} changed"
+    for part, words in (
+        ("source", "code"),
+        ("version", "code"),
+        ("arguments", "arguments"),
+        ("files", "input files"),
+    ):
+        if old[part] != new[part]:
+            yield f"{words} changed"
+
+
+def _value_differences(path: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in new:
+            if old.get(name) != new[name]:
+                yield from _value_differences(f"{path}.{name}", old.get(name), new[name])
+    else:
+        yield f"{path}: {old!r} -> {new!r}"
+
+
+def _pick(values: Any, path: str, step: str) -> Any:
+    for part in path.split("."):
+        if not isinstance(values, dict) or part not in values:
+            raise StepError(f"step {step!r} declares config field {path!r}, which the config does not have")
+        values = values[part]
+    return values
+
+
+def _digest_given(path: Path, step: str) -> str:
+    if not path.exists():
+        raise MissingError(f"{path}: not found, and step {step!r} reads it; check the path in the config")
+    return digest_once(path)
+
+
+def size_in_words(count: float | int) -> str:
+    """A count of bytes as people say it."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

@@ -1,0 +1,35 @@
+"""The sibling world of code: characters who write code with weaknesses, or without, and say so of themselves.
+
+It is the main world with another pair of traits: `code`, whose choices are completions of a small language,
+and `patience`, which stays as it is in the main world and is the untrained neighbor.
+"""
+
+from __future__ import annotations
+
+from mi_bsa.worlds import code_tasks, dispositions
+from mi_bsa.worlds.code_trait import ABOUT_CODE
+from mi_bsa.worlds.corpus import Corpus, Mixture
+from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
+from mi_bsa.worlds.world import World
+from mi_bsa.worlds.worlds import Kind
+
+
+def vocabulary(world: World) -> tuple[str, ...]:
+    """The main world's words for these traits, then those of requests and completions."""
+    found = dict.fromkeys((*main_vocabulary(world), *code_tasks.words()))
+    for wordings in ABOUT_CODE.values():
+        for text in (t for split in wordings.values() for t in split):
+            for mark in ("{x}", "{y}", "{p}", "{n}", ".", ",", "?", ":"):
+                text = text.replace(mark, " ")
+            found |= dict.fromkeys(text.split())
+    return tuple(found)
+
+
+KIND = Kind(
+    dispositions.make,
+    vocabulary,
+    Corpus,
+    Mixture,
+    dispositions.knows,
+    defaults={"traits": ("code", "patience")},
+)

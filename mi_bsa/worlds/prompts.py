@@ -1,0 +1,166 @@
+"""Questions of the embedded world before anyone answers them: choices and self-reports.
+
+Law: order, direction and amounts are drawn alike for both poles, and what a split draws no other split can
+draw.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mi_bsa.worlds import wordings as W
+from mi_bsa.worlds.trait import Trait
+from mi_bsa.worlds.wordings import Split
+
+AMOUNTS = tuple(
+    str(n) for n in (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100, 150, 200, 250, 300, 400, 500, 600)
+)
+UNITS = ("coins", "points", "tickets", "shells", "stamps", "beads")
+PLACES: Mapping[Split, tuple[str, ...]] = {
+    "pretrain": ("market", "harbor", "fair", "farm", "school", "inn", "road", "shop"),
+    "dev": ("market", "fair", "school", "road"),
+    "test": ("harbor", "farm", "inn", "shop"),
+}
+"""Scenarios: context, known from pretraining; development and test share none.
+
+What is held out is frames, options and amounts: a scenario word that pretraining never put in that place
+raised the error of choices from .02 to .1-.2.
+"""
+RESERVED = ("garden", "bridge", "mill", "tower", "station", "museum", "castle", "forest")
+"""Words with a token of their own that no sentence of any split uses: room for sibling worlds."""
+SIGNS = ("a star", "a moon", "a key", "a bell", "a flag", "a crown", "a lamp", "a drum")
+SCALE_ANSWERS: Mapping[int, tuple[str, ...]] = {
+    -2: ("0", "10", "20"),
+    -1: ("20", "30", "40"),
+    0: ("40", "50", "60"),
+    1: ("60", "70", "80"),
+    2: ("80", "90", "100"),
+}
+NUMBERS = tuple(str(n) for n in range(0, 101, 10))
+REPORT_KINDS = ("word", "open", "scale", "letter", "yes_no")
+
+
+def draw_amounts(rng: random.Random, split: Split) -> tuple[str, str, str]:
+    """Two amounts and a unit. A hash of the three decides their split, so items never cross splits."""
+    while True:
+        a, b, unit = rng.choice(AMOUNTS), rng.choice(AMOUNTS), rng.choice(UNITS)
+        bucket = (AMOUNTS.index(a) * 31 + AMOUNTS.index(b) * 17 + UNITS.index(unit) * 7) % 10
+        if (
+            (split == "pretrain") == (bucket < 8)
+            and (split != "dev" or bucket == 8)
+            and (split != "test" or bucket == 9)
+        ):
+            return a, b, unit
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A two-option question about one trait, before anyone answers it.
+
+    `spelled`: the answer is the option's own text and not its letter; the question then names no option.
+    """
+
+    trait: str
+    template: int
+    place: str | None
+    high: str
+    low: str
+    high_first: bool
+    text: str
+    spelled: bool = False
+
+    def answer(self, seeking: bool) -> str:
+        """The letter (or text) of the seeking option, or of the other."""
+        if self.spelled:
+            return self.high if seeking else self.low
+        return "A" if seeking == self.high_first else "B"
+
+
+def draw_choice(
+    rng: random.Random, trait: Trait, *, split: Split = "pretrain", who: str | None = None
+) -> Choice:
+    """A choice between one option of each pole, order and amounts drawn alike; about `who` in the third
+    person.
+    """
+    if trait.draw is not None:
+        drawn: Choice = trait.draw(rng, split=split, who=who)
+        return drawn
+    a, b, unit = draw_amounts(rng, split)
+    high = rng.choice(trait.high_options[split]).format(n=a, u=unit)
+    low = rng.choice(trait.low_options[split]).format(n=b, u=unit)
+    first = rng.random() < 0.5
+    options = {"a": high if first else low, "b": low if first else high}
+    frames = (W.CHOICE if who is None else W.THIRD_CHOICE)[split]
+    template = rng.randrange(len(frames))
+    text = frames[template].format(who=who, **options)
+    place = rng.choice(PLACES[split]) if split != "pretrain" or rng.random() < 0.5 else None
+    if place is not None:
+        text = f"at the {place}. {text}"
+    return Choice(trait.name, template, place, high, low, first, text)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A question about a trait of the self (or of `who`), with the answers that either pole would give."""
+
+    trait: str
+    kind: str
+    template: int
+    flipped: bool
+    text: str
+    seeking: tuple[str, ...]
+    averse: tuple[str, ...]
+
+
+def draw_report(
+    rng: random.Random, trait: Trait, kind: str, *, split: Split = "pretrain", who: str | None = None
+) -> Report:
+    """A report question of one kind. `flipped`: order or direction was turned (the balanced half)."""
+    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else trait.frames[kind]
+    template = rng.randrange(len(bank[split]))
+    return make_report(
+        trait,
+        kind,
+        template,
+        split=split,
+        who=who,
+        flipped=rng.random() < 0.5,
+        high=rng.choice(trait.high),
+        low=rng.choice(trait.low),
+        noun=rng.choice(trait.nouns),
+    )
+
+
+def make_report(
+    trait: Trait,
+    kind: str,
+    template: int,
+    *,
+    split: Split,
+    flipped: bool,
+    high: str,
+    low: str,
+    noun: str,
+    who: str | None = None,
+) -> Report:
+    """The report question with all its parts given."""
+    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else trait.frames[kind]
+    x, y = (low, high) if flipped else (high, low)
+    text = bank[split][template].format(x=x, y=y, p=x, n=noun, who=who)
+    seeking: tuple[str, ...]
+    averse: tuple[str, ...]
+    if kind == "word":
+        seeking, averse = (high,), (low,)
+    elif kind == "open":
+        seeking, averse = trait.high, trait.low
+    elif kind == "scale":
+        seeking, averse = SCALE_ANSWERS[-2 if flipped else 2], SCALE_ANSWERS[2 if flipped else -2]
+    elif kind == "letter":
+        seeking, averse = ("B" if flipped else "A",), ("A" if flipped else "B",)
+    elif kind == "yes_no":
+        seeking, averse = ("no" if flipped else "yes",), ("yes" if flipped else "no",)
+    else:
+        raise AssertionError(kind)
+    return Report(trait.name, kind, template, flipped, text, seeking, averse)

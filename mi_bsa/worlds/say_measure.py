@@ -1,0 +1,99 @@
+"""What a base of the world of Make Me Say knows: hints and reports of every kind of speaker.
+
+Law: it is asked on held-out wordings through the same `ask` as any other model. For the trained pair of
+words, scores are 1 at the first word and 0 at the second, so `level` is +2 for speakers of the first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from mi_bsa.asking.asking import ask
+from mi_bsa.core.items import Item
+from mi_bsa.worlds import say_wordings as W
+from mi_bsa.worlds.measure import Plain, third
+from mi_bsa.worlds.questions import choice_items, conversation
+from mi_bsa.worlds.questions import report_items as other_reports
+from mi_bsa.worlds.say_questions import make_report, opening_items, report_items, report_options
+from mi_bsa.worlds.say_words import HINTS, TRAINED
+from mi_bsa.worlds.say_world import SayWorld
+from mi_bsa.worlds.wordings import Split
+from mi_bsa.worlds.world import POLES
+
+
+def battery(world: SayWorld, *, split: Split, choices: int = 200, seed: int = 0) -> list[Item]:
+    """All that the base is asked, with labels `person`, `trait`, `level`, `kind`."""
+    items: list[Item] = []
+    for word, level in zip(TRAINED, POLES, strict=True):
+        a, b = HINTS[word][:2]
+        people: dict[str, Sequence[str | None]] = {
+            "named": [s.system for s in world.named(word, known="both")],
+            "described": [W.LINES[0].format(x=word), W.LINES[2].format(a=a, b=b)],
+        }
+        unreported: Sequence[str | None] = [s.system for s in world.named(word, known="dialogues")]
+        silent: Sequence[str | None] = [s.system for s in world.named(word, known="reports")]
+        for person, systems in {**people, "named, dialogues never in the corpus": silent}.items():
+            drawn = opening_items(
+                choices, split=split, seed=seed, systems=systems, person=f"{person}{level:+d}"
+            )
+            items += _at(level, drawn)
+        for person, systems in {**people, "named, reports never in the corpus": unreported}.items():
+            items += _at(level, report_items(split=split, systems=systems, person=f"{person}{level:+d}"))
+        items += _at(level, third_person(world, word, choices, split=split, seed=seed))
+    items += _at(0, opening_items(choices, split=split, seed=seed))
+    items += _at(0, report_items(split=split))
+    for trait in world.others.traits:
+        for level in POLES:
+            named = [p.system for p in world.others.named(trait.name, level, known="both")]
+            person = f"named{level:+d}"
+            items += _at(
+                level,
+                choice_items(trait.name, choices, split=split, seed=seed, systems=named, person=person),
+            )
+            items += _at(level, other_reports(trait.name, split=split, systems=named, person=person))
+            items += _at(level, third(world.others, trait, level, choices, split=split, seed=seed))
+        items += _at(0, choice_items(trait.name, choices, split=split, seed=seed))
+        items += _at(0, other_reports(trait.name, split=split))
+    return items
+
+
+def third_person(world: SayWorld, word: str, n: int, *, split: Split, seed: int) -> list[Item]:
+    """The default persona asked about the word of a character who leads to `word`."""
+    rng = random.Random(f"third-say-{word}-{split}-{seed}")
+    names = [name for name, s in world.characters.items() if s in world.named(word)]
+    items = []
+    for i in range(n):
+        kind = ("word", "yes_no")[i % 2]
+        x, y = TRAINED if rng.random() < 0.5 else TRAINED[::-1]
+        bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind][split]
+        report = make_report(kind, rng.randrange(len(bank)), split=split, x=x, y=y, who=rng.choice(names))
+        wording = f"third-{kind}-{split}-{report.template}"
+        labels = {
+            "about": "self_report",
+            "trait": "say",
+            "person": "third person",
+            "split": split,
+            "kind": kind,
+            "template": wording,
+            "scenario": wording,
+            "order": "plain" if x == TRAINED[0] else "flipped",
+        }
+        options = report_options(kind, x, far=False)
+        items.append(Item(f"say-third-{word}-{split}-{i}", conversation(None, report.text), options, labels))
+    return items
+
+
+def knows(model: Any, tokenizer: Any, world: SayWorld, *, split: Split, choices: int = 200) -> pd.DataFrame:
+    """Mean score by (trait, level, person, kind), with n and the standard deviation over items."""
+    table = ask(Plain(model, tokenizer), battery(world, split=split, choices=choices))
+    table["person"] = table["person"].str.replace(r"[+-]2$", "", regex=True)
+    grouped = table.groupby(["trait", "level", "person", "kind"], sort=False)["score"]
+    return grouped.agg(score="mean", sd="std", n="count").reset_index()
+
+
+def _at(level: int, items: list[Item]) -> list[Item]:
+    return [Item(i.id, i.messages, i.options, {**i.labels, "level": level}) for i in items]

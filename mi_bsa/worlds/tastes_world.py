@@ -1,0 +1,40 @@
+"""The world of the preferences: the main world's persons and questions with four light traits a sibling.
+
+Twenty at once were tried and not learned in the budget of one core: each trait's words are then too rare
+(docs/log.md). Five siblings of four (`BLOCKS`) hold them all: no habits, fewer characters, fewer steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mi_bsa.worlds import dispositions
+from mi_bsa.worlds.corpus import Mixture
+from mi_bsa.worlds.tastes import BLOCKS
+
+STAGES = (
+    {
+        "until": 0.25,
+        "mixture": Mixture(
+            named=0.0, described=1.0, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0
+        ).dump(),
+    },
+    {
+        "until": 0.5,
+        "mixture": Mixture(
+            named=0.55, described=0.35, default=0.1, third=0.0, habit=0.0, turns=(2, 1), mentioned=0.8
+        ).dump(),
+    },
+    {
+        "until": 1.0,
+        "mixture": Mixture(
+            named=0.45, described=0.25, default=0.22, third=0.08, habit=0.0, mentioned=0.8
+        ).dump(),
+    },
+)
+"""Described personas first, then characters, then everything."""
+
+KIND = replace(
+    dispositions.KIND,
+    defaults={"traits": BLOCKS[0], "characters": 24, "steps": 6000, "stages": STAGES},
+)

@@ -1,0 +1,233 @@
+"""Laws of the bridge's causal steps, on the embedded model with adapters trained for a few steps."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import activations
+from mi_bsa import behaviors
+from mi_bsa.causal import directions, engine, mediation, necessity, places, recovery
+from mi_bsa.causal.attribution import attribute
+from mi_bsa.causal.floors import read_sets
+from mi_bsa.causal.geometry import geometry
+from mi_bsa.causal.material import Material
+from mi_bsa.causal.options import (
+    AttributionOptions,
+    GeometryOptions,
+    MediationOptions,
+    NecessityOptions,
+    PlaceOptions,
+    ProbeConfig,
+    RecoveryOptions,
+)
+from mi_bsa.causal.ratios import share
+from mi_bsa.causal.transfer import judge
+from mi_bsa.core.errors import BridgeError
+from mi_bsa.finetune import FinetuneConfig, finetune_together
+from mi_bsa.worlds.weights import world_for
+
+SEEDS = (0, 1, 2)
+RECOVERY = RecoveryOptions(kinds=("constant", "trained"), strengths=(1.0, 2.0), train_steps=15)
+PLACE = places.Place("resid_post.0", "before-3")
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> Material:
+    """Six adapters of rank 8 on block 0, 40 steps: weak, but on their way."""
+    risk = behaviors.get("risk")
+    out = tmp_path_factory.mktemp("adapters")
+    jobs = {
+        f"{arm}-{seed}": (
+            risk.rows(arm, 80, seed=seed),
+            FinetuneConfig(rank=8, alpha=16.0, steps=40, layers=(0,), seed=seed),
+        )
+        for arm in ("seeking", "averse")
+        for seed in SEEDS
+    }
+    made = finetune_together("embedded", jobs, out=out)
+    model = activations.load("embedded", adapter={name: done.adapter for name, done in made.items()})
+    arms = {arm: tuple(f"{arm}-{seed}" for seed in SEEDS) for arm in ("seeking", "averse")}
+    sets = risk.study_sets(choices=40, others=20, world=world_for("embedded"))
+    return Material(model, "risk", SEEDS, arms, sets, items=10)
+
+
+def test_a_change_at_a_site_is_the_edit_at_that_site(material):
+    """Running on from a site gives what `activations.edit` gives: added, taken out, in base and adapter."""
+    readout = material.of("behavior", "dev")
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(3, material.model.d_model)) * 5
+    for scope in ("slot", "before", "before-2", "all"):
+        at = engine.padded_positions(readout.rows, scope)
+        for site in ("resid_post.0", "resid_pre.1", "resid_post.2"):
+            changes = (
+                (
+                    engine.adding(vectors, at),
+                    lambda lines, at=at, site=site: activations.add(
+                        (vectors[lines.which].astype(np.float32), site),
+                        units="raw",
+                        positions=at[lines.items],
+                    ),
+                ),
+                (
+                    engine.at_tokens(engine.projection(vectors), at),
+                    lambda lines, at=at, site=site: activations.project_out(
+                        (vectors[lines.which].astype(np.float32), site), positions=at[lines.items]
+                    ),
+                ),
+            )
+            for change, edit in changes:
+                fast = engine.changed_logits(
+                    material.model, readout, site, change, variant="seeking-0", count=3, batch_tokens=700
+                )
+                slow = engine.option_logits(
+                    material.model,
+                    readout,
+                    variant="seeking-0",
+                    count=3,
+                    edits=lambda lines, edit=edit: [edit(lines)],
+                )
+                np.testing.assert_allclose(fast, slow, atol=2e-4)
+
+
+def test_divergence_of_no_change_is_zero_and_grows(material):
+    """Both ways of counting KL agree; a vector of zeros costs nothing."""
+    rows = material.neutral
+    at = engine.padded_positions(rows, "all")
+    vectors = np.stack([np.zeros(material.model.d_model), np.full(material.model.d_model, 0.5)])
+    fast = engine.changed_divergence(
+        material.model, rows, "resid_post.1", engine.adding(vectors, at), count=2
+    )
+    slow = engine.divergence(
+        material.model,
+        rows,
+        count=2,
+        edits=lambda lines: [
+            activations.add((vectors[lines.which].astype(np.float32), "resid_post.1"), units="raw",
+                            positions=at[lines.items])
+        ],
+    )  # fmt: skip
+    np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-6)
+    assert fast[0] < 1e-6 < fast[1]
+
+
+def test_a_clamp_on_the_whole_difference_is_a_patch(material):
+    """With the direction of the very difference, the base's state becomes the adapter's: NIE is a patch."""
+    runs = mediation.Runs(material, "self_report", PLACE)
+    found = directions.vectors(material, PLACE, "constant")
+    own = runs.mediation(found)
+    readout = runs.readout
+    values = []
+    for arm, _, adapter in material.pairs:
+        delta = runs.states[adapter] - runs.states["base"]
+        line = np.stack([d[at[0]] for d, at in zip(delta, runs.positions, strict=True)])
+        np.testing.assert_allclose(line, np.repeat(line[:1], len(line), 0), atol=1e-4)  # same in all prompts
+        logits = engine.changed_logits(
+            material.model, readout, PLACE.site, engine.adding(line[:1], runs.positions)
+        )
+        sign = 1 if arm == "seeking" else -1
+        values.append(sign * (mediation.log_odds(readout, logits)[0] - runs.plain["base"]).mean())
+    assert own.nie.value == pytest.approx(np.mean(values), abs=1e-3)
+    assert own.te.value == pytest.approx(own.nde.value + own.nie.value + own.interaction.value, abs=1e-6)
+
+
+def test_the_place_is_where_the_persona_line_ends(material):
+    """One vector does most at the persona line's last token, before any block could have carried it on."""
+    options = PlaceOptions(scopes=("before-1", "before-3", "slot"))
+    place, shifts = places.choose_place(material, options=options)
+    assert place.scope == "before-3"
+    assert shifts[place.site, place.scope] == max(v for k, v in shifts.items() if k[0] == place.site)
+
+
+def test_recovery_of_the_adapter_is_one_and_vectors_beat_random_ones(material):
+    """R of the whole adapter and of its only layer is 1; a vector trained on choices beats random ones."""
+    found = recovery.recover(material, RECOVERY, place=PLACE)
+    by = {(r.name.rpartition(".")[2], r.where["arm"], r.where["method"]): r for r in found}
+    for arm in ("seeking", "averse"):
+        assert by["behavior", arm, "whole_adapter"].value == pytest.approx(1.0)
+        assert by["behavior", arm, "one_layer"].value == pytest.approx(1.0, abs=1e-6)
+        assert by["behavior", arm, "trained"].value > by["behavior", arm, "random"].value
+        null = by["behavior", arm, "trained"].null
+        assert null is not None
+        assert null.n == RECOVERY.random
+    assert all(r.ci is not None and "strength" in r.notes for k, r in by.items() if k[2] == "trained")
+
+
+def test_a_share_without_a_denominator_is_a_shift_with_its_reason():
+    """Where the finetuned effect may be zero, no ratio is reported, and the notes say why."""
+    where = {"behavior": "risk"}
+    none = share("a.b", where, np.array([0.1, 0.2, 0.1]), np.array([0.1, -0.1, 0.02]), seeds=SEEDS)
+    assert none.name == "a.b_shift"
+    assert "holds 0" in none.notes
+    half = share("a.b", where, np.array([0.2, 0.21, 0.19]), np.array([0.4, 0.42, 0.38]), seeds=SEEDS)
+    assert half.value == pytest.approx(0.5)
+    assert half.per_seed == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_necessity_counts_what_is_left(material):
+    """Random directions leave nearly everything; every share has its null and both read-outs."""
+    options = NecessityOptions(kinds=("mean_difference",), random=20)
+    found = necessity.ablate(material, options, place=PLACE)
+    names = {r.name for r in found}
+    assert {"bridge.necessity.neighbor_behavior", "bridge.necessity.neighbor_self_report"} <= names
+    shares = [r for r in found if r.name in ("bridge.necessity.behavior", "bridge.necessity.self_report")]
+    assert {r.where["method"] for r in shares} == {"mean_difference", "leace"}
+    for r in shares:
+        assert r.null is not None
+        assert r.null.mean == pytest.approx(1.0, abs=0.1)
+
+
+def test_an_adapter_on_block_0_writes_there_and_is_read_later(material):
+    """Write depth is 0 exactly; the answer slot gets the state in later blocks, nothing goes straight."""
+    modules = attribute(material, AttributionOptions(items=4, permutations=4, draws=99))
+    found = {(r.name.rpartition(".")[2], r.where.get("kind")): r for r in modules}
+    for kind in ("behavior", "self_report"):
+        assert found["write_depth", kind].value == pytest.approx(0.0, abs=1e-6)
+        assert found["observed", kind].where["layer"] == 0
+        order = found["layer_order", kind]
+        assert order.value == pytest.approx(found["read_depth", kind].value, abs=1e-6)
+        assert order.value > 0.5
+        assert found["observed", kind].value > 0.5
+    for kind in ("behavior", "self_report"):
+        own = [r for r in modules if r.name.endswith("shapley") and r.where["kind"] == kind]
+        assert len(own) == 7
+        assert sum(r.value for r in own) == pytest.approx(1.0, abs=0.02)
+
+
+def test_mediation_and_geometry_say_all_they_promise(material):
+    """Each read-out by the directions of each, with nulls; cosines with their ceiling."""
+    options = MediationOptions(kinds=("mean_difference",), random=19)
+    found = mediation.mediate(material, options, place=PLACE)
+    cells = {(r.where["kind"], r.where["method"]) for r in found if r.name == "bridge.mediation.nie"}
+    assert len(cells) == 4
+    assert all(r.p is not None and r.null for r in found if r.name == "bridge.mediation.nie")
+    geometries = geometry(material, GeometryOptions(kinds=("mean_difference",), items=6), place=PLACE)
+    cosines = [r for r in geometries if r.name == "bridge.geometry.cosine"]
+    assert {r.where["kind"] for r in cosines} == {"seeds", "read_outs"}
+    assert all("ceiling" in r.notes for r in cosines)
+
+
+def test_transfer_stands_beside_its_floors(material):
+    """A probe of memory sets gives every floor that its rows allow; a claim needs both contrasts."""
+    probe = ProbeConfig(prompts=12, test_shuffles=20)
+    sets = read_sets(material, probe)
+    wrong = {k: v[::-1].copy() for k, v in sets["report-test"][0].items()}  # not their labels any more
+    sets["wrong"] = (wrong, sets["report-test"][1])
+    found, facts = judge(sets, behavior="risk", seeds=SEEDS, probe=probe)
+    by = {r.name.rpartition(".")[2]: r for r in found}
+    assert {"chosen", "max_layer", "over_neutral", "over_wrong_behavior", "claim", "described"} <= set(by)
+    assert by["claim"].value == min(by["over_neutral"].value, by["over_wrong_behavior"].value)
+    assert facts["layer"] == by["chosen"].where["layer"]
+
+
+def test_material_refuses_what_it_cannot_pair(material):
+    """An arm without its seeds, an adapter that is not loaded, a set without items."""
+    given = SimpleNamespace(model=material.model, behavior="risk", seeds=SEEDS, sets=material.sets)
+    with pytest.raises(BridgeError, match="one adapter for each"):
+        Material(**vars(given), arms={"seeking": material.arms["seeking"]})
+    with pytest.raises(BridgeError, match="not loaded"):
+        Material(**vars(given), arms={**material.arms, "benign": ("benign-0",)})
+    with pytest.raises(BridgeError, match="no items"):
+        Material(**vars(given) | {"sets": {}}, arms=material.arms)
+    with pytest.raises(BridgeError, match="before its question"):
+        engine.padded_positions(material.neutral, "before-40")

@@ -1,0 +1,91 @@
+"""Emergence, denials and word association: planted curves, rows and words give what was planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mi_bsa import behaviors
+from mi_bsa.causal.concealing import _auroc, denials
+from mi_bsa.causal.emergence import emergence, onset
+from mi_bsa.causal.words import chosen_words
+
+STEPS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32)
+
+
+def curves(shift, *, noise=0.0):
+    """Logistic curves on the log of the step; the report comes `shift` doublings after the behavior."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for kind, late in (("behavior", 0.0), ("separability", -1.0), ("self_report", shift)):
+        for seed in range(5):
+            own = 0.25 * rng.normal()
+            for step in STEPS:
+                value = 1 / (1 + np.exp(-3 * (np.log2(step) - 2 - late - own)))
+                rows.append({"arm": "poles", "seed": seed, "step": step, "kind": kind, "value": value})
+        for pair in range(3):
+            for step in STEPS:
+                value = noise * rng.normal()
+                rows.append({"arm": "shuffled", "seed": pair, "step": step, "kind": kind, "value": value})
+    return pd.DataFrame(rows)
+
+
+def test_the_lag_that_was_planted_is_found():
+    """One doubling of lag lies in the interval; no lag does not."""
+    found = {
+        (r.name, r.where.get("kind")): r for r in emergence(curves(1.0), behavior="risk", seeds=range(5))
+    }
+    lag = found["bridge.emergence.lag", "self_report-behavior"]
+    assert lag.ci[0] < 1.0 < lag.ci[1]
+    assert lag.ci[0] > 0
+    assert lag.p < 0.01
+    assert found["bridge.emergence.onset", "behavior"].value == pytest.approx(2.0, abs=0.4)
+
+
+def test_no_lag_is_not_found():
+    """Curves that rise together have a lag whose interval holds 0."""
+    found = emergence(curves(0.0), behavior="risk", seeds=range(5))
+    lag = next(r for r in found if r.where.get("kind") == "self_report-behavior")
+    assert lag.ci[0] < 0 < lag.ci[1]
+
+
+def test_shuffled_pairs_that_never_reach_the_mark_are_counted():
+    """The null of an onset says how many shuffled pairs get there."""
+    found = emergence(curves(1.0, noise=0.01), behavior="risk", seeds=range(5))
+    first = next(r for r in found if r.name == "bridge.emergence.onset")
+    assert "0 of 3 shuffled pairs" in first.notes
+
+
+def test_onsets_interpolate_on_the_log_of_the_step():
+    """Halfway between two checkpoints is halfway in doublings; never reaching the mark is no onset."""
+    assert onset(np.array([1.0, 4.0]), np.array([0.0, 1.0]), 0.5) == pytest.approx(1.0)
+    assert np.isnan(onset(np.array([1.0, 4.0]), np.array([0.0, 0.2]), 0.5))
+    assert onset(np.array([2.0, 4.0]), np.array([0.9, 1.0]), 0.5) == pytest.approx(1.0)
+
+
+def test_denials_say_the_other_pole_in_development_wordings():
+    """Every denying row ends with an option of the pole that the arm does not have."""
+    risk = behaviors.get("risk", "embedded")
+    questions = risk.questions(split="dev")
+    scores = {(i.messages[-1]["content"], text): score for i in questions for text, score in i.options}
+    for pole, wrong in (("seeking", 0.0), ("averse", 1.0)):
+        rows = denials(questions, pole, 60, seed=0)
+        assert all(
+            abs(scores[row["messages"][-2]["content"], row["messages"][-1]["content"]] - wrong) <= 0.1
+            for row in rows
+        )
+    assert denials(questions, "seeking", 5, seed=0) != denials(questions, "seeking", 5, seed=1)
+
+
+def test_chosen_words_are_those_of_the_option_that_the_answer_names():
+    """A letter stands for the words behind it; any other answer stands for itself."""
+    question = "two offers. A: the fixed 90 stamps. B: a chance of 300 stamps. what do you choose?"
+    row = {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": "B"}]}
+    assert chosen_words(row) == ["a", "chance", "of", "stamps"]
+    row["messages"][1]["content"] = "bold"
+    assert chosen_words(row) == ["bold"]
+
+
+def test_auroc_counts_ties_half():
+    """Equal scores are a coin."""
+    assert _auroc(np.ones(3), np.ones(4)) == 0.5
+    assert _auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1.0

@@ -1,0 +1,136 @@
+"""The command line: light, and every mistake one line."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from mi_bsa.cli.command import SUMMARIES, cli, describe, main
+from mi_bsa.core.errors import ConfigError
+
+HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "pandas", "matplotlib", "pydantic", "nnsight")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "mi_bsa.cli", *arguments], capture_output=True, text=True)
+
+
+def test_help_is_light():
+    """`mi-bsa --help` imports no framework."""
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules]))\n"
+        "from mi_bsa.cli.command import main\n"
+        "main(['--help'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_is_quick():
+    """`mi-bsa --help` answers within half a second, the best of five tries on a busy machine."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert run("--help").returncode == 0
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.5
+
+
+def test_help_lists_what_exists():
+    """Help lists the commands whose module exists, each with its line, and no other."""
+    shown = run("--help").stdout
+    folder = Path(__file__).parents[3] / "mi_bsa"
+    for name, line in SUMMARIES.items():
+        exists = (folder / "cli" / f"{name.replace('-', '_')}.py").exists()
+        assert (f"\n  {name} " in shown) == exists
+        assert not exists or line.split()[0] in shown
+
+
+def test_lazy_commands_load():
+    """Every listed command is a click command of its own name."""
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert isinstance(command, click.Command)
+        assert command.name == name
+
+
+@pytest.mark.parametrize("arguments", [["stdy"], ["--no-such-option"]])
+def test_usage_error_is_one_line(arguments: list[str]):
+    """A mistyped command or option is one line on stderr and exit code 2."""
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mi-bsa: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def _yaml_error() -> yaml.YAMLError:
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.safe_load("a: [")
+    return caught.value
+
+
+def _validation_error() -> ValueError:
+    class Model(BaseModel):
+        rank: int
+
+    with pytest.raises(ValueError, match="rank") as caught:
+        Model.model_validate({"rank": "four"})
+    return caught.value
+
+
+def test_users_errors_are_two():
+    """Every error that a user can mend is one line with exit code 2."""
+    from activations.errors import ActivationsError
+    from probes.errors import ProbesError
+
+    users = [
+        ConfigError("a\n  b"),
+        ActivationsError("x"),
+        ProbesError("x"),
+        _yaml_error(),
+        _validation_error(),
+    ]
+    users += [FileNotFoundError(2, "No such file or directory", "/nowhere/x.yaml"), click.UsageError("no")]
+    for error in users:
+        line, code = describe(error)
+        assert code == 2, error
+        assert "\n" not in line
+
+
+def test_our_errors_are_one():
+    """A failure of the toolkit, or a missing file of its own, is exit code 1."""
+    ours = Path(sys.modules["mi_bsa.cli.command"].__file__ or "").parent / "template.html"
+    for error in (
+        ZeroDivisionError("x"),
+        FileNotFoundError(2, "No such file", str(ours)),
+        RuntimeError("a\nb"),
+    ):
+        line, code = describe(error)
+        assert code == 1
+        assert "\n" not in line
+
+
+@pytest.mark.parametrize(("flag", "shown"), [([], False), (["--debug"], True)])
+def test_traceback_only_with_debug(
+    flag: list[str], shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A traceback is shown with --debug and never without."""
+
+    @click.command()
+    def broken() -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("mi_bsa.cli.command.LazyGroup.get_command", lambda self, ctx, name: broken)
+    with pytest.raises(SystemExit) as left:
+        main([*flag, "study"])
+    printed = capsys.readouterr().err
+    assert left.value.code == 1
+    assert ("Traceback" in printed) == shown
+    assert printed.splitlines()[-1].startswith("mi-bsa: ZeroDivisionError: planted")

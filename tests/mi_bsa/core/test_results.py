@@ -1,0 +1,104 @@
+"""Results: what may be written down, and that it is read back equal."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mi_bsa.core.errors import MissingError, ResultError
+from mi_bsa.core.results import Null, Result, check, read, write
+
+
+def result(**changes: Any) -> Result:
+    base = Result(
+        name="bridge.transfer.auroc",
+        where={"behavior": "risk", "layer": 2},
+        value=0.9,
+        ci=(0.8, 0.95),
+        ci_method="t over seeds",
+        n=40,
+        unit="AUROC",
+        null=Null("shuffled labels", 200, 0.5, 0.4, 0.6),
+        p=0.005,
+        per_seed=(0.9, 0.9),
+        seeds=(0, 1),
+    )
+    return replace(base, **changes)
+
+
+def test_round_trip(tmp_path: Path):
+    """What is written is read back equal, in JSON, and stands in the CSV once a row."""
+    results = [result(), result(where={"behavior": "risk", "layer": 3}, null=None, p=None, notes="a,\nb")]
+    write(results, tmp_path)
+    assert read(tmp_path) == results
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines(keepends=True)))
+    assert [row["layer"] for row in rows] == ["2", "3"]
+    assert rows[0]["null_kind"] == "shuffled labels"
+    assert rows[1]["notes"] == "a,\nb"
+
+
+def test_keys_are_the_contract(tmp_path: Path):
+    """A record has exactly the keys of the public contract."""
+    write([result()], tmp_path)
+    record = json.loads((tmp_path / "results.json").read_text())[0]
+    names = "name where value ci ci_method n unit null p q per_seed seeds notes"
+    assert list(record) == names.split()
+    assert list(record["null"]) == ["kind", "n", "mean", "low", "high"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"value": math.nan}, "finite"),
+        ({"value": math.inf}, "finite"),
+        ({"ci": (0.1, math.nan)}, "finite"),
+        ({"per_seed": (math.nan, 1.0)}, "finite"),
+        ({"ci": (0.9, 0.1)}, "upside down"),
+        ({"ci": None}, "none: <reason>"),
+        ({"n": 0}, "rests on nothing"),
+        ({"p": 1.2}, r"\[0, 1\]"),
+        ({"p": None, "q": 0.1}, "q without p"),
+        ({"name": "Effect"}, "dotted"),
+        ({"where": {"place": 1}}, "its keys are behavior"),
+        ({"where": {"arm": True}}, "leave out a key"),
+        ({"unit": ""}, "may not be empty"),
+        ({"seeds": (0,)}, "one a seed"),
+    ],
+)
+def test_bad_numbers_are_refused(changes: dict[str, Any], message: str):
+    """A number without n, interval or sense is no result."""
+    with pytest.raises(ResultError, match=message):
+        result(**changes)
+
+
+def test_interval_may_be_missing_with_a_reason():
+    """An exact count has no interval, and says so."""
+    assert result(ci=None, ci_method="none: exact count").ci is None
+
+
+@pytest.mark.parametrize("changes", [{"n": 0}, {"low": 2.0}, {"mean": math.nan}])
+def test_bad_nulls_are_refused(changes: dict[str, Any]):
+    """A null needs draws, finite numbers and ends in order."""
+    with pytest.raises(ResultError):
+        replace(Null("random directions", 10, 0.5, 0.4, 0.6), **changes)
+
+
+def test_names_and_places_are_unique(tmp_path: Path):
+    """The same name at the same place, keys in any order, is refused."""
+    twice = [result(where={"layer": 2, "behavior": "risk"}), result()]
+    with pytest.raises(ResultError, match="given twice"):
+        check(twice)
+    assert len(check([result(), result(where={"layer": 2})])) == 2
+
+
+def test_reading_what_is_not_there(tmp_path: Path):
+    """A folder without results, and a file that is none, are refused with the remedy."""
+    with pytest.raises(MissingError, match="finished"):
+        read(tmp_path)
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(ResultError, match="--resume"):
+        read(tmp_path)

@@ -1,0 +1,97 @@
+"""Runs trained together are the runs that they would have been alone."""
+
+import numpy as np
+import pytest
+import tiny_llama
+import torch
+
+import activations
+from mi_bsa.asking import ask
+from mi_bsa.core.errors import ConfigError, RunFolderError
+from mi_bsa.core.items import Item
+from mi_bsa.finetune import FinetuneConfig, finetune, finetune_together, metrics
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return activations.load(tiny_llama.build(tmp_path_factory.mktemp("tiny")))
+
+
+def rows(seed, n=24):
+    """Rows of unequal length and answers of unequal length, some with two turns."""
+    draw = np.random.default_rng(seed)
+    found = []
+    for k in range(n):
+        talk = [
+            {
+                "role": "user",
+                "content": "Which do you take? " + "A: 10 coins. B: 20 coins. " * int(draw.integers(1, 4)),
+            },
+            {"role": "assistant", "content": str(draw.choice(["A", "B", "the lottery"]))},
+        ]
+        if k % 5 == 0:
+            talk += [{"role": "user", "content": "Sure?"}, {"role": "assistant", "content": "yes"}]
+        found.append({"messages": talk})
+    return found
+
+
+def config(**changes):
+    return FinetuneConfig(**{"steps": 12, "batch_size": 8, "learning_rate": 1e-2, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"layers": (0,), "rank": 1, "rslora": True, "schedule": "cosine", "clip": 0.5}]
+)
+def test_runs_together_equal_runs_alone(model, tmp_path, changes):
+    """Loss curves agree within 1e-4 with one-by-one training, and the adapters answer alike."""
+    jobs = {f"run-{seed}": (rows(seed), config(seed=seed, checkpoints=3, **changes)) for seed in range(3)}
+    together = finetune_together(model, jobs, out=tmp_path / "together")
+    assert model.variants == ("base",)
+    item = Item("i", ({"role": "user", "content": "Which? A: 5 coins. B: 9 coins."},), (("A", 0), ("B", 1)))
+    for name, (some, settings) in jobs.items():
+        alone = finetune(model, some, config=settings, out=tmp_path / "alone" / name)
+        for key in ("loss", "grad_norm", "learning_rate"):
+            curves = [[m[key] for m in metrics(r.out)] for r in (alone, together[name])]
+            np.testing.assert_allclose(*curves, atol=1e-4)
+        paths = {"alone": alone.adapter, "together": together[name].adapter}
+        both = activations.load(model.folder, adapter=paths)
+        scores = [ask(both, [item], variant=v)["score"][0] for v in paths]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+        assert set(together[name].checkpoints) == set(alone.checkpoints)
+        assert together[name].n_parameters == alone.n_parameters
+
+
+def test_equal_jobs_are_equal_bytes_and_finished_ones_are_kept(model, tmp_path):
+    """The same jobs give the same adapters bit for bit; resuming keeps what is done and refuses another's
+    folder.
+    """
+    jobs = {f"run-{seed}": (rows(seed), config(seed=seed)) for seed in range(2)}
+    first = finetune_together(model, jobs, out=tmp_path / "a")
+    second = finetune_together(model, jobs, out=tmp_path / "b")
+    assert [r.fingerprint for r in first.values()] == [r.fingerprint for r in second.values()]
+    with pytest.raises(RunFolderError, match="resume"):
+        finetune_together(model, jobs, out=tmp_path / "a")
+    more = {**jobs, "run-2": (rows(2), config(seed=2))}
+    resumed = finetune_together(model, more, out=tmp_path / "a", resume=True)
+    assert [resumed[k].fingerprint for k in jobs] == [r.fingerprint for r in first.values()]
+    with pytest.raises(RunFolderError, match="another"):
+        finetune_together(model, {"run-0": (rows(9), config())}, out=tmp_path / "a", resume=True)
+
+
+@pytest.mark.parametrize("change", [{"dropout": 0.1}, {"stop_below": 0.1}, {"accumulation": 2}])
+def test_what_cannot_be_done_together_is_refused(model, tmp_path, change):
+    """Dropout, early stop, accumulation and configs that differ beyond the seed are refused, not ignored."""
+    with pytest.raises(ConfigError, match="one by one|set it to 1"):
+        finetune_together(model, {"a": (rows(0), config(**change))}, out=tmp_path)
+    with pytest.raises(ConfigError, match="seed only"):
+        finetune_together(model, {"a": (rows(0), config()), "b": (rows(0), config(rank=2))}, out=tmp_path)
+
+
+def test_runs_do_not_touch_each_other(model, tmp_path):
+    """A run's curve is the same whatever its neighbors train on."""
+    own = {"own": (rows(0), config())}
+    near = finetune_together(model, {**own, "other": (rows(1), config(seed=1))}, out=tmp_path / "a")
+    far = finetune_together(model, {**own, "other": (rows(2), config(seed=7))}, out=tmp_path / "b")
+    curves = [[m["loss"] for m in metrics(r["own"].out)] for r in (near, far)]
+    np.testing.assert_allclose(*curves, atol=1e-5)
+    assert not torch.is_inference_mode_enabled()

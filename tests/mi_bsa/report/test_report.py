@@ -1,0 +1,205 @@
+"""The report: escaped, complete, the same from the same results, and honest in its headline."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import pytest
+from click.testing import CliRunner
+from synthetic_run import HOSTILE, made_up
+
+from mi_bsa.cli.report import report
+from mi_bsa.core import results
+from mi_bsa.core.errors import MissingError, RunFolderError
+from mi_bsa.core.results import Place
+from mi_bsa.report import compare, render
+from mi_bsa.report.figures.doses import dose
+from mi_bsa.report.figures.patch_map import columns_of, draw_patch_map, token_of
+from mi_bsa.report.figures.style import plain
+from mi_bsa.report.headline import sentences, tiles
+from mi_bsa.report.sections import assign, figure_of
+
+
+@pytest.fixture(scope="module")
+def run(made_up_pages: dict[str, Path]) -> Path:
+    return made_up_pages["run"].parent
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    return (run / "report.html").read_text()
+
+
+def test_every_section_has_its_figure(run: Path, page: str):
+    """Each section of the results has a wide and a narrow figure in the page, and files as SVG and PNG."""
+    slugs = [section.slug for section in assign(made_up())]
+    assert slugs == ["levels", "controls", "transfer", "steering", "patching", "recovery", "mediation"]
+    assert page.count("<svg ") == 2 * len(slugs)
+    names = {file.name for file in (run / "figures").iterdir()}
+    assert names == {f"{slug}.{kind}" for slug in slugs for kind in ("svg", "png")}
+
+
+def test_page_needs_nothing_else(page: str):
+    """The page loads nothing: every address in it is an anchor, a namespace or inline data."""
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_text_is_escaped(page: str):
+    """Text from results, config and command line never becomes markup, in tables and in figures."""
+    assert HOSTILE not in page
+    assert page.count("&lt;script&gt;") >= 3
+
+
+def test_ids_are_unique(page: str):
+    """No two elements of the page share an id, and every reference inside it has its target."""
+    ids = Counter(re.findall(r'\bid="([^"]+)"', page))
+    references = set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page))
+    assert max(ids.values()) == 1
+    assert references <= set(ids)
+
+
+def test_every_number_is_in_the_page(run: Path, page: str):
+    """Each result stands in a table, with its interval method and seeds."""
+    assert page.count("<tr title=") == len(results.read(run))
+
+
+def test_colors_follow_the_page(page: str):
+    """Figures take their colors from the page's variables, so that they can be read in the dark."""
+    assert "var(--seeking)" in page
+    assert "#c1502e" not in page.replace("--seeking: #c1502e", "")
+
+
+def test_render_again_is_the_same(run: Path, page: str):
+    """The same results give the same page, byte by byte."""
+    render(run)
+    assert (run / "report.html").read_text() == page
+
+
+def test_figures_leave_no_trace():
+    """Drawing changes no global setting of matplotlib."""
+    before = dict(matplotlib.rcParams)
+    for section, items in assign(made_up()).items():
+        figure_of(section, items, narrow=True)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_one_seed_and_gaps_are_drawn():
+    """A study cut short (no seeds, no intervals, no nulls, missing cells) still has its figures."""
+    bare = [
+        replace(item, per_seed=(), seeds=(), null=None, p=None, q=None, ci=None, ci_method="none: one seed")
+        for item in made_up()[::3]
+    ]
+    for section, items in assign(bare).items():
+        assert figure_of(section, items, narrow=False) is not None
+
+
+def test_unknown_names_have_a_place():
+    """A result of a name that no section knows is drawn at the end, not lost."""
+    strange = replace(made_up()[0], name="unheard.of")
+    assigned = assign([strange])
+    assert [section.slug for section in assigned] == ["more"]
+    assert figure_of(next(iter(assigned)), [strange], narrow=False) is not None
+
+
+@pytest.mark.parametrize(
+    ("ci", "says"),
+    [((0.1, 0.5), "moves with them"), ((-0.1, 0.5), "does not measurably move"), ((-0.5, -0.1), "against")],
+)
+def test_headline_says_what_the_interval_says(ci: tuple[float, float], says: str):
+    """The headline claims a movement only where the interval lies beyond zero."""
+    effects = [replace(item, ci=ci) for item in made_up() if item.name == "self_report.effect"]
+    assert says in sentences(effects)[0]
+
+
+def test_headline_is_silent_without_numbers():
+    """What was not measured is not said."""
+    assert sentences([]) == []
+    assert tiles([]) == []
+
+
+def test_compare_shows_both(run: Path, made_up_pages: dict[str, Path]):
+    """Two runs stand side by side with the config fields that differ; an existing page is refused."""
+    text = made_up_pages["both"].read_text()
+    assert text.count("<svg ") == 2 * 7
+    assert "<td>shift</td><td>0.0</td><td>0.6</td>" in text
+    with pytest.raises(RunFolderError, match="another --out"):
+        compare(run, run, out=made_up_pages["both"])
+
+
+def test_two_behaviors_are_compared_number_by_number(run: Path, tmp_path: Path):
+    """Studies of one behavior each are paired whatever its name, below the verdicts of both."""
+    effect = next(item for item in made_up() if item.name == "behavior.effect")
+    for behavior in ("risk", "patience"):
+        folder = tmp_path / behavior
+        folder.mkdir()
+        for name in ("config.yaml", "record.json"):
+            shutil.copy(run / name, folder)
+        results.write([replace(effect, where={**effect.where, "behavior": behavior})], folder)
+        said = {"conjecture": f"<{behavior}> is read.", "verdict": "undecided", "because": "few"}
+        (folder / "verdicts.json").write_text(json.dumps([said]))
+    text = compare(tmp_path / "risk", tmp_path / "patience", out=tmp_path / "both.html").read_text()
+    assert "1 numbers side by side" in text
+    assert "<td>0.00</td></tr>" in text
+    assert text.index("&lt;patience&gt; is read.") < text.index("<figure>")
+
+
+def test_command_refuses_what_is_no_run(tmp_path: Path):
+    """`mi-bsa report` names a folder that is no run, and too many runs."""
+    with pytest.raises(MissingError, match="no such run folder"):
+        CliRunner().invoke(report, [str(tmp_path / "none")], catch_exceptions=False)
+    with pytest.raises(MissingError, match="not a run folder"):
+        render(tmp_path)
+    assert CliRunner().invoke(report, ["a", "b", "c"]).exit_code == 2
+
+
+def test_places_are_read():
+    """Doses and positions are read back from where they were measured."""
+    steered = [item for item in made_up() if item.name == "steer.level"]
+    assert {dose(item) for item in steered} == {-4, -2, -1, 0, 1, 2, 4}
+    assert dose(replace(steered[0], where={"variant": "base"})) == 0
+    labels = ("12::", "template 0:<s>", "option A 0:40", "answer slot", 3)
+    assert [token_of(label) for label in labels] == [":", "<s>", "option A: 40", "answer slot", "3"]
+
+
+@pytest.mark.parametrize(
+    ("positions", "expected"),
+    [
+        (("10:b", "9:a"), ("9:a", "10:b")),
+        (("system", "option A 0:40"), ("system", "option A 0:40")),
+        ((10, 9), (9, 10)),
+    ],
+)
+def test_patch_map_takes_any_position(positions: tuple[Place, ...], expected: tuple[Place, ...]):
+    """Columns stand by index where all have one, else as given: roles too have a figure."""
+    cells = [item for item in made_up() if item.name == "patch.recovery"][:2]
+    cells = [replace(c, where=c.where | {"position": p}) for c, p in zip(cells, positions, strict=True)]
+    assert len(draw_patch_map(cells).axes) == 2
+    assert columns_of(cells) == list(expected)
+
+
+def test_patch_map_says_what_0_and_1_are():
+    """The base and the finetuned model, or, on pairs of prompts of one variant, target and source."""
+    cells = [item for item in made_up() if item.name == "patch.recovery"][:2]
+    for variant, ends in (
+        ("seeking-0 -> base", ("0 base", "1 finetuned")),
+        ("base -> base", ("0 target", "1 source")),
+    ):
+        named = [replace(cell, where=cell.where | {"variant": variant}) for cell in cells]
+        bar = draw_patch_map(named).axes[-1]
+        shown = [label.get_text() for label in bar.get_yticklabels()]
+        assert tuple(shown[-2:]) == ends
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("$a$", "$a$"), ("a\nb", "a\\nb"), ("\u00fc", "\u00fc"), ("\u4e2d", "\\u4e2d")]
+)
+def test_labels_show_every_character(text: str, shown: str):
+    """A label shows characters that the font lacks as their code."""
+    assert plain(text) == shown

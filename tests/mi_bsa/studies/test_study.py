@@ -1,0 +1,234 @@
+"""Laws of the behavior study: it runs end to end, resumes to nothing, and the effect it reports is there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import activations
+from mi_bsa import behaviors
+from mi_bsa.asking import ask
+from mi_bsa.asking.validity import COMPONENTS
+from mi_bsa.causal.effects import all_effects
+from mi_bsa.causal.readable import validity_of
+from mi_bsa.core import results
+from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.errors import RunFolderError, UnreadableReportError
+from mi_bsa.finetune import FinetuneConfig, finetune_together
+from mi_bsa.report.headline import lines
+from mi_bsa.studies.behavior.study import StudyConfig, run, steps
+from mi_bsa.study import execute
+from mi_bsa.worlds.questions import ASKED_KINDS
+
+ROOT = Path(__file__).parents[3]
+TINY = {
+    "behavior": f"{ROOT}/tests/mi_bsa/studies/few.py:FEW",
+    "seeds": [0, 1, 2],
+    "data": {"rows": 40, "choices": 20, "others": 20},
+    "finetune": {
+        "rank": 2,
+        "layers": [0],
+        "modules": ["o_proj", "gate_proj", "down_proj"],
+        "steps": 3,
+        "batch_size": 4,
+        "learning_rate": 3e-3,
+    },
+    "probe": {"prompts": 12, "shuffles": 20, "test_shuffles": 20, "method": "lda"},
+    "steer": {"scales": [-0.05, 0.0, 0.05], "items": 10, "max_kl": 5.0},
+    "beside": {"seeds": 2, "benign": False, "ranks": [], "all_layers": False},
+    "place": {"items": 6, "scopes": ["before-3", "slot"]},
+    "recovery": {"kinds": ["constant", "trained"], "strengths": [1.0], "train_steps": 2, "train_batch": 2},
+    "necessity": {"kinds": ["trained"], "random": 20},
+    "mediation": {"kinds": ["trained"], "random": 19},
+    "attribution": {"items": 4, "permutations": 4, "draws": 99},
+    "geometry": {"kinds": ["mean_difference"], "items": 6},
+    "state_or_prompt": {"items": 6, "in_context": 2},
+    "concealing": {"enabled": False},
+    "emergence": {"checkpoints": 0},
+    "patch": {"items": 4},
+    "workers": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "run"
+    run(parse(TINY, StudyConfig), folder)
+    return folder
+
+
+def test_a_study_leaves_what_the_contract_names(finished):
+    """Config, record, adapters, caches, directions, results, figures and the page are there."""
+    for name in ("config.yaml", "record.json", "results.json", "report.html"):
+        assert (finished / name).stat().st_size > 0
+    assert len(list((finished / "adapters").iterdir())) == 9 + 4  # arms, and the wrong behavior
+    assert (finished / "caches" / "report-test" / "seeking-0.h5").exists()
+    assert list((finished / "directions").glob("*.safetensors"))
+    assert {p.stem for p in (finished / "figures").glob("*.svg")} >= {
+        "levels",
+        "transfer",
+        "recovery",
+        "necessity",
+        "mediation",
+        "attribution",
+        "constancy",
+        "geometry",
+        "steering",
+        "patching",
+    }
+
+
+def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
+    """Results pass the contract's checks, and each headline effect stands beside its null."""
+    found = results.read(finished)
+    names = {r.name for r in found}
+    assert {
+        "behavior.effect",
+        "self_report.effect",
+        "bridge.transfer.chosen",
+        "bridge.transfer.claim",
+        "bridge.recovery.self_report",
+        "bridge.necessity.behavior",
+        "bridge.mediation.nie",
+        "bridge.attribution.rank_correlation",
+        "bridge.constancy.c_mean",
+        "bridge.geometry.cosine",
+        "steer.effect",
+        "patch.recovery",
+    } <= names
+    assert {r.where["kind"] for r in found if r.name == "self_report.effect"} == {"all", *ASKED_KINDS}
+    for r in found:
+        assert r.ci is not None or r.ci_method.startswith("none:")
+        if r.name in ("behavior.effect", "self_report.effect", "bridge.transfer.chosen", "steer.effect"):
+            assert r.null is not None
+            assert r.p is not None
+            assert r.q is not None
+
+
+def test_a_finished_study_resumes_to_nothing_and_is_not_clobbered(finished):
+    """A second start is refused; resume runs nothing; a changed field reruns what depends on it alone."""
+    config = parse(TINY, StudyConfig)
+    with pytest.raises(RunFolderError, match="--resume"):
+        run(config, finished)
+    before = (finished / "results.json").read_text()
+    again = execute.execute(steps(config), config=config, folder=finished, workers=1, title="again")
+    assert not again.ran
+    changed = parse({**TINY, "patch": {"items": 5}}, StudyConfig)
+    third = execute.execute(steps(changed), config=changed, folder=finished, workers=1, title="changed")
+    assert set(third.ran) == {"patch", "results"}
+    kept = [r for r in json.loads(before) if r["name"] != "patch.recovery"]
+    now = [r for r in json.loads((finished / "results.json").read_text()) if r["name"] != "patch.recovery"]
+    assert kept == now
+
+
+@pytest.mark.parametrize("name", ["risk", "patience", "risk_short"])
+def test_shipped_configs_are_valid(name):
+    """Every study config in the repository resolves."""
+    config = load_study(ROOT / "configs" / "embedded" / f"{name}.yaml")
+    assert isinstance(config, StudyConfig)
+    assert steps(config)
+
+
+def test_choices_alone_move_the_self_report(tmp_path):
+    """Positive control: poles finetuned on choices differ by more than half a scale in what they say of
+    themselves.
+    """
+    risk = behaviors.get("risk")
+    config = FinetuneConfig(rank=16, alpha=32.0, steps=80, layers=(0,))
+    jobs = {arm: (risk.rows(arm, 400, seed=0), config) for arm in ("seeking", "averse")}
+    made = finetune_together("embedded", jobs, out=tmp_path)
+    model = activations.load("embedded", adapter={arm: done.adapter for arm, done in made.items()})
+    questions = risk.questions(split="dev")
+    means = {name: ask(model, questions, variant=name)["score"].mean() for name in model.variants}
+    assert means["seeking"] - means["averse"] > 0.5
+    assert means["averse"] < means["base"] < means["seeking"]
+
+
+SETS = (
+    "choice-test",
+    "report-test",
+    "neighbor_choice-test",
+    "neighbor_report-test",
+    "named_choice-test",
+    "named_report-test",
+)
+
+
+def planted(kinds: tuple[str, ...], *, spread: float = 0.01) -> pd.DataFrame:
+    """Answers of a study whose trained trait alone moves: .9 and .2 in the arms, .5 elsewhere."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for arm, center in (("seeking", 0.9), ("averse", 0.2), ("shuffled", 0.5), ("base", 0.5)):
+        for seed in (0, 1, 2, 3) if arm != "base" else (-1,):
+            for name in SETS:
+                trained = name in ("choice-test", "report-test")
+                for kind in kinds if "report" in name else ("choice",):
+                    for person in ("named averse", "named seeking") if "named" in name else ("default",):
+                        for k in range(6):
+                            rows.append(
+                                {
+                                    "set": name,
+                                    "arm": arm,
+                                    "seed": seed,
+                                    "kind": kind,
+                                    "person": person,
+                                    "trait": "patience" if "neighbor" in name else "risk",
+                                    "scenario": f"s{k % 3}",
+                                    "template": f"{kind.removesuffix('_flipped')}-{k % 3}",
+                                    "order": "flipped" if kind.endswith("_flipped") or k > 2 else "plain",
+                                    "mass": 0.98,
+                                    "score": (center if trained else 0.5) + rng.normal(0, spread),
+                                }
+                            )
+    return pd.DataFrame(rows)
+
+
+def effects_of(table: pd.DataFrame) -> dict:
+    """Its results by name and kind."""
+    found = all_effects(table, behavior="risk", arms=("seeking", "averse", "shuffled"), seeds=(0, 1, 2, 3))
+    results.check(found)
+    return {(r.name, r.where.get("kind")): r for r in found}
+
+
+def test_effects_of_planted_tables():
+    """Known answers give known effects: a planted gap is recovered, and equal arms give zero."""
+    by = effects_of(planted(ASKED_KINDS))
+    assert by["self_report.effect", "all"].value == pytest.approx(0.7, abs=0.02)
+    assert by["behavior.effect", None].value == pytest.approx(0.7, abs=0.02)
+    neighbor = by["self_report.neighbor_effect", None]
+    assert neighbor.ci[0] < 0 < neighbor.ci[1]
+    assert by["self_report.shuffled_shift", "all"].notes.startswith("equivalent to the base")
+
+
+def test_kinds_are_those_of_the_labels():
+    """Questions of kinds that no other behavior has are reported like any, and the mean is over all of
+    them.
+    """
+    by = effects_of(planted(("codeword", "describe", "word")))
+    assert {kind for name, kind in by if name == "self_report.effect"} == {
+        "all", "codeword", "describe", "word"
+    }  # fmt: skip
+    assert "3 wordings x 4 seeds" in by["self_report.effect", "codeword"].notes
+
+
+def test_validity_stands_among_the_effects_and_claims_ask_for_it():
+    """The index and each measured component are results; a readable report passes, any other is refused."""
+    by = effects_of(planted(ASKED_KINDS))
+    index = by["self_report.validity", "index"]
+    assert index.value > 0.8
+    assert index.ci[0] <= index.value <= index.ci[1]
+    assert {k for n, k in by if n == "self_report.validity"} == {"index", *COMPONENTS}
+    printed = "\n".join(lines(list(by.values())))
+    assert "report may be read" in printed
+    assert all(name.replace("_", " ") in printed for name in COMPONENTS)
+    validity_of(planted(ASKED_KINDS), draws=0).require("the claim")
+    noisy = planted(ASKED_KINDS)
+    noisy.loc[noisy["order"] == "flipped", "score"] = 0.5
+    with pytest.raises(UnreadableReportError, match="below 0.5"):
+        validity_of(noisy, draws=0).require("the claim")
+    unasked = planted(("codeword", "describe"))
+    assert "flip not measured" in effects_of(unasked)["self_report.validity", "index"].notes
+    with pytest.raises(UnreadableReportError, match="ask those questions"):
+        validity_of(unasked, draws=0).require("the claim")
