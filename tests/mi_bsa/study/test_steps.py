@@ -68,7 +68,7 @@ def test_changed_field_reruns_what_depends_on_it(tmp_path: Path, changed: graph.
 def test_a_folder_of_an_older_layout_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: graph.Small, reruns: set[str]
 ):
-    """Steps whose functions stood elsewhere under other words are kept, in one line; a changed field still counts."""
+    """Steps whose functions stood elsewhere, in other words, are kept; a changed field still counts."""
     graph.run(tmp_path)
     before: dict[str, str] = {}
     for step in graph.steps():
