@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from activations import families
+from activations.family_laws import FamilyLaws as FamilyLaws
+from activations.family_laws import close as close
 from activations.template_laws import TemplateLaws as TemplateLaws
 
 TEMPLATE = (
@@ -178,9 +179,16 @@ def prompts(count: int, *, seed: int = 0, shortest: int = 2, longest: int = 24) 
     return rows
 
 
-def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> bool:
-    """Whether two tensors agree within `tolerance`, absolutely for small and relatively for large values."""
-    return a.shape == b.shape and bool(((a - b).abs() <= tolerance * (1 + b.abs())).all())
+def tiny(folder: str | Path, family: str) -> Any:
+    """A loaded tiny random model of a family, with an adapter at every linear module and eager attention, as
+    `FamilyLaws` and `BackendContract` take it.
+    """
+    from activations.loading import load
+
+    base = build(Path(folder) / "base", family=family)
+    modules = [path.rpartition(".")[2] for path in families.everyone()[family].modules.values()]
+    adapter = build_adapter(Path(folder) / "adapter", base, modules=modules)
+    return load(base, adapter=adapter, attention="eager")
 
 
 class BackendContract:

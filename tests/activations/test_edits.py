@@ -65,26 +65,6 @@ def test_what_is_added_is_what_is_read(model: activations.Model, vector: np.ndar
         assert torch.equal(edited[before], plain[before])
 
 
-def test_every_family_carries_an_edit_at_resid_mid_through(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """resid_post moves by exactly the vector where the MLP's share is taken out, whatever the norms."""
-    for family in testing.FAMILIES:
-        model = activations.load(
-            testing.build(tmp_path_factory.mktemp(family), family=family), attention="eager"
-        )
-        batch = model.collate(model.rows(testing.prompts(3)))
-        vector = torch.randn(model.d_model, generator=torch.Generator().manual_seed(0))
-        wanted = sites.resolve("resid_mid.1,mlp_out.1,resid_post.1", n_layers=3)
-        plain = hooks.read(model, batch, wanted, hooks.whole)
-        with activations.edit(model, activations.add((vector, "resid_mid.1"), units="raw")):
-            edited = hooks.read(model, batch, wanted, hooks.whole)
-        middle, added, after = wanted
-        for found in (plain, edited):
-            assert testing.close(
-                (found[middle] + found[added])[batch.mask], found[after][batch.mask], 1e-5
-            ), family
-        assert testing.close(edited[middle][batch.mask], (plain[middle] + vector)[batch.mask], 1e-5), family
-
-
 def test_projecting_out_and_clamping_set_the_projection_and_leave_the_rest(
     model: activations.Model, vector: np.ndarray
 ) -> None:

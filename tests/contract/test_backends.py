@@ -14,13 +14,12 @@ from activations.locating import locate
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> activations.Model:
     """A tiny random model of each family, and the embedded one, with an adapter and eager attention."""
     root: Path = tmp_path_factory.mktemp(request.param)
-    if request.param == "embedded":
-        try:
-            base = locate("embedded")
-        except Exception as error:
-            pytest.skip(f"the embedded model's weights are not in this checkout ({error})")
-    else:
-        base = testing.build(root / "base", family=request.param)
+    if request.param != "embedded":
+        return testing.tiny(root, request.param)
+    try:
+        base = locate("embedded")
+    except Exception as error:
+        pytest.skip(f"the embedded model's weights are not in this checkout ({error})")
     return activations.load(base, adapter=testing.build_adapter(root / "adapter", base), attention="eager")
 
 
