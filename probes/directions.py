@@ -8,8 +8,6 @@ with `.vector` and `.site` is accepted by `activations.add`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
+from probes import pairs
 from probes.errors import DirectionError
 
 FORMAT = "mi-bsa direction 1"
@@ -147,17 +146,7 @@ class Direction:
 
     def save(self, path: str | Path) -> Path:
         """Write `<path>.safetensors` and `<path>.json`; an existing direction is never overwritten."""
-        from safetensors.numpy import save_file
-
-        tensors, about = _pair(path)
-        if tensors.exists() or about.exists():
-            raise DirectionError(
-                f"{tensors} exists already; directions are never overwritten: choose another name"
-            )
-        tensors.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"raw": np.ascontiguousarray(self.raw)}, str(tensors), metadata={"format": FORMAT})
-        body = {
-            "format": FORMAT,
+        said = {
             "site": self.site,
             "sign": self.sign,
             "scale": self.scale,
@@ -165,9 +154,7 @@ class Direction:
             "d_model": self.d_model,
             "provenance": dict(self.provenance),
         }
-        body["sha256"] = seal(tensors, body)
-        about.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        return tensors
+        return pairs.write(path, {"raw": self.raw}, said, form=FORMAT, what="direction")
 
     @classmethod
     def load(cls, path: str | Path) -> Direction:
@@ -176,48 +163,8 @@ class Direction:
         Raises:
             DirectionError: a file is missing or is no direction.
         """
-        from safetensors.numpy import load_file
 
-        tensors, about = _pair(path)
-        for file in (tensors, about):
-            if not file.is_file():
-                raise DirectionError(
-                    f"{file} does not exist; a direction is a .safetensors file with a .json beside it"
-                )
-        try:
-            body = json.loads(about.read_text(encoding="utf-8"))
-            check_whole(tensors, body)
-            raw = load_file(str(tensors))["raw"]
-            if body.get("format") != FORMAT:
-                raise ValueError(f"format {body.get('format')!r}; this version reads {FORMAT!r}")
-            return cls(raw, body["site"], body["sign"], body["scale"], dict(body["provenance"]))
-        except DirectionError:
-            raise
-        except Exception as error:
-            raise DirectionError(
-                f"{tensors} holds no direction ({error}); write it with Direction.save"
-            ) from error
+        def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> Direction:
+            return cls(arrays["raw"], said["site"], said["sign"], said["scale"], dict(said["provenance"]))
 
-
-def check_whole(tensors: Path, body: Mapping[str, Any]) -> None:
-    """Refuse numbers that are not those which were written; files of older versions hold no hash.
-
-    Raises:
-        ValueError: the bytes have changed.
-    """
-    if "sha256" in body and body["sha256"] != seal(tensors, body):
-        raise ValueError("its bytes have changed since they were written")
-
-
-def seal(tensors: Path, body: Mapping[str, Any]) -> str:
-    """SHA-256 of the numbers and of what is said about them."""
-    said = {key: value for key, value in body.items() if key != "sha256"}
-    total = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-    total.update(tensors.read_bytes())
-    return total.hexdigest()
-
-
-def _pair(path: str | Path) -> tuple[Path, Path]:
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in {".safetensors", ".json"} else path
-    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+        return pairs.read(path, made, form=FORMAT, what="direction", error=DirectionError)

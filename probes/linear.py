@@ -92,6 +92,10 @@ class BinaryProbe(LinearProbe):
         return classes
 
 
+Sets = Sequence[Num[np.ndarray, "_ _"]]
+"""One matrix a training set: its rows [example, d_model], or its label columns [example, target]."""
+
+
 @dataclass(frozen=True, eq=False)
 class ManyFits:
     """Two-class read-outs of several label columns under several penalties, in the coordinates of the
@@ -106,12 +110,7 @@ class Batched(Protocol):
     """An estimator that solves many training sets, 0/1 label columns and penalties in one batch."""
 
     def fit_many(
-        self,
-        xs: Sequence[Num[np.ndarray, "_ d_model"]],
-        ys: Sequence[Num[np.ndarray, "_ target"]],
-        penalties: Sequence[float | int],
-        *,
-        device: str,
+        self, xs: Sets, ys: Sets, penalties: Sequence[float | int], *, device: str
     ) -> list[ManyFits]:
         """What `fit` gives on each training set, for each label column under each penalty."""
         ...
@@ -130,8 +129,8 @@ class Closed(Protocol):
 
 def fit_many(
     probe: LinearProbe,
-    xs: Sequence[Num[np.ndarray, "_ d_model"]],
-    ys: Sequence[Num[np.ndarray, "_ target"]],
+    xs: Sets,
+    ys: Sets,
     penalties: Sequence[float | int],
     *,
     penalty: str | None,

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Num
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from probes.errors import LabelError, StatisticsError
-from probes.linear import LinearProbe, ManyFits
+from probes.linear import LinearProbe, ManyFits, Sets
 from probes.moments import Slice
 from probes.validation import FLOATS, checked_labels
 
@@ -110,12 +109,7 @@ class LogisticProbe(LinearProbe):
         )
 
     def fit_many(
-        self,
-        xs: Sequence[Num[np.ndarray, "_ d_model"]],
-        ys: Sequence[Num[np.ndarray, "_ target"]],
-        penalties: Sequence[float | int],
-        *,
-        device: str,
+        self, xs: Sets, ys: Sets, penalties: Sequence[float | int], *, device: str
     ) -> list[ManyFits]:
         """All label columns under all C on every training set, in one batch; see `probes.linear.Batched`."""
         from probes.solver import solve_many

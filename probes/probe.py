@@ -7,7 +7,6 @@ because a probe on the wrong layer still prints a number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from probes.directions import Direction, _pair, check_whole, seal
-from probes.errors import DirectionError, LabelError, SourceError
+from probes import pairs
+from probes.directions import Direction
+from probes.errors import LabelError, SourceError
 from probes.linear import LinearProbe
 
 FORMAT = "mi-bsa probe 1"
@@ -104,18 +104,7 @@ class Probe:
 
     def save(self, path: str | Path) -> Path:
         """Write `<path>.safetensors` and `<path>.json`; never over an existing probe."""
-        from safetensors.numpy import save_file
-
-        tensors, about = _pair(path)
-        if tensors.exists() or about.exists():
-            raise DirectionError(
-                f"{tensors} exists already; probes are never overwritten: choose another name"
-            )
-        tensors.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {"coef": np.ascontiguousarray(self.coef), "intercept": np.ascontiguousarray(self.intercept)}
-        save_file(arrays, str(tensors), metadata={"format": FORMAT})
-        body = {
-            "format": FORMAT,
+        said = {
             "site": self.site,
             "method": self.method,
             "classes": list(self.classes),
@@ -123,9 +112,8 @@ class Probe:
             "d_model": self.d_model,
             "provenance": dict(self.provenance),
         }
-        body["sha256"] = seal(tensors, body)
-        about.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        return tensors
+        arrays = {"coef": self.coef, "intercept": self.intercept}
+        return pairs.write(path, arrays, said, form=FORMAT, what="probe")
 
     @classmethod
     def load(cls, path: str | Path) -> Probe:
@@ -134,35 +122,19 @@ class Probe:
         Raises:
             SourceError: a file is missing or holds no probe.
         """
-        from safetensors.numpy import load_file
 
-        tensors, about = _pair(path)
-        for file in (tensors, about):
-            if not file.is_file():
-                raise SourceError(
-                    f"{file} does not exist; a probe is a .safetensors file with a .json beside it"
-                )
-        try:
-            body = json.loads(about.read_text(encoding="utf-8"))
-            check_whole(tensors, body)
-            arrays = load_file(str(tensors))
-            if body.get("format") != FORMAT:
-                raise KeyError(f"format {body.get('format')!r}, this version reads {FORMAT!r}")
+        def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> Probe:
             return cls(
                 arrays["coef"],
                 arrays["intercept"],
-                tuple(body["classes"]),
-                body["site"],
-                body["method"],
-                body["scale"],
-                dict(body["provenance"]),
+                tuple(said["classes"]),
+                said["site"],
+                said["method"],
+                said["scale"],
+                dict(said["provenance"]),
             )
-        except SourceError:
-            raise
-        except Exception as error:
-            raise SourceError(
-                f"{tensors} holds no probe ({error}); write it with Probe.save or mi-bsa probe train"
-            ) from error
+
+        return pairs.read(path, made, form=FORMAT, what="probe", error=SourceError)
 
 
 def identity(source: Any) -> dict[str, Any]:

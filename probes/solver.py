@@ -299,20 +299,3 @@ def _solve_chunk(
             )
         )
     return found
-
-
-def solve(
-    x: Num[np.ndarray, "example d_model"],
-    y: Num[np.ndarray, "example target"],
-    penalties: Sequence[float | int],
-    *,
-    standardize: bool = True,
-    tol: float | int = 1e-6,
-    max_steps: int = 1000,
-    device: str = "cpu",
-    dtype: str = "float32",
-) -> Solution:
-    """All label columns x all penalties on one training set; see `solve_many`."""
-    return solve_many(
-        [x], [y], penalties, standardize=standardize, tol=tol, max_steps=max_steps, device=device, dtype=dtype
-    )[0]

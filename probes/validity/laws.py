@@ -103,21 +103,16 @@ LAWS: tuple[Law, ...] = (
     ),
     Law("mediation NIE, 5 seeds, items fixed", "coverage", mediation_fixed),
     Law("t test over 5 seeds", "error", rejects(t_test, 5, 0.0), rejects(t_test, 5, 2.0), "mean 2 sd"),
-    Law(
-        "sign flip over 6 seeds, exact, two-sided",
-        "error",
-        rejects(lambda x: sign_flip_test(x).p, 6, 0.0),
-        rejects(lambda x: sign_flip_test(x).p, 6, 2.0),
-        "mean 2 sd",
-        2 / 2**6,
-    ),
-    Law(
-        "sign flip over 5 seeds, exact, two-sided (can not reach .05)",
-        "error",
-        rejects(lambda x: sign_flip_test(x).p, 5, 0.0),
-        rejects(lambda x: sign_flip_test(x).p, 5, 2.0),
-        "mean 2 sd",
-        2 / 2**5,
+    *(
+        Law(
+            f"sign flip over {n} seeds, exact, two-sided{note}",
+            "error",
+            rejects(lambda x: sign_flip_test(x).p, n, 0.0),
+            rejects(lambda x: sign_flip_test(x).p, n, 2.0),
+            "mean 2 sd",
+            2 / 2**n,
+        )
+        for n, note in ((6, ""), (5, " (can not reach .05)"))
     ),
     Law(
         "label permutation between 10 adapters, 199 draws",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,14 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from probes.scores import auroc
-from probes.statistics.intervals import (
-    Estimate,
-)
+from probes.statistics.intervals import Estimate
 from probes.sweeping import sweep
 from probes.transferring import transfer
 from probes.validity.law import Rng, covers
+
+GROUPS = ["scenario", "seed"]
+swept = partial(sweep, label="pole", methods=["mean_difference"], controls=False)
+moved = partial(transfer, site="resid_post.0", label="pole", groups=GROUPS, method="mean_difference")
 
 
 def _table(seeds: int, scenarios: int, first: int = 0) -> pd.DataFrame:
@@ -54,15 +57,7 @@ def transfer_coverage(
             gap = along[0] + shared[1] - shared[0]
             return float(logit(norm.cdf(gap @ w / np.linalg.norm(w) / np.sqrt(2))))
         z = _activations(rng, report, along, d, 0.0) + shared[report["adapter"]]
-        found = transfer(
-            {"behavior": (x, behavior)},
-            {"report": (z, report)},
-            site="resid_post.0",
-            label="pole",
-            groups=["scenario", "seed"],
-            method="mean_difference",
-            n_shuffles=0,
-        )
+        found = moved({"behavior": (x, behavior)}, {"report": (z, report)}, n_shuffles=0)
         line = found.cell("behavior", "report")
         return Estimate(line["auroc"], line["low"], line["high"], 0, 0, "")
 
@@ -88,13 +83,9 @@ def transfer_test(mu: float) -> Callable[[Rng, int], np.ndarray]:
                 _activations(rng, report, along, 6, 0.0)
                 + (offset if mu else 0.5 * rng.normal(size=(16, 6)))[report["adapter"]]
             )
-            found = transfer(
+            found = moved(
                 {"b": (x, behavior)},
                 {"r": (z, report)},
-                site="resid_post.0",
-                label="pole",
-                groups=["scenario", "seed"],
-                method="mean_difference",
                 n_shuffles=99,
                 crossed="diagonal",
                 n_splits=4,
@@ -109,6 +100,7 @@ def transfer_test(mu: float) -> Callable[[Rng, int], np.ndarray]:
 def sweep_test(mu: float) -> Callable[[Rng, int], np.ndarray]:
     """p corrected for the search over four layers (max-statistic), classes renamed inside 8 seeds."""
     table = _table(8, 6)
+    drawn = partial(swept, n_shuffles=99, n_splits=4, crossed="diagonal")
 
     def run(rng: Rng, n: int) -> np.ndarray:
         out = []
@@ -116,19 +108,7 @@ def sweep_test(mu: float) -> Callable[[Rng, int], np.ndarray]:
             along = np.zeros((8, 6))
             along[:, 0] = mu
             xs = {f"resid_post.{k}": _activations(rng, table, along * (k == 2), 6, 0.5) for k in range(4)}
-            found = sweep(
-                xs,
-                table,
-                label="pole",
-                groups=["scenario", "seed"],
-                methods=["mean_difference"],
-                n_shuffles=99,
-                n_splits=4,
-                crossed="diagonal",
-                nested=False,
-                controls=False,
-                seed=i,
-            )
+            found = drawn(xs, table, groups=GROUPS, nested=False, seed=i)
             out.append(found.best.p_max <= 0.05)
         return np.array(out)
 
@@ -147,16 +127,7 @@ def transfer_t(mu: float) -> Callable[[Rng, int], np.ndarray]:
             offset = 0.5 * rng.normal(size=(10, 6))
             x = _activations(rng, behavior, along, 6, 0.0) + offset[behavior["adapter"]]
             z = _activations(rng, report, along, 6, 0.0) + offset[report["adapter"]]
-            found = transfer(
-                {"b": (x, behavior)},
-                {"r": (z, report)},
-                site="resid_post.0",
-                label="pole",
-                groups=["scenario", "seed"],
-                method="mean_difference",
-                n_shuffles=0,
-                seed=i,
-            )
+            found = moved({"b": (x, behavior)}, {"r": (z, report)}, n_shuffles=0, seed=i)
             out.append(found.cell("b", "r")["p_units"] <= 0.05)
         return np.array(out)
 
@@ -171,17 +142,7 @@ def noise_coverage(extended: bool) -> Callable[[Rng, int], np.ndarray]:
         out = []
         for i in range(n):
             x = _activations(rng, table, np.zeros((5, 6)), 6, 0.5)
-            found = sweep(
-                x,
-                table,
-                label="pole",
-                groups=["scenario", "seed"],
-                methods=["mean_difference"],
-                n_shuffles=0,
-                nested=False,
-                controls=False,
-                seed=i,
-            )
+            found = swept(x, table, groups=GROUPS, n_shuffles=0, nested=False, seed=i)
             if extended:
                 out.append(covers(found.best.auroc, 0.5))
             else:
@@ -200,16 +161,6 @@ def nested_null(rng: Rng, n: int) -> np.ndarray:
     out = []
     for i in range(n):
         xs = {f"resid_post.{k}": rng.normal(size=(len(table), 4)) for k in range(4)}
-        found = sweep(
-            xs,
-            table,
-            label="pole",
-            groups=["scenario"],
-            methods=["mean_difference"],
-            n_splits=4,
-            n_shuffles=0,
-            controls=False,
-            seed=i,
-        )
+        found = swept(xs, table, groups=["scenario"], n_splits=4, n_shuffles=0, seed=i)
         out.append(covers(found.best.auroc, 0.5))
     return np.array(out)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from probes import LabelError, StatisticsError
-from probes.solver import solve, solve_many
+from probes.solver import solve_many
 
 
 def problem(n, d, seed=0):
@@ -22,7 +22,7 @@ def test_equals_scikit_learn(n, d, dtype):
     """Weights and intercepts are those of a converged scikit-learn, with more rows than dimensions and with
     fewer."""
     x, y = problem(n, d)
-    found = solve(x, y, [0.01, 1.0, 10.0], dtype=dtype)
+    found = solve_many([x], [y], [0.01, 1.0, 10.0], dtype=dtype)[0]
     z = (x - x.mean(0)) / x.std(0)
     for k, c in enumerate((0.01, 1.0, 10.0)):
         for t in range(2):
@@ -42,7 +42,7 @@ def test_sets_of_unequal_size_are_solved_together():
     x3, y3 = problem(15, 20, seed=2)
     together = solve_many([x, x2, x3], [y, y2, y3], [0.1, 1.0])
     for (a, b), got in zip([(x, y), (x2, y2), (x3, y3)], together, strict=True):
-        alone = solve(a, b, [0.1, 1.0])
+        (alone,) = solve_many([a], [b], [0.1, 1.0])
         np.testing.assert_allclose(got.coef, alone.coef, atol=2e-4)
 
 
@@ -50,7 +50,7 @@ def test_constant_feature_gets_no_weight():
     """A feature that never changes is left alone."""
     x, y = problem(80, 5)
     x[:, 3] = 7.0
-    found = solve(x, y, [1.0])
+    (found,) = solve_many([x], [y], [1.0])
     np.testing.assert_allclose(found.coef[0, :, 3], 0, atol=1e-5)
 
 
@@ -58,6 +58,6 @@ def test_refusals():
     """A constant label, and a stop before the rule is met, are errors with the remedy."""
     x, y = problem(80, 5)
     with pytest.raises(LabelError, match="both classes"):
-        solve(x, np.ones((80, 1), dtype=int), [1.0])
+        solve_many([x], [np.ones((80, 1), dtype=int)], [1.0])
     with pytest.raises(StatisticsError, match="dtype='float64'"):
-        solve(x, y, [10.0], max_steps=1)
+        solve_many([x], [y], [10.0], max_steps=1)
