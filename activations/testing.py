@@ -86,7 +86,7 @@ def config(
         "pad_token_id": 2,
         "tie_word_embeddings": False,
     }
-    return AutoConfig.for_model(family, **{**common, **families.everyone()[family].tiny(width)})
+    return AutoConfig.for_model(family, **{**common, **families.everyone()[family].tiny(width, n_layers)})
 
 
 def random_model(shape: Any, *, seed: int) -> Any:

@@ -79,7 +79,9 @@ class Family:
             alone computes.
         logit_cap: field that soft-caps logits.
         neutral: the weight at which its norms scale by one (Gemma's scale by 1 + weight).
-        tiny: what a tiny configuration of a given width needs beyond the common fields (`testing.config`).
+        tiny: of a width and a number of blocks, what a tiny configuration needs beyond the common fields
+            (`testing.config`): whatever the published ones set and the defaults leave neutral, so that the
+            laws see it.
     """
 
     model_types: tuple[str, ...]
@@ -98,7 +100,7 @@ class Family:
     attention_cap: str | None = None
     logit_cap: str | None = None
     neutral: float = 1.0
-    tiny: Callable[[int], Mapping[str, Any]] = lambda width: {}
+    tiny: Callable[[int, int], Mapping[str, Any]] = lambda width, blocks: {}
 
     @property
     def name(self) -> str:

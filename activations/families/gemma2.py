@@ -14,7 +14,7 @@ FAMILY = Family(
     attention_cap="attn_logit_softcapping",
     logit_cap="final_logit_softcapping",
     neutral=0.0,
-    tiny=lambda width: {
+    tiny=lambda width, blocks: {
         "head_dim": width // 2,
         "query_pre_attn_scalar": width // 2,
         "sliding_window": 16,

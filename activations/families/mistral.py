@@ -2,4 +2,6 @@
 
 from activations.families.family import Family, one_window
 
-FAMILY = Family(model_types=("mistral",), windows=one_window, tiny=lambda width: {"sliding_window": 16})
+FAMILY = Family(
+    model_types=("mistral",), windows=one_window, tiny=lambda width, blocks: {"sliding_window": 16}
+)

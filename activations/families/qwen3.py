@@ -6,5 +6,5 @@ FAMILY = Family(
     model_types=("qwen3",),
     head_norms="each",
     windows=windows_by_kind,
-    tiny=lambda width: {"head_dim": width // 2},
+    tiny=lambda width, blocks: {"head_dim": width // 2},
 )
