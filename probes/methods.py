@@ -76,8 +76,8 @@ def get(name: str, *, kind: Kind = "classes") -> Method:
         SourceError: no method of that kind has this name; the nearest ones are told.
     """
     if name not in names(kind):
-        other = f" (it takes {METHODS[name].kind})" if name in METHODS else ""
-        raise SourceError(f"no method {name!r} of {kind}{other}; {nearest(name, names(kind))}")
+        other = f" (it reads {METHODS[name].kind})" if name in METHODS else ""
+        raise SourceError(f"no method {name!r} that reads {kind}{other}; {nearest(name, names(kind))}")
     return METHODS[name]
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from mi_bsa.core.config import Config
+from probes import methods
 
 Scope = Annotated[str, StringConstraints(pattern=r"all|before|slot|before-[1-9]\d?")]
 """Tokens of a place: `all` but BOS; those `before` the question (persona line and template); `before-K`,
@@ -137,6 +138,17 @@ class EmergenceOptions(Config):
     """Items of each read-out."""
 
 
+def _known(name: str) -> str:
+    methods.get(name)
+    return name
+
+
+ProbeMethod = Annotated[
+    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*methods.names()]})
+]
+"""A method that reads classes, by its name in `probes.METHODS`."""
+
+
 class ProbeConfig(Config):
     """Activations to cache, and the probe that is fitted on them."""
 
@@ -146,10 +158,12 @@ class ProbeConfig(Config):
     """Token to read: where the answer is due."""
     prompts: int = Field(default=64, ge=8)
     """Behavior prompts cached in each split; report prompts are thinned to the same number."""
-    method: Literal["logistic", "mean_difference", "whitened", "lda"] = "logistic"
-    """Estimator of the probe; the direction that steers is always the mean difference."""
+    method: ProbeMethod = "logistic"
+    """Estimator of the probe, by its name in `probes.METHODS`; the direction that steers is always the mean
+    difference.
+    """
     penalty: float = Field(default=0.1, gt=0)
-    """The logistic probe's C."""
+    """Of a method that has one (the logistic probe's C)."""
     shuffles: int = Field(default=20, ge=20)
     """Group-level label shuffles of the null band at every layer."""
     test_shuffles: int = Field(default=999, ge=20)

@@ -15,8 +15,17 @@ import click
 from mi_bsa.cli.options import set_option
 from mi_bsa.core.errors import ConfigError, MissingError, RunFolderError
 from mi_bsa.core.files import write_atomic
+from probes.methods import PENALTIES, names
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_penalties = click.option(
+    "--penalties",
+    default=",".join(f"{c:g}" for c in PENALTIES),
+    show_default=True,
+    help="Of methods that have one: C of the logistic probe.",
+)
 
 
 @click.group()
@@ -75,12 +84,8 @@ def _data_options(command: F) -> F:
 
 @probe.command()
 @_data_options
-@click.option(
-    "--methods", default="logistic", show_default=True, help="logistic,mean_difference,whitened,lda"
-)
-@click.option(
-    "--penalties", default="0.001,0.01,0.1,1,10", show_default=True, help="C of the logistic probes."
-)
+@click.option("--methods", default="logistic", show_default=True, help=",".join(names()))
+@_penalties
 @click.option("--folds", default=5, show_default=True)
 @click.option("--shuffles", default=20, show_default=True, help="20 draw the band; a verdict's p needs 999.")
 @click.option("--position", "by_position", default=None, help="Sweep each level of this column (position).")
@@ -139,10 +144,8 @@ def sweep(ctx: click.Context, overrides: Sequence[str], **options: Any) -> None:
 
 @probe.command()
 @_data_options
-@click.option("--method", default="logistic", show_default=True)
-@click.option(
-    "--penalties", default="0.001,0.01,0.1,1,10", show_default=True, help="C of the logistic probe."
-)
+@click.option("--method", default="logistic", show_default=True, help=f"One of {','.join(names())}.")
+@_penalties
 @click.option("--folds", default=5, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @set_option
