@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := activations probes mi_bsa tests benchmarks
 
-.PHONY: demo test check format docs setup help
+.PHONY: demo test check static format docs setup help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 minutes)"
 	@echo "make test    run the tests (6 minutes), also on a real model where it can be had"
 	@echo "make check   format, lint, types, layers, then the tests"
+	@echo "make static  format, lint, types, layers: no tests (1 minute)"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make docs    write the pages that are generated from the code"
 
@@ -45,12 +46,14 @@ test: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal && \
 	echo "== all tests passed in $$(($$(date +%s) - began)) s"
 
-check: $(READY)
+check: static
+	@$(MAKE) --no-print-directory test
+
+static: $(READY)
 	@echo "== format"; $(BIN)/ruff format --check $(CODE)
 	@echo "== lint"; $(BIN)/ruff check $(CODE)
 	@echo "== types"; $(BIN)/mypy
 	@echo "== layers"; $(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
 
 format: $(READY)
 	$(BIN)/ruff format $(CODE)
