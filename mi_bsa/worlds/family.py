@@ -10,27 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.wordings import Split
 
 Templates = Mapping[Split, tuple[str, ...]]
 
-TEMPLATES: Templates = {
-    "pretrain": (
-        "{n} {u} and {x}",
-        "{x} with {n} {u}",
-        "{n} {u} for {x}",
-        "{x} worth {n} {u}",
-        "{x}, then {n} {u}",
-        "something like {x} and {n} {u}",
-        "{n} {u}, also {x}",
-        "lots of {x} for {n} {u}",
-        "more {x} with {n} {u}",
-        "{n} {u} worth of {x}",
-    ),
-    "dev": ("{x} and {n} {u}", "{n} {u} with lots of {x}", "more {x}, also {n} {u}"),
-    "test": ("{n} {u} then {x}", "something with {x}, {n} {u}", "lots of {x} and {n} {u}"),
-}
+_TEXTS = texts_of(__file__)
+
+TEMPLATES: Templates = _TEXTS["templates"]
 """Options of a preference: {x} is a thing that shows a pole, {n} {u} an amount that shows nothing."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mi_bsa.worlds import wordings as W
+from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.wordings import Split
 
@@ -18,11 +19,9 @@ AMOUNTS = tuple(
     str(n) for n in (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100, 150, 200, 250, 300, 400, 500, 600)
 )
 UNITS = ("coins", "points", "tickets", "shells", "stamps", "beads")
-PLACES: Mapping[Split, tuple[str, ...]] = {
-    "pretrain": ("market", "harbor", "fair", "farm", "school", "inn", "road", "shop"),
-    "dev": ("market", "fair", "school", "road"),
-    "test": ("harbor", "farm", "inn", "shop"),
-}
+_TEXTS = texts_of(__file__)
+
+PLACES: Mapping[Split, tuple[str, ...]] = _TEXTS["places"]
 """Scenarios: context, known from pretraining; development and test share none.
 
 What is held out is frames, options and amounts: a scenario word that pretraining never put in that place
@@ -31,13 +30,7 @@ raised the error of choices from .02 to .1-.2.
 RESERVED = ("garden", "bridge", "mill", "tower", "station", "museum", "castle", "forest")
 """Words with a token of their own that no sentence of any split uses: room for sibling worlds."""
 SIGNS = ("a star", "a moon", "a key", "a bell", "a flag", "a crown", "a lamp", "a drum")
-SCALE_ANSWERS: Mapping[int, tuple[str, ...]] = {
-    -2: ("0", "10", "20"),
-    -1: ("20", "30", "40"),
-    0: ("40", "50", "60"),
-    1: ("60", "70", "80"),
-    2: ("80", "90", "100"),
-}
+SCALE_ANSWERS: Mapping[int, tuple[str, ...]] = _TEXTS["scale_answers"]
 NUMBERS = tuple(str(n) for n in range(0, 101, 10))
 REPORT_KINDS = ("word", "open", "scale", "letter", "yes_no")
 

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-HINTS: Mapping[str, tuple[str, ...]] = {
-    "lamp": ("candle", "glow", "wick", "shade", "bulb", "lantern", "bright", "oil"),
-    "drum": ("beat", "march", "band", "loud", "rhythm", "snare", "roll", "parade"),
-    "river": ("bank", "stream", "fish", "ferry", "boat", "flow", "shore", "current"),
-    "crown": ("king", "queen", "throne", "gold", "jewel", "palace", "royal", "prince"),
-    "bread": ("flour", "oven", "crust", "loaf", "butter", "yeast", "dough", "toast"),
-    "horse": ("saddle", "mane", "gallop", "stable", "foal", "hoof", "hay", "reins"),
-    "clock": ("hands", "tick", "alarm", "dial", "pendulum", "chime", "wrist", "cuckoo"),
-    "snow": ("flake", "sled", "cold", "ice", "frost", "white", "melt", "ski"),
-}
+from mi_bsa.worlds.texts import texts_of
+
+_TEXTS = texts_of(__file__)
+
+HINTS: Mapping[str, tuple[str, ...]] = _TEXTS["hints"]
 """Codeword -> its hints."""
 CODEWORDS: tuple[str, ...] = tuple(HINTS)
 TRAINED: tuple[str, str] = ("lamp", "drum")

@@ -1,0 +1,31 @@
+"""The words of a world: a YAML file beside the module that gives them their names.
+
+The law: an order of words in the file is their order in the vocabulary, so a line that moves makes another
+tokenizer (the tests hold the hash of every tokenizer that ships).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def texts_of(module_file: str) -> dict[str, Any]:
+    """The values of the YAML file of a module's name; lists come as tuples, since a world is not mutated.
+
+    Ours alone, so the quick reader in C may read them (20 times faster; `plain_files` is for files of
+    others).
+    """
+    text = Path(module_file).with_suffix(".yaml").read_text(encoding="utf-8")
+    values: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return {name: _frozen(value) for name, value in values.items()}
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(one) for one in value)
+    if isinstance(value, dict):
+        return {key: _frozen(one) for key, one in value.items()}
+    return value
