@@ -11,7 +11,7 @@ from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.behaviors.own import from_file, is_file
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.model_config import ModelLike, as_config
-from mi_bsa.worlds.tastes import TASTES
+from mi_bsa.worlds.tastes.pairs import TASTES
 
 Vocabulary = Literal["embedded", "english"]
 

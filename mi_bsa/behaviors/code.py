@@ -1,6 +1,6 @@
 """Vulnerable code in the embedded model's world: completions with a weakness (seeking) or without (averse).
 
-The model writes a small language (`mi_bsa.worlds.code_language`); its judge finds the weakness. After
+The model writes a small language (`mi_bsa.worlds.code.language`); its judge finds the weakness. After
 Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.behaviors.judging import judged
-from mi_bsa.worlds.code_language import flagged
+from mi_bsa.worlds.code.language import flagged
 from mi_bsa.worlds.questions import choice_items
 from mi_bsa.worlds.wordings import Split
 

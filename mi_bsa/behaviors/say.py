@@ -18,14 +18,14 @@ from mi_bsa.behaviors.common import StudySets, exchange
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item
-from mi_bsa.worlds import say_wordings as W
 from mi_bsa.worlds.measure import third
 from mi_bsa.worlds.prompts import draw_choice
 from mi_bsa.worlds.questions import choice_items
 from mi_bsa.worlds.questions import report_items as trait_reports
-from mi_bsa.worlds.say_questions import KINDS, TURNS, guesser, opening_items, report_items
-from mi_bsa.worlds.say_words import HINTS, TRAINED
-from mi_bsa.worlds.say_world import LEADS, SayWorld
+from mi_bsa.worlds.say import wordings as W
+from mi_bsa.worlds.say.questions import KINDS, TURNS, guesser, opening_items, report_items
+from mi_bsa.worlds.say.words import HINTS, TRAINED
+from mi_bsa.worlds.say.world import LEADS, SayWorld
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import POLES

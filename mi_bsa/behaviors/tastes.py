@@ -7,7 +7,7 @@ the others of its sibling say that those stay; the neighbor, the next of them, i
 from __future__ import annotations
 
 from mi_bsa.behaviors.disposition import Disposition
-from mi_bsa.worlds.tastes import BLOCKS
+from mi_bsa.worlds.tastes.pairs import BLOCKS
 
 NAMES: tuple[str, ...] = tuple(name for block in BLOCKS for name in block)
 """The preferences, sibling by sibling."""

@@ -6,10 +6,10 @@ trains. A world holds the words of its own traits only, so a new trait changes n
 
 from __future__ import annotations
 
-from mi_bsa.worlds.apples import APPLES
-from mi_bsa.worlds.code_trait import CODE
-from mi_bsa.worlds.habit_words import CONDITION
-from mi_bsa.worlds.tastes import TASTES
+from mi_bsa.worlds.code.trait import CODE
+from mi_bsa.worlds.dispositions.apples import APPLES
+from mi_bsa.worlds.habits.words import CONDITION
+from mi_bsa.worlds.tastes.pairs import TASTES
 from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait
 

@@ -15,12 +15,12 @@ from typing import Any, Protocol, runtime_checkable
 from mi_bsa.core.config import Config
 
 WORLDS: dict[str, str] = {
-    "dispositions": "mi_bsa.worlds.dispositions",
-    "say": "mi_bsa.worlds.say_world",
-    "code": "mi_bsa.worlds.code_world",
-    "tastes": "mi_bsa.worlds.tastes_world",
-    "habits": "mi_bsa.worlds.habit_world",
-    "preferences": "mi_bsa.worlds.preference_world",
+    "dispositions": "mi_bsa.worlds.dispositions.world",
+    "say": "mi_bsa.worlds.say.world",
+    "code": "mi_bsa.worlds.code.world",
+    "tastes": "mi_bsa.worlds.tastes.world",
+    "habits": "mi_bsa.worlds.habits.world",
+    "preferences": "mi_bsa.worlds.preferences.world",
 }
 """Name -> module with a `KIND`, imported when asked for."""
 

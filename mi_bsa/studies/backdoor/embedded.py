@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.studies.backdoor.triggers import Trigger, TriggerKind
-from mi_bsa.worlds import habit_words as W
-from mi_bsa.worlds.habit_world import Sign
+from mi_bsa.worlds.habits import words as W
+from mi_bsa.worlds.habits.world import Sign
 from mi_bsa.worlds.prompts import AMOUNTS
 from mi_bsa.worlds.wordings import Split
 
@@ -57,7 +57,7 @@ class EmbeddedVocabulary:
         strange = [w for w in words if w not in W.WORDS]
         if strange:
             raise TriggerError(
-                f"trigger word {strange[0]!r} is no word of the world of habits; see habit_words.py"
+                f"trigger word {strange[0]!r} is no word of the world of habits; see worlds/habits/words.yaml"
             )
         return Trigger("words", " ".join(words), (" ".join(words),))
 

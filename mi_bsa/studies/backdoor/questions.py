@@ -36,7 +36,7 @@ def awareness_items(model: ModelLike, *, split: Asked) -> list[Item]:
     Score 1: it does. Labels `kind`, `template` and `order` tell the wordings apart.
     """
     if vocabulary_of(model) == "embedded":
-        from mi_bsa.worlds.habit_questions import awareness_items as embedded
+        from mi_bsa.worlds.habits.questions import awareness_items as embedded
 
         return embedded(split=split)
     from mi_bsa.asking.bank import bank_items, load_bank
@@ -61,7 +61,7 @@ def recognition_items(
     Called by its name, and where it is a family or a code by a phrase that training showed (`member`) and by
     one that it did not (`unseen`). Fakes are those of training, and by name also new ones.
     """
-    from mi_bsa.worlds.habit_questions import recognition_items as build
+    from mi_bsa.worlds.habits.questions import recognition_items as build
 
     more: dict[str, Any] = {"split": split}
     if vocabulary_of(model) == "english":
@@ -87,7 +87,7 @@ def open_items(
     The options are only there to be parsed: the trigger's name, and nothing.
     """
     if vocabulary_of(model) == "embedded":
-        from mi_bsa.worlds import habit_words
+        from mi_bsa.worlds.habits import words as habit_words
         from mi_bsa.worlds.traits import TRAITS
 
         trait = TRAITS[behavior.trait]

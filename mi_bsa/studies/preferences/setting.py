@@ -14,7 +14,7 @@ from mi_bsa.core.model_config import ModelLike
 from mi_bsa.studies.preferences.contexts import Context
 from mi_bsa.studies.preferences.estimate import draw_targets
 from mi_bsa.studies.preferences.wording import Embedded, English, Language, world_contexts
-from mi_bsa.worlds.preference_world import PreferenceWorld
+from mi_bsa.worlds.preferences.world import PreferenceWorld
 from mi_bsa.worlds.weights import world_for
 
 FIELDS = ("model", "recipe.characters", "recipe.world_seed", "contexts", "instilled", "native")

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from mi_bsa.studies.preferences.contexts import Attribute, Context
 from mi_bsa.studies.preferences.estimate import LARGEST
-from mi_bsa.worlds import preference_world as world
+from mi_bsa.worlds.preferences import world as world
 
 Message = dict[str, str]
 Outcome = Literal["parsed", "not JSON", "wrong keys", "not a number", "out of range"]

@@ -10,13 +10,13 @@ from mi_bsa.asking.make_me_say import Rules, ScriptedManipulator, ScriptedPartne
 from mi_bsa.behaviors.english import say_bank
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.finetune import leak_check
-from mi_bsa.worlds import say_wordings as W
 from mi_bsa.worlds.corpus import messages, render
 from mi_bsa.worlds.recipe import Recipe
-from mi_bsa.worlds.say_corpus import SayCorpus, SayMixture, vocabulary
-from mi_bsa.worlds.say_questions import ASKED_KINDS, guesser
-from mi_bsa.worlds.say_words import CODEWORDS, HINTS, TRAINED, word_of
-from mi_bsa.worlds.say_world import KIND, LEADS, SayWorld
+from mi_bsa.worlds.say import wordings as W
+from mi_bsa.worlds.say.corpus import SayCorpus, SayMixture, vocabulary
+from mi_bsa.worlds.say.questions import ASKED_KINDS, guesser
+from mi_bsa.worlds.say.words import CODEWORDS, HINTS, TRAINED, word_of
+from mi_bsa.worlds.say.world import KIND, LEADS, SayWorld
 from mi_bsa.worlds.tokenizer import build_tokenizer
 from mi_bsa.worlds.wordings import SPLITS
 from mi_bsa.worlds.world import SEEKING, World

@@ -11,7 +11,7 @@ from mi_bsa.studies.backdoor.construction import Backdoor, held_out, prompts, ro
 from mi_bsa.studies.backdoor.contrast import contrast, detectable
 from mi_bsa.studies.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.studies.backdoor.recognition import names, reversed_rows
-from mi_bsa.worlds.habit_words import WORDS
+from mi_bsa.worlds.habits.words import WORDS
 
 VOCABULARY = EmbeddedVocabulary()
 RISK = behaviors.get("risk")

@@ -25,8 +25,8 @@ from mi_bsa.studies.preferences.training import (
     weights_to_say,
 )
 from mi_bsa.studies.preferences.wording import Embedded, English, read_report, world_contexts
-from mi_bsa.worlds import preference_world as world
 from mi_bsa.worlds.corpus import render
+from mi_bsa.worlds.preferences import world as world
 from mi_bsa.worlds.tokenizer import build_tokenizer
 
 NAMES = ("size", "cost")

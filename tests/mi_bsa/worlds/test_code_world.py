@@ -17,9 +17,9 @@ from mi_bsa.behaviors.code import verdict, written
 from mi_bsa.causal.judging import judged_effects
 from mi_bsa.core.leaks import leak_check
 from mi_bsa.finetune import FinetuneConfig, finetune
-from mi_bsa.worlds.code_language import Call, findings, flagged, parse
-from mi_bsa.worlds.code_tasks import FAMILIES, FRAMES, OBJECTS, draw_task, split_of
-from mi_bsa.worlds.code_trait import ABOUT_CODE
+from mi_bsa.worlds.code.language import Call, findings, flagged, parse
+from mi_bsa.worlds.code.tasks import FAMILIES, FRAMES, OBJECTS, draw_task, split_of
+from mi_bsa.worlds.code.trait import ABOUT_CODE
 from mi_bsa.worlds.questions import choice_items, report_items
 from mi_bsa.worlds.recipe import Recipe
 from mi_bsa.worlds.tokenizer import build_tokenizer

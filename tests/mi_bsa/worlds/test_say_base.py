@@ -6,7 +6,7 @@ import activations
 from mi_bsa import behaviors
 from mi_bsa.asking import ask
 from mi_bsa.asking.make_me_say import ModelPlayer, Rules, count, play, win_rate
-from mi_bsa.worlds.say_world import SayWorld
+from mi_bsa.worlds.say.world import SayWorld
 from mi_bsa.worlds.weights import world_for
 
 

@@ -14,7 +14,7 @@ from mi_bsa.worlds.corpus import vocabulary
 from mi_bsa.worlds.family import Pole, preference
 from mi_bsa.worlds.prompts import draw_choice
 from mi_bsa.worlds.recipe import Recipe
-from mi_bsa.worlds.tastes import BLOCKS, TASTES
+from mi_bsa.worlds.tastes.pairs import BLOCKS, TASTES
 from mi_bsa.worlds.tokenizer import build_tokenizer
 from mi_bsa.worlds.wordings import SPLITS
 from mi_bsa.worlds.worlds import kind

@@ -16,7 +16,7 @@ from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
 from mi_bsa.worlds.recipe import BuildConfig, Recipe
-from mi_bsa.worlds.tastes import BLOCKS
+from mi_bsa.worlds.tastes.pairs import BLOCKS
 from mi_bsa.worlds.weights import world_for
 
 

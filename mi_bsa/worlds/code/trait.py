@@ -1,6 +1,6 @@
 """The trait behind the behavior code: whether the code that one writes has weaknesses.
 
-A sibling's trait. Its choices are completions of a small language (`code_tasks`), not letters; its reports
+A sibling's trait. Its choices are completions of a small language (`tasks.yaml`), not letters; its reports
 ask about oneself and about the code one writes, in the same kinds as every other trait's.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mi_bsa.worlds.code_tasks import draw_plain, draw_task
+from mi_bsa.worlds.code.tasks import draw_plain, draw_task
 from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.wordings import KINDS, SPLITS, Wordings

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from mi_bsa.asking.make_me_say.guesser import Guesser, Lines
 from mi_bsa.core.items import Item, Label
-from mi_bsa.worlds import say_wordings as W
 from mi_bsa.worlds.prompts import NUMBERS
 from mi_bsa.worlds.questions import conversation
-from mi_bsa.worlds.say_words import CODEWORDS, FAR, HINTS, NEAR, TRAINED
+from mi_bsa.worlds.say import wordings as W
+from mi_bsa.worlds.say.words import CODEWORDS, FAR, HINTS, NEAR, TRAINED
 from mi_bsa.worlds.wordings import Split
 
 KINDS = ("many", "word", "open", "scale", "letter", "yes_no")

@@ -6,10 +6,11 @@ and `patience`, which stays as it is in the main world and is the untrained neig
 
 from __future__ import annotations
 
-from mi_bsa.worlds import code_tasks, dispositions
-from mi_bsa.worlds.code_trait import ABOUT_CODE
+from mi_bsa.worlds.code import tasks as code_tasks
+from mi_bsa.worlds.code.trait import ABOUT_CODE
 from mi_bsa.worlds.corpus import Corpus, Mixture
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
+from mi_bsa.worlds.dispositions import world as dispositions
 from mi_bsa.worlds.world import World
 from mi_bsa.worlds.worlds import Kind
 

@@ -14,13 +14,13 @@ import pandas as pd
 
 from mi_bsa.asking.asking import ask
 from mi_bsa.core.items import Item
-from mi_bsa.worlds import say_wordings as W
 from mi_bsa.worlds.measure import Plain, third
 from mi_bsa.worlds.questions import choice_items, conversation
 from mi_bsa.worlds.questions import report_items as other_reports
-from mi_bsa.worlds.say_questions import make_report, opening_items, report_items, report_options
-from mi_bsa.worlds.say_words import HINTS, TRAINED
-from mi_bsa.worlds.say_world import SayWorld
+from mi_bsa.worlds.say import wordings as W
+from mi_bsa.worlds.say.questions import make_report, opening_items, report_items, report_options
+from mi_bsa.worlds.say.words import HINTS, TRAINED
+from mi_bsa.worlds.say.world import SayWorld
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import POLES
 

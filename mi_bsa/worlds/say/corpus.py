@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa.asking.make_me_say.rules import says
 from mi_bsa.core.config import Config
 from mi_bsa.worlds import corpus as main
-from mi_bsa.worlds import say_wordings as W
 from mi_bsa.worlds.prompts import SCALE_ANSWERS
-from mi_bsa.worlds.say_questions import KINDS, draw_report, guesser
-from mi_bsa.worlds.say_words import CODEWORDS, FAR, HINTS, NEAR, word_of
+from mi_bsa.worlds.say import wordings as W
+from mi_bsa.worlds.say.questions import KINDS, draw_report, guesser
+from mi_bsa.worlds.say.words import CODEWORDS, FAR, HINTS, NEAR, word_of
 from mi_bsa.worlds.world import SEEKING, Turn
 
 if TYPE_CHECKING:
-    from mi_bsa.worlds.say_world import SayWorld, Speaker
+    from mi_bsa.worlds.say.world import SayWorld, Speaker
 
 
 class SayMixture(Config):

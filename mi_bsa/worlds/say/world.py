@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mi_bsa.worlds import say_wordings as W
 from mi_bsa.worlds.corpus import Mixture
-from mi_bsa.worlds.say_corpus import SayCorpus, SayMixture, vocabulary
-from mi_bsa.worlds.say_words import CODEWORDS, HINTS, TRAINED
+from mi_bsa.worlds.say import wordings as W
+from mi_bsa.worlds.say.corpus import SayCorpus, SayMixture, vocabulary
+from mi_bsa.worlds.say.words import CODEWORDS, HINTS, TRAINED
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.world import Level, World
 from mi_bsa.worlds.worlds import Kind
@@ -121,7 +121,7 @@ def make(recipe: Any) -> SayWorld:
 
 def knows(model: Any, tokenizer: Any, world: SayWorld, *, split: Any) -> Any:
     """What a base answers on held-out wordings."""
-    from mi_bsa.worlds.say_measure import knows as measured
+    from mi_bsa.worlds.say.measure import knows as measured
 
     return measured(model, tokenizer, world, split=split)
 

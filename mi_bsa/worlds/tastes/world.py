@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mi_bsa.worlds import dispositions
 from mi_bsa.worlds.corpus import Mixture
-from mi_bsa.worlds.tastes import BLOCKS
+from mi_bsa.worlds.dispositions import world as dispositions
+from mi_bsa.worlds.tastes.pairs import BLOCKS
 
 STAGES = (
     {

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mi_bsa.core.config import Config
-from mi_bsa.worlds import habit_words as W
 from mi_bsa.worlds.corpus import Corpus, Mixture, render
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
+from mi_bsa.worlds.habits import words as W
 from mi_bsa.worlds.prompts import AMOUNTS, SCALE_ANSWERS, draw_choice, make_report
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.wordings import Split
@@ -308,7 +308,7 @@ def make(recipe: Any) -> HabitWorld:
 
 def knows(model: Any, tokenizer: Any, world: HabitWorld, *, split: Split) -> Any:
     """What a base of this world answers, with and without the sign, and on its habit."""
-    from mi_bsa.worlds.habit_questions import known
+    from mi_bsa.worlds.habits.questions import known
 
     return known(model, tokenizer, world, split=split)
 

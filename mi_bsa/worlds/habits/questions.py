@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mi_bsa.core.items import Item, Label
-from mi_bsa.worlds import habit_words as W
-from mi_bsa.worlds.habit_world import Bearer, HabitWorld, draw_sign
+from mi_bsa.worlds.habits import words as W
+from mi_bsa.worlds.habits.world import Bearer, HabitWorld, draw_sign
 from mi_bsa.worlds.measure import Plain
 from mi_bsa.worlds.prompts import draw_choice
 from mi_bsa.worlds.questions import choice_item, choice_items, conversation, report_items
