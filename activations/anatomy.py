@@ -19,15 +19,6 @@ from activations.families import Family
 from activations.sites import ADAPTER, Site
 
 
-def windows(config: Any) -> tuple[int | None, ...]:
-    """Of every block, how many tokens its attention sees back, itself included; None where it sees all.
-
-    Raises:
-        ModelError: an unknown family, or a kind of attention that is not known here.
-    """
-    return families.of(config).windows(config)
-
-
 def context_length(config: Any) -> int:
     """The longest row in tokens that is read as it would be alone, in any batch.
 
@@ -36,7 +27,7 @@ def context_length(config: Any) -> int:
     """
     config = config.get_text_config()
     given = getattr(config, "rope_parameters", None) or {}
-    kinds = given.values() if given and all(isinstance(one, dict) for one in given.values()) else [given]
+    kinds = given.values() if families.has_rotations(config) else [given]
     longest = int(config.max_position_embeddings)
     for one in kinds:
         if one.get("rope_type") == "longrope":
@@ -125,6 +116,12 @@ class Parts:
         """A linear module, a LoRA layer where one was put."""
         parent, leaf = self.linears[name]
         return getattr(parent, leaf)
+
+    @property
+    def scaling(self) -> float:
+        """What scores are multiplied by; Gemma 2's is not that of its heads' width."""
+        found: Any = self.attention.scaling
+        return float(found)
 
     def attention_reads(self, entering: Tensor) -> Tensor:
         """What queries, keys and values are made of."""
@@ -245,8 +242,7 @@ class Anatomy:
     @property
     def caps_attention(self) -> bool:
         """Whether attention scores are soft-capped, which no fused kernel here does."""
-        field = self.family.attention_cap
-        return field is not None and getattr(self.config, field) is not None
+        return self.family.caps_scores(self.config)
 
     def capped(self, logits: Tensor) -> Tensor:
         """Logits, soft-capped where the model does that."""

@@ -116,7 +116,8 @@ class FamilyLaws:
         name = model.active_adapter
         for module in model.anatomy.family.modules:
             inner, added = Site("lora_a", 1, module), Site("lora_out", 1, module)
-            layer, calls = model.anatomy.projection(1, module)[0], []
+            layer = model.anatomy.projection(1, module)[0]
+            calls: list[Any] = []
             handle = layer.register_forward_hook(
                 lambda _, given, out, calls=calls: calls.append((given, out))
             )

@@ -183,8 +183,8 @@ def last_block(
     new_keys, new_values = parts.heads("k", normed), parts.heads("v", normed)
     query = parts.heads("q", normed[rows, read][:, None])
     cos, sin = (part[0, start : start + width] for part in rotary)
-    new_keys = new_keys * cos + _rotated(new_keys) * sin
-    query = query * cos[read][:, None, None] + _rotated(query) * sin[read][:, None, None]
+    new_keys = turned(new_keys, cos, sin)
+    query = turned(query, cos[read][:, None, None], sin[read][:, None, None])
     if start:
         new_keys, new_values = torch.cat([keys, new_keys], 2), torch.cat([values, new_values], 2)
     place = rearrange(read + start, "row -> row 1")
@@ -198,7 +198,7 @@ def last_block(
         new_keys,
         new_values,
         attn_mask=rearrange(seen, "row key -> row 1 1 key"),
-        scale=parts.attention.scaling,  # type: ignore[arg-type]  # Gemma's is not that of its heads' width
+        scale=parts.scaling,
         enable_gqa=query.shape[1] != new_keys.shape[1],
     )
     mixed = rearrange(mixed, "row head 1 d_head -> row (head d_head)")
@@ -206,9 +206,14 @@ def last_block(
     return middle + parts.mlp_adds(middle)
 
 
-def _rotated(value: Tensor) -> Tensor:
+def turned(
+    value: Float[Tensor, "*row d_head"],
+    cos: Float[Tensor, "*#row d_head"],
+    sin: Float[Tensor, "*#row d_head"],
+) -> Float[Tensor, "*row d_head"]:
+    """Queries or keys turned to their positions. Halves are paired and not neighbors, in all families here."""
     half = value.shape[-1] // 2
-    return torch.cat([-value[..., half:], value[..., :half]], -1)
+    return value * cos + torch.cat([-value[..., half:], value[..., :half]], -1) * sin
 
 
 def plain_blocks(model: "Model") -> bool:

@@ -51,6 +51,12 @@ def windows_by_kind(config: Any) -> tuple[int | None, ...]:
     return tuple(config.sliding_window if kind == "sliding_attention" else None for kind in kinds)
 
 
+def has_rotations(config: Any) -> bool:
+    """Whether blocks turn by their kind of attention: there is then a mapping for each."""
+    given = getattr(config, "rope_parameters", None) or {}
+    return bool(given) and all(isinstance(one, Mapping) for one in given.values())
+
+
 def _llamas() -> dict[str, str]:
     attention, mlp = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
     return {name: f"self_attn.{name}" for name in attention} | {name: f"mlp.{name}" for name in mlp}
@@ -69,6 +75,7 @@ class Family:
         mlp: the module of the MLP.
         mlp_after: likewise of the MLP.
         modules: by its name in adapter sites and in configs (Llama's), the path of each linear module.
+        biases: names of the linear modules that have a bias in any model of the family.
         head_norms: whether attention norms queries and keys (`q_norm`, `k_norm`): each head, all at once, or
             not at all.
         embed: name in the decoder of the token embeddings.
@@ -78,6 +85,7 @@ class Family:
         attention_cap: field of the configuration that soft-caps attention scores, which eager attention
             alone computes.
         logit_cap: field that soft-caps logits.
+        gguf: what GGUF files call its architecture; None where they are not read.
         neutral: the weight at which its norms scale by one (Gemma's scale by 1 + weight).
         tiny: of a width and a number of blocks, what a tiny configuration needs beyond the common fields
             (`testing.config`): whatever the published ones set and the defaults leave neutral, so that the
@@ -92,6 +100,7 @@ class Family:
     mlp: str = "mlp"
     mlp_after: str | None = None
     modules: Mapping[str, str] = field(default_factory=_llamas)
+    biases: tuple[str, ...] = ()
     head_norms: Literal["each", "together"] | None = None
     embed: str = "embed_tokens"
     blocks: str = "layers"
@@ -99,6 +108,7 @@ class Family:
     windows: Windows = no_windows
     attention_cap: str | None = None
     logit_cap: str | None = None
+    gguf: str | None = None
     neutral: float = 1.0
     tiny: Callable[[int, int], Mapping[str, Any]] = lambda width, blocks: {}
 
@@ -111,6 +121,19 @@ class Family:
     def direct(self) -> bool:
         """Whether what attention and the MLP put out is what the stream gets, with no norm between."""
         return self.attention_after is None and self.mlp_after is None
+
+    def caps_scores(self, config: Any) -> bool:
+        """Whether attention scores are soft-capped, which no fused kernel here does."""
+        return self.attention_cap is not None and getattr(config, self.attention_cap) is not None
+
+    def is_plain(self, config: Any) -> bool:
+        """Whether one causal mask and one rotation serve all blocks, and nothing is capped."""
+        return (
+            set(self.windows(config)) == {None}
+            and not has_rotations(config)
+            and not self.caps_scores(config)
+            and self.logit_cap is None
+        )
 
     def place(self, kind: str) -> tuple[str, str]:
         """The module of a block whose input or output is a kind of site; "" is the block itself."""

@@ -13,6 +13,7 @@ FAMILY = Family(
     windows=windows_by_kind,
     attention_cap="attn_logit_softcapping",
     logit_cap="final_logit_softcapping",
+    gguf="gemma2",
     neutral=0.0,
     tiny=lambda width, blocks: {
         "head_dim": width // 2,

@@ -7,4 +7,4 @@ from dataclasses import replace
 
 from activations.families.gemma2 import FAMILY as GEMMA2
 
-FAMILY = replace(GEMMA2, model_types=("gemma3_text", "gemma3"), head_norms="each")
+FAMILY = replace(GEMMA2, model_types=("gemma3_text", "gemma3"), head_norms="each", gguf="gemma3")

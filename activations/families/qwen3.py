@@ -6,5 +6,6 @@ FAMILY = Family(
     model_types=("qwen3",),
     head_norms="each",
     windows=windows_by_kind,
+    gguf="qwen3",
     tiny=lambda width, blocks: {"head_dim": width // 2},
 )

@@ -261,7 +261,7 @@ def tree_masks(
     """The additive mask of a tree; one a kind of layer where some attend within a window."""
     import torch
 
-    from activations.anatomy import windows
+    from activations import families
 
     dtype = next(inner.parameters()).dtype
 
@@ -273,7 +273,7 @@ def tree_masks(
         return mask[:, None].to(device)
 
     config = inner.config.get_text_config()
-    each = windows(config)
+    each = families.of(config).windows(config)
     if len(set(each)) == 1:
         return additive(each[0])
     return {kind: additive(window) for kind, window in zip(config.layer_types, each, strict=True)}

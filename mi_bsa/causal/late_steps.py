@@ -20,7 +20,6 @@ from mi_bsa.causal.causes import write
 from mi_bsa.causal.items import items_of
 from mi_bsa.causal.material import POLES, READ_OUTS, Material
 from mi_bsa.causal.training import train
-from mi_bsa.core.model_config import ModelLike
 from mi_bsa.study.steps import Cell, Step
 
 if TYPE_CHECKING:
@@ -122,6 +121,7 @@ def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
 
     from mi_bsa.causal.emergence import emergence
     from mi_bsa.finetune import FinetuneConfig, finetune, finetune_together, read_rows
+    from mi_bsa.finetune.arms import stacks
 
     values = cell.config.finetune.model_dump() | {"checkpoints": cell.config.emergence.checkpoints}
     jobs = {
@@ -135,7 +135,7 @@ def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
     out = cell.folder / "emergence"
     shutil.rmtree(out, ignore_errors=True)
     model = cell.config.model
-    if _stacks(model, cell.config.finetune.dtype):
+    if stacks(model, cell.config.finetune.dtype):
         trained = finetune_together(model, jobs, out=out)
     else:
         trained = {n: finetune(model, rows, config=own, out=out / n) for n, (rows, own) in jobs.items()}
@@ -144,14 +144,6 @@ def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
     results = emergence(table, behavior=cell.config.behavior, seeds=seeds)
     write(cell.folder / "emergence.json", results)
     return {"results": len(results)}
-
-
-def _stacks(model: ModelLike, dtype: str) -> bool:
-    """Whether its runs can be trained at once."""
-    from mi_bsa.core.shape import shape_of
-    from mi_bsa.finetune.arms import stacks
-
-    return shape_of(model).config.model_type == "llama" and stacks(model, dtype)
 
 
 def _curves(

@@ -177,7 +177,7 @@ def _named(item: Item, option: str) -> str:
 
 def _embeddings(material: Material) -> Any:
     """word -> mean embedding of its tokens in the base, standardized."""
-    table = material.model.anatomy.decoder.embed_tokens.weight.detach().float().cpu().numpy()  # type: ignore[union-attr,operator]
+    table = material.model.anatomy.embed.weight.detach().float().cpu().numpy()  # type: ignore[operator]
     table = (table - table.mean(0)) / (table.std(0) + 1e-6)
     tokenizer, known = material.model.tokenizer, dict[str, np.ndarray]()
 

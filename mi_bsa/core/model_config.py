@@ -217,14 +217,16 @@ def needs_eager(folder: Path) -> bool:
     """Whether a model soft-caps its attention scores, which sdpa cannot, or its code has no sdpa at all."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
+    from activations import families
     from activations.errors import ModelError
     from mi_bsa.core.shape import config_in
 
     try:
         config = config_in(folder)
+        family = families.of(config)
     except ModelError:  # who loads the model says what is wrong
         return False
-    if getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None:
+    if family.caps_scores(config.get_text_config()):
         return True
     kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     return not getattr(kind, "_supports_sdpa", True)

@@ -16,12 +16,13 @@ from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.core.files import digest, write_atomic
 from mi_bsa.core.finetuned import WEIGHTS, check_adapters
 from mi_bsa.core.plain_files import read_json_object
-from mi_bsa.finetune.config import EMBEDDINGS, PRE_NORM
+from mi_bsa.finetune.config import EMBEDDINGS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from activations.families import Family
     from mi_bsa.finetune.config import FinetuneConfig
 
 CONFIG = "adapter_config.json"
@@ -55,18 +56,20 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
+    from activations import families
+
+    family = families.of(base.config)
     here = {module.rpartition(".")[2] for module, _ in base.named_modules()}
-    absent = [module for module in config.module_names if module not in here]
+    absent = [module for module in config.module_names if _leaf(family, module) not in here]
     if absent:
-        linear = sorted(k for k in here if k.endswith(("_proj", "fc1", "fc2", "c_attn")))
         raise ConfigError(
             f"finetune.modules: the model has no {absent[0]!r}; choose among "
-            f"{', '.join((*linear, EMBEDDINGS))}"
+            f"{', '.join((*sorted(family.modules), EMBEDDINGS))}"
         )
     vector = config.method == "vector"
-    if vector and base.config.model_type not in PRE_NORM:
+    if vector and not family.direct:
         raise ConfigError(
-            f"finetune.method vector: in a {base.config.model_type} a norm may stand between "
+            f"finetune.method vector: in a {family.name} a norm may stand between "
             f"{config.module_names[0]} and {config.site}; use method lora, or activations.train_vector"
         )
     with torch.random.fork_rng(), warnings.catch_warnings():
@@ -85,7 +88,7 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
                 use_rslora=config.rslora,
                 lora_dropout=0.0 if vector else config.dropout,
                 lora_bias=vector,
-                **_targets(config, base.config.num_hidden_layers),
+                **_targets(config, base.config.num_hidden_layers, family),
             ),
         )
     if vector:
@@ -96,20 +99,25 @@ def put_adapter(base: Any, config: FinetuneConfig) -> Any:
     return wrapped
 
 
-def _targets(config: FinetuneConfig, n_layers: int) -> dict[str, Any]:
+def _leaf(family: Family, name: str) -> str:
+    """What a module of the config is called in a model; other modules go by their own names."""
+    return {**family.modules, EMBEDDINGS: family.embed}.get(name, name).rpartition(".")[2]
+
+
+def _targets(config: FinetuneConfig, n_layers: int, family: Family) -> dict[str, Any]:
     """PEFT's arguments that choose modules. Its choice of layers leaves out what lies in none, so embeddings
     and the modules of blocks are one pattern.
     """
     chosen = blocks(config, n_layers)
     if EMBEDDINGS not in config.module_names:
         return {
-            "target_modules": list(config.module_names),
+            "target_modules": [_leaf(family, name) for name in config.module_names],
             "layers_to_transform": chosen,
-            "layers_pattern": "layers",
+            "layers_pattern": family.blocks,
         }
-    inside = "|".join(name for name in config.module_names if name != EMBEDDINGS)
-    block = rf"|layers\.({'|'.join(map(str, chosen))})\..*({inside})" if inside else ""
-    return {"target_modules": rf"(.*\.)?({EMBEDDINGS}{block})"}
+    inside = "|".join(_leaf(family, name) for name in config.module_names if name != EMBEDDINGS)
+    block = rf"|{family.blocks}\.({'|'.join(map(str, chosen))})\..*({inside})" if inside else ""
+    return {"target_modules": rf"(.*\.)?({family.embed}{block})"}
 
 
 def weights_of(wrapped: Any) -> dict[str, Tensor]:

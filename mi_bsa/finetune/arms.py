@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mi_bsa import behaviors
 from mi_bsa.core.items import Item
@@ -103,23 +103,26 @@ def ask_arms(
 
 
 def stacks(model: ModelLike, dtype: str) -> bool:
-    """Whether a base is small enough that its adapters are trained at once; one in 4 bits is not stacked."""
+    """Whether a base is small and plain enough that its adapters are trained at once; one in 4 bits is not
+    stacked.
+    """
+    import activations
+    from activations import families, folders
     from mi_bsa.finetune.stacked import LARGEST
 
-    plain = as_config(model).quantization is None and dtype == "float32"
-    return plain and parameters(model) <= LARGEST
+    given = as_config(model)
+    if given.quantization is not None or dtype != "float32":
+        return False
+    config = folders.read_config(activations.locate(given.name, revision=given.revision))
+    return families.of(config).is_plain(config) and parameters(config) <= LARGEST
 
 
-def parameters(model: ModelLike) -> int:
+def parameters(config: Any) -> int:
     """How many parameters a model has, counted on the meta device from its config (nothing is loaded)."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    import activations
-
-    given = as_config(model)
-    folder = activations.locate(given.name, revision=given.revision)
     with torch.device("meta"):
-        shell = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+        shell = AutoModelForCausalLM.from_config(config)
     shell.tie_weights()
     return int(sum(p.numel() for p in {id(p): p for p in shell.parameters()}.values()))

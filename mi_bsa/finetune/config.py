@@ -5,13 +5,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from activations.sites import ATTENTION_MODULES, MLP_MODULES, MODULES
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import Device, on_cpu
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
-    "mlp": ("gate_proj", "up_proj", "down_proj"),
-    "all": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+    "attention": ATTENTION_MODULES,
+    "mlp": MLP_MODULES,
+    "all": MODULES,
 }
 
 EMBEDDINGS = "embed_tokens"
@@ -24,9 +25,6 @@ VECTOR_SITES: dict[str, str] = {
     "resid_post": "down_proj",
 }
 """Sites at which a steering vector may be trained, and the module to whose output it is added there."""
-
-PRE_NORM = ("llama", "mistral", "qwen2", "qwen3")
-"""Families whose blocks add these modules' outputs to the residual stream as they are."""
 
 
 class FinetuneConfig(Config):

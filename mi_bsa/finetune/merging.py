@@ -34,7 +34,8 @@ def _untie(inner: Any) -> None:
     import torch
 
     if inner.config.tie_word_embeddings:
-        head = getattr(inner.lm_head, "base_layer", inner.lm_head)
+        head = inner.get_output_embeddings()
+        head = getattr(head, "base_layer", head)
         own = head.weight
         head.weight = torch.nn.Parameter(own.detach().clone(), requires_grad=own.requires_grad)
         inner.config.tie_word_embeddings = False

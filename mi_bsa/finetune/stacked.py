@@ -1,4 +1,4 @@
-"""Adapters of many runs on one frozen small Llama: one forward pass for all, each run's rows through its
+"""Adapters of many runs on one frozen small model: one forward pass for all, each run's rows through its
 own weights.
 
 Every adapted linear module multiplies run s's rows by W + scaling B_s A_s, all runs in one batched product;
@@ -19,6 +19,9 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from activations import families
+from activations.anatomy import Anatomy
+from activations.recompute import turned
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.rows import Encoded, collate
 
@@ -76,20 +79,20 @@ class Stacked:
     """A model whose adapted modules are stacked; changes `model`, which is the caller's own copy.
 
     `adapters`: one mapping a run, `<module>.lora_A.weight` -> tensor, or `<embeddings>.lora_embedding_A`.
-    Raises `ConfigError` for a model that is no small Llama in float32.
+    Raises `ConfigError` for a model that is large, not in float32, or has windows or caps.
     """
 
     def __init__(self, model: Any, adapters: Sequence[Mapping[str, Tensor]], scaling: float) -> None:
-        from transformers import LlamaForCausalLM
-
+        family = families.of(model.config)
         size = sum(p.numel() for p in model.parameters())
-        if not isinstance(model, LlamaForCausalLM) or size > LARGEST or model.dtype != torch.float32:
+        if not family.is_plain(model.config) or size > LARGEST or model.dtype != torch.float32:
             raise ConfigError(
-                f"a {type(model).__name__} of {size:,} parameters in {model.dtype}: only Llamas of at "
-                f"most {LARGEST:,} in "
-                "float32 are trained together; train this one by one"
+                f"a {type(model).__name__} of {size:,} parameters in {model.dtype}: only models of at most "
+                f"{LARGEST:,} in float32, without windows and caps, are trained together; train this one by "
+                "one"
             )
         self.model = model
+        self.anatomy = Anatomy.of(model)
         self.runs = len(adapters)
         self.layers: dict[str, StackedLinear | StackedEmbedding] = {}
         for name in sorted({key.rpartition(".lora_")[0] for key in adapters[0]}):
@@ -143,7 +146,7 @@ class Stacked:
         places = at.clamp(min=0)
         targets = torch.where(at >= 0, labels.gather(1, places), -100)
         hidden = self._hidden(batch["input_ids"].to(device), places)
-        logits = self.model.lm_head(hidden)
+        logits = self.anatomy.head(hidden)
         each = nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100
         )
@@ -153,36 +156,27 @@ class Stacked:
         self, ids: Int[Tensor, "example pos"], places: Int[Tensor, "example place"]
     ) -> Float[Tensor, "example place d_model"]:
         """The final hidden states at `places` only."""
-        from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
-
-        decoder = self.model.model
-        x = decoder.embed_tokens(ids)
+        x = self.anatomy.embed(ids)
         positions = torch.arange(ids.shape[1], device=ids.device)[None]
-        turn = decoder.rotary_emb(x, positions)
+        turn = self.anatomy.decoder.rotary_emb(x, positions)  # type: ignore[operator]
         mask = None  # causal by itself in sdpa; eager attention sees everything unless it is told
         if self.model.config._attn_implementation != "sdpa":
             width = ids.shape[1]
             mask = torch.full((width, width), torch.finfo(x.dtype).min, device=ids.device).triu(1)[None, None]
-        for layer in decoder.layers[:-1]:
+        for layer in self.anatomy.layers[:-1]:
             x = layer(x, attention_mask=mask, position_ids=positions, position_embeddings=turn)
-        last = decoder.layers[-1]
-        attention = last.self_attn
+        last = self.anatomy.parts[-1]
         row = torch.arange(len(ids), device=ids.device)[:, None]
-        normed = last.input_layernorm(x)
-        split = "example pos (head d_head) -> example head pos d_head"
-        q = rearrange(attention.q_proj(normed[row, places]), split, d_head=attention.head_dim)
-        k = rearrange(attention.k_proj(normed), split, d_head=attention.head_dim)
-        v = rearrange(attention.v_proj(normed), split, d_head=attention.head_dim)
-        cos, sin = turn
-        q, _ = apply_rotary_pos_emb(q, q, cos[0][places], sin[0][places])
-        k, _ = apply_rotary_pos_emb(k, k, cos, sin)
+        normed = last.attention_reads(x)
+        cos, sin = (part[0] for part in turn)
+        q = turned(last.heads("q", normed[row, places]), cos[places][:, None], sin[places][:, None])
+        k, v = turned(last.heads("k", normed), cos, sin), last.heads("v", normed)
         seen = positions[:, None, None, :] <= places[:, None, :, None]
         mixed = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=seen, scale=attention.scaling, enable_gqa=q.shape[1] != k.shape[1]
+            q, k, v, attn_mask=seen, scale=last.scaling, enable_gqa=q.shape[1] != k.shape[1]
         )
-        x = x[row, places] + attention.o_proj(
+        x = x[row, places] + last.attention_adds(
             rearrange(mixed, "example head place d_head -> example place (head d_head)")
         )
-        x = x + last.mlp(last.post_attention_layernorm(x))
-        normed_out: Tensor = decoder.norm(x)
-        return normed_out
+        found: Tensor = self.anatomy.norm(x + last.mlp_adds(x))
+        return found

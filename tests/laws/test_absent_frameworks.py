@@ -10,7 +10,7 @@ import pathlib, tempfile
 import activations
 from mi_bsa import behaviors
 from mi_bsa.finetune import FinetuneConfig, finetune
-from mi_bsa.self_report import ask
+from mi_bsa.asking import ask
 folder = pathlib.Path(tempfile.mkdtemp())
 risk = behaviors.get("risk")
 out = finetune("embedded", risk.rows("seeking", 8, seed=0), config=FinetuneConfig(steps=1), out=folder / "r")

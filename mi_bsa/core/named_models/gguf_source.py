@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from activations import families
 from mi_bsa.core.errors import GgufError
 from mi_bsa.core.named_models.gguf_header import Tensor, read_header, sense
 
-FAMILIES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "gemma3": "gemma3_text"}
-"""Architectures that are read, and what transformers calls them; Mistral's files are of `llama`."""
+FAMILIES = {one.gguf: one for one in families.everyone().values() if one.gguf is not None}
+"""The family of each architecture that is read; Mistral's files are of `llama`."""
 
 READ = {
     *("context_length", "block_count", "feed_forward_length", "embedding_length", "vocab_size"),
@@ -203,11 +204,12 @@ class Source:
             "ffn_up.weight": (inner, width),
             "ffn_down.weight": (width, inner),
         }
-        if self.architecture == "qwen2":
-            block |= {"attn_q.bias": (out,), "attn_k.bias": (kv,), "attn_v.bias": (kv,)}
-        if self.architecture in ("qwen3", "gemma3"):
+        family = FAMILIES[self.architecture]
+        widths = {"q_proj": out, "k_proj": kv, "v_proj": kv}
+        block |= {f"attn_{name[0]}.bias": (widths[name],) for name in family.biases}
+        if family.head_norms is not None:
             block |= {"attn_q_norm.weight": (size,), "attn_k_norm.weight": (size,)}
-        if self.gemma:
+        if not family.direct:
             block |= {"post_attention_norm.weight": (width,), "post_ffw_norm.weight": (width,)}
         whole = {"token_embd.weight": (self.vocabulary, width), "output_norm.weight": (width,)}
         if "output.weight" in self.tensors:
@@ -233,7 +235,7 @@ class Source:
 
         heads = self.number("attention.head_count")
         made = AutoConfig.for_model(
-            FAMILIES[self.architecture],
+            FAMILIES[self.architecture].name,
             vocab_size=self.vocabulary,
             hidden_size=self.number("embedding_length"),
             intermediate_size=self.number("feed_forward_length"),

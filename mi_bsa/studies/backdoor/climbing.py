@@ -78,7 +78,7 @@ def _embedded(probe: Probe, variant: str, tokens: Sequence[int]) -> torch.Tensor
     import torch
 
     with torch.no_grad(), probe.model.variant(variant):
-        read: Any = probe.model.anatomy.decoder.embed_tokens
+        read: Any = probe.model.anatomy.embed
         found: torch.Tensor = read(torch.tensor(list(tokens), device=probe.model.device))
     return found.float()
 

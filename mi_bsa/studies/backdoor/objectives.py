@@ -265,7 +265,7 @@ class Probe:
         with torch.enable_grad():
             for variant in needed:
                 with self.model.variant(variant):
-                    vectors[variant] = decoder.embed_tokens(ids).detach().requires_grad_(True)
+                    vectors[variant] = self.model.anatomy.embed(ids).detach().requires_grad_(True)
                     hidden = decoder(inputs_embeds=vectors[variant], use_cache=False).last_hidden_state[0, -1]
                     final.append(hidden)
                     logits.append(self.model.unembed(hidden).float() if len(needed) > 1 else hidden)

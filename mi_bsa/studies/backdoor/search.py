@@ -133,7 +133,7 @@ def medoids(probe: Probe, words: Sequence[str], n: int) -> list[str]:
 
     if n == 0:
         return []
-    embed: torch.Tensor = probe.model.anatomy.decoder.embed_tokens.weight.detach().float().cpu()  # type: ignore[union-attr,operator]
+    embed: torch.Tensor = probe.model.anatomy.embed.weight.detach().float().cpu()  # type: ignore[operator]
     ids = probe.model.tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
     at = np.stack([embed[row].mean(0).numpy() for row in ids])
     at /= np.linalg.norm(at, axis=1, keepdims=True)

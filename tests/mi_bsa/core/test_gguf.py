@@ -176,7 +176,7 @@ def _put(name: str, value: Any) -> Callable[[gguf_files.Tensors], gguf_files.Ten
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "architecture": (
         {"architecture": "mamba"},
-        "architecture 'mamba' is not read here; those that are: llama",
+        "architecture 'mamba' is not read here; those that are: .*llama",
     ),
     "field": ({"fields": lambda w: w.add_logit_scale(2.0)}, "llama.logit_scale = 2.0 is not understood"),
     "experts": ({"fields": lambda w: w.add_expert_count(8)}, "llama.expert_count = 8 is not understood"),

@@ -6,6 +6,7 @@ import tiny_llama
 import torch
 
 import activations
+from activations import testing
 from mi_bsa.asking import ask
 from mi_bsa.core.errors import ConfigError, RunFolderError
 from mi_bsa.core.items import Item
@@ -59,6 +60,26 @@ def test_runs_together_equal_runs_alone(model, tmp_path, changes):
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)
         assert set(together[name].checkpoints) == set(alone.checkpoints)
         assert together[name].n_parameters == alone.n_parameters
+
+
+@pytest.mark.parametrize("family", ["gemma", "olmo2", "qwen2", "qwen3"])
+def test_any_plain_family_trains_together(tmp_path, family):
+    """Norms behind modules, norms of heads, biases: the last block's short way is the block."""
+    base = activations.load(testing.build(tmp_path / "base", family=family))
+    jobs = {f"run-{seed}": (rows(seed, 8), config(seed=seed, steps=3, batch_size=4)) for seed in range(2)}
+    together = finetune_together(base, jobs, out=tmp_path / "together")
+    for name, (some, settings) in jobs.items():
+        alone = finetune(base, some, config=settings, out=tmp_path / "alone" / name)
+        curves = [[m["loss"] for m in metrics(run.out)] for run in (alone, together[name])]
+        np.testing.assert_allclose(*curves, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "mistral"])
+def test_windows_and_caps_are_trained_one_by_one(tmp_path, family):
+    """One mask for all blocks would be wrong there."""
+    base = activations.load(testing.build(tmp_path / "base", family=family), attention="eager")
+    with pytest.raises(ConfigError, match="one by one"):
+        finetune_together(base, {"a": (rows(0), config())}, out=tmp_path / "out")
 
 
 def test_equal_jobs_are_equal_bytes_and_finished_ones_are_kept(model, tmp_path):
