@@ -211,7 +211,7 @@ def turned(
     cos: Float[Tensor, "*#row d_head"],
     sin: Float[Tensor, "*#row d_head"],
 ) -> Float[Tensor, "*row d_head"]:
-    """Queries or keys turned to their positions. Halves are paired and not neighbors, in all families here."""
+    """Queries or keys turned to their positions; halves are paired and not neighbors."""
     half = value.shape[-1] // 2
     return value * cos + torch.cat([-value[..., half:], value[..., :half]], -1) * sin
 

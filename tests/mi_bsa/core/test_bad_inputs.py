@@ -45,7 +45,7 @@ def test_mistake_is_one_line(
 ):
     """A mistake is answered in one line that says what to do, exit code 2, and nothing is written."""
     command = typed.split()[0]
-    if command != "reprot" and find_spec(f"mi_bsa.cli_{command.replace('-', '_')}") is None:
+    if command != "reprot" and find_spec(f"mi_bsa.cli.{command.replace('-', '_')}") is None:
         pytest.skip(f"this version has no command {command}")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "TAKEN").mkdir()

@@ -272,7 +272,7 @@ def test_flags_are_spelled_alike():
         *(["backdoor", one] for one in ("detect", "recognize", "elicit", "search", "audit")),
     ):
         name = words[0].replace("-", "_")
-        command = getattr(import_module(f"mi_bsa.cli_{name}"), name)
+        command = getattr(import_module(f"mi_bsa.cli.{name}"), name)
         command = command.commands[words[1]] if len(words) > 1 else command
         options = {option.name: option for option in command.params}
         for name in MODEL_FLAGS:
