@@ -21,8 +21,13 @@ from probes.statistics import (
     two_way_interval,
 )
 
-RNG = np.random.default_rng(0)
-X = RNG.normal(1, 1, size=7)
+X = np.random.default_rng(0).normal(1, 1, size=7)
+
+
+@pytest.fixture
+def rng():
+    """Each test draws its own numbers, whatever ran before it."""
+    return np.random.default_rng(1)
 
 
 def test_t_interval_equals_scipy():
@@ -34,31 +39,31 @@ def test_t_interval_equals_scipy():
     assert 0 < shares.low < shares.value < shares.high < 1
 
 
-def test_studentized_interval_follows_skew():
+def test_studentized_interval_follows_skew(rng):
     """Bootstrap-t reaches further to the heavy side."""
-    found = studentized_interval(RNG.exponential(size=20))
+    found = studentized_interval(rng.exponential(size=20))
     assert found.high - found.value > found.value - found.low
 
 
-def test_percentile_bootstrap_is_refused_over_few_groups():
+def test_percentile_bootstrap_is_refused_over_few_groups(rng):
     """A percentile bootstrap over five groups is refused with the alternative."""
     with pytest.raises(StatisticsError, match="use t_interval"):
         bootstrap_interval(lambda rows: 0.0, np.arange(50) // 10)
-    values = RNG.normal(size=200)
+    values = rng.normal(size=200)
     found = bootstrap_interval(lambda rows: float(values[rows].mean()), np.arange(200) // 10)
     assert found.low < values.mean() < found.high
 
 
-def test_pairing_narrows():
+def test_pairing_narrows(rng):
     """A paired difference is tighter than the spread of either side."""
-    base = RNG.normal(size=200) * 5
-    found = paired_bootstrap(base + 0.5 + 0.1 * RNG.normal(size=200), base, np.arange(200) // 10)
+    base = rng.normal(size=200) * 5
+    found = paired_bootstrap(base + 0.5 + 0.1 * rng.normal(size=200), base, np.arange(200) // 10)
     assert 0.4 < found.low < 0.5 < found.high < 0.6
 
 
-def test_two_way_is_wider_than_one_way():
+def test_two_way_is_wider_than_one_way(rng):
     """Taking items as random as well can only widen the interval, and its mean is the grand mean."""
-    values = RNG.normal(size=(5, 12)) + RNG.normal(size=(1, 12)) * 2 + RNG.normal(size=(5, 1))
+    values = rng.normal(size=(5, 12)) + rng.normal(size=(1, 12)) * 2 + rng.normal(size=(5, 1))
     both, one = two_way_interval(values), t_interval(values.mean(1))
     assert both.value == pytest.approx(values.mean())
     assert both.high - both.low > 0
@@ -66,9 +71,9 @@ def test_two_way_is_wider_than_one_way():
     assert one.value == pytest.approx(both.value)
 
 
-def test_fieller_holds_the_ratio_and_refuses_a_zero_denominator():
+def test_fieller_holds_the_ratio_and_refuses_a_zero_denominator(rng):
     """The interval solves Fieller's quadratic; a denominator that may be zero has no ratio."""
-    a, b = RNG.normal(0.6, 0.1, 6), RNG.normal(1.0, 0.1, 6)
+    a, b = rng.normal(0.6, 0.1, 6), rng.normal(1.0, 0.1, 6)
     found = fieller(a, b)
     for end in (found.low, found.high):  # at the ends, a - end * b is exactly at its critical t
         t = stats.ttest_1samp(a - end * b, 0).statistic
@@ -94,12 +99,12 @@ def test_sign_flip_is_exact_and_says_its_smallest_p():
     assert sign_flip_test([1.0, -1, 1, -1]).p == 1.0
 
 
-def test_permutation_between_units():
+def test_permutation_between_units(rng):
     """Labels move between units; the exact p of a perfect split of 3 against 3 is 1/20; a mixed unit is
     refused."""
     unit = np.repeat(np.arange(6), 4)
     y = (unit >= 3).astype(int)
-    x = unit + RNG.normal(size=24) * 0.01
+    x = unit + rng.normal(size=24) * 0.01
 
     def gap(labels):
         return float(x[labels == 1].mean() - x[labels == 0].mean())
@@ -111,7 +116,7 @@ def test_permutation_between_units():
         permutation_test(gap, np.arange(24) % 2, unit)
 
 
-def test_permutation_p_counts_the_observed_among_its_null():
+def test_permutation_p_counts_the_observed_among_its_null(rng):
     """Never zero; every alternative counts its side, ties against the claim; many as one by one."""
     assert permutation_p(9.0, np.zeros(999)) == 1 / 1000
     null = np.array([-3.0, -1.0, 1.0, 2.0])
@@ -119,7 +124,7 @@ def test_permutation_p_counts_the_observed_among_its_null():
     assert permutation_p(-1.0, null, alternative="less") == 3 / 5
     assert permutation_p(-2.0, null, alternative="two-sided") == 3 / 5
     assert permutation_p(0.1 + 0.2, [0.3]) == permutation_p(0.3, [0.1 + 0.2]) == 1
-    values = RNG.normal(size=7)
+    values = rng.normal(size=7)
     np.testing.assert_array_equal(permutation_p(values, null), [permutation_p(v, null) for v in values])
     assert permutation_p(2.0, null, exact=True) == 1 / 4
 
@@ -142,9 +147,9 @@ def test_permutation_p_refuses_what_no_order_holds():
         permutation_p(0.5, [0.0], alternative="great")
 
 
-def test_max_statistic_is_stricter_than_single_tests():
+def test_max_statistic_is_stricter_than_single_tests(rng):
     """A cell that beats its own null need not beat the null of the maximum."""
-    null = RNG.normal(size=(999, 50))
+    null = rng.normal(size=(999, 50))
     found = max_statistic(np.array([2.5] + [0.0] * 49), null)
     assert permutation_p(2.5, null[:, 0]) < 0.02 < 0.1 < found.p[0]
 
@@ -157,11 +162,11 @@ def test_benjamini_hochberg_equals_scipy_and_keeps_gaps():
     assert np.isnan(q[2])
 
 
-def test_mediation_recovers_planted_effects():
+def test_mediation_recovers_planted_effects(rng):
     """Direct .4 and indirect .3 come back; a proportion is withheld, with the reason, where there is no
     total effect."""
-    base = RNG.normal(size=(5, 40))
-    noise = [0.05 * RNG.normal(size=(5, 40)) for _ in range(3)]
+    base = rng.normal(size=(5, 40))
+    noise = [0.05 * rng.normal(size=(5, 40)) for _ in range(3)]
     found = mediation(base, base + 0.7 + noise[0], base + 0.4 + noise[1], base + 0.3 + noise[2])
     assert found.te.value == pytest.approx(0.7, abs=0.02)
     assert found.nde.low < 0.4 < found.nde.high
