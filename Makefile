@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := activations probes mi_bsa tests benchmarks
 
-.PHONY: demo test check static format docs setup help
+.PHONY: demo test check static format docs mutants setup help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make static  format, lint, types, layers: no tests (1 minute)"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make docs    write the pages that are generated from the code"
+	@echo "make mutants plant small faults in statistics, results and verdicts; docs/mutants.md says what tests miss"
 
 setup: $(READY)
 
@@ -61,3 +62,6 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m mi_bsa.cli.docs > docs/cli.md
+
+mutants: $(READY)
+	$(BIN)/python tests/mutation.py
