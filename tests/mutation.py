@@ -60,6 +60,16 @@ TARGETS = {
             "tests/laws/test_planted_numbers.py",
         ),
     ),
+    "results": Target(
+        "mi_bsa",
+        ("mi_bsa/core/results.py",),
+        ("tests/mi_bsa/core/test_results.py", "tests/laws/test_planted_numbers.py"),
+    ),
+    "verdict": Target(
+        "mi_bsa",
+        ("mi_bsa/causal/verdict.py", "mi_bsa/causal/lines.py"),
+        ("tests/mi_bsa/causal/test_verdicts.py",),
+    ),
 }
 
 CONFIG = """\
