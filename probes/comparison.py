@@ -81,6 +81,7 @@ def compare(
     value = float(cosines.mean())
     estimate, ceiling = None, None
     if len(a) > 1:
+        # Fisher's z makes the spread of a cosine equal along its range; 1 itself has none
         z = t_interval(np.arctanh(np.clip(cosines, -1 + 1e-12, 1 - 1e-12)), level=level)
         value = float(np.tanh(z.value))
         estimate = Estimate(
@@ -92,6 +93,8 @@ def compare(
             "t over seeds, Fisher z",
             level,
         )
+        # two noisy copies of one direction meet in the product of their reliabilities (Spearman's
+        # attenuation)
         ceiling = float(np.sqrt(max(between_seeds(a), 0.0) * max(between_seeds(b), 0.0)))
     shape = (d - 1) / 2  # (1 + cos) / 2 of random directions is Beta((d-1)/2, (d-1)/2)
     beta = stats.beta(shape, shape)

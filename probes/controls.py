@@ -121,7 +121,7 @@ def control_task(setting: Setting, *, types: str | None = None, n_draws: int = 2
         )
     code = np.unique(setting.table[names[0]].to_numpy(), return_inverse=True)[1]
     levels = int(code.max()) + 1
-    if levels < 4:
+    if levels < 4:  # three types have three labelings at most, which are no distribution
         raise LabelError(f"{names[0]} has {levels} levels; a control task needs 4 types at least")
     rng = np.random.default_rng(setting.seed)
     n = len(code)
@@ -130,7 +130,7 @@ def control_task(setting: Setting, *, types: str | None = None, n_draws: int = 2
         rows = rng.permutation(np.flatnonzero(code == level))
         fold[rows] = np.arange(len(rows)) % 2
     halves = [Split(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in (0, 1)]
-    share = setting.y.mean()
+    share = setting.y.mean()  # as many types are positive as rows are: the control has the task's majority
     drawn = []
     for _ in range(n_draws):
         of_type = np.zeros(levels, dtype=np.int64)

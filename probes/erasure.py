@@ -49,11 +49,15 @@ class LeaceEraser(TransformerMixin, BaseEstimator):
         total = pooled(parts)
         cross = np.stack([(part.n / total.n) * (part.mean - total.mean) for part in parts.values()], axis=1)
         values, vectors = np.linalg.eigh(total.covariance)
+        # dimensions without variance can not be whitened and need not be: nothing can be read there. The
+        # tolerance is one of singular values, whose squares the eigenvalues are
         keep = values > max(values[-1], 0.0) * self.tolerance**2
         root = np.sqrt(values[keep])
         whiten = (vectors[:, keep] / root) @ vectors[:, keep].T
         color = (vectors[:, keep] * root) @ vectors[:, keep].T
         left, size, _ = np.linalg.svd(whiten @ cross, full_matrices=False)
+        # singular values of the whitened cross-covariance are correlations, so they need no scale; the last
+        # of k indicators, which sum to one, is always 0
         found = left[:, size > self.tolerance]
         self.removal_ = color @ found @ found.T @ whiten
         self.mean_ = total.mean

@@ -70,10 +70,11 @@ class LogisticProbe(LinearProbe):
             square = square + ((np.asarray(rows, dtype=np.float64) - mean) ** 2).sum(axis=0)
         width = self._width(np.sqrt(np.asarray(square) / count))
         d, k = len(mean), len(classes)
-        heads = 1 if k == 2 else k
+        heads = 1 if k == 2 else k  # two classes need one weight vector; the other would be its negative
 
         def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
             w, b = flat[: heads * d].reshape(heads, d), flat[heads * d :]
+            # the mean loss, not the sum: `tol` then means the same for any number of rows
             value, grad_w, grad_b = (
                 0.5 * (w**2).sum() / (self.C * count),
                 w / (self.C * count),
@@ -83,7 +84,7 @@ class LogisticProbe(LinearProbe):
                 scaled = (np.asarray(rows, dtype=np.float64) - mean) / width
                 z, index = scaled @ w.T + b, np.searchsorted(classes, labels)
                 if heads == 1:
-                    z = np.concatenate([np.zeros_like(z), z], axis=1)
+                    z = np.concatenate([np.zeros_like(z), z], axis=1)  # the first class is the origin
                 error = softmax(z, axis=1)
                 error[np.arange(len(index)), index] -= 1
                 value -= log_softmax(z, axis=1)[np.arange(len(index)), index].sum() / count
@@ -97,10 +98,10 @@ class LogisticProbe(LinearProbe):
             jac=True,
             method="L-BFGS-B",
             options={
-                "gtol": self.tol,
+                "gtol": self.tol,  # the rule; `ftol` only ends a fit whose loss no longer moves at all
                 "ftol": 64 * np.finfo(float).eps,
                 "maxiter": self.max_iter,
-                "maxls": 50,
+                "maxls": 50,  # not the usual 20 trials: rows that are not standardized are badly scaled
             },
         )
         self.n_iter_ = np.array([found.nit])
@@ -130,6 +131,7 @@ class LogisticProbe(LinearProbe):
         return softmax(scores, axis=1)
 
     def _width(self, std: np.ndarray) -> np.ndarray:
+        # a constant feature has nothing to scale, and gets no weight
         return np.where(std > 0, std, 1.0) if self.standardize else np.ones_like(std)
 
     def _unscaled(
@@ -140,6 +142,6 @@ class LogisticProbe(LinearProbe):
         mean: np.ndarray,
         width: np.ndarray,
     ) -> LogisticProbe:
-        coef = coef / width
+        coef = coef / width  # w (x - mean) / width = (w / width) x - (w / width) mean
         self._learnt(coef, intercept - coef @ mean, classes)
         return self

@@ -38,6 +38,8 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         n = self.n + other.n
+        # means first, then the scatter between them: sums of squares less squares of sums would cancel where
+        # the offset is far larger than the spread, as in massive dimensions
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.n / n)
         scatter = self.scatter + other.scatter + np.outer(delta, delta) * (self.n * other.n / n)

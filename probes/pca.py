@@ -55,6 +55,8 @@ class DifferencePCA(TransformerMixin, BaseEstimator):
         values, vectors = np.linalg.eigh(moment)
         order = np.argsort(values)[::-1][: self.n_components]
         components = vectors[:, order].T
+        # a component has no sign of its own: the mean difference gives it one, or, where the mean lies across
+        # it (centered rows, later components), its largest entry, so that two fits agree
         side = components @ total.mean
         tie = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
         components = components * np.where(np.where(np.abs(side) > 1e-12, side, tie) < 0, -1.0, 1.0)[:, None]

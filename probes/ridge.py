@@ -47,6 +47,8 @@ class RidgeProbe(RegressorMixin, BaseEstimator):
             total = part if total is None else total + part
         if total is None:
             raise LabelError("no rows were given; a fit needs rows")
+        # the label is one more column of the moments; centered scatter leaves the intercept free of the
+        # penalty
         xx, xy = total.scatter[:-1, :-1], total.scatter[:-1, -1]
         width = np.sqrt(np.diag(xx) / total.n) if self.standardize else np.ones(len(xx))
         width = np.where(width > 0, width, 1.0)

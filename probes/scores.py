@@ -78,6 +78,8 @@ def _unit_pairs(
         pos, neg = rows[y[rows] == 1], rows[y[rows] == 0]
         if not len(pos) or not len(neg):
             continue
+        # how many negatives of each unit lie below a positive: cumulated counts, looked up by rank. A tie is
+        # half a win, the mean of the counts strictly below and up to
         order = neg[np.argsort(s[neg], kind="stable")]
         onehot = np.zeros((len(order) + 1, units))
         onehot[np.arange(1, len(order) + 1), unit[order]] = 1
@@ -317,7 +319,7 @@ def recall_at_fpr(
     control, positive = np.asarray(control_scores, dtype=float), np.asarray(positive_scores, dtype=float)
     if not 0 < fpr < 1:
         raise StatisticsError(f"fpr is {fpr}; give a rate between 0 and 1")
-    allowed = int(np.floor(fpr * control.size + 1e-9))
+    allowed = int(np.floor(fpr * control.size + 1e-9))  # .01 x 100 is 1, also where rounding makes it .999...
     if allowed < 1:
         raise StatisticsError(
             f"{control.size} control rows can not place a threshold at a false-positive rate of {fpr:g}; "
@@ -367,6 +369,7 @@ def calibration(
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_boot)
     drawn = np.abs(weights @ gap).sum(1) / (weights @ size).sum(1)
+    # resamples are biased against the estimate as it is against the truth; the shift takes that out
     low, high = np.quantile(drawn - (drawn.mean() - value), [0.025, 0.975])
     count = size.sum(0)
     safe = np.where(count > 0, count, 1)

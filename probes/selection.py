@@ -81,6 +81,7 @@ def inner_scores(
 def favorite(keys: Sequence[Key], inner: dict[Key, np.ndarray]) -> int:
     """The cell that inner folds prefer on average; a stronger penalty wins a tie."""
     means = np.array([inner[k].mean() for k in keys])
+    # a sweep lists C in ascending order, the strongest penalty first; equal means differ by rounding
     return int(np.flatnonzero(means >= means.max() - 1e-12)[0])
 
 

@@ -34,7 +34,7 @@ def default_units(table: pd.DataFrame, groups: Sequence[str] | None) -> str | No
 def _constant(y: np.ndarray, code: np.ndarray) -> np.ndarray | None:
     """Label of each level, if the label is constant inside all levels."""
     of = np.zeros(int(code.max()) + 1, dtype=y.dtype)
-    of[code] = y
+    of[code] = y  # the last row of each level; that all others agree is the test
     return of if (of[code] == y).all() else None
 
 
@@ -52,6 +52,8 @@ class Shuffler:
         self.y = y
         self.how: str
         self._of: np.ndarray | None = None
+        # the coarsest column first: if a label belongs to adapters it is constant inside (adapter, scenario)
+        # pairs too, and exchanging it between those would break rows of one adapter apart
         candidates = [unit] if unit else sorted(groups or [], key=lambda g: table[g].nunique())
         for name in candidates:
             code = np.unique(column(table, name, what="group").to_numpy(), return_inverse=True)[1]
@@ -84,6 +86,8 @@ class Shuffler:
         rng = np.random.default_rng(seed)
         levels = int(self._code.max()) + 1
         out: list[np.ndarray] = []
+        # rejection: a draw that leaves a fold with one class can not be fitted. A design that keeps fewer
+        # than one in 500 has next to no shuffles, and what it kept would be no sample of them
         for _ in range(500 * n + 500):
             if len(out) == n:
                 break
@@ -91,7 +95,7 @@ class Shuffler:
                 drawn = self.y ^ rng.integers(0, 2, levels)[self._code]
             else:
                 drawn = rng.permutation(self._of)[self._code]
-            if (drawn ^ drawn[0] == self.y ^ self.y[0]).all():
+            if (drawn ^ drawn[0] == self.y ^ self.y[0]).all():  # equal up to exchanging the two classes
                 continue  # the true labels (or all of them exchanged) are no null; they count in the p value
             if all(drawn[b].min() != drawn[b].max() for b in blocks):
                 out.append(drawn)

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     import torch
 
 MEMORY = 10
-"""Steps that L-BFGS remembers."""
+"""Steps that L-BFGS remembers: SciPy's own default. Each costs two inner products and three vectors a
+problem."""
 PATIENCE = 200
 """Steps without a gradient smaller by a tenth after which a fit is given up: rounding is all that is left."""
 BUDGET = 4_000_000
-"""Numbers of padded rows that training sets may hold together; larger sets are solved one by one."""
+"""Numbers of padded rows that training sets may hold together, 16 MB in float32; larger sets are solved one
+by one. Small products wait for the processor, so small sets gain from company; large ones only pay for the
+padding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +66,17 @@ def rotate(x: torch.Tensor, *, standardize: bool = True) -> Rotated:
     width = torch.ones_like(mean)
     if standardize:
         std = z.square().mean(dim=0).sqrt()
+        # a feature that never changes has a std of rounding alone (float32 keeps seven digits); dividing by
+        # it would make noise as large as any signal
         width = torch.where(std > 1e-6 * std.max(), std, width)
         z = z / width
     if d <= n:
         values, basis = _eigh(z.T @ z)
+        # a Gram matrix has no eigenvalue below 0, but rounding takes those of a deficient one there
         return Rotated(z @ basis, values.clamp(min=0), basis, mean, width)
     values, left = _eigh(z @ z.T)
+    # what lies below this is rounding (the rule of numpy's matrix_rank); centered rows have rank n - 1 at
+    # most, and dividing by the root of a zero below would blow its noise up
     keep = values > values[-1] * n * torch.finfo(x.dtype).eps
     values, left = values[keep], left[:, keep]
     root = values.sqrt()
@@ -124,7 +132,8 @@ def _descend(
     size_out = rows.new_zeros(sets, problems)
     steps_out = torch.zeros(sets, problems, dtype=torch.int64, device=rows.device)
     live = torch.arange(problems, device=rows.device)
-    ridge = inverse * torch.cat([rows.new_ones(width - 1), rows.new_zeros(1)])[None]  # [problem, rank + 1]
+    # [problem, rank + 1]; the last column is the intercept, which is free
+    ridge = inverse * torch.cat([rows.new_ones(width - 1), rows.new_zeros(1)])[None]
 
     def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return (a * b).sum(dim=2, keepdim=True)
@@ -133,15 +142,18 @@ def _descend(
     m = rows.new_zeros(sets, problems, n)
     p = torch.full_like(m, 0.5)
     g = torch.bmm(p - y, rows)
-    first = g.norm(dim=2, keepdim=True).clamp(min=1e-30)  # [set, problem, 1]
+    # [set, problem, 1]; never 0, so that rows without any variance are solved at once and not 0 / 0
+    first = g.norm(dim=2, keepdim=True).clamp(min=1e-30)
     memory: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     least, since = torch.full_like(first, float("inf")), torch.zeros_like(first)
     for step in range(max_steps + 1):
         size = g.norm(dim=2, keepdim=True) / first
+        # in float32 gradients flicker at the floor: a tenth less is progress, anything under it is not
         better = size < 0.9 * least
         least, since = torch.where(better, size, least), since.masked_fill(better, step)
         over = (size <= tol) | (step - since > PATIENCE)
-        done = over.all(dim=0)[:, 0]  # a problem leaves when it is solved, or given up, on every set
+        # a problem leaves when it is solved, or given up, on every set: the batch must stay a rectangle
+        done = over.all(dim=0)[:, 0]
         if step == max_steps:
             done = torch.ones_like(done)
         steps_out[:, live] += (size > tol)[:, :, 0].long()
@@ -156,9 +168,11 @@ def _descend(
             first, least, since = (a[:, keep] for a in (first, least, since))
             memory = [(s[:, keep], q[:, keep], rho[:, keep]) for s, q, rho in memory]
         # the Hessian's diagonal in this basis, with the mean weight p (1 - p) of each problem; padding has
-        # weight 1/4
+        # weight 1/4. Where the classes are told apart fully all weights go to 0: the floors keep steps finite
         weight = ((p * (1 - p)).sum(dim=2, keepdim=True) - (n - count) / 4) / count
         curvature = torch.addcmul(ridge[None], weight.clamp(min=1e-7), values).clamp(min=1e-12)
+        # the two loops of L-BFGS (Nocedal and Wright, algorithm 7.4), with that diagonal where textbooks put
+        # a multiple of the identity
         d = -g
         alphas = []
         for s, q, rho in reversed(memory):
@@ -167,13 +181,17 @@ def _descend(
             alphas.append(a)
         d = d / curvature
         if memory:
+            # the last step says how far the diagonal is off in size (their formula 7.20, preconditioned)
             s, q, _ = memory[-1]
             gain = dot(s, q) / (q * q / curvature).sum(dim=2, keepdim=True).clamp(min=1e-30)
             d = d * torch.where(gain > 0, gain, torch.ones_like(gain))
         for (s, q, rho), a in zip(memory, reversed(alphas), strict=True):
             d = torch.addcmul(d, a - rho * dot(q, d), s)
+        # rounding in the memory may turn the step uphill; the preconditioned gradient never is
         d = torch.where(dot(d, g) >= 0, -g / curvature, d)
-        # line search on the margins: Newton on a convex function of one number
+        # line search on the margins: Newton on a convex function of one number, from the full step, which
+        # with this preconditioner is nearly right; two rounds, because L-BFGS needs no exact minimum, and
+        # bounds, because Newton overshoots where the sigmoid is flat
         dm = torch.bmm(d, across)
         rd = ridge * d
         flat, slope = dot(rd, v), dot(rd, d)
@@ -185,11 +203,14 @@ def _descend(
             a = (a - down / bend.clamp(min=1e-30)).clamp(0.02, 50.0)
         s = a * d
         v = v + s
-        m = torch.bmm(v, across) if step % 16 == 15 else torch.addcmul(m, a, dm)  # sums of steps drift
+        # margins are summed up step by step, which saves a product; every 16th is made anew, as sums drift
+        m = torch.bmm(v, across) if step % 16 == 15 else torch.addcmul(m, a, dm)
         p = torch.sigmoid(m)
         new = torch.bmm(p - y, rows) + ridge * v
         q = new - g
         curve = dot(s, q)
+        # a pair without curvature is rounding and is not used (rho 0); 1e-37 is just above float32's least
+        # normal number, below which the inverse would overflow
         rho = torch.where(curve > 0, 1.0 / curve.clamp(min=1e-37), torch.zeros_like(curve))
         memory = [*memory, (s, q, rho)][-MEMORY:]
         g = new
@@ -212,6 +233,8 @@ def solve_many(
     Args:
         xs: rows of each training set [example, d_model].
         ys: 0/1 label columns of each training set [example, target], equally many in each.
+        dtype: float32 moves half the bytes and mostly reaches the rule; where it can not, this raises and
+            `LogisticProbe.fit_many` solves again in float64.
 
     Raises:
         LabelError: a label column is constant.
@@ -271,6 +294,7 @@ def _solve_chunk(
         rows[i, :n, :r], rows[i, :n, -1] = t.rows, 1.0
         values[i, 0, :r], values[i, 0, -1] = t.values, n
         y[i, :, :n] = torch.as_tensor(np.ascontiguousarray(column.T), dtype=first.dtype, device=first.device)
+    # problems run over penalties first and label columns within: [penalty, target] when they are reshaped
     w, size, steps = _descend(
         rows,
         y.repeat(1, grid, 1),
@@ -288,6 +312,7 @@ def _solve_chunk(
     found = []
     for i, t in enumerate(turned):
         r = t.rows.shape[1]
+        # back from the eigenbasis and from standard deviations to the rows as they were given
         coef = (w[i, :, :r] @ t.basis.T) / t.width
         intercept = w[i, :, -1] - coef @ t.mean
         found.append(

@@ -1,11 +1,10 @@
 """Grouped splits: a test fold shares no group with its training rows, in any group column.
 
 The law: for every group column and every fold, the set of groups among test rows and among training rows is
-    disjoint;
-`check_no_leak` raises otherwise. Nested columns (template inside scenario) give ordinary grouped folds over
-connected blocks. Crossed columns (every scenario under every adapter seed) have one connected block: there
-a fold is a pair (scenario fold, seed fold), tested on the rows in both and trained on the rows in neither,
-and every row is tested once.
+disjoint; `check_no_leak` raises otherwise. Nested columns (template inside scenario) give ordinary grouped
+folds over connected blocks. Crossed columns (every scenario under every adapter seed) have one connected
+block: there a fold is a pair (scenario fold, seed fold), tested on the rows in both and trained on the rows
+in neither, and every row is tested once.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ def _fold_levels(
         order = rng.permutation(np.flatnonzero(kinds == kind))
         order = order[np.argsort(-counts[order], kind="stable")]
         load = np.zeros(n)
-        for k in order:
+        for k in order:  # the largest first, each to the emptiest fold: of its class, then of all
             target = int(np.lexsort((total, load))[0])
             fold[k] = target
             load[target] += counts[k]
@@ -143,6 +142,7 @@ def _fold_levels(
 
 def _blocks(codes: np.ndarray) -> np.ndarray:
     """Connected blocks: rows that share a group in any column are in one block."""
+    # a graph of rows and groups, an edge where a row is in a group: blocks are its connected components
     n, rows, cols, offset = len(codes), [], [], len(codes)
     for c in codes.T:
         rows.append(np.arange(n))

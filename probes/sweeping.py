@@ -159,7 +159,7 @@ def sweep(
         LabelError, GroupError, LeakageError, ActivationError, SourceError: see the messages; each names the
             remedy.
     """
-    grids = {method: penalties_of(method, penalties) for method in methods}
+    grids = {method: penalties_of(method, sorted(penalties)) for method in methods}
     held = as_source(source, table)
     frame = held.table()
     index = _row_index(rows, len(frame))
@@ -181,7 +181,7 @@ def sweep(
     inner_means: dict[Key, np.ndarray] = {}
     block_splits: dict[Any, list[Split]] = {}
     classes: tuple[Any, Any] | None = None
-    fewest = 10**9
+    fewest = 10**9  # distinct labelings of the poorest block; any block has fewer than this
     for position, members in blocks:
         part = frame.iloc[members].reset_index(drop=True)
         y, found = two_classes(part, label)

@@ -94,7 +94,7 @@ def t_interval(
     else:
         raise StatisticsError(f"scale is {scale!r}; choose 'linear' or 'logit'")
     center, error = x.mean(), x.std(ddof=1) / np.sqrt(x.size)
-    reach = stats.t.ppf(0.5 + level / 2, x.size - 1) * error
+    reach = stats.t.ppf(0.5 + level / 2, x.size - 1) * error  # two tails of (1 - level) / 2
     ends = np.array([center, center - reach, center + reach])
     value, low, high = expit(ends) if scale == "logit" else ends
     kind = "t over units" + (", logit scale" if scale == "logit" else "")
@@ -110,6 +110,7 @@ def studentized_interval(
     draws = x[rng.integers(0, x.size, (n_boot, x.size))]
     center, error = x.mean(), x.std(ddof=1) / np.sqrt(x.size)
     errors = draws.std(axis=1, ddof=1) / np.sqrt(x.size)
+    # a resample of one unit many times has no spread, so no pivot; 1e-12 is the rounding of equal values
     moved = errors > 1e-12 * max(error, 1e-300)
     pivots = (draws.mean(axis=1)[moved] - center) / errors[moved]
     if error == 0:
@@ -122,6 +123,7 @@ def studentized_interval(
             "studentized (all units equal)",
             level,
         )
+    # pivots are turned around: what resamples overshoot by is what the estimate falls short by
     high_t, low_t = np.quantile(pivots, [0.5 - level / 2, 0.5 + level / 2])
     return Estimate(
         float(center), float(center - low_t * error), float(center - high_t * error), x.size, x.size,
@@ -218,6 +220,7 @@ def ratio_of_sums(
             f"one of only {units} units lacks a class, so it has no estimate of its own; "
             f"choose units that hold every class, or collect at least {FEW} units"
         )
+    # influence of each unit on the ratio (the delta method); units / (units - 1) as in a sample's variance
     own = ((num - whole * den) / den.sum(0)).mean(axis=1)
     variance = float((own**2).sum() * units / (units - 1))
     # wrong rows all in the smallest part move the mean of parts by 1 / parts each
@@ -228,6 +231,7 @@ def ratio_of_sums(
     if near and (units >= FEW or value in (0.0, 1.0)):
         return exact_interval(value, variance, rows=rows, degrees=degrees, n=n, units=units, level=level)
     if units < FEW:
+        # half a hit of one more row is added, so that a unit without a miss has a logit
         per_unit = ((num + 0.5) / (den + 1)).mean(axis=1) if logit_scale else (num / den).mean(axis=1)
         few = replace(t_interval(per_unit, level=level, scale=scale), n=n, units=units)
         if not logit_scale:
@@ -235,9 +239,10 @@ def ratio_of_sums(
         exact = exact_interval(value, variance, rows=rows, degrees=degrees, n=n, units=units, level=level)
         return few_or_exact(few, exact, near=near, lost=min(value, 1 - value) * rows)
     rng = np.random.default_rng(seed)
+    # drawing units with replacement is drawing how often each counts, and all resamples are one product
     weights = rng.multinomial(units, np.full(units, 1 / units), size=n_boot).astype(np.float64)
     sums_n, sums_d = weights @ num, weights @ den
-    ok = (sums_d > 0).all(axis=1)
+    ok = (sums_d > 0).all(axis=1)  # a resample without any row of a class has no ratio
     weights, sums_n, sums_d = weights[ok], sums_n[ok], sums_d[ok]
     drawn = sums_n / sums_d
     # influence of unit g on replicate b: mean over parts of (num_g - ratio_b den_g) / den_b
@@ -261,14 +266,18 @@ def studentize(
 ) -> tuple[float, float]:
     """Ends of the bootstrap-t interval from replicates `drawn` and their standard errors `errors`."""
     if scale == "logit":
+        # a resample at 0 or 1 has no logit; so near the ends pivots are large, whatever stands here
         edge = 1e-6
         inside = np.clip(drawn, edge, 1 - edge)
+        # the delta method: d logit(v) = dv / (v (1 - v))
         center, error = float(logit(value)), error / (value * (1 - value))
         drawn, errors = logit(inside), errors / (inside * (1 - inside))
     else:
         center = value
     if error <= 0:
         return value, value
+    # resamples that drew nearly equal units have errors near 0 and pivots without bound; where they are the
+    # rule and no exception, there is no distribution to take quantiles of
     moved = errors > 1e-3 * error
     if moved.sum() < len(drawn) / 2:
         raise StatisticsError(
@@ -300,10 +309,12 @@ def two_way_interval(values: Float[np.ndarray, "unit item"], *, level: float = 0
     rest = y - mean - rows[:, None] - cols[None]
     ms_s, ms_i = i * (rows**2).sum() / (s - 1), s * (cols**2).sum() / (i - 1)
     ms_e = (rest**2).sum() / ((s - 1) * (i - 1))
+    # each mean square holds the rest once, so their sum holds it twice; an estimate below either is noise
     both = ms_s + ms_i - ms_e
     if both < max(ms_s, ms_i):
         both, df = (ms_s, s - 1) if ms_s >= ms_i else (ms_i, i - 1)
     else:
+        # Satterthwaite's degrees of freedom; 1e-300 where all values are equal
         df = both**2 / (ms_s**2 / (s - 1) + ms_i**2 / (i - 1) + ms_e**2 / ((s - 1) * (i - 1)) + 1e-300)
     reach = stats.t.ppf(0.5 + level / 2, max(df, 1)) * np.sqrt(both / y.size)
     return Estimate(

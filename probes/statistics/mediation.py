@@ -4,8 +4,8 @@ X is the adapter (off, on), M the projection at a site, Y the read-out. Four mea
 so no model of the effects is assumed:
 
     TE  = Y(on,  M as on)  - Y(off, M as off)
-    NDE = Y(on,  M as off) - Y(off, M as off)      what the adapter does when the mediator is held at its
-    off value NIE = Y(off, M as on)  - Y(off, M as off)      what the mediator's on value does alone
+    NDE = Y(on,  M as off) - Y(off, M as off)      the adapter's, with the mediator held at its off value
+    NIE = Y(off, M as on)  - Y(off, M as off)      what the mediator's on value does alone
     interaction = TE - NDE - NIE                   beside it, so that nothing hides
 
 A correlation of projections is not mediation. NIE needs the null of random directions: clamp those the same
