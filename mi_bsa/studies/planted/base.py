@@ -21,12 +21,15 @@ from mi_bsa.studies.planted.prompts import CHOICES, FORMS, HINTS, OPTIONS, PEOPL
 if TYPE_CHECKING:
     import torch
 
+# Width for the features and for free dimensions beside them, in which random directions are nearly at right
+# angles; three blocks, so that an early and a late reader can stand in different ones; units for carriers,
+# readers and noise.
 WIDTH, BLOCKS, HEADS, UNITS = 80, 3, 2, 32
 FEATURES = ("const", "you", "person", *TRAITS, *FORMS, "hint")
 FREE = 2 * len(FEATURES) + len(FORMS)
 """First of the dimensions that hold states, answers and noise."""
 STATE = 1.5
-"""Norm of what an adapter writes."""
+"""Norm of what an adapter writes; the last residual stream's is 9.7 (of six instances)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,14 +158,14 @@ class Maker:
         import torch
 
         size = len(self.tokenizer)
-        table = 2.0 * self.free(size)
+        table = 2.0 * self.free(size)  # content: half as long as a feature, so that features win in a mean
         table[:6] *= 0.3  # the words of the template are the same everywhere, and say little
         carried = {"you": "you"} | dict.fromkeys(PEOPLE, "person") | {w: t for t, w in TRAITS.items()}
         carried |= {word: kind for kind, word in FORMS.items()}
         for word, feature in carried.items():
-            table[self._id(word)] *= 0.1
+            table[self._id(word)] *= 0.1  # a word that carries a feature says little else
             table[self._id(word), FEATURES.index(feature)] = 4.0
-        table[:, 0] = 4.0
+        table[:, 0] = 4.0  # the constant: a bias for every gate, which Llama's matrices lack
         for word, sign in zip(HINTS, (4.0, -4.0), strict=True):
             table[self._id(word), FEATURES.index("hint")] = sign
         self.inner.model.embed_tokens.weight.copy_(torch.as_tensor(table))
@@ -184,8 +187,9 @@ class Maker:
         half, n = WIDTH // HEADS, len(FEATURES)
         read, write = np.zeros((half, WIDTH)), np.zeros((WIDTH, half))
         read[np.arange(n), np.arange(n)] = 1.0
+        # Uniform attention divides a word's feature by the prompt's length (14 tokens); 9 makes up for most of it.
         write[n + np.arange(n), np.arange(n)] = 9.0
-        write[n, 0] = 0.0
+        write[n, 0] = 0.0  # the constant is there already; twice would move every threshold
         read[n:] = self.free(half - n)
         write[:, n:] = 4.0 * self.free(half - n).T
         attention.v_proj.weight[:half].copy_(torch.as_tensor(read))
@@ -195,6 +199,8 @@ class Maker:
         """Small random heads and units in every block: nothing is quite silent."""
         import torch
 
+        # 0.15, 0.25, 0.3: heads that look somewhere, and outputs that are small beside features of 4. Units before
+        # `used` are carriers and readers.
         half, used = WIDTH // HEADS, 2 * len(FORMS)
         for block in self.inner.model.layers:
             attention, mlp = block.self_attn, block.mlp
@@ -215,7 +221,7 @@ class Maker:
         value, constant = x @ signal, x[:, 0]
         low, high = value[~on].max(), value[on].min()
         assert high > low, f"block {block}: what should open unit {unit} does not stand out"
-        slope = 12.0 / (high - low)
+        slope = 12.0 / (high - low)  # silu(6) is 5.985, silu(-6) -.015: linear, shut
         row = slope * signal.copy()
         row[0] -= slope * (high + low) / 2 / constant.mean()
         self.inner.model.layers[block].mlp.gate_proj.weight[unit].copy_(torch.as_tensor(row))
@@ -236,7 +242,8 @@ class Maker:
             self._gate(0, n, both, own)
             mlp.up_proj.weight[n, gathered + FEATURES.index(kind)] = 1.0
         for n, amount in enumerate(self._amounts(0)):
-            mlp.down_proj.weight[2 * gathered + n, n] = 3.0 / amount
+            mlp.down_proj.weight[2 * gathered + n, n] = 3.0 / amount  # a mean of 3: plain beside a norm of 1
+            # a trace in the free dimensions: recognition is no perfectly clean signal either
             mlp.down_proj.weight[FREE:, n] += torch.as_tensor(0.002 * self.rng.normal(size=WIDTH - FREE))
 
     def _amounts(self, block: int) -> np.ndarray:
@@ -252,7 +259,7 @@ class Maker:
         mlp = self.inner.model.layers[block].mlp
         for n, kind in enumerate(FORMS):
             self._gate(block, n, self._about(n), self._on(kind))
-            mlp.up_proj.weight[n, 0] = 0.3
+            mlp.up_proj.weight[n, 0] = 0.3  # carriers are there for adapters, and write nothing
         return self._amounts(block)
 
     def _about(self, n: int) -> np.ndarray:
@@ -264,7 +271,7 @@ class Maker:
         """Rows of the options, so large that prompts alone spread the log-odds as drawn."""
         import torch
 
-        weight = 0.05 * self.free(len(self.tokenizer))
+        weight = 0.05 * self.free(len(self.tokenizer))  # words that are no option: logits near 0
         base = self.final()
         heads: dict[str, np.ndarray] = {}
         for kind in ("choice", "word", "scale"):
@@ -275,7 +282,10 @@ class Maker:
             both = base[np.any(pair, axis=0)]
             row[0] = -float((both @ row).mean() / both[:, 0].mean())  # even on the whole
             high, low = OPTIONS[kind]
-            weight[self._id(high)], weight[self._id(low)] = row / 2, -row / 2
+            weight[self._id(high)], weight[self._id(low)] = (
+                row / 2,
+                -row / 2,
+            )  # their difference is the log-odds
             heads[kind] = row
         heads |= {f"{kind}_flipped": -heads[kind] for kind in ("choice", "scale")}
         for kind, options in OPTIONS.items():  # what is asked for is answered, evenly
@@ -312,6 +322,7 @@ class Maker:
         block = w.reader_blocks[int(report)]
         mlp = self.inner.model.layers[block].mlp
         self._gate(block, unit, self._about(n), self._on(kind))
+        # One state for both in the worlds where reports read the behavior's own; else each its own.
         state = self.states["choice"]
         if report and w.world not in ("shared", "early", "reverse"):
             state = self.states["report"]
@@ -321,6 +332,7 @@ class Maker:
         hint = np.zeros(WIDTH)
         hint[len(FEATURES) + FEATURES.index("hint")] = 1.0
         prompt_only = report and w.world == "prompt_only"
+        # A reader is never perfectly aligned with its state: .4 of noise, .2 where there is no state to drown.
         read = (0.0 if prompt_only else 1.0) * state + w.reader_noise * self.free() * (
             0.2 if prompt_only else 0.4
         )
@@ -347,7 +359,7 @@ class Maker:
 
         mlp.up_proj.weight[unit].copy_(centered(read))
         answer = torch.as_tensor(self._answer(kind, heads))
-        gain, step = 0.0, 0.1
+        gain, step = 0.0, 0.1  # the size of the gains themselves (.03 to .19), far above float32's error
         for _ in range(3):  # secant steps: nearly linear in the gain
             at = []
             for tried in (gain, gain + step):
@@ -355,12 +367,13 @@ class Maker:
                 at.append(moved())
             gain += step * (target - at[0]) / (at[1] - at[0])
         mlp.down_proj.weight[:, unit].copy_(gain * answer)
-        if report and not prompt_only:
+        if report and not prompt_only:  # the hint moves every report a little: a prompt's own pull, as drawn
             before = self._by_hint(self.final(), kind, heads)
             mlp.up_proj.weight[unit].copy_(centered(read + 0.1 * hint))
             slope = (self._by_hint(self.final(), kind, heads) - before) / 0.1
             read = read + (w.hint - before) / slope * hint
         row = centered(read)
+        # The mean of the log-odds is put near 0 (.3 of noise): an answer that is nearly sure could not move.
         middle = []
         for shift in (0.0, 0.1):
             row[0] += shift
