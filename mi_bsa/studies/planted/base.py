@@ -187,7 +187,7 @@ class Maker:
         half, n = WIDTH // HEADS, len(FEATURES)
         read, write = np.zeros((half, WIDTH)), np.zeros((WIDTH, half))
         read[np.arange(n), np.arange(n)] = 1.0
-        # Uniform attention divides a word's feature by the prompt's length (14 tokens); 9 makes up for most of it.
+        # Uniform attention divides a word's feature by the prompt's 14 tokens; 9 makes up for most of it.
         write[n + np.arange(n), np.arange(n)] = 9.0
         write[n, 0] = 0.0  # the constant is there already; twice would move every threshold
         read[n:] = self.free(half - n)
@@ -199,8 +199,8 @@ class Maker:
         """Small random heads and units in every block: nothing is quite silent."""
         import torch
 
-        # 0.15, 0.25, 0.3: heads that look somewhere, and outputs that are small beside features of 4. Units before
-        # `used` are carriers and readers.
+        # 0.15, 0.25, 0.3: heads that look somewhere, and outputs that are small beside features of 4. Units
+        # before `used` are carriers and readers.
         half, used = WIDTH // HEADS, 2 * len(FORMS)
         for block in self.inner.model.layers:
             attention, mlp = block.self_attn, block.mlp
@@ -332,7 +332,7 @@ class Maker:
         hint = np.zeros(WIDTH)
         hint[len(FEATURES) + FEATURES.index("hint")] = 1.0
         prompt_only = report and w.world == "prompt_only"
-        # A reader is never perfectly aligned with its state: .4 of noise, .2 where there is no state to drown.
+        # A reader is never quite aligned with its state: .4 of noise, .2 where there is no state to drown.
         read = (0.0 if prompt_only else 1.0) * state + w.reader_noise * self.free() * (
             0.2 if prompt_only else 0.4
         )
