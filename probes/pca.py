@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from probes.directions import Direction
-from probes.errors import ActivationError
+from probes.errors import ActivationError, DirectionError
 from probes.moments import Moments
 from probes.validation import checked_rows
 
@@ -77,5 +77,10 @@ class DifferencePCA(TransformerMixin, BaseEstimator):
     ) -> Direction:
         """The first component; its positive end is the side of the mean difference."""
         check_is_fitted(self)
+        if self.explained_[0] == 0:
+            raise DirectionError(
+                "the differences are all zero, so none of their directions is the first; check the two sides "
+                "that were subtracted"
+            )
         facts = {"method": "DifferencePCA", "explained": float(self.explained_[0]), **(provenance or {})}
         return Direction(self.components_[0], str(site), "the side of the mean difference", scale, facts)

@@ -213,6 +213,14 @@ class FinderLaws(EstimatorLaws):
         self.close(method, other.vector, -one.vector)
         assert one.sign == other.sign
 
+    def test_rows_that_are_all_alike_have_no_direction(self, method: Method) -> None:
+        """Where no row differs from another (and no difference from zero), a direction is refused, not made
+        up."""
+        world = World.of(method.kind, n=60)
+        alike = World(np.full_like(world.x, 0.0 if world.y is None else 5.0), world.y, world.unit)
+        with pytest.raises(DirectionError, match="zero"):
+            self.found(method, alike)
+
     def test_the_direction_is_a_unit_vector_that_says_where_it_came_from(self, method: Method) -> None:
         """Norm 1, the length of what was fitted beside it; site and method are known."""
         fitted = self.fit(method, World.of(method.kind))

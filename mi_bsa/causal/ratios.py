@@ -60,8 +60,7 @@ def share(
         spread = draws.mean(1) * factor
         low, high = np.quantile(spread, (0.025, 0.975))
         null = Null(null_kind, len(spread), float(spread.mean()), float(low), float(high))
-        sign = 1.0 if alternative == "greater" else -1.0
-        p = statistics.permutation_p(sign * estimate.value, sign * spread)
+        p = statistics.permutation_p(estimate.value, spread, alternative=alternative)
     return Result(
         name=name,
         where=dict(where),

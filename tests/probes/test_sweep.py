@@ -95,6 +95,19 @@ def test_one_pass_equals_separate_sweeps(planted):
     assert one.table.drop(columns=["p_max"]).equals(shared)
 
 
+def test_penalties_are_swept_strongest_first_in_whatever_order_they_come(planted):
+    """The order in which C are named changes nothing, not even which of two equals wins."""
+    one, other = (
+        probes.sweep(
+            {"resid_post.3": planted.arrays["resid_post.3"]}, planted.table, label="pole",
+            groups=planted.groups, penalties=penalties, n_shuffles=0, controls=False,
+        )
+        for penalties in ((0.01, 1.0), (1.0, 0.01))
+    )  # fmt: skip
+    assert one.table["penalty"].tolist() == [0.01, 1.0]
+    assert one.table.equals(other.table)
+
+
 def test_positions_are_swept_one_by_one(planted):
     """Rows of several positions are swept apart, and the choice names its position."""
     table = planted.table.assign(position=0)

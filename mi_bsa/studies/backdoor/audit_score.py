@@ -111,6 +111,8 @@ def _answers(rows: Sequence[Verdict] | Sequence[Truth], question: str) -> list[s
 
 
 def _accuracy(given: list[str], wanted: list[str], where: Mapping[str, Place]) -> Result:
+    from probes.statistics import permutation_p
+
     said, true = np.array(given), np.array(wanted)
     hits, n = int((said == true).sum()), len(true)
     rng = np.random.default_rng(0)
@@ -125,7 +127,7 @@ def _accuracy(given: list[str], wanted: list[str], where: Mapping[str, Place]) -
         n=n,
         unit="share of adapters",
         null=Null("shuffled keys", SHUFFLES, float(drawn.mean()), low, high),
-        p=float((1 + (drawn >= hits / n - 1e-12).sum()) / (1 + SHUFFLES)),
+        p=permutation_p(hits / n, drawn),
         notes=f"{hits} of {n}",
     )
 

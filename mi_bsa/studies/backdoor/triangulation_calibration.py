@@ -97,6 +97,7 @@ def _brier(
     p: np.ndarray, y: np.ndarray, units: Sequence[str], where: Mapping[str, Place], drawn: np.ndarray
 ) -> Result:
     from probes import StatisticsError
+    from probes.statistics import permutation_p
     from probes.statistics.intervals import ratio_of_sums
 
     errors = (p - y) ** 2
@@ -118,7 +119,7 @@ def _brier(
         n=len(y),
         unit="mean squared error of the probability",
         null=Null("outcomes shuffled within triggers", len(drawn), float(drawn.mean()), low, high),
-        p=float((1 + (drawn <= value + 1e-12).sum()) / (1 + len(drawn))),
+        p=permutation_p(value, drawn, alternative="less"),
         notes=f"{int(y.sum())} of {len(y)} runs are backdoored; other triggers fitted the curve",
     )
 

@@ -61,7 +61,7 @@ def correlate(
         found.high,
         len(actual),
         Null("reports shuffled among runs", shuffles, float(null.mean()), float(low), float(high)),
-        statistics.permutation_p(abs(found.value), np.abs(null)),
+        statistics.permutation_p(found.value, null, alternative="two-sided"),
     )
 
 
