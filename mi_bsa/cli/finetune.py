@@ -20,7 +20,7 @@ from mi_bsa.cli.options import model_options, run_options, settings_of
 @click.option("--behavior", default=None, help="Draw the rows of this behavior instead.")
 @click.option("--seeds", default=None, metavar="0,1,2", help="Adapter seeds.")
 @click.option("--steps", type=int, default=None, help="Optimizer steps.")
-@click.option("--together", is_flag=True, help="All runs at once in one process: faster for small Llamas.")
+@click.option("--together", is_flag=True, help="All runs at once in one process: faster for small models.")
 @run_options
 def finetune(
     config: Path | None,

@@ -66,7 +66,7 @@ class FaithfulnessConfig(Config):
     finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=1, layers=(0,))
     """How adapters are trained; learning rate, steps and seed are set by the runs."""
     together: bool = True
-    """Train the runs of one base and dose at once (small Llamas); off, one by one."""
+    """Train the runs of one base and dose at once (small models); off, one by one."""
     draws: int = Field(default=2000, ge=200)
     """Bootstrap draws over runs."""
     shuffles: int = Field(default=999, ge=99)

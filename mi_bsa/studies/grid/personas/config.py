@@ -65,7 +65,7 @@ class PersonasConfig(Config):
     finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=200, layers=(0,))
     """How adapters are trained."""
     together: bool = True
-    """Train the runs of one training at once (small Llamas); off, one by one."""
+    """Train the runs of one training at once (small models); off, one by one."""
     workers: int = Field(default=1, ge=1)
     """Processes that work side by side."""
 
