@@ -1,11 +1,9 @@
 """Attribution patching: all cells of a patch map at once, from gradients.
 
 The law: an attribution is the first-order estimate of what patching would do, (source - target) . d metric /
-d site, and it is checked
-against exact patching on its top cells before anyone reads it. Integrated gradients average the gradient
-along the way from the target's
-value to the source's, one site at a time, so that a layer's cells add up to the effect of patching the whole
-layer.
+d site, and it is checked against exact patching on its top cells before anyone reads it. Integrated gradients
+average the gradient along the way from the target's value to the source's, one site at a time, so that a
+layer's cells add up to the effect of patching the whole layer.
 Nanda 2023, "Attribution patching"; Sundararajan et al. 2017 (arXiv 1703.01365); Kramar et al. 2024 (arXiv
 2403.00745).
 
@@ -23,12 +21,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations import alignment, hooks, patching, recompute
+from activations import alignment, hooks
 from activations.errors import PatchError
+from activations.experiment import Experiment, Source
 from activations.maps import PatchMap
-from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
+from activations.metrics import Function, Metric
 from activations.sites import Site
-from activations.tokens import Row
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -38,13 +36,11 @@ METHODS = ("gradient", "integrated")
 
 @dataclass(frozen=True)
 class _Given:
-    """Some pairs: tokens, slots, alignment, the two variants, and the values at the sites."""
+    """Some pairs: the target's tokens and slots, and the source's run."""
 
     into: Any
     slots: Tensor
-    reader: Reader
-    theirs: dict[Site, Tensor]
-    full: Tensor
+    source: Source
 
 
 def attribute(
@@ -83,76 +79,46 @@ def attribute(
     Raises:
         PatchError: as in `patch_map`; an unknown method; a metric without a gradient.
     """
-    recompute.check(model)
     if method not in METHODS or steps < 1:
         raise PatchError(
             f"method={method!r}, steps={steps}: use 'gradient' or 'integrated', and at least one step"
         )
-    if mode not in patching.MODES:
-        raise PatchError(f"mode {mode!r} is neither 'denoising' nor 'noising'; use one of these")
-    chosen = patching._sites(model, sites, by_head)
-    measure = as_metric(metric)
-    active = patching.active_variant(model)
-    names = (source or active, target or active)
-    pairs = patching.listed(pairs)
-    check_tokens(measure, len(pairs), model.anatomy.config.vocab_size)
-    read = patching._rows(model, pairs)
-    given = read if mode == "denoising" else (read[1], read[0])
-    out_of, into = names if mode == "denoising" else (names[1], names[0])
-    aligned = alignment.align(*given, by=align, positions=positions)
-    heads = tuple(range(model.n_heads)) if by_head else ()
-    shape = (len(pairs), len(chosen), len(aligned.columns), max(len(heads), 1))
-    estimate = np.full(shape, np.nan)
-    before, full = np.zeros(len(pairs)), np.zeros(len(pairs))
+    experiment = Experiment.of(
+        model,
+        pairs,
+        metric=metric,
+        sites=sites,
+        source=source,
+        target=target,
+        align=align,
+        positions=positions,
+        by_head=by_head,
+        mode=mode,
+    )
+    out_of, into = experiment.variants
+    estimate = np.full(experiment.shape, np.nan)
+    before, full = np.zeros(len(estimate)), np.zeros(len(estimate))
     passes = 0
-    for members in patching._chunks(given, batch_tokens // 2):
-        sources, targets = [given[0][n] for n in members], [given[1][n] for n in members]
-        at = [aligned.at[n] for n in members]
-        part = _read(model, measure, chosen, sources, targets, np.asarray(members), out_of)
-        full[members] = part.full.cpu().numpy()
+    for members in experiment.chunks(batch_tokens // 2):  # the backward pass needs what the forward pass made
+        sources, targets = ([given[n] for n in members] for given in experiment.given)
+        at = [experiment.aligned.at[n] for n in members]
+        run = Source.of(model, experiment.metric, experiment.sites, sources, np.asarray(members), out_of)
+        slots = torch.from_numpy(alignment.slots(targets)).to(model.device)
+        part = _Given(model.collate(targets), slots, run)
+        full[members] = run.full.cpu().numpy()
         with model.variant(into), torch.enable_grad():
             before[members] = _value(model, part, []).detach().cpu().numpy()
-            for layer, gains in _gains(model, part, chosen, at, method, steps, by_head):
-                estimate[members, layer] = _columns(gains, at, len(aligned.columns))
+            for layer, gains in _gains(model, part, experiment.sites, at, method, steps, by_head):
+                estimate[members, layer] = _columns(gains, at, len(experiment.aligned.columns))
                 passes += 1 if method == "gradient" else steps
-    patching._check(before, full, measure)
-    counts = {"cells": int(np.isfinite(estimate).sum()), "backward": passes}
-    return PatchMap(
-        f"{measure.name} ({method})",
-        mode,
-        *names,
-        chosen,
-        aligned.columns,
-        heads,
-        tuple(row.prompt.id for row in read[1]),
+    return experiment.map(
         before[:, None, None, None] + estimate,
         before,
         full,
-        np.zeros(shape, bool),
-        counts,
-        aligned.unaligned,
+        np.zeros(experiment.shape, bool),
+        {"cells": int(np.isfinite(estimate).sum()), "backward": passes},
+        method=f" ({method})",
     )
-
-
-def _read(
-    model: "Model",
-    metric: Metric,
-    sites: Sequence[Site],
-    sources: list[Row],
-    targets: list[Row],
-    members: np.ndarray,
-    out_of: str,
-) -> _Given:
-    index = torch.from_numpy(members).to(model.device)
-    rows = torch.arange(len(members), device=model.device)
-    with model.variant(out_of):
-        theirs = hooks.read(model, model.collate(sources), [*sites, Site("final_norm")], hooks.whole)
-    last = torch.from_numpy(alignment.slots(sources)).to(model.device)
-    with model.variant(out_of), torch.no_grad():  # an adapter may reach the output layer too
-        logits = Reader(model, metric, index).logits(theirs.pop(Site("final_norm"))[rows, last], rows)
-    reader = Reader(model, metric, index, logits if metric.reference else None)
-    slots = torch.from_numpy(alignment.slots(targets)).to(model.device)
-    return _Given(model.collate(targets), slots, reader, theirs, reader.measure(logits, rows).detach())
 
 
 def _value(model: "Model", part: _Given, changes: Sequence[tuple[Site, hooks.Change]]) -> Tensor:
@@ -162,7 +128,7 @@ def _value(model: "Model", part: _Given, changes: Sequence[tuple[Site, hooks.Cha
         for site, change in changes:
             stack.enter_context(hooks.altering(model, site, change))
         final = model.forward(part.into)[rows, part.slots]
-    return part.reader.measure(part.reader.logits(final, rows), rows)
+    return part.source.reader.measure(part.source.reader.logits(final, rows), rows)
 
 
 def _difference(part: _Given, site: Site, value: Tensor, at: Sequence[np.ndarray]) -> Tensor:
@@ -170,7 +136,7 @@ def _difference(part: _Given, site: Site, value: Tensor, at: Sequence[np.ndarray
     gap = torch.zeros_like(value)
     for n, rows in enumerate(at):
         s, t = torch.from_numpy(rows[:, 1]).to(value.device), torch.from_numpy(rows[:, 2]).to(value.device)
-        gap[n, t] = part.theirs[site][n, s].to(value.dtype) - value[n, t]
+        gap[n, t] = part.source.values[site][n, s].to(value.dtype) - value[n, t]
     return gap
 
 
@@ -198,7 +164,7 @@ def _gains(
             return change
 
         total = _value(model, part, [(site, watch(site)) for site in sites]).sum()
-        gradients = _gradients(total, [zeros[site] for site in sites], part.reader.metric)
+        gradients = _gradients(total, [zeros[site] for site in sites], part.source.reader.metric)
         for n, (site, gradient) in enumerate(zip(sites, gradients, strict=True)):
             yield n, _sum(gradient * _difference(part, site, values[site], at), axes)
         return
@@ -217,7 +183,7 @@ def _gains(
                 return moved
 
             total = _value(model, part, [(site, change)]).sum()
-            (gradient,) = _gradients(total, [seen[0]], part.reader.metric)
+            (gradient,) = _gradients(total, [seen[0]], part.source.reader.metric)
             gain = weight * gradient * seen[1] + (0 if gain is None else gain)
         assert gain is not None
         yield n, _sum(gain, axes)

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from activations import alignment, hooks, recompute
-from activations.metrics import Metric, Reader
+from activations.experiment import Experiment, Source
 from activations.sites import Site
-from activations.tokens import Row
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -45,44 +44,24 @@ class Entries:
 class Cells:
     """Some pairs, their two runs, and the rows that must be computed for them."""
 
-    def __init__(
-        self,
-        model: "Model",
-        metric: Metric,
-        sites: tuple[Site, ...],
-        by_head: bool,
-        sources: list[Row],
-        targets: list[Row],
-        members: np.ndarray,
-        slots: np.ndarray,
-        at: list[np.ndarray],
-        from_variant: str,
-        into_variant: str,
-    ) -> None:
-        self.model, self.metric, self.sites, self.by_head = model, metric, sites, by_head
-        self.members, self.into_variant = torch.from_numpy(members).to(model.device), into_variant
-        self.slots = torch.from_numpy(slots).to(model.device)
-        self.is_state = sites[0].kind in ("resid_pre", "resid_post")
-        self.entries = entries_of(at)
-        wanted = [*sites, Site("final_norm")]
-        with model.variant(from_variant):
-            theirs = hooks.read(model, model.collate(sources), wanted, hooks.whole)
-        last = torch.from_numpy(alignment.slots(sources)).to(model.device)
-        final = theirs.pop(Site("final_norm"))
-        self.theirs = theirs
-        with model.variant(into_variant):
+    def __init__(self, model: "Model", experiment: Experiment, members: np.ndarray) -> None:
+        self.model, self.sites, self.members = model, experiment.sites, members
+        self.by_head, self.into_variant = bool(experiment.heads), experiment.variants[1]
+        sources, targets = ([given[n] for n in members] for given in experiment.given)
+        self.slots = torch.from_numpy(alignment.slots(targets)).to(model.device)
+        self.is_state = self.sites[0].kind in ("resid_pre", "resid_post")
+        self.entries = entries_of([experiment.aligned.at[n] for n in members])
+        source = Source.of(model, experiment.metric, self.sites, sources, members, experiment.variants[0])
+        self.theirs, self.reader, self.full = source.values, source.reader, source.full
+        with model.variant(self.into_variant):
             batch = model.collate(targets)
             self.trace = recompute.trace(model, batch)
-            ours = {} if self.is_state else hooks.read(model, batch, sites, hooks.whole)
+            ours = {} if self.is_state else hooks.read(model, batch, self.sites, hooks.whole)
         if self.is_state:
-            ours = {site: self.trace.residual[self.block(site)] for site in sites}
+            ours = {site: self.trace.residual[self.block(site)] for site in self.sites}
         self.ours = ours
         rows = torch.arange(len(members), device=model.device)
-        with model.variant(from_variant), torch.no_grad():  # an adapter may reach the output layer too
-            full = Reader(model, metric, self.members).logits(final[rows, last], rows)
-        self.reader = Reader(model, metric, self.members, full if metric.reference else None)
-        self.full = self.reader.measure(full, rows)
-        with model.variant(into_variant), torch.no_grad():
+        with model.variant(self.into_variant), torch.no_grad():
             self.before = self.read_out(self.trace.residual[-1][rows, self.slots], rows)
 
     def block(self, site: Site) -> int:
@@ -105,7 +84,7 @@ class Cells:
         progress: Callable[[int, int], None] | None,
     ) -> None:
         """Fill in or compute every cell of these pairs."""
-        members = self.members.cpu().numpy()
+        members = self.members
         before[members], full[members] = self.before.cpu().numpy(), self.full.cpu().numpy()
         e = self.entries
         equal = np.stack([self._equal(site) for site in self.sites], 1)  # (entry, layer, head)

@@ -7,6 +7,7 @@ prompts.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,69 +24,33 @@ if TYPE_CHECKING:
     from activations.models import Model
 
 
-def generate(
-    model: "Model",
-    prompt: Prompts,
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int | None,
-    use_cache: bool,
-    batch_tokens: int,
-) -> str | list[str]:
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are made; see `Model.generate`."""
+
+    max_new_tokens: int
+    temperature: float
+    seed: int | None
+    use_cache: bool
+    batch_tokens: int
+
+
+def generate(model: "Model", prompt: Prompts, how: Decoding) -> str | list[str]:
     """See `Model.generate`."""
     prompts, single = parsed(prompt)
-    ids = _answers(
-        model,
-        model._encode(prompts),
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        seed=seed,
-        use_cache=use_cache,
-        batch_tokens=batch_tokens,
-    )
-    answers = [text.strip() for text in model.tokenizer.batch_decode(ids, skip_special_tokens=True)]
-    return answers[0] if single else answers
+    ids = answers(model, model._encode(prompts), how)
+    texts = [text.strip() for text in model.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+    return texts[0] if single else texts
 
 
-def answer_ids(
-    model: "Model",
-    prompts: Prompts,
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int | None,
-    use_cache: bool,
-    batch_tokens: int,
-) -> list[list[int]]:
-    """See `Model.answer_ids`."""
-    return _answers(
-        model,
-        model.rows(prompts),
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        seed=seed,
-        use_cache=use_cache,
-        batch_tokens=batch_tokens,
-    )
-
-
-def _answers(
-    model: "Model",
-    rows: Sequence[Row],
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int | None,
-    use_cache: bool,
-    batch_tokens: int,
-) -> list[list[int]]:
+def answers(model: "Model", rows: Sequence[Row], how: Decoding) -> list[list[int]]:
     """The tokens that follow each row."""
     model.check()
-    if temperature < 0 or (temperature > 0 and seed is None):
+    max_new_tokens = how.max_new_tokens
+    if how.temperature < 0 or (how.temperature > 0 and how.seed is None):
         raise ModelError(
-            f"temperature {temperature} with seed {seed}: sampling needs a temperature above 0 and a seed; "
-            "give seed=0"
+            f"temperature {how.temperature} with seed {how.seed}: sampling needs a temperature above 0 and a "
+            "seed; give seed=0"
         )
     if max_new_tokens < 1:
         raise ModelError(f"max_new_tokens={max_new_tokens}: at least one token is generated; raise it")
@@ -96,15 +61,15 @@ def _answers(
                 f"context of {model.context_length}; "
                 "shorten it or lower max_new_tokens"
             )
-    answers: list[list[int]] = [[] for _ in rows]
+    found: list[list[int]] = [[] for _ in rows]
     names = [row.prompt.id for row in rows]
-    cut = plan([len(row) + max_new_tokens for row in rows], batch_tokens=batch_tokens)
+    cut = plan([len(row) + max_new_tokens for row in rows], batch_tokens=how.batch_tokens)
     devices = [model.device] if model.device.type == "cuda" else []
-    settings = _settings(model, max_new_tokens, temperature, use_cache)
+    settings = _settings(model, how)
     stops = {model.pad_id, *end_ids(model)}
     with torch.random.fork_rng(devices=devices):
-        if seed is not None:
-            torch.manual_seed(seed)
+        if how.seed is not None:
+            torch.manual_seed(how.seed)
         for n in range(len(cut)):
             members = cut[n]
             batch = model.collate([rows[i] for i in members], examples=members, side="left")
@@ -119,8 +84,8 @@ def _answers(
                 )
             for i, line in zip(members, tokens[:, batch.ids.shape[1] :].tolist(), strict=True):
                 end = next((k for k, token in enumerate(line) if token in stops), len(line))
-                answers[i] = line[:end]
-    return answers
+                found[i] = line[:end]
+    return found
 
 
 @contextmanager
@@ -152,16 +117,17 @@ def end_ids(model: "Model") -> list[int]:
     return list(dict.fromkeys(int(token) for token in ends))
 
 
-def _settings(model: "Model", max_new_tokens: int, temperature: float, use_cache: bool) -> Any:
+def _settings(model: "Model", how: Decoding) -> Any:
     """All that decides a generation."""
     from transformers import GenerationConfig
 
-    sampled = {"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
+    warm = how.temperature > 0
+    sampled = {"temperature": how.temperature, "top_k": 0, "top_p": 1.0} if warm else {}  # nothing is cut off
     return GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=temperature > 0,
+        max_new_tokens=how.max_new_tokens,
+        do_sample=warm,
         eos_token_id=end_ids(model) or None,
         pad_token_id=model.pad_id,
-        use_cache=use_cache,
+        use_cache=how.use_cache,
         **sampled,
     )

@@ -27,6 +27,11 @@ from activations.sites import Site, resolve
 from activations.tokens import Row, Template, tokenizer_fingerprint
 
 
+def variant_name(name: str, alpha: float) -> str:
+    """`k@0.5` of (`k`, 0.5), and `k` where alpha is 1; `Model.parse_variant` reads it."""
+    return name if alpha == 1.0 else f"{name}@{alpha:g}"
+
+
 @dataclass(eq=False)
 class Model:
     """A causal language model ready to be read and edited. Made by `load` or `wrap`.
@@ -129,6 +134,11 @@ class Model:
     def active(self) -> tuple[str, float]:
         """The active variant and its alpha."""
         return self._active
+
+    @property
+    def active_name(self) -> str:
+        """The active variant as `variant` reads it: `k`, or `k@0.5`."""
+        return variant_name(*self._active)
 
     @property
     def active_adapter(self) -> str | None:
@@ -358,17 +368,9 @@ class Model:
             PromptError: an unusable prompt, or no room left in the context.
             ModelError: sampling without a seed.
         """
-        from activations.generation import generate
+        from activations.generation import Decoding, generate
 
-        return generate(
-            self,
-            prompt,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            use_cache=use_cache,
-            batch_tokens=batch_tokens,
-        )
+        return generate(self, prompt, Decoding(max_new_tokens, temperature, seed, use_cache, batch_tokens))
 
     def answer_ids(
         self,
@@ -384,14 +386,7 @@ class Model:
 
         Text that is decoded, stripped and tokenized again need not be these tokens (" A" is not "A").
         """
-        from activations.generation import answer_ids
+        from activations.generation import Decoding, answers
 
-        return answer_ids(
-            self,
-            prompts,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            use_cache=use_cache,
-            batch_tokens=batch_tokens,
-        )
+        how = Decoding(max_new_tokens, temperature, seed, use_cache, batch_tokens)
+        return answers(self, self.rows(prompts), how)

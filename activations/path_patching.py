@@ -23,10 +23,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from activations import alignment, families, hooks, patching, recompute
+from activations import alignment, experiment, families, hooks, recompute
 from activations.errors import ModelError, PatchError, SiteError
 from activations.maps import CI_METHOD, ratio_of_means
-from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
+from activations.metrics import Function, Metric
 from activations.sites import Site
 from activations.tokens import Row
 
@@ -179,15 +179,12 @@ def path_patch(
             f"senders {[str(a) for a in froms]}, receivers {[str(b) for b in tos]}: a sender writes (no "
             "input, no logits) before its receiver"
         )
-    active = patching.active_variant(model)
-    measure = as_metric(metric)
-    pairs = patching.listed(pairs)
-    check_tokens(measure, len(pairs), model.anatomy.config.vocab_size)
-    sources, targets = patching._rows(model, pairs)
+    active = model.active_name
+    measure, (sources, targets) = experiment.read_pairs(model, pairs, metric)
     aligned = alignment.align(sources, targets, by=align, positions="each")
-    patched = np.full((len(pairs), len(froms), len(tos)), np.nan)
-    before, full = np.zeros(len(pairs)), np.zeros(len(pairs))
-    for members in patching._chunks((sources, targets), batch_tokens):
+    patched = np.full((len(targets), len(froms), len(tos)), np.nan)
+    before, full = np.zeros(len(targets)), np.zeros(len(targets))
+    for members in experiment.chunks((sources, targets), batch_tokens):
         part = _Paths(
             model,
             measure,
@@ -205,7 +202,7 @@ def path_patch(
                 for s, sender in enumerate(froms):
                     if sender.depth < receiver.depth:
                         patched[members, s, r] = part.value(sender, receiver).cpu().numpy()
-    patching._check(before, full, measure)
+    experiment.check_gap(before, full, measure)
     return PathMap(measure.name, froms, tos, patched, before, full)
 
 
@@ -230,21 +227,15 @@ class _Paths:
         rows = torch.arange(len(members), device=model.device)
         self.rows, self.slots = rows, torch.from_numpy(alignment.slots(targets)).to(model.device)
         sites = sorted({_site(one) for one in senders}, key=lambda site: site.depth)
-        with model.variant(from_variant):
-            theirs = hooks.read(model, model.collate(sources), [*sites, Site("final_norm")], hooks.whole)
-        index = torch.from_numpy(members).to(model.device)
-        last = torch.from_numpy(alignment.slots(sources)).to(model.device)
-        with model.variant(from_variant), torch.no_grad():  # an adapter may reach the output layer too
-            logits = Reader(model, metric, index).logits(theirs[Site("final_norm")][rows, last], rows)
-        self.reader = Reader(model, metric, index, logits if metric.reference else None)
-        self.full = self.reader.measure(logits, rows)
+        source = experiment.Source.of(model, metric, sites, sources, members, from_variant)
+        self.reader, self.full = source.reader, source.full
         self.deltas: dict[Node, Tensor] = {}
         with model.variant(into_variant), torch.no_grad():
             batch = model.collate(targets)
             self.trace = recompute.trace(model, batch)
             self.before = self.reader.of_residual(self.trace.residual[-1][rows, self.slots], rows)
             for sender in senders:
-                self.deltas[sender] = self._delta(sender, theirs[_site(sender)], at)
+                self.deltas[sender] = self._delta(sender, source.values[_site(sender)], at)
 
     def _block(self, layer: int, hidden: Tensor) -> Tensor:
         return recompute.run_block(

@@ -79,14 +79,7 @@ def dry_run(
     """
     model.check()
     request = Request.make(
-        model,
-        prompts,
-        sites=sites,
-        positions=positions,
-        dtype=dtype,
-        batch_tokens=batch_tokens,
-        backend="hooks",
-        shard=shard,
+        model, prompts, sites=sites, positions=positions, dtype=dtype, batch_tokens=batch_tokens, shard=shard
     )
     layout = request.layout(model, {})
     first = int(layout.attributes["first_example"])

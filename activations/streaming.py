@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from activations import sharding
 from activations.errors import StoreError
+from activations.models import Model, variant_name
 from activations.positions import Positions
 from activations.prompts import Prompts
 from activations.request import Request, SiteLike
@@ -27,16 +28,13 @@ from activations.sites import ADAPTER, Site
 from activations.store import Store
 from activations.writer import Layout, Writer, create, exclusive, part_path, refuse_difference
 
-if TYPE_CHECKING:
-    from activations.models import Model
-
 Progress = Callable[[int, int], None]
 SYNC_SECONDS = 5.0
 
 
 @overload
 def capture(
-    model: "Model",
+    model: Model,
     prompts: Prompts,
     *,
     sites: SiteLike,
@@ -54,7 +52,7 @@ def capture(
 ) -> Store: ...
 @overload
 def capture(
-    model: "Model",
+    model: Model,
     prompts: Prompts,
     *,
     sites: SiteLike,
@@ -71,7 +69,7 @@ def capture(
     progress: Progress | None = ...,
 ) -> dict[str, Store]: ...
 def capture(
-    model: "Model",
+    model: Model,
     prompts: Prompts,
     *,
     sites: SiteLike,
@@ -122,18 +120,14 @@ def capture(
                 f"out {str(folder_or_file)!r} is not an .h5 file: one variant is one file; add the suffix, "
                 "or name variants for a folder"
             )
-        active, alpha = model.active
-        wanted = {_variant_name(active, alpha): folder_or_file}
+        wanted = {model.active_name: folder_or_file}
     else:
         if folder_or_file.suffix == ".h5":
             raise StoreError(
                 f"out {str(folder_or_file)!r} is one file but variants are several: give a folder"
             )
-        wanted = {
-            _variant_name(*model.parse_variant(name)): folder_or_file
-            / f"{_variant_name(*model.parse_variant(name))}.h5"
-            for name in variants
-        }
+        named = [variant_name(*model.parse_variant(name)) for name in variants]
+        wanted = {name: folder_or_file / f"{name}.h5" for name in named}
     model.check()
     request = Request.make(
         model,
@@ -155,12 +149,8 @@ def capture(
     return stores if variants is not None else next(iter(stores.values()))
 
 
-def _variant_name(name: str, alpha: float) -> str:
-    return name if alpha == 1.0 else f"{name}@{alpha:g}"
-
-
 def _capture_one(
-    model: "Model", request: Request, out: Path, *, resume: bool, parity: int, progress: Progress | None
+    model: Model, request: Request, out: Path, *, resume: bool, parity: int, progress: Progress | None
 ) -> Store:
     """One variant into one file, or into this rank's shard of it."""
     extra: dict[str, Any] = {}
@@ -205,7 +195,7 @@ def _capture_one(
 
 
 def _stream(
-    model: "Model", request: Request, layout: Layout, writer: Writer, progress: Progress | None
+    model: Model, request: Request, layout: Layout, writer: Writer, progress: Progress | None
 ) -> None:
     """Compute and commit every batch that is not committed yet."""
     first = int(layout.attributes["first_example"])

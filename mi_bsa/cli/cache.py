@@ -121,7 +121,7 @@ def build(
         raise ConfigError(
             f"--out {out} is one file but {len(settings.variants)} variants are asked for; give a folder"
         )
-    chosen = settings.variants or ([_active(model)] if single else list(model.variants))
+    chosen = settings.variants or ([model.active_name] if single else list(model.variants))
     common: dict[str, Any] = {
         "sites": settings.sites,
         "positions": settings.positions,
@@ -267,8 +267,3 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     if not slash or not part.isdigit() or not parts.isdigit():
         raise ConfigError(f"--shard {text!r} is not I/N; write e.g. 0/4 for the first of four")
     return int(part), int(parts)
-
-
-def _active(model: Any) -> str:
-    name, alpha = model.active
-    return name if alpha == 1.0 else f"{name}@{alpha:g}"
