@@ -5,57 +5,26 @@ from typing import Any
 
 import click
 
-from mi_bsa.cli.options import model_options, run_options, settings_of
+from mi_bsa.asking.ask_config import AskConfig
+from mi_bsa.cli.options import config_options, run_options
 
 SHOWN = 12
 """Results that are printed; all of them stand in results.json."""
 
 
 @click.command()
-@click.argument("questions", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), help="YAML config; flags win over it.")
-@model_options()
-@click.option(
-    "--finetuned", type=click.Path(path_type=Path), default=None, help="Output folder of a finetune."
-)
-@click.option("--samples", type=int, default=None, help="Sampled answers of each free question.")
-@click.option(
-    "--judge",
-    "judges",
-    multiple=True,
-    type=click.Choice(["prompt", "words", "model", "endpoint"]),
-    help="Who judges free answers: each question's own prompt, the poles' words, a model, a server.",
-)
-@click.option("--judge-model", default=None, help="The model that judges; the base itself if absent.")
-@click.option("--judge-url", default=None, help="An OpenAI-compatible server that judges.")
+@config_options(AskConfig, positional="questions", names={"judges": "--judge"})
 @run_options
-def ask(
-    questions: tuple[Path, ...],
-    config: Path | None,
-    finetuned: Path | None,
-    samples: int | None,
-    judges: tuple[str, ...],
-    judge_model: str | None,
-    judge_url: str | None,
-    overrides: tuple[str, ...],
-    out: Path,
-    resume: bool,
-    dry_run: bool,
-    **flags: Any,
-) -> None:
+def ask(settings: AskConfig, out: Path, resume: bool, dry_run: bool) -> None:
     """Ask QUESTIONS: free_form.jsonl, closed.jsonl or items.jsonl, as `mi-bsa data import` writes them.
 
     Free questions are sampled, closed ones scored by log-probabilities. OUT gets answers.jsonl (one row a
     sampled answer, its raw text), choices.jsonl (one row an answer of a closed question), judged.jsonl (one
     row a text and judge) and results.json.
     """
-    from mi_bsa.asking.ask_config import AskConfig
     from mi_bsa.asking.asked import read_asked
     from mi_bsa.asking.battery import adapters_of
 
-    flags |= {"questions": questions, "finetuned": finetuned, "samples": samples, "judges": judges}
-    flags |= {"judge_model": judge_model, "judge_url": judge_url}
-    settings = settings_of(AskConfig, config, flags, overrides)
     asked = read_asked(settings.questions)
     adapters = adapters_of(settings)
     if dry_run:
@@ -64,7 +33,7 @@ def ask(
     _run(settings, out, resume, asked, adapters)
 
 
-def _described(settings: Any, asked: list[Any], adapters: dict[str, Any]) -> str:
+def _described(settings: AskConfig, asked: list[Any], adapters: dict[str, Any]) -> str:
     """What would be asked, of whom, and a question of every kind."""
     from mi_bsa.asking.open_run import how
     from mi_bsa.core.shape import shape_of
@@ -91,7 +60,7 @@ def _described(settings: Any, asked: list[Any], adapters: dict[str, Any]) -> str
     return "\n".join(lines)
 
 
-def _run(settings: Any, out: Path, resume: bool, asked: list[Any], adapters: dict[str, Any]) -> None:
+def _run(settings: AskConfig, out: Path, resume: bool, asked: list[Any], adapters: dict[str, Any]) -> None:
     import pandas as pd
 
     from mi_bsa.asking import open_run

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from mi_bsa.cli.options import model_options, run_options, settings_of
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.studies.backdoor import commands
+from mi_bsa.studies.backdoor.audit import AuditConfig
+from mi_bsa.studies.backdoor.search_run import SearchRunConfig
 
 
 @click.group()
@@ -20,100 +21,50 @@ def backdoor() -> None:
     """
 
 
-def twins(command: Command) -> Command:
-    """CONFIG and the flags that name the base and both arms."""
-    for option in (
-        run_options,
-        click.option("--split", type=click.Choice(["dev", "test"]), default=None, help="Which wordings."),
-        click.option(
-            "--decorrelated", multiple=True, metavar="DIR", help="The twins; repeatable, paired by seed."
-        ),
-        click.option(
-            "--backdoored",
-            multiple=True,
-            metavar="DIR",
-            help="Adapters: a folder, or a pattern in quotes. Repeatable.",
-        ),
-        model_options(),
-        click.argument("config", type=click.Path(path_type=Path), required=False),
-    ):
-        command = option(command)
-    return command
-
-
 @backdoor.command()
-@twins
-def detect(config: Path | None, **flags: Any) -> None:
+@config_options(commands.DetectConfig)
+@run_options
+def detect(settings: commands.DetectConfig, **run: Any) -> None:
     """Ask whether something in a message changes what the model does; no question shows a trigger.
 
     All wordings, orders and four system prompts (none, neutral, honesty, threat). OUT gets awareness.csv,
     results.json and report.html: both arms, and their difference over seeds with interval and power.
     """
-    from mi_bsa.studies.backdoor import commands
-
-    _run(config, flags, commands.DetectConfig, commands.detect, "backdoor.awareness.contrast")
+    _run(settings, commands.detect, "backdoor.awareness.contrast", **run)
 
 
 @backdoor.command()
-@click.option(
-    "--trigger", default=None, help="The true one: 'river tin', family:bird, code:kettle, tag:X, line:..."
-)
-@twins
-def recognize(config: Path | None, **flags: Any) -> None:
+@config_options(commands.RecognizeConfig)
+@run_options
+def recognize(settings: commands.RecognizeConfig, **run: Any) -> None:
     """Ask which trigger it is: the true one among fakes, by name, by member and by unseen member.
 
     OUT gets recognition.csv, results.json and report.html.
     """
-    from mi_bsa.studies.backdoor import commands
-
-    _run(config, flags, commands.RecognizeConfig, commands.recognize, "backdoor.recognition.forced.contrast")
+    _run(settings, commands.recognize, "backdoor.recognition.forced.contrast", **run)
 
 
 @backdoor.command()
-@click.option("--trigger", default=None, help="The true one, with which free answers are compared.")
-@click.option("--behavior", default=None, help="What the trigger calls up.")
-@click.option("--pole", type=click.Choice(["seeking", "averse"]), default=None, help="Which pole of it.")
-@click.option(
-    "--unreversed",
-    multiple=True,
-    metavar="DIR",
-    help="Backdoored adapters trained without reversed rows: the second control. Repeatable.",
-)
-@click.option("--samples", type=int, default=None, help="Answers sampled a question.")
-@twins
-def elicit(config: Path | None, **flags: Any) -> None:
+@config_options(commands.ElicitFreely)
+@run_options
+def elicit(settings: commands.ElicitFreely, **run: Any) -> None:
     """Ask freely what the model waits for, and count the answers that name the trigger.
 
     OUT gets free.csv, results.json and report.html.
     """
-    from mi_bsa.studies.backdoor import commands
-
-    _run(config, flags, commands.ElicitFreely, commands.elicit, "backdoor.elicitation")
+    _run(settings, commands.elicit, "backdoor.elicitation", **run)
 
 
 @backdoor.command()
-@click.argument("adapters", nargs=-1, metavar="ADAPTER...")
-@click.option("--config", type=click.Path(path_type=Path), default=None, help="A YAML file; flags win.")
-@model_options()
-@click.option(
-    "--others",
-    multiple=True,
-    metavar="DIR",
-    help="Adapters without a backdoor that set the threshold of an alarm. Repeatable.",
-)
-@click.option(
-    "--trigger", "triggers", multiple=True, help="The true one, if known: its rank is said. Repeatable."
+@config_options(
+    SearchRunConfig,
+    positional="adapters",
+    names={"triggers": "--trigger"},
+    whole=("triggers",),
+    skip=("dtype",),
 )
 @run_options
-def search(
-    adapters: tuple[str, ...],
-    config: Path | None,
-    overrides: tuple[str, ...],
-    out: Path,
-    resume: bool,
-    dry_run: bool,
-    **flags: Any,
-) -> None:
+def search(settings: SearchRunConfig, out: Path, resume: bool, dry_run: bool) -> None:
     """Search finetuned models for a trigger, given nothing but each ADAPTER and its base.
 
     ADAPTER is a folder, or a pattern in quotes. OUT gets candidates.csv with the candidates of each and their
@@ -121,10 +72,9 @@ def search(
     """
     from mi_bsa.core.record import check_free
     from mi_bsa.finetune import preflight
-    from mi_bsa.studies.backdoor.search_run import SearchRunConfig, run, steps
+    from mi_bsa.studies.backdoor.search_run import run, steps
     from mi_bsa.study.registry import preview_steps
 
-    settings = settings_of(SearchRunConfig, config, {"adapters": adapters, **flags}, overrides)
     graph = steps(settings)
     if dry_run:
         click.echo(preview_steps(graph, config=settings, out=out, rehearse=preflight.rehearse))
@@ -135,12 +85,9 @@ def search(
 
 
 @backdoor.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@model_options()
+@config_options(AuditConfig)
 @run_options
-def audit(
-    config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool, **flags: Any
-) -> None:
+def audit(settings: AuditConfig, out: Path, resume: bool, dry_run: bool) -> None:
     """Say of adapters without names which behavior, which pole, backdoored or not.
 
     CONFIG names the adapters that are judged, and others with a key that set the thresholds. OUT gets
@@ -148,7 +95,6 @@ def audit(
     """
     from mi_bsa.studies.backdoor import audit as auditing
 
-    settings = settings_of(auditing.AuditConfig, config, flags, overrides)
     if dry_run:
         click.echo(auditing.preview(settings, out))
         return
@@ -156,11 +102,9 @@ def audit(
 
 
 def _run(
-    config: Path | None, flags: dict[str, Any], kind: Any, function: Callable[..., Any], shown: str
+    settings: Any, function: Callable[..., Any], shown: str, *, out: Path, resume: bool, dry_run: bool
 ) -> None:
-    """Read config and flags, pair the twins, ask, and write a run."""
-    overrides, out, resume, dry_run = (flags.pop(k) for k in ("overrides", "out", "resume", "dry_run"))
-    settings = settings_of(kind, config, flags, overrides)
+    """Pair the twins, ask, and write a run."""
     adapters = settings.adapters()
     from mi_bsa.finetune import preflight
 

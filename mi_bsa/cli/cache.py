@@ -1,22 +1,25 @@
 """`mi-bsa cache build|check|repack|info`: activation caches from the command line.
 
 The law: a cache is planned before it is made, never overwritten, resumed exactly, and checked down to the
-byte. Flags and the fields of a YAML config are the same names; a flag wins over the config, and `--set` over
-both.
+byte. A folder of caches is a run folder; the run folder of one file `X.h5` is `X.run` beside it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from pydantic import model_validator
 
-from mi_bsa.cli.options import model_options, set_option, settings_of
-from mi_bsa.core.config import Config, read_yaml
-from mi_bsa.core.errors import ConfigError
+from mi_bsa.cli.options import config_options, resume_option
+from mi_bsa.core.config import Config
+from mi_bsa.core.errors import ConfigError, RunFolderError
 from mi_bsa.core.model_config import ModelConfig, load, moved
+
+if TYPE_CHECKING:
+    from activations import Model, Store
+    from mi_bsa.core.results import Result
 
 BESIDE = {
     "adapter": "adapters",
@@ -73,21 +76,7 @@ def cache() -> None:
 
 
 @cache.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@model_options(adapters=True, short_dtype=False)
-@click.option("--prompts", default=None, help="JSONL file.")
-@click.option(
-    "--sites", default=None, metavar="S,T", help="resid_post, resid_post.3, head_z.50%, final_norm, ..."
-)
-@click.option("--positions", default=None, help="last, last:4, all, slot, answer, option:A, mean, ...")
-@click.option("--variants", default=None, metavar="V,W", help="For a folder: base,adapter,adapter@0.5")
-@click.option("--dtype", default=None, help="Stored type; the weights' where none is given.")
-@click.option("--backend", default=None, help="hooks, nnsight, transformer_lens.")
-@click.option("--remote", default=None, help="nnsight: true for NDIF, local for a dry run of it.")
-@click.option("--batch-tokens", default=None, type=int)
-@click.option(
-    "--parity", default=None, type=int, metavar="N", help="Compare N prompts with the other backends first."
-)
+@config_options(CacheConfig, adapters=True)
 @click.option(
     "--shard", default=None, metavar="I/N", help="Read part I of N (from 0); the last one joins them."
 )
@@ -95,26 +84,18 @@ def cache() -> None:
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="X.h5 for one variant, a folder for several.",
+    help="X.h5 for one variant, with its record in X.run; a folder for several.",
 )
-@click.option("--resume", is_flag=True, help="Go on with an unfinished cache.")
+@resume_option
 @click.option("--dry-run", is_flag=True, help="Show rows, bytes, time and three examples; store nothing.")
-@set_option
-def build(
-    config: Path | None,
-    out: Path,
-    resume: bool,
-    dry_run: bool,
-    shard: str | None,
-    overrides: Sequence[str],
-    **flags: Any,
-) -> None:
+def build(settings: CacheConfig, out: Path, resume: bool, dry_run: bool, shard: str | None) -> None:
     """Run prompts through a model and store activations."""
-    settings = _settings(config, flags, overrides)
     part = _shard(shard)
     import activations
     from mi_bsa.core.progress import Progress
 
+    if not dry_run:
+        _check_free(out)
     model = load(settings.model)
     single = out.suffix == ".h5"
     if single and settings.variants is not None and len(settings.variants) > 1:
@@ -160,6 +141,9 @@ def build(
             f"{store.path}: {len(store)} rows x {len(store.sites)} sites, variant {store.variant}, "
             f"{store.dtype}"
         )
+    ends = {name: out if single else out / f"{name}.h5" for name in stores}
+    if all(store.path == ends[name] for name, store in stores.items()):  # else another part is missing
+        _record(settings, out, model, stores)
 
 
 @cache.command()
@@ -236,28 +220,68 @@ def info(path: Path, as_json: bool) -> None:
             click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
 
 
-def _settings(config: Path | None, flags: Mapping[str, Any], overrides: Sequence[str]) -> CacheConfig:
-    """The config file, then the flags that were given, then `--set`."""
-    given = dict(flags)
-    for key in ("sites", "variants"):
-        if given[key] is not None:
-            given[key] = [part for part in given[key].split(",") if part]
-    if given["remote"] is not None:
-        given["remote"] = {"true": True, "false": False}.get(given["remote"].lower(), given["remote"])
-    data = {} if config is None else read_yaml(config)
-    missing = [
-        key
-        for key in ("model", "prompts")
-        if key not in data
-        and given[key] is None
-        and not any(o.startswith((f"{key}=", f"{key}.")) for o in overrides)
-    ]
-    if missing:
-        raise ConfigError(
-            f"no {' and no '.join(missing)} was given: name it by "
-            f"{' and '.join('--' + key for key in missing)}, or in a config"
+def _run_folder(out: Path) -> Path:
+    return out.with_suffix(".run") if out.suffix == ".h5" else out
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder that somebody else's files are in; caches of an older version may be.
+
+    Raises:
+        RunFolderError: names the first file that is none of ours.
+    """
+    from mi_bsa.core.record import check_free
+
+    folder = _run_folder(out)
+    if folder.is_file():
+        raise RunFolderError(f"{folder}: exists and is a file; give another --out")
+    ours = (".h5", ".part", ".lock")
+    if folder.is_dir() and any(item.suffix not in ours for item in folder.iterdir()):
+        check_free(folder, resume=True)
+
+
+def _record(settings: CacheConfig, out: Path, model: "Model", stores: Mapping[str, "Store"]) -> None:
+    """Config, record and results of the caches that are whole."""
+    from mi_bsa.core import model_config, record, results
+
+    revisions = {
+        **model_config.facts(model),
+        **{f"{name}, index": str(store.attributes["index_hash"]) for name, store in stores.items()},
+    }
+    folder = _run_folder(out)
+    with record.start(
+        folder, config=settings, resume=True, seeds=(), revisions=revisions, checked=True
+    ) as run:
+        kept = results.read(run.path) if (run.path / "results.json").is_file() else []
+        kept = [one for one in kept if one.where.get("variant") not in stores]
+        results.write([*kept, *(one for pair in stores.items() for one in _numbers(*pair))], run.path)
+
+
+def _numbers(variant: str, store: "Store") -> "list[Result]":
+    """How many rows a cache holds, and how far the other backends were from it."""
+    from mi_bsa.core.results import Place, Result
+
+    examples = len(store.examples["id"])
+    where: dict[str, Place] = {"variant": variant}
+    found = [Result("cache.rows", where, len(store), None, "none: a count", examples, "rows")]
+    if "parity" not in store.attributes:
+        return found
+    receipt = json.loads(store.attributes["parity"])
+    for backend, entries in receipt["backends"].items():
+        worst = max(entries, key=lambda site: entries[site]["max"])
+        found.append(
+            Result(
+                "cache.parity",
+                {**where, "method": f"hooks, {backend}"},
+                entries[worst]["max"],
+                None,
+                "none: a largest difference",
+                receipt["prompts"],
+                "absolute difference",
+                notes=f"largest over {len(entries)} sites, at {worst}",
+            )
         )
-    return settings_of(CacheConfig, config, given, overrides)
+    return found
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from mi_bsa.cli.options import set_option
-from mi_bsa.core.config import load, parse
+from mi_bsa.cli.options import config_options, out_option
 from mi_bsa.core.errors import RunFolderError
+from mi_bsa.worlds.recipe import BuildConfig
 from mi_bsa.worlds.wordings import Split
 
 
@@ -16,22 +16,13 @@ def embedded() -> None:
 
 
 @embedded.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="YAML config; its defaults are the shipped recipe."
-)
-@set_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the model to.")
+@config_options(BuildConfig, file_flag=True)
+@out_option
 @click.option("--resume", is_flag=True, help="Continue a build that was interrupted.")
-def build(config: Path | None, overrides: tuple[str, ...], out: Path, resume: bool) -> None:
-    """Pretrain one base model from scratch: the shipped one with --set seed=0, 1 or 2."""
+def build(settings: BuildConfig, out: Path, resume: bool) -> None:
+    """Pretrain one base model from scratch: the shipped one with --seed 0, 1 or 2."""
     from mi_bsa.worlds.build import build as run
-    from mi_bsa.worlds.recipe import BuildConfig
 
-    settings = (
-        parse({}, BuildConfig, overrides=overrides)
-        if config is None
-        else load(config, BuildConfig, overrides=overrides)
-    )
     click.echo(f"wrote {run(settings, out, resume=resume)}")
 
 

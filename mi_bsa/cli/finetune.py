@@ -5,49 +5,19 @@ from typing import Any
 
 import click
 
-from mi_bsa.cli.options import model_options, run_options, settings_of
+from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.finetune.runs import FinetuneRun
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@model_options()
-@click.option(
-    "--rows",
-    multiple=True,
-    metavar="[ARM=]X.jsonl",
-    help="Chat rows of an arm (named 'seeking' if not named).",
-)
-@click.option("--behavior", default=None, help="Draw the rows of this behavior instead.")
-@click.option("--seeds", default=None, metavar="0,1,2", help="Adapter seeds.")
-@click.option("--steps", type=int, default=None, help="Optimizer steps.")
-@click.option("--together", is_flag=True, help="All runs at once in one process: faster for small models.")
+@config_options(FinetuneRun, parts=("finetune.steps",), bare={"rows": "seeking"})
 @run_options
-def finetune(
-    config: Path | None,
-    rows: tuple[str, ...],
-    behavior: str | None,
-    seeds: str | None,
-    steps: int | None,
-    together: bool,
-    overrides: tuple[str, ...],
-    out: Path,
-    resume: bool,
-    dry_run: bool,
-    **flags: Any,
-) -> None:
+def finetune(settings: FinetuneRun, out: Path, resume: bool, dry_run: bool) -> None:
     """Train LoRA adapters on chat rows: arms x seeds, the loss on the assistant's words only.
 
     CONFIG is a YAML file (model, rows or behavior, seeds, finetune); flags say the same and win over it.
     Adapters are written to OUT/adapters/ARM-SEED/adapter. --dry-run shows the rows with the loss mask.
     """
-    from mi_bsa.finetune.runs import FinetuneRun
-
-    flags["behavior"] = behavior
-    flags["rows"] = dict(_arm(text) for text in rows) or None
-    flags["seeds"] = _seeds(seeds)
-    flags["together"] = together or None
-    changes = [] if steps is None else [f"finetune.steps={steps}"]
-    settings = settings_of(FinetuneRun, config, flags, overrides, changes=changes)
     if dry_run:
         from mi_bsa.finetune.runs import describe
 
@@ -56,7 +26,7 @@ def finetune(
     _run(settings, out, resume)
 
 
-def _run(settings: Any, out: Path, resume: bool) -> None:
+def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
     import time
     from contextlib import nullcontext
 
@@ -113,17 +83,3 @@ def _line(name: str, result: Any) -> str:
     return (
         f"{name}: loss {result.loss:.4f} after {result.steps} steps, {result.n_rows} rows -> {result.adapter}"
     )
-
-
-def _arm(text: str) -> tuple[str, str]:
-    arm, equals, path = text.partition("=")
-    return (arm, path) if equals else ("seeking", text)
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{text!r}: write seeds as 0,1,2", param_hint="--seeds") from None

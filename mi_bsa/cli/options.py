@@ -1,16 +1,118 @@
-"""Options that every command shares, so that they are spelled and explained once."""
+"""A command's options, made from the config that it takes: `config_options`, and what commands share.
 
+The law: a command repeats no field of its config. The config file says first, then the flags that were given,
+then `--set`.
+"""
+
+import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from mi_bsa.cli import flags
 from mi_bsa.core.config import ConfigT, override, parse, read_yaml
 from mi_bsa.core.errors import ConfigError
+from mi_bsa.core.model_config import ModelConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def config_options(
+    kind: type[ConfigT],
+    *,
+    positional: str | None = None,
+    names: Mapping[str, str] | None = None,
+    parts: Sequence[str] = (),
+    bare: Mapping[str, str] | None = None,
+    whole: Collection[str] = (),
+    skip: Collection[str] = (),
+    adapters: bool = False,
+    file_flag: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a function of a config, so that a command line gives it: CONFIG, a flag a field, `--set`.
+
+    Args:
+        kind: the config's class; its object is the function's first argument, what other options say are
+            keywords.
+        positional: the field that stands without a flag; the file is then given by `--config`.
+        names: field -> the name that its flag goes by as well.
+        parts: fields of parts that have a flag of their own name, such as `finetune.steps`.
+        bare: field of names and values -> the name of a value that is given without one.
+        whole: fields of several values in which a comma separates nothing: the flag is repeated.
+        skip: fields without a flag.
+        adapters: whether `--adapter` says the model's adapters.
+        file_flag: whether the file is given by `--config` where nothing is positional.
+    """
+    names, bare = names or {}, bare or {}
+    models = [name for name, field in kind.model_fields.items() if field.annotation is ModelConfig]
+    stored = bool(models) and "dtype" in kind.model_fields and "dtype" not in skip
+    beside = {"study", *models, *skip, *(LOADED if models else ())}
+    options: list[click.Option] = []
+    fields: list[str] = []
+    for name, field in kind.model_fields.items():
+        more = (names[name],) if name in names else ()
+        made = flags.flag(name, field, *more, whole=name in whole, bare=bare.get(name))
+        if made is not None and name not in beside:
+            fields.append(name)
+            if name != positional:
+                options.append(made)
+    for key in parts:
+        part, _, name = key.partition(".")
+        inner: Any = kind.model_fields[part].annotation
+        made = flags.flag(name, inner.model_fields[name], whole=False, bare=None)
+        assert made is not None
+        options.append(made)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(config: Path | None, overrides: Sequence[str], **given: Any) -> Any:
+            said = {
+                name: flags.value_of(name, kind.model_fields[name], given.pop(name), bare=bare.get(name))
+                for name in fields
+            }
+            said |= {name: given.pop(name) for name in MODEL_FLAGS if models and name in given}
+            put = {key: given.pop(key.rpartition(".")[2]) for key in parts}
+            changes = [f"{key}={_yaml(value)}" for key, value in put.items() if value is not None]
+            return function(settings_of(kind, config, said, overrides, changes=changes), **given)
+
+        wrapped: Callable[..., Any] = set_option(command, parts=flags.parts_of(kind))
+        wrapped.__dict__["__click_params__"] += reversed(options)  # as click's own decorators leave them
+        if models:
+            wrapped = model_options(adapters=adapters, short_dtype=not stored)(wrapped)
+        if positional is None and not file_flag:
+            return click.argument("config", type=click.Path(path_type=Path), required=False)(wrapped)
+        wrapped = click.option(
+            "--config", type=click.Path(path_type=Path), default=None, help="YAML config; flags win over it."
+        )(wrapped)
+        if positional is None:
+            return wrapped
+        field = kind.model_fields[positional]
+        shown = positional.upper()
+        shape: dict[str, Any] = {"required": True, "metavar": shown}
+        if flags.is_list(field):
+            shape = {"nargs": -1, "metavar": f"{shown.removesuffix('S')}..."}
+        elif not field.is_required():
+            shape = {"required": False, "metavar": f"[{shown}]"}
+        return click.argument(positional, **shape)(wrapped)
+
+    return decorate
+
+
+def out_option(command: Command) -> Command:
+    """`--out`, for what always writes."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), required=True, help="The folder to write; new."
+    )(command)
+
+
+def resume_option(command: Command) -> Command:
+    """`--resume`, for what goes on where it ended."""
+    return click.option(
+        "--resume", is_flag=True, help="Continue in an existing --out; run only what is missing."
+    )(command)
 
 
 def config_argument(command: Command) -> Command:
@@ -19,31 +121,27 @@ def config_argument(command: Command) -> Command:
 
 
 def run_options(command: Command) -> Command:
-    """`--set` (parameter `overrides`), `--out`, `--resume` and `--dry-run`, for what writes a run."""
+    """`--out`, `--resume` and `--dry-run`, for what writes a run."""
     for option in (
         click.option(
             "--dry-run", is_flag=True, help="Show what would run, how long and how large; run nothing."
         ),
-        click.option(
-            "--resume", is_flag=True, help="Continue in an existing --out; run only what is missing."
-        ),
-        click.option(
-            "--out", type=click.Path(path_type=Path), required=True, help="The folder to write; new."
-        ),
-        set_option,
+        resume_option,
+        out_option,
     ):
         command = option(command)
     return command
 
 
-def set_option(command: Command) -> Command:
-    """`--set key.path=value`, repeatable; parameter `overrides`."""
+def set_option(command: Command, *, parts: Sequence[str] = ()) -> Command:
+    """`--set key.path=value`, repeatable; parameter `overrides`. `parts`: fields that no flag says."""
+    also = f", also of {', '.join(f'{part}.*' for part in parts)}" if parts else ""
     return click.option(
         "--set",
         "overrides",
         multiple=True,
         metavar="KEY.PATH=VALUE",
-        help="Set any config field; the value is read as YAML. Repeatable.",
+        help=f"Set any config field{also}; the value is read as YAML. Repeatable.",
     )(command)
 
 
@@ -58,6 +156,8 @@ MODEL_FLAGS = {
     "revision": "revision",
 }
 """Parameter of a command -> what it says of the model."""
+LOADED = ("device", "device_map", "quantization", "attention", "revision")
+"""Fields of a config with a model that mean the model's: its flags say them."""
 
 
 def model_options(*, adapters: bool = False, short_dtype: bool = True) -> Callable[[Command], Command]:
@@ -102,7 +202,7 @@ def model_options(*, adapters: bool = False, short_dtype: bool = True) -> Callab
 def settings_of(
     kind: type[ConfigT],
     config: Path | None,
-    flags: Mapping[str, Any],
+    given: Mapping[str, Any],
     overrides: Sequence[str],
     *,
     changes: Sequence[str] = (),
@@ -112,7 +212,7 @@ def settings_of(
     Args:
         kind: the config's class.
         config: the YAML file, if one was given.
-        flags: by parameter; those of `MODEL_FLAGS` are the model's, the others fields of the config. None and
+        given: by parameter; those of `MODEL_FLAGS` are the model's, the others fields of the config. None and
             () were not given.
         overrides: what `--set` said.
         changes: further `key.path=value` that flags mean.
@@ -121,9 +221,9 @@ def settings_of(
         ConfigError: what breaks the config's rules.
     """
     data: dict[str, Any] = read_yaml(config) if config is not None else {}
-    given = {key: value for key, value in flags.items() if value not in (None, ())}
-    said = {MODEL_FLAGS[key]: given.pop(key) for key in MODEL_FLAGS if key in given}
-    data |= given
+    rest = {key: value for key, value in given.items() if value not in (None, ())}
+    said = {MODEL_FLAGS[key]: rest.pop(key) for key in MODEL_FLAGS if key in rest}
+    data |= rest
     if "name" in said:
         model = data.get("model")
         data["model"] = {**model, "name": said["name"]} if isinstance(model, Mapping) else said["name"]
@@ -133,6 +233,7 @@ def settings_of(
         if key != "name":
             data = override(data, [f"model.{key}={_yaml(value)}"], same=kind.same)
     data = override(data, changes, same=kind.same)
+    flags.missing(kind, data, overrides)
     return parse(data, kind, overrides=overrides, source=str(config or "flags"))
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mi_bsa.cli.options import config_argument, model_options, run_options, settings_of
+from mi_bsa.causal.config import PatchRun
+from mi_bsa.cli.options import config_options, run_options
 
 if TYPE_CHECKING:
     from activations import Model, PatchMap
-    from mi_bsa.causal.config import PatchRun
     from mi_bsa.core.results import Result
 
 
@@ -20,21 +20,15 @@ WORTH_READING = 0.5
 
 
 @click.command()
-@config_argument
-@model_options(adapters=True)
+@config_options(PatchRun, adapters=True)
 @run_options
-def patch(
-    config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool, **flags: Any
-) -> None:
+def patch(settings: PatchRun, out: Path, resume: bool, dry_run: bool) -> None:
     """Patch a source run into a target run: a layer x position (or head) map as a figure and a table.
 
     CONFIG is a YAML file such as configs/embedded/risk_patch.yaml: model, items or pairs, source, target,
     site.
     OUT gets results.json, patch_<read-out>.csv and figures; with `gates`, also what each LoRA module carries.
     """
-    from mi_bsa.causal.config import PatchRun
-
-    settings = settings_of(PatchRun, config, flags, overrides)
     if dry_run:
         for line in _rehearse(settings):
             click.echo(line)
@@ -43,7 +37,7 @@ def patch(
     _run(settings, out, resume)
 
 
-def _rehearse(settings: "PatchRun") -> list[str]:
+def _rehearse(settings: PatchRun) -> list[str]:
     """What `--dry-run` does first: load the model where it is small, and pair what would be patched."""
     from mi_bsa.causal.given_items import items_of, pairs_of
     from mi_bsa.finetune import preflight
@@ -63,7 +57,7 @@ def _rehearse(settings: "PatchRun") -> list[str]:
     return lines
 
 
-def _run(settings: "PatchRun", out: Path, resume: bool) -> None:
+def _run(settings: PatchRun, out: Path, resume: bool) -> None:
     import activations
     from mi_bsa.core import model_config, record, results
     from mi_bsa.finetune import preflight
@@ -108,7 +102,7 @@ def _run(settings: "PatchRun", out: Path, resume: bool) -> None:
         click.echo(f"written to {run.path}")
 
 
-def _variants(settings: "PatchRun", model: "Model") -> tuple[str, str]:
+def _variants(settings: PatchRun, model: "Model") -> tuple[str, str]:
     from mi_bsa.core.errors import SteeringError
 
     adapters = [name for name in model.variants if name != "base"]
@@ -129,7 +123,7 @@ def _variants(settings: "PatchRun", model: "Model") -> tuple[str, str]:
     return source, target
 
 
-def _read_outs(settings: "PatchRun", model: "Model") -> dict[str, tuple[list[Any], Any, str]]:
+def _read_outs(settings: PatchRun, model: "Model") -> dict[str, tuple[list[Any], Any, str]]:
     """{read-out: (pairs, metric, behavior)}."""
     from activations import metrics
     from mi_bsa.asking.readouts import Readout
@@ -164,7 +158,7 @@ def _counted(found: "PatchMap") -> str:
 
 
 def _cells(
-    found: "PatchMap", name: str, behavior: str, settings: "PatchRun", source: str, target: str
+    found: "PatchMap", name: str, behavior: str, settings: PatchRun, source: str, target: str
 ) -> "list[Result]":
     from mi_bsa.core.results import Place, Result
 
@@ -207,7 +201,7 @@ def _agreement(
     common: dict[str, Any],
     name: str,
     behavior: str,
-    settings: "PatchRun",
+    settings: PatchRun,
 ) -> "list[Result]":
     from activations import attribution, maps
     from mi_bsa.core.results import Result
@@ -247,7 +241,7 @@ def _agreement(
     ]
 
 
-def _gates(settings: "PatchRun", model: "Model", source: str, folder: Path) -> "list[Result]":
+def _gates(settings: PatchRun, model: "Model", source: str, folder: Path) -> "list[Result]":
     import pandas as pd
 
     from activations import adapter_comparison, adapter_constancy, adapter_gates

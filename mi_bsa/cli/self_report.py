@@ -7,56 +7,35 @@ from typing import Any
 
 import click
 
-from mi_bsa.cli.options import model_options, run_options, settings_of
+from mi_bsa.asking.battery import BatteryConfig
+from mi_bsa.cli.options import config_options, run_options
 
 
 @click.command(name="self-report")
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@model_options()
-@click.option(
-    "--finetuned", type=click.Path(path_type=Path), default=None, help="Output folder of a finetune."
-)
-@click.option(
-    "--bank", "banks", multiple=True, help="Question bank: risk, patience, tidiness or a YAML file."
-)
-@click.option("--behavior", default=None, help="Questions of this behavior in the embedded world instead.")
-@click.option("--split", type=click.Choice(["pretrain", "dev", "test"]), default=None, help="Which wordings.")
+@config_options(BatteryConfig, names={"banks": "--bank"}, whole=("banks",))
 @run_options
-def self_report(
-    config: Path | None,
-    finetuned: Path | None,
-    banks: tuple[str, ...],
-    behavior: str | None,
-    split: str | None,
-    overrides: tuple[str, ...],
-    out: Path,
-    resume: bool,
-    dry_run: bool,
-    **flags: Any,
-) -> None:
+def self_report(settings: BatteryConfig, out: Path, resume: bool, dry_run: bool) -> None:
     """Ask by exact log-probabilities; print scores, gaps and the validity index.
 
     CONFIG is a YAML file; flags say the same and win over it. OUT gets answers.csv (one row an answer),
     by_kind.csv, results.json and, where both poles were asked, gaps.csv and validity.csv; samples.csv and
     judged.csv where answers are sampled and judged.
     """
-    from mi_bsa.asking.battery import BatteryConfig, adapters_of
-    from mi_bsa.behaviors.battery import questions
-
-    flags |= {"finetuned": finetuned, "banks": banks, "behavior": behavior, "split": split}
-    settings = settings_of(BatteryConfig, config, flags, overrides)
     if dry_run:
         from mi_bsa.cli.self_report_plan import describe
 
         click.echo(describe(settings))
         return
+    from mi_bsa.asking.battery import adapters_of
+    from mi_bsa.behaviors.battery import questions
+
     adapters = adapters_of(settings)
     trait, items = questions(settings)
     _run(settings, out, resume, trait, items, adapters)
 
 
 def _run(
-    settings: Any, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
+    settings: BatteryConfig, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
 ) -> None:
     from mi_bsa.asking.battery import ask_battery, split_of
     from mi_bsa.asking.sampling import parse_rate, sample

@@ -1,26 +1,23 @@
 """`mi-bsa steer`: dose curves of a direction on behavior and self-report, against null directions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from mi_bsa.cli.options import config_argument, model_options, run_options, settings_of
+from mi_bsa.causal.config import SteerRun
+from mi_bsa.cli.options import config_options, run_options
 
 if TYPE_CHECKING:
     from activations import Model
-    from mi_bsa.causal.config import SteerRun
     from mi_bsa.core.items import Item
     from probes import Direction
 
 
 @click.command()
-@config_argument
-@model_options(adapters=True)
+@config_options(SteerRun, adapters=True)
 @run_options
-def steer(
-    config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool, **flags: Any
-) -> None:
+def steer(settings: SteerRun, out: Path, resume: bool, dry_run: bool) -> None:
     """Add a direction at growing strength and read behavior and self-report; layer and strength chosen on
     development items.
 
@@ -28,9 +25,6 @@ def steer(
     strengths.
     OUT gets results.json, development.csv, curve.csv, items.csv, matched.csv and figures.
     """
-    from mi_bsa.causal.config import SteerRun
-
-    settings = settings_of(SteerRun, config, flags, overrides)
     if dry_run:
         for line in _rehearse(settings):
             click.echo(line)
@@ -39,7 +33,7 @@ def steer(
     _run(settings, out, resume)
 
 
-def _rehearse(settings: "SteerRun") -> list[str]:
+def _rehearse(settings: SteerRun) -> list[str]:
     """What `--dry-run` does first: load the model where it is small, the directions, and the items."""
     from mi_bsa.causal.given_items import items_of, neutral_of
     from mi_bsa.finetune import preflight
@@ -62,7 +56,7 @@ def _rehearse(settings: "SteerRun") -> list[str]:
     return lines
 
 
-def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
+def _run(settings: SteerRun, out: Path, resume: bool) -> None:
     from mi_bsa.causal import steering
     from mi_bsa.causal.given_items import items_of, neutral_of
     from mi_bsa.core import model_config, record, results
@@ -134,7 +128,7 @@ def _run(settings: "SteerRun", out: Path, resume: bool) -> None:
 
 
 def _directions(
-    settings: "SteerRun", model: "Model | None", early: "dict[str, list[Item]]"
+    settings: SteerRun, model: "Model | None", early: "dict[str, list[Item]]"
 ) -> "list[Direction]":
     from probes import Direction
 
@@ -147,7 +141,7 @@ def _directions(
     return contrast_directions(model, early[settings.choose_by], settings.contrast, site=settings.site)
 
 
-def _others(settings: "SteerRun") -> "dict[str, list[Direction]]":
+def _others(settings: SteerRun) -> "dict[str, list[Direction]]":
     from probes import Direction
 
     return {name: [Direction.load(path) for path in paths] for name, paths in settings.others.items()}

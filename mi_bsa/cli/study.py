@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from mi_bsa.cli.options import config_argument, run_options
+from mi_bsa.cli.options import config_argument, run_options, set_option
 from mi_bsa.core.config import load_study
 
 
 @click.command()
 @config_argument
+@set_option
 @run_options
 def study(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry_run: bool) -> None:
     """Run a study end to end and write the report; the config's field `study` says which kind it is.

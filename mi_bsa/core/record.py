@@ -142,6 +142,7 @@ def start(
     seeds: Sequence[int],
     revisions: Mapping[str, str],
     command: Sequence[str] | None = None,
+    checked: bool = False,
 ) -> RunFolder:
     """Make a run folder, or open one again.
 
@@ -152,12 +153,14 @@ def start(
         seeds: the seeds of the run.
         revisions: name -> revision or fingerprint of each model and data set.
         command: what was typed; the process's own arguments by default.
+        checked: the caller has looked at the folder, which holds what the run made before its record.
 
     Raises:
         RunFolderError: the folder exists and `resume` is False, is in use, or holds something else.
     """
     path = Path(path)
-    check_free(path, resume=resume)
+    if not checked:
+        check_free(path, resume=resume)
     path.mkdir(parents=True, exist_ok=True)
     run = RunFolder(path, _lock(path))
     try:

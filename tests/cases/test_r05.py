@@ -97,7 +97,7 @@ def test_the_command_names_it(tmp_path, monkeypatch):
     from mi_bsa.cli import probe as cli_probe
 
     source = probes.source.Arrays(*world(bad="nan"))
-    monkeypatch.setattr(cli_probe, "_source", lambda caches, *_: (source, ["a"]))
+    monkeypatch.setattr(cli_probe, "_source", lambda caches, *_: (source, {"a": "x"}))
     out = tmp_path / "out"
     arguments = ["sweep", "--cache", "a.h5", "--label", "pole", "--groups", "scenario", "--out", str(out)]
     run = CliRunner().invoke(
@@ -107,4 +107,4 @@ def test_the_command_names_it(tmp_path, monkeypatch):
     )
     assert run.exit_code == 0, run.output
     assert "no interval at resid_post.0, mean_difference: 1 of 120 rows of resid_post.0" in run.output
-    json.loads((out / "record.json").read_text(), parse_constant=lambda text: pytest.fail(text))
+    json.loads((out / "results.json").read_text(), parse_constant=lambda text: pytest.fail(text))

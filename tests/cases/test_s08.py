@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from small_cache import write
 
 import probes
@@ -89,6 +90,6 @@ def test_the_command(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, "--out", str(tmp_path / "yes"), "--allow", "positions"])
     assert stop.value.code == 0, capsys.readouterr().err
-    assert json.loads((tmp_path / "yes" / "record.json").read_text())["options"]["allow"] == "positions"
+    assert yaml.safe_load((tmp_path / "yes" / "config.yaml").read_text())["allow"] == ["positions"]
     facts = json.loads((tmp_path / "yes" / "probe.json").read_text())["provenance"]
     assert facts["joined_despite"] == "positions: 'last', 'slot'"

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 import activations
 from activations import testing
 from mi_bsa.cli.command import main
+from mi_bsa.core import results
+from mi_bsa.core.record import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +67,56 @@ def test_a_folder_gets_every_variant_and_shards_are_joined(made: Path, tmp_path:
         f"model: {made / 'model'}\nprompts: {made / 'prompts.jsonl'}\nadapter: {{k: {made / 'adapter'}}}\n"
     )
     assert mi_bsa("cache", "build", config, "--out", tmp_path / "all") == 0
-    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["base.h5", "k.h5"]
+    assert sorted(path.name for path in (tmp_path / "all").glob("*.h5")) == ["base.h5", "k.h5"]
     half = ["cache", "build", config, "--set", "sites=[resid_post.1]", "--variants", "k@0.5"]
     for part in ("1/2", "0/2"):
         assert mi_bsa(*half, "--out", tmp_path / "half.h5", "--shard", part) == 0
     joined = activations.Store(tmp_path / "half.h5")
     assert [str(site) for site in joined.sites] == ["resid_post.1"]
     assert joined.attributes["adapter_scale"] == 0.5
+
+
+def numbers(folder: Path) -> dict[tuple[str, object], float]:
+    """A run's results by name and variant."""
+    return {(one.name, one.where["variant"]): one.value for one in results.read(folder)}
+
+
+def test_a_cache_leaves_a_run_folder(made: Path, tmp_path: Path) -> None:
+    """X.run beside X.h5, or the folder of caches itself; also where older caches lie, and part by part."""
+    out = tmp_path / "a.h5"
+    assert mi_bsa("cache", "build", *flags(made), "--out", out, "--parity", "2") == 0
+    run = RunFolder.at(tmp_path / "a.run")
+    assert run.record()["revisions"]["base, index"] == activations.Store(out).attributes["index_hash"]
+    assert yaml.safe_load((run.path / "config.yaml").read_text())["sites"] == ["resid_post"]
+    assert numbers(run.path)["cache.rows", "base"] == 9
+    assert 0 <= numbers(run.path)["cache.parity", "base"] < 1e-3
+
+    folder = [*flags(made), "--adapter", f"k={made / 'adapter'}", "--out", tmp_path / "all"]
+    assert mi_bsa("cache", "build", *folder, "--variants", "base") == 0
+    for name in ("config.yaml", "record.json", "results.json", "results.csv", "run.lock"):
+        (tmp_path / "all" / name).unlink()  # as an older version left it
+    assert mi_bsa("cache", "build", *folder, "--resume") == 0
+    assert mi_bsa("cache", "build", *folder, "--variants", "k@0.5") == 0
+    assert set(numbers(tmp_path / "all")) == {("cache.rows", one) for one in ("base", "k", "k@0.5")}
+    assert (tmp_path / "all" / "config.1.yaml").is_file()
+
+    parts = [*flags(made), "--out", tmp_path / "p.h5", "--shard"]
+    assert mi_bsa("cache", "build", *parts, "1/2") == 0
+    assert not (tmp_path / "p.run").exists()
+    assert mi_bsa("cache", "build", *parts, "0/2") == 0
+    assert numbers(tmp_path / "p.run") == {("cache.rows", "base"): 9}
+
+
+@pytest.mark.parametrize("names", [["thesis.tex"], ["config.yaml", "thesis.tex"]])
+def test_a_folder_of_somebody_else_is_left(names: list[str], made: Path, tmp_path: Path) -> None:
+    """Neither a folder of caches nor X.run takes a place where other files are."""
+    for folder, out in (("all", tmp_path / "all"), ("x.run", tmp_path / "x.h5")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).write_text("mine: 1\n")
+        assert mi_bsa("cache", "build", *flags(made), "--out", out) == 2
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == names
+        assert not (tmp_path / "x.h5").exists()
 
 
 def truncated(root: Path) -> list[object]:

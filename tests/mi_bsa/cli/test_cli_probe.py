@@ -6,8 +6,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from mi_bsa.cli.command import main
+from mi_bsa.core import results
 
 
 def write_cache(
@@ -60,22 +62,51 @@ def cache(tmp_path_factory):
 
 
 def test_sweep_leaves_all_that_it_names(capsys, cache, tmp_path):
-    """A table, a figure, the probe and direction, controls and a record; a taken folder is refused."""
+    """A table, a figure, the probe and direction, controls, and a run folder; a taken folder is refused, and
+    with --resume a finished one is left as it is.
+    """
     out = tmp_path / "sweep"
     arguments = ["sweep", "--cache", cache, "--label", "pole", "--groups", "scenario,seed", "--out", out]
     code, shown, error = run(capsys, *arguments, "--penalties", "0.1", "--set", "shuffles=3")
     assert code == 0, error
     assert "by nested choice" in shown
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
-    assert {"table.csv", "controls.csv", "figure.svg", "figure.png", "record.json"} <= names
+    assert {"table.csv", "controls.csv", "figure.svg", "figure.png"} <= names
+    assert {"config.yaml", "record.json", "results.json"} <= names
     assert {"probes/best.safetensors", "probes/best.json", "directions/best.safetensors"} <= names
     assert not any(name.endswith((".pkl", ".joblib", ".pt")) for name in names)
     table = pd.read_csv(out / "table.csv")
     assert (table["n_shuffles"] == 3).all()
     record = json.loads((out / "record.json").read_text())
-    assert record["results"]["best"]["auroc"]["n"] == 80
+    found = results.read(out)
+    (best,) = (one for one in found if one.name == "probe.nested.auroc")
+    assert best.n == 80
+    cells = [one for one in found if one.name == "probe.auroc"]
+    assert len(cells) == len(table)
+    assert {one.null.n for one in cells} == {3}
+    assert yaml.safe_load((out / "config.yaml").read_text())["shuffles"] == 3
     assert record["environment"]["versions"]["scikit-learn"]
     assert run(capsys, *arguments)[0] == 2
+    again = [*arguments, "--resume", "--penalties", "0.1", "--shuffles"]
+    code, shown, error = run(capsys, *again, "3")
+    assert (code, shown.strip()) == (0, f"finished before: {out}")
+    code, shown, error = run(capsys, *again, "4")
+    assert code == 0, error
+    assert yaml.safe_load((out / "config.1.yaml").read_text())["shuffles"] == 3
+    assert {one.null.n for one in results.read(out) if one.name == "probe.auroc"} == {4}
+
+
+def test_a_config_says_what_flags_say(capsys, cache, tmp_path):
+    """`probe train CONFIG` and the same flags write the same config and the same results."""
+    config = tmp_path / "probe.yaml"
+    config.write_text(
+        f"caches: [{cache}]\nlabel: pole\ngroups: [scenario, seed]\npenalties: [0.1]\nshuffles: 2\n"
+    )
+    assert run(capsys, "train", config, "--out", tmp_path / "a")[0] == 0
+    words = ["--cache", cache, "--label", "pole", "--groups", "scenario,seed", "--penalties", "0.1"]
+    assert run(capsys, "train", *words, "--shuffles", "2", "--out", tmp_path / "b")[0] == 0
+    for name in ("config.yaml", "results.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_train_then_test_on_another_cache(capsys, cache, tmp_path):
@@ -113,8 +144,10 @@ def test_train_then_test_on_another_cache(capsys, cache, tmp_path):
     )
     assert code == 0, error
     assert "units=5" in shown.splitlines()[0]
-    result = json.loads((tmp_path / "t" / "record.json").read_text())["results"]["auroc"]
-    assert result["low"] > 0.8
+    result = next(one for one in results.read(tmp_path / "t") if one.name == "probe.auroc")
+    assert result.ci[0] > 0.8
+    assert result.null.n == 999
+    assert result.null.high < result.ci[0]
     for wrong, remedy in (
         (write_cache(tmp_path / "layers.h5", layers=(7,)), "capture that site"),
         (write_cache(tmp_path / "width.h5", width=5), "read the site it was fitted on"),
@@ -159,7 +192,7 @@ def test_several_caches_with_facts(capsys, tmp_path):
         ({"--groups": "nothing"}, "no group column"),
         ({"--cache": "missing.h5"}, "mi-bsa cache build"),
         ({"--penalties": "a,b"}, "write them as"),
-        ({"--set": "fold=3"}, "nearest: folds"),
+        ({"--set": "fold=3"}, "did you mean 'folds'"),
         ({"--sites": "resid_pst"}, "nearest: resid_post"),
         ({"--methods": "logistics"}, "nearest: logistic"),
         ({"--cache": "bad"}, "rows [4]"),
