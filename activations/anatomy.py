@@ -172,6 +172,7 @@ class Anatomy:
         config: Any = inner.config.get_text_config()  # type: ignore[union-attr, operator]
         family = families.of(config)
         decoder = inner.get_decoder()  # type: ignore[operator]
+        # hooks name modules from the causal model, and where its decoder hangs differs (text parts of others)
         prefix = next(name for name, module in inner.named_modules() if module is decoder)
         if getattr(config, "use_bidirectional_attention", False):
             raise ModelError("the model attends to what comes after a token; load one that is causal")

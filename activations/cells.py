@@ -98,6 +98,8 @@ class Cells:
         counts["unreachable"] += int((~equal & ~seen).sum())
         counts["run"] += len(todo)
         blocks = np.array([self.block(site) for site in self.sites])
+        # by start, so that a batch has few of them; by block, since rows join as the blocks go; by pair, so
+        # that those which join read the trace in order
         todo = todo[np.lexsort((e.pair[todo[:, 0]], blocks[todo[:, 1]], e.first[todo[:, 0]]))]
         done = 0
         with self.model.variant(self.into_variant), torch.no_grad():
@@ -167,6 +169,7 @@ class Cells:
         for block in range(int(blocks.min()), depth + 1):
             fresh = np.nonzero(blocks == block)[0]
             if len(fresh):
+                # indexed by a tensor, which copies: the trace stays as it is
                 entering = self.trace.residual[block][pair[fresh[0] : fresh[-1] + 1], start : start + width]
                 if self.is_state:
                     line, into, new, _ = self._new(rows[fresh])

@@ -44,6 +44,8 @@ class FamilyLaws:
         linear = {path for path, module in block.named_modules() if isinstance(module, nn.Linear)}
         bare = {path.removesuffix(".base_layer") for path in linear if ".lora_" not in path}
         assert set(family.modules.values()) == bare
+        biased = {name for name in family.modules if model.anatomy.parts[0].linear(name).bias is not None}
+        assert biased == set(family.biases)
         assert set(model.anatomy.adapted(model.active_adapter)) == {
             (layer, name) for layer in range(model.n_layers) for name in family.modules
         }

@@ -45,7 +45,8 @@ class Trace:
 
 class _Recorder:
     """Stands for a cache in one block's attention: puts the keys and values of earlier positions before the
-    new ones, and keeps all.
+    new ones, and keeps all. `update` is all that attention asks of a cache, and transformers' own would drop
+    what lies outside a window.
     """
 
     def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
@@ -88,9 +89,10 @@ def mask(model: "Model", layer: int, start: int, width: int, *, like: Tensor) ->
     if window is not None:
         seen &= key > query - window
     if width == 1 and bool(seen.all()):
-        return None
+        return None  # only for one query: attention takes several without a mask for a row that begins at 0
     closed = torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill(
-        ~seen, torch.finfo(like.dtype).min
+        ~seen,
+        torch.finfo(like.dtype).min,  # as in transformers: -inf in a whole line would give NaN
     )
     return rearrange(closed, "query key -> 1 1 query key")
 
@@ -126,7 +128,7 @@ def trace(model: "Model", batch: Batch) -> Trace:
     def before(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         found.append((arguments[0] if arguments else named["hidden_states"]).detach())
         cos, sin = named["position_embeddings"]
-        row = longest if len(cos) > 1 else 0
+        row = longest if len(cos) > 1 else 0  # a shorter row's end is padding's
         rotary.append((cos[row : row + 1], sin[row : row + 1]))
 
     def after(_: Any, __: Any, output: Any) -> None:
@@ -148,6 +150,7 @@ def trace(model: "Model", batch: Batch) -> Trace:
                     with_kwargs=True,
                 )
             )
+        # the next block's input is this one's output, so that only the last block's is read
         handles.append(model.anatomy.layers[-1].register_forward_hook(after))
         with torch.no_grad():
             model.forward(batch)

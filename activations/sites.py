@@ -36,7 +36,9 @@ ATTENTION_MODULES: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_MODULES: Final = ("gate_proj", "up_proj", "down_proj")
 MODULES: Final = (*ATTENTION_MODULES, *MLP_MODULES)
 
-# The order in which a block computes its sites; the forward pass stops after the deepest one asked for.
+# The order in which a block's hooks see its sites; the forward pass stops after the deepest one asked for.
+# Tens leave room for the modules of adapters. Patterns come behind head_z, though they are computed first:
+# attention as a whole returns them, when its output projection has run.
 _DEPTH: Final = {
     "resid_pre": 0,
     "pattern": 20,

@@ -30,6 +30,7 @@ from activations.writer import Layout, Writer, create, exclusive, part_path, ref
 
 Progress = Callable[[int, int], None]
 SYNC_SECONDS = 5.0
+"""Between two flushes to the disk, of which each costs milliseconds."""
 
 
 @overload
@@ -234,7 +235,7 @@ def _stream(
             values = request.reader.read(model, batch, sites, copy)
         moved, event = _to_host(values, request.dtype)
         pending.append((number, members, moved, event))
-        if len(pending) > (1 if event is not None else 0):
+        if len(pending) > (1 if event is not None else 0):  # one batch is copied while the next is computed
             settle()
     while pending:
         settle()

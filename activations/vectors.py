@@ -86,8 +86,10 @@ def adapter_vectors(
         if kind == "b":
             columns, sizes = b.float().T, b.float().norm(dim=0)
         else:
+            # in float64: what lies beyond the rank is zero only up to rounding, and its directions are noise
             left, sizes, _ = torch.linalg.svd(b.double() @ a.double(), full_matrices=False)
             sizes = sizes[: len(a)]
+            # cubes let the largest entries decide the sign, where a plain sum near zero would be a coin's
             left = left[:, : len(a)].float() * torch.sign((left[:, : len(a)] ** 3).sum(0)).float()
             columns = left.T
         direct = module in ADDED_AT and model.anatomy.family.direct
@@ -130,7 +132,7 @@ def train_vector(
         variant: what the vector is added to.
         steps: AdamW steps without weight decay, learning rate falling linearly to zero.
         batch_size: rows a step.
-        learning_rate: in units of the residual's own root mean square.
+        learning_rate: AdamW's, about what an entry moves in a step.
         norm: longest the vector may become; free by default.
 
     Raises:
@@ -160,6 +162,8 @@ def train_vector(
     vector = torch.zeros(model.d_model, device=model.device, requires_grad=True)
     losses: list[float] = []
     with model.variant(variant):
+        # .95: with some hundred steps, gradients of the first must not weigh on the last; decay would bound
+        # the vector, which `norm` does in plain words
         optimizer = torch.optim.AdamW([vector], lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
         order: list[int] = []
         for step in range(steps):
@@ -175,7 +179,7 @@ def train_vector(
             optimizer.step()
             if norm is not None:
                 with torch.no_grad():
-                    vector *= min(1.0, norm / max(float(vector.norm()), 1e-12))
+                    vector *= min(1.0, norm / max(float(vector.norm()), 1e-12))  # a zero vector stays one
             losses.append(float(loss.detach()))
     trained = vector.detach().clone()
     if not bool(torch.isfinite(trained).all()):

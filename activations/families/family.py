@@ -75,7 +75,7 @@ class Family:
         mlp: the module of the MLP.
         mlp_after: likewise of the MLP.
         modules: by its name in adapter sites and in configs (Llama's), the path of each linear module.
-        biases: names of the linear modules that have a bias in any model of the family.
+        biases: names of the linear modules that have a bias in every model of the family.
         head_norms: whether attention norms queries and keys (`q_norm`, `k_norm`): each head, all at once, or
             not at all.
         embed: name in the decoder of the token embeddings.
@@ -166,6 +166,7 @@ def of(config: Any) -> Family:
         ModelError: a family that is not known here.
     """
     kind = config.get_text_config().model_type
+    # a few records, once a model: no table by type is worth its second truth
     found = next((one for one in everyone().values() if kind in one.model_types), None)
     if found is None:
         raise ModelError(
