@@ -68,7 +68,11 @@ TARGETS = {
     "verdict": Target(
         "mi_bsa",
         ("mi_bsa/causal/verdict.py", "mi_bsa/causal/lines.py"),
-        ("tests/mi_bsa/causal/test_verdicts.py",),
+        (
+            "tests/mi_bsa/causal/test_verdicts.py",
+            "tests/mi_bsa/causal/test_verdict_rules.py",
+            "tests/mi_bsa/causal/test_lines_of_evidence.py",
+        ),
     ),
 }
 
@@ -83,7 +87,7 @@ filterwarnings = ["error"]
 source_paths = [{package!r}]
 only_mutate = {files}
 also_copy = {others}
-do_not_mutate_patterns = ['^\\s*raise ']
+do_not_mutate_patterns = ['^\\s*raise ', '^\\s*f?"[^"]* [^"]*",?$']
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 5.0
 use_git_change_detection = false

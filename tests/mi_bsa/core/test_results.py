@@ -55,12 +55,14 @@ def test_keys_are_the_contract(tmp_path: Path):
     [
         ({"value": math.nan}, "finite"),
         ({"value": math.inf}, "finite"),
+        ({"value": True}, "finite"),
         ({"ci": (0.1, math.nan)}, "finite"),
         ({"per_seed": (math.nan, 1.0)}, "finite"),
         ({"ci": (0.9, 0.1)}, "upside down"),
         ({"ci": None}, "none: <reason>"),
         ({"n": 0}, "rests on nothing"),
-        ({"p": 1.2}, r"\[0, 1\]"),
+        ({"p": 1.2}, r"p is 1\.2; a probability lies in \[0, 1\]"),
+        ({"q": -0.1}, r"q is -0\.1; a probability"),
         ({"p": None, "q": 0.1}, "q without p"),
         ({"name": "Effect"}, "dotted"),
         ({"where": {"place": 1}}, "its keys are behavior"),
@@ -101,4 +103,54 @@ def test_reading_what_is_not_there(tmp_path: Path):
         read(tmp_path)
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(ResultError, match="--resume"):
+        read(tmp_path)
+
+
+def test_the_least_that_is_a_result(tmp_path: Path):
+    """One unit, one draw, ends that meet, a p of 0: all allowed, and read back, with q and without ci."""
+    least = result(n=1, ci=(0.9, 0.9), null=Null("shuffled labels", 1, 0.5, 0.5, 0.5), p=0.0, q=1.0)
+    write([least, result(where={"layer": 3}, ci=None, ci_method="none: exact count")], tmp_path)
+    first, second = read(tmp_path)
+    assert (first.n, first.ci, first.p, first.q) == (1, (0.9, 0.9), 0.0, 1.0)
+    assert (second.ci, second.ci_method) == (None, "none: exact count")
+    assert json.loads((tmp_path / "results.json").read_text())[1]["ci"] is None
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5 + 0.8e-9, 0.5), (1e6 + 8e-4, 1e6), (-1e6 + 8e-4, -1e6)])
+def test_ends_that_cross_in_their_last_digits_are_turned(low: float, high: float):
+    """By no more than 1e-9 of 1 or their size; more than that is a mistake."""
+    assert result(ci=(low, high)).ci == (high, low)
+    with pytest.raises(ResultError, match="upside down"):
+        result(ci=(high + 1.5 * (low - high), high))
+
+
+def test_the_table_is_the_records(tmp_path: Path):
+    """Every column by name and every cell by value; what is not there is an empty cell."""
+    results = [
+        result(q=0.01, notes="seen"),
+        result(where={"layer": 3}, ci=None, ci_method="none: exact count", null=None, p=None),
+    ]
+    write(results, tmp_path)
+    text = (tmp_path / "results.csv").read_bytes().decode()
+    assert "\r" not in text
+    head = "name behavior arm variant site layer position method kind trigger split value ci_low ci_high"
+    tail = "ci_method n unit null_kind null_n null_mean null_low null_high p q per_seed seeds notes"
+    first, *rows = csv.reader(text.splitlines())
+    assert first == f"{head} {tail}".split()
+    name = "bridge.transfer.auroc"
+    assert rows == [
+        [name, "risk", "", "", "", "2", *[""] * 5, "0.9", "0.8", "0.95", "t over seeds", "40", "AUROC"]
+        + ["shuffled labels", "200", "0.5", "0.4", "0.6", "0.005", "0.01", "0.9 0.9", "0 1", "seen"],
+        [name, "", "", "", "", "3", *[""] * 5, "0.9", "", "", "none: exact count", "40", "AUROC"]
+        + [*[""] * 7, "0.9 0.9", "0 1", ""],
+    ]
+
+
+def test_a_file_that_holds_no_records(tmp_path: Path):
+    """A record that is no object is named by its place."""
+    (tmp_path / "results.json").write_text("[{}, 3]")
+    with pytest.raises(ResultError, match="record 1 is no object"):
+        read(tmp_path / "results.json")
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(ResultError, match="a list of records, not dict"):
         read(tmp_path)

@@ -1,0 +1,70 @@
+"""Results of a study of the bridge as verdicts read them, each with what the test wants of it."""
+
+import dataclasses
+
+from mi_bsa.causal.verdict import verdicts
+from mi_bsa.core.results import Result
+
+SEEDS = (0, 1, 2, 3, 4)
+
+
+def one(name, value, half, *, p=None, notes="", seeds=SEEDS, method="t over seeds", **where):
+    """A result with a symmetric interval."""
+    return Result(
+        name=name,
+        where={"behavior": "risk", "split": "test", **where},
+        value=value,
+        ci=(value - half, value + half),
+        ci_method=method,
+        n=max(len(seeds), 1),
+        unit="share",
+        p=p,
+        seeds=seeds,
+        notes=notes,
+    )
+
+
+def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words=0.05):
+    """Results of a study in which everything holds, unless told otherwise."""
+    found = [
+        one("behavior.effect", 0.9, 0.05),
+        one("self_report.effect", report, 0.05, kind="all"),
+        one("self_report.validity", 0.8, 0.05, kind="index", seeds=()),
+        one("bridge.transfer.over_neutral", 0.4, 0.1, p=0.001),
+        one("bridge.transfer.over_wrong_behavior", 0.4, 0.1, p=0.001),
+        one("bridge.attribution.observed", observed, 0.05, p=0.001, kind="self_report"),
+        one("bridge.words.in_context", words, 0.05),
+        one("bridge.words.bag", words, 0.05),
+        one("bridge.state_or_prompt.counter", 0.3, 0.05, p=0.001),
+    ]
+    for arm in ("seeking", "averse"):
+        for how, size in (("trained", 0.9), ("probe", 0.3)):
+            place = {"arm": arm, "site": "resid_post", "layer": 0}
+            found.append(recovery("behavior", size, how, p, place))
+            found.append(recovery("self_report", recovered, how, p, place))
+    found.append(placed("bridge.necessity.self_report", kept, "trained", "slot"))
+    for name in ("nie", "proportion"):
+        found.append(placed(f"bridge.mediation.{name}", 0.9, "behavior:trained", "slot", kind="self_report"))
+    return found
+
+
+def recovery(read_out, size, how, p, place):
+    """A share recovered by one method at one pole."""
+    result = one(f"bridge.recovery.{read_out}", size, 0.05, p=p, **place)
+    return dataclasses.replace(result, where={**result.where, "method": how})
+
+
+def placed(name, value, how, position, **where):
+    """A result of one method at one place."""
+    result = one(name, value, 0.05, p=0.01, position=position, **where)
+    return dataclasses.replace(result, where={**result.where, "method": how})
+
+
+def answers(results):
+    """{conjecture: answer}."""
+    return {v.conjecture: v.answer for v in verdicts(results)}
+
+
+def without(results, name):
+    """All results but those of a name."""
+    return [r for r in results if r.name != name]

@@ -1,0 +1,189 @@
+"""A line holds, fails, stays open or is missing: at each bar, on either side of it, with and without a p."""
+
+import pytest
+from bridge_evidence import one
+from scipy import stats
+
+from mi_bsa.causal.lines import Line, Lookup, interval_line, together
+from mi_bsa.core.errors import ResultError
+from mi_bsa.core.results import Null, Result
+
+NAME = "the line"
+SPREAD = (0.3, 0.5, 0.4, 0.6)
+
+
+def measured(
+    low, high, *, value=None, p=None, method="t over seeds", per_seed=(), seeds=(0, 1, 2), null=None
+):
+    """A result with this interval."""
+    middle = (low + high) / 2 if value is None else value
+    if per_seed:
+        seeds = tuple(range(len(per_seed)))
+    return Result(
+        name="behavior.effect",
+        where={"behavior": "risk"},
+        value=middle,
+        ci=(low, high),
+        ci_method=method,
+        n=3,
+        unit="share",
+        null=null,
+        p=p,
+        per_seed=per_seed,
+        seeds=seeds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bars", "state", "margin"),
+    [
+        (0.25, 0.35, {"above": 0.2}, "holds", 0.05),
+        (0.2, 0.3, {"above": 0.2, "below": 0.2}, "open", 0.0),
+        (0.05, 0.15, {"above": 0.2, "below": 0.2}, "fails", -0.15),
+        (0.1, 0.2, {"above": 0.2, "below": 0.2}, "open", -0.1),
+        (0.05, 0.15, {"above": 0.2}, "open", -0.15),
+        (0.25, 0.35, {"above": 0.0, "least": 0.3}, "holds", 0.25),
+        (0.25, 0.3, {"above": 0.0, "least": 0.3}, "open", 0.25),
+        (-0.05, 0.05, {"above": 0.0, "none": 0.1}, "fails", -0.05),
+        (-0.1, 0.05, {"above": 0.0, "none": 0.1}, "open", -0.1),
+        (-0.05, 0.1, {"above": 0.0, "none": 0.1}, "open", -0.05),
+        (0.01, 0.05, {"above": 0.0, "none": 0.1, "least": 0.1}, "fails", 0.01),
+        (0.3, 0.7, {"under": 0.75, "over": 0.75}, "holds", 0.05),
+        (0.3, 0.75, {"under": 0.75, "over": 0.75}, "open", 0.0),
+        (0.75, 0.9, {"under": 0.75, "over": 0.75}, "open", -0.15),
+        (0.8, 0.9, {"under": 0.75, "over": 0.75}, "fails", -0.15),
+        (0.8, 0.9, {"under": 0.75}, "open", -0.15),
+    ],
+)
+def test_an_interval_against_its_bars(low, high, bars, state, margin):
+    """Strictly beyond the bar it holds or fails, else it is open; the margin is that of the deciding end."""
+    line = interval_line(NAME, measured(low, high), **bars)
+    assert (line.name, line.state, line.p) == (NAME, state, None)
+    assert line.margin == pytest.approx(margin)
+
+
+@pytest.mark.parametrize(("p", "state"), [(0.05, "holds"), (0.051, "open"), (None, "open"), (0.0, "holds")])
+def test_a_line_with_a_test_needs_its_p(p, state):
+    """At most .05 holds; without a p nothing does, and the line says so."""
+    line = interval_line(NAME, measured(0.3, 0.5, p=p), above=0.25, test=True)
+    assert (line.state, line.p) == (state, p)
+    shown = ", no p" if p is None else ""
+    told = "" if p is None else f", p {p:.3g}"
+    assert line.detail == f"behavior.effect 0.4 [0.3, 0.5]{told}, bar 0.25{shown}"
+    bare = interval_line(NAME, measured(0.3, 0.5, p=p), above=0.25)
+    assert (bare.state, bare.p, bare.detail) == ("holds", None, "behavior.effect 0.4 [0.3, 0.5], bar 0.25")
+
+
+def test_a_line_with_a_test_may_fail_without_one():
+    """An interval below its bar fails, whatever p is."""
+    assert interval_line(NAME, measured(0.0, 0.1, p=0.9), above=0.25, below=0.25, test=True).state == "fails"
+
+
+@pytest.mark.parametrize(
+    ("changes", "p"),
+    [
+        ({}, stats.ttest_1samp(SPREAD, 0).pvalue),
+        ({"method": "Fieller over units"}, stats.ttest_1samp(SPREAD, 0).pvalue),
+        ({"per_seed": SPREAD[:3]}, stats.ttest_1samp(SPREAD[:3], 0).pvalue),
+        ({"p": 0.04}, 0.04),
+        ({"method": "bootstrap over groups"}, None),
+        ({"null": Null("shuffled labels", 9, 0.0, -0.1, 0.1)}, None),
+        ({"per_seed": (0.5, 0.5, 0.5)}, 0.0),
+        ({"per_seed": (0.0, 0.0, 0.0)}, 1.0),
+    ],
+)
+def test_p_of_seeds(changes, p):
+    """Where none was computed, a t test over three seeds or more, unless there is a null to test against."""
+    line = interval_line(NAME, measured(0.3, 0.5, **{"per_seed": SPREAD} | changes), above=0.25, test=True)
+    assert line.p == (None if p is None else pytest.approx(p))
+
+
+def test_what_was_not_measured_is_missing():
+    """No result, no interval, or too few seeds for their kind of test."""
+    bare = interval_line(NAME, None, above=0.25)
+    assert (bare.state, bare.detail, bare.p, bare.margin) == ("missing", "it was not measured", None, None)
+    count = Result("behavior.effect", {}, 0.4, None, "none: exact count", 3, "share")
+    line = interval_line(NAME, count, above=0.25)
+    assert (line.state, line.detail) == ("missing", "behavior.effect 0.4 has no interval (exact count)")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "method", "state"),
+    [
+        (0, "t over seeds", "holds"),
+        (1, "t over seeds", "missing"),
+        (2, "t over seeds", "missing"),
+        (3, "t over seeds", "holds"),
+        (5, "exact sign flip over seeds", "missing"),
+        (6, "exact sign flip over seeds", "holds"),
+    ],
+)
+def test_fewest_seeds(seeds, method, state):
+    """Three seeds, or six for an exact sign flip; a result over other units names none."""
+    line = interval_line(NAME, measured(0.3, 0.5, method=method, seeds=tuple(range(seeds))), above=0.25)
+    assert line.state == state
+    if state == "missing":
+        flip = "is an exact sign flip over 5 seeds, fewer than 6"
+        said = flip if seeds == 5 else f"rests on {seeds} seeds, fewer than 3"
+        assert line.detail == f"behavior.effect 0.4 {said}"
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        (("holds", "holds"), "holds"),
+        (("fails", "fails"), "fails"),
+        (("holds", "fails"), "open"),
+        (("holds", "open"), "open"),
+        (("holds", "missing"), "missing"),
+        (("fails", "missing"), "missing"),
+    ],
+)
+def test_either_pole(states, state):
+    """Both must hold; one that is missing leaves both unread; the worse p and margin count."""
+    both = [
+        Line(NAME, each, word, p, margin)
+        for each, word, p, margin in zip(states, ("one", "other"), (0.01, 0.03), (0.2, 0.1), strict=True)
+    ]
+    assert together(both) == Line(NAME, state, "one and other", 0.03, 0.1)
+    bare = [Line(NAME, each, "x") for each in states]
+    assert together(bare) == Line(NAME, state, "x and x", None, None)
+
+
+def test_a_line_says_what_would_make_it_another():
+    """How far it was from its bar, or that measuring it would do."""
+    assert (
+        Line(NAME, "missing", "it was not measured").otherwise == f"{NAME}: it was not measured; measuring it"
+    )
+    assert Line(NAME, "open", "0.4", None, -0.05).otherwise == f"{NAME}: 0.4, 0.05 from its bar"
+    assert Line(NAME, "fails", "0.4").otherwise == f"{NAME}: 0.4"
+    verbs = [Line(NAME, state, "").verb for state in ("holds", "fails", "open", "missing")]
+    assert verbs == ["holds", "fails", "stays open", "is missing"]
+
+
+def test_results_are_found_by_name_and_place():
+    """Of several that fit, the most general; those of other splits take no part."""
+    general = one("bridge.words.bag", 0.1, 0.05, kind="all")
+    narrow = one("bridge.words.bag", 0.2, 0.05, kind="all", arm="seeking")
+    whole = Result("bridge.words.bag", {"kind": "scale"}, 0.3, None, "none: exact count", 1, "share")
+    dev = one("bridge.words.bag", 0.4, 0.05, kind="all")
+    dev = Result(
+        dev.name, dict(dev.where) | {"split": "dev"}, dev.value, dev.ci, dev.ci_method, dev.n, dev.unit
+    )
+    held = Lookup.of([narrow, general, whole, dev])
+    assert held.all("bridge.words.bag") == [narrow, general, whole]
+    assert held.all("bridge.words.bag", arm="seeking", kind=None) == [narrow]
+    assert held.all("bridge.words.bag", kind="all") == [narrow, general]
+    assert held.one("bridge.words.bag", kind="all") == general
+    assert held.one("bridge.words.bag", kind="letters") is None
+    assert held.one("bridge.words.in_context") is None
+    assert held.behavior == "unknown"
+
+
+def test_one_behavior_is_named_by_its_effect():
+    """Two are refused, by name; other results do not name one."""
+    risk = one("behavior.effect", 0.9, 0.05)
+    other = Result("behavior.effect", {"behavior": "myopia"}, 0.9, (0.8, 1.0), "t over seeds", 3, "share")
+    assert Lookup.of([risk, risk]).behavior == "risk"
+    with pytest.raises(ResultError, match="results of myopia, risk: a verdict"):
+        Lookup.of([risk, other])
