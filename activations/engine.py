@@ -341,7 +341,6 @@ def _resumed(
     short = depth - 1 if ends is not None and recompute.plain_blocks(model) else depth
     short = depth if not state and first == short else short
     trace = recompute.trace(model, batch)
-    norm = model.anatomy.decoder.norm
     for lines in chunks:
         times = len(lines.which) // len(batch.examples)
         hidden = repeat(trace.residual[first], "example pos d -> (times example) pos d", times=times)
@@ -360,19 +359,19 @@ def _resumed(
                     hidden,
                     start=0,
                     rotary=trace.rotary[block],
-                    cache=recompute._Recorder(),
+                    cache=recompute._Recorder(),  # empty: every position runs again, and brings its own keys
                 )
         if ends is not None:
             slot = ends[lines.examples]
             if first <= short < depth:
-                # every position runs again, so there are no keys of earlier ones
+                # no keys of earlier positions, for the same reason
                 none = trace.keys[short][:1, :, :0].expand(len(hidden), -1, -1, -1)
                 hidden = recompute.last_block(
                     model, hidden, start=0, read=slot, rotary=trace.rotary[short], keys=none, values=none
                 )
             else:
                 hidden = _at(hidden, slot)
-        yield lines, norm(hidden)  # type: ignore[operator]
+        yield lines, model.anatomy.norm(hidden)
 
 
 def _at(hidden: Tensor, slot: Tensor) -> Tensor:
