@@ -115,6 +115,11 @@ class Readout:
         scored: np.ndarray = (shares * self.scores).sum(-1) / shares.sum(-1)
         return scored
 
+    def level(self, logits: Float[np.ndarray, "*more item option"]) -> Float[np.ndarray, " *more"]:
+        """Mean expected score, units alike."""
+        mean: np.ndarray = self.units(self.score(logits)).mean(-1)
+        return mean
+
     def metric(self) -> Metric:
         """Log-odds of the expected score, log(s / (1 - s)), as a metric for patching; an item is a pair."""
         import torch

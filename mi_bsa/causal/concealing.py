@@ -33,20 +33,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal import engine, nulls
+from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.options import ConcealingOptions
-from mi_bsa.causal.places import scope_mean
+from mi_bsa.causal.places import Place, scope_mean
 from mi_bsa.causal.ratios import share
+from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.items import Item
 from mi_bsa.core.results import Null, Result
-from probes import statistics
+from probes import random_directions, statistics
 from probes.statistics.permutation import permutation_p, t_test
 
 if TYPE_CHECKING:
     from mi_bsa.asking.readouts import Readout
     from mi_bsa.causal.material import Material
-    from mi_bsa.causal.places import Place
 
 PREFIX = "concealing_"
 
@@ -103,7 +103,7 @@ def conceal(
         "split": "test",
     }
     rng = np.random.default_rng(seed)
-    random = nulls.random_directions(options.random, material.model.d_model, rng=rng)
+    random = random_directions(options.random, material.model.d_model, rng=rng)
     bare = {"behavior": material.behavior, "split": "test"}
     results = [
         _over(held, "behavior_effect", bare, held.gaps("behavior"), "choices of the concealing arm"),
@@ -155,12 +155,9 @@ class _Held:
             for n in self.seeds:
                 for name, readout in self.readouts.items():
                     variant = material.arms[arm][n]
-                    read = engine.states(self.model, readout.rows, sites, variant=variant)
-                    slots = engine.padded_positions(readout.rows, "slot")[:, 0]
-                    at = np.arange(len(slots))
-                    self.states[arm, n, name] = np.stack([read[s][at, slots] for s in sites])
-                    logits = engine.option_logits(self.model, readout, variant=variant)
-                    self.scores[arm, n, name] = readout.score(logits)[0]
+                    read = material.states(readout, *sites, variant=variant, slot=True)
+                    self.states[arm, n, name] = np.stack([read[s] for s in sites])
+                    self.scores[arm, n, name] = readout.score(material.logits(readout, variant=variant))[0]
 
     def others(self, n: int) -> tuple[int, ...]:
         """All seeds but one."""
@@ -243,25 +240,21 @@ def _steered(
     held: _Held, x: Mapping[Any, np.ndarray], layer: int, where: Mapping[str, Any], random: np.ndarray
 ) -> Result:
     """The honesty direction added to concealing runs at the answer slot, at its own length."""
-    readout, model = held.readouts["report-test"], held.model
-    positions = engine.padded_positions(readout.rows, "slot")
-    gaps = np.zeros((len(held.seeds), 1 + len(random)))
+    readout, place = held.readouts["report-test"], Place(f"resid_post.{layer}", "slot")
+    gaps, lengths = np.zeros((len(held.seeds), 1 + len(random))), []
     for n in held.seeds:
         v = _honest_direction(x, held.others(n))
-        vectors = np.concatenate([v[None], random * np.linalg.norm(v)])
+        lengths.append(float(np.linalg.norm(v)))
+        vectors = np.concatenate([v[None], random * lengths[-1]])
         for p in POLES:
-            logits = engine.changed_logits(
-                model,
-                readout,
-                f"resid_post.{layer}",
-                engine.adding(vectors, positions),
-                variant=held.material.arms[f"{PREFIX}{p}"][n],
-                count=len(vectors),
-            )
-            gaps[n] += SIGNS[p] * readout.units(readout.score(logits)).mean(-1)
+            added, variant = place.adding(readout.rows, vectors), held.material.arms[f"{PREFIX}{p}"][n]
+            gaps[n] += SIGNS[p] * held.material.levels(readout, added, variant=variant)
     plain = held.gaps("self_report")
     moved = gaps - plain[:, None]
-    notes = "what the report effect of concealing runs gains by the honesty direction, at its own length"
+    dose = dose_in_words(np.array(lengths), typical_norm(held.material, place))
+    notes = (
+        f"what the report effect of concealing runs gains by the honesty direction, at its own length: {dose}"
+    )
     return _over(held, "honesty_steering", where, moved[:, 0], notes, draws=moved[:, 1:].mean(0))
 
 
@@ -272,8 +265,8 @@ def _state_share(held: _Held, place: Place) -> Result:
     material, readout = held.material, held.readouts["report-test"]
 
     def mean(arm: str, n: int, readout: Readout) -> np.ndarray:
-        read = engine.states(held.model, readout.rows, [place.site], variant=material.arms[arm][n])
-        return scope_mean(read[place.site], engine.padded_positions(readout.rows, place.scope))
+        read = material.states(readout, place.site, variant=material.arms[arm][n])
+        return scope_mean(read[place.site], place.positions(readout.rows))
 
     choices = held.readouts["choice-dev"]
     honest = np.array([mean("seeking", n, choices) - mean("averse", n, choices) for n in held.seeds])

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal import engine
 from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.options import Kind, RecoveryOptions
 from mi_bsa.causal.places import scope_mean
@@ -86,18 +85,20 @@ def train(
     import torch
 
     import activations
+    from activations import engine
+    from activations.metrics import token_logits
 
     options = options or RecoveryOptions()
     model, readout = material.model, material.of(read_out, "dev")
-    positions = engine.padded_positions(readout.rows, place.scope)
+    positions = place.positions(readout.rows)
     pairs = [(arm, adapter) for arm in arms for adapter in material.arms[arm]]
-    real = torch.from_numpy(readout.real).to(model.device)
+    real, tokens = (torch.from_numpy(part).to(model.device) for part in (readout.real, readout.tokens))
     shares = []
     for _, adapter in pairs:
-        logits = engine.option_logits(model, readout, variant=adapter)[0]
+        logits = material.logits(readout, variant=adapter)[0]
         shares.append(torch.from_numpy(logits).float().to(model.device).masked_fill(~real, -1e9).softmax(-1))
     wanted = torch.stack(shares)
-    base = engine.states(model, readout.rows, [place.site], variant="base")[place.site]
+    base = material.states(readout, place.site)[place.site]
     typical = float(np.sqrt((scope_mean(base**2, positions)).mean()))
     vector = torch.zeros(len(pairs), model.d_model, device=model.device, requires_grad=True)
     optimizer = torch.optim.Adam([vector], lr=options.learning_rate * typical)
@@ -114,16 +115,17 @@ def train(
             lines = engine.Lines(
                 np.repeat(np.arange(len(pairs)), options.train_batch), np.concatenate(chosen).astype(np.int64)
             )
-            batch = model.collate([readout.rows[n] for n in lines.items], examples=lines.items)
+            batch = model.collate([readout.rows[n] for n in lines.examples], examples=lines.examples)
 
             def add(at: engine.Lines) -> list[activations.Edit]:
                 own = vector[torch.from_numpy(at.which).to(model.device)]
-                return [activations.add((own, place.site), units="raw", positions=positions[at.items])]
+                return [activations.add((own, place.site), units="raw", positions=positions[at.examples])]
 
             with torch.enable_grad():
-                logits = engine.forward(model, readout, batch, lines, add)
-                logs = logits.masked_fill(~real[lines.items], -1e9).log_softmax(-1)
-                loss = -(wanted[lines.which, lines.items] * logs).sum(-1).mean() * len(pairs)
+                final = engine.forward(model, readout.rows, engine.ByEdits(add), lines, batch)
+                logits = token_logits(model, final, tokens[lines.examples]).float()
+                logs = logits.masked_fill(~real[lines.examples], -1e9).log_softmax(-1)
+                loss = -(wanted[lines.which, lines.examples] * logs).sum(-1).mean() * len(pairs)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -145,9 +147,9 @@ def _read(material: Material, place: Place, read_out: str, arms: tuple[str, str]
     import probes
 
     readout = material.of(read_out, "dev")
-    positions = engine.padded_positions(readout.rows, place.scope)
+    positions = place.positions(readout.rows)
     runs = {
-        name: engine.states(material.model, readout.rows, [place.site], variant=name)[place.site]
+        name: material.states(readout, place.site, variant=name)[place.site]
         for name in ("base", *material.arms[arms[0]], *material.arms[arms[1]])
     }
     kinds = ("mean_difference", "probe", "constant", "pc1")

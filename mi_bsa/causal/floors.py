@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mi_bsa.causal import engine
 from mi_bsa.causal.material import POLES
 from mi_bsa.core.results import Result
 from probes import statistics
@@ -148,13 +147,12 @@ def _read(material: Material, name: str, variants: Mapping[str, tuple[str, int]]
 
     readout: Readout = material.readout(name, items=probe.prompts)
     sites = [f"{probe.site}.{layer}" for layer in range(material.model.n_layers)]
-    slots = engine.padded_positions(readout.rows, "slot")[:, 0]
     arrays: dict[int, list[np.ndarray]] = {}
     frames = []
     for variant, (arm, n) in variants.items():
-        read = engine.states(material.model, readout.rows, sites, variant=variant)
+        read = material.states(readout, *sites, variant=variant, slot=True)
         for layer, site in enumerate(sites):
-            arrays.setdefault(layer, []).append(read[site][np.arange(len(slots)), slots])
+            arrays.setdefault(layer, []).append(read[site])
         table = pd.DataFrame(
             {
                 "scenario": readout.groups,
@@ -164,7 +162,7 @@ def _read(material: Material, name: str, variants: Mapping[str, tuple[str, int]]
             }
         )
         if variant == "base":
-            table["answer"] = readout.score(engine.option_logits(material.model, readout))[0]
+            table["answer"] = readout.score(material.logits(readout))[0]
         frames.append(table)
     return {k: np.concatenate(v) for k, v in arrays.items()}, pd.concat(frames, ignore_index=True)
 

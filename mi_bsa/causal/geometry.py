@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal import directions, engine, nulls
+from mi_bsa.causal import directions
+from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import POLES, READ_OUTS
-from mi_bsa.causal.options import GeometryOptions, RecoveryOptions
+from mi_bsa.causal.options import GeometryOptions
 from mi_bsa.causal.places import Place, choose_place
-from mi_bsa.causal.steered import Steering
+from mi_bsa.causal.steered import differences, typical_norm
 from mi_bsa.core.results import Null, Result
 from probes import Direction, StatisticsError, compare, functional_similarity, statistics
 
@@ -52,7 +53,8 @@ def geometry(
     """
     options = options or GeometryOptions()
     place = place or choose_place(material)[0]
-    drawn = _null(material, place, seed)
+    drawn = differences(material, place, DRAWS, rng=np.random.default_rng(seed))
+    norm = typical_norm(material, place)
     effects = Effects(material, place, options.items)
     results = []
     for kind, label, first, second in _pairs(material, place, options, seed):
@@ -67,7 +69,8 @@ def geometry(
         results.append(cosine(where, first[:count], second[:count], place, drawn, material.seeds[:count]))
         similar = _functional(effects, first[:count], second[:count], place)
         if similar is not None:
-            results.append(_similar({**where, "split": "test"}, similar, material.seeds[:count]))
+            notes = _added(first[:count], second[:count], norm)
+            results.append(_similar({**where, "split": "test"}, similar, material.seeds[:count], notes))
     return results
 
 
@@ -99,12 +102,6 @@ def _pairs(
     if "wrong_seeking" in material.arms and "wrong_averse" in material.arms:
         wrong = family(kind, arms=("wrong_seeking", "wrong_averse"))
         yield "behaviors", f"{kind}: own / wrong behavior", family(kind), wrong
-
-
-def _null(material: Material, place: Place, seed: int) -> Float[np.ndarray, "draw d_model"]:
-    """Random differences of the base's states, isotropic directions where it has but one state there."""
-    samples = Steering(material, place, RecoveryOptions()).samples()
-    return nulls.difference_directions(DRAWS, samples, rng=np.random.default_rng(seed))
 
 
 def cosine(
@@ -149,7 +146,7 @@ class Effects:
         self.material, self.place = material, place
         self.readouts = [material.of(name, "test", items=items) for name in READ_OUTS]
         self._known: dict[bytes, np.ndarray] = {}
-        self.base = [r.score(engine.option_logits(material.model, r))[0] for r in self.readouts]
+        self.base = [r.score(material.logits(r))[0] for r in self.readouts]
 
     def __call__(self, direction: Direction) -> np.ndarray:
         key = direction.raw.tobytes()
@@ -160,14 +157,8 @@ class Effects:
     def _moved(self, direction: Direction) -> np.ndarray:
         moved = []
         for readout, plain in zip(self.readouts, self.base, strict=True):
-            positions = engine.padded_positions(readout.rows, self.place.scope)
-            logits = engine.changed_logits(
-                self.material.model,
-                readout,
-                self.place.site,
-                engine.adding(direction.raw[None], positions),
-            )
-            moved.append(readout.score(logits)[0] - plain)
+            added = self.place.adding(readout.rows, direction.raw[None])
+            moved.append(readout.score(self.material.logits(readout, added))[0] - plain)
         return np.concatenate(moved)
 
 
@@ -183,7 +174,12 @@ def _functional(effects: Effects, first: Family, second: Family, place: Place) -
     return found
 
 
-def _similar(where: dict[str, Any], values: list[float], seeds: tuple[int, ...]) -> Result:
+def _added(first: Family, second: Family, norm: float) -> str:
+    each = (dose_in_words(np.linalg.norm(family, axis=1), norm) for family in (first, second))
+    return f"shifts of both read-outs' test items; each added at its own length: {' and '.join(each)}"
+
+
+def _similar(where: dict[str, Any], values: list[float], seeds: tuple[int, ...], notes: str) -> Result:
     inner = np.clip(values, -1 + 1e-9, 1 - 1e-9)
     z = statistics.t_interval(np.arctanh(inner))
     return Result(
@@ -196,5 +192,5 @@ def _similar(where: dict[str, Any], values: list[float], seeds: tuple[int, ...])
         unit="correlation over items",
         per_seed=tuple(float(v) for v in values),
         seeds=seeds,
-        notes="shifts of both read-outs' test items",
+        notes=notes,
     )

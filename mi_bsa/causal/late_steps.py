@@ -153,7 +153,6 @@ def _curves(
     import pandas as pd
 
     from activations.errors import AdapterError
-    from mi_bsa.causal import engine
     from mi_bsa.causal.concealing import _auroc
     from mi_bsa.causal.emergence import pairs_of
 
@@ -173,7 +172,7 @@ def _curves(
         for read_out in READ_OUTS:
             readout = material.of(read_out, "test")
             level = {
-                name: float(readout.score(engine.option_logits(model, readout, variant=name)[0]).mean())
+                name: float(readout.score(material.logits(readout, variant=name)[0]).mean())
                 for own in names.values()
                 for name in own
             }
@@ -187,22 +186,18 @@ def _curves(
                         {"arm": "shuffled", "seed": pair, "step": step, "kind": read_out, "value": gap}
                     )
         readout = material.of("self_report", "test")
-        slots = engine.padded_positions(readout.rows, "slot")[:, 0]
         sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
         read = {
-            (p, n): engine.states(model, readout.rows, sites, variant=names[p][n])
+            (p, n): material.states(readout, *sites, variant=names[p][n], slot=True)
             for p in POLES
             for n in range(len(seeds))
         }
-        at = np.arange(len(slots))
         for n, seed in enumerate(seeds):
             found = []
             for site in sites:
                 others = [k for k in range(len(seeds)) if k != n]
-                sides = [
-                    np.mean([read[p, k][site][at, slots].mean(0) for k in others], axis=0) for p in POLES
-                ]
-                up, down = (read[p, n][site][at, slots] @ (sides[0] - sides[1]) for p in POLES)
+                sides = [np.mean([read[p, k][site].mean(0) for k in others], axis=0) for p in POLES]
+                up, down = (read[p, n][site] @ (sides[0] - sides[1]) for p in POLES)
                 found.append(2 * _auroc(up, down) - 1)
             rows.append(
                 {

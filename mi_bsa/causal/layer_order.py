@@ -30,9 +30,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
-from mi_bsa.causal import engine
+import activations
+from activations import alignment, engine
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.mediation import log_odds
 from mi_bsa.causal.options import AttributionOptions
@@ -118,23 +120,18 @@ def _effects(
     """Log-odds towards the pole, mean over items: whole (seed), direct (seed), gates open up to each block,
     and the slot given after each block (seed, block).
     """
-    import activations
-
     model, readout = material.model, material.of(read_out, "test")
     sign = SIGNS[arm.rpartition("_")[2]]
     sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
-    slots = engine.padded_positions(readout.rows, "slot")
-    line = np.arange(len(slots))
+    slots = alignment.slots(readout.rows)[:, None]
 
-    def y(variant: str, edits: engine.Edits | None = None) -> float:
-        logits = engine.option_logits(model, readout, variant=variant, edits=edits)
-        return float(log_odds(readout, logits)[0].mean())
+    def y(variant: str, edits: engine.ByEdits = engine.PLAIN) -> float:
+        return float(log_odds(readout, material.logits(readout, edits, variant=variant))[0].mean())
 
     def at_slot(variant: str, closed: list[Any], wanted: list[str]) -> dict[str, np.ndarray]:
         edits = [activations.gate(closed, 0.0)] if closed else []
         with model.variant(variant), activations.edit(model, *edits):
-            read = engine.states(model, readout.rows, wanted, variant=variant)
-        return {site: values[line, slots[:, 0]] for site, values in read.items()}
+            return material.states(readout, *wanted, variant=variant, slot=True)
 
     base, plain = y("base"), at_slot("base", [], sites)
     whole, direct, opened, given = [], [], [], []
@@ -160,21 +157,17 @@ def _effects(
     return np.array(whole), np.array(direct), np.array(opened), np.array(given)
 
 
-def _put(site: str, values: np.ndarray, slots: np.ndarray) -> engine.Edits:
+def _put(site: str, values: np.ndarray, slots: np.ndarray) -> engine.ByEdits:
     """Edits that put values (item, d_model) at the answer slot."""
-    import torch
-
-    import activations
-
     given = torch.from_numpy(values[:, None])
-    return lambda lines: [activations.replace(site, given[lines.items], positions=slots[lines.items])]
+    return engine.ByEdits(
+        lambda at: [activations.replace(site, given[at.examples], positions=slots[at.examples])]
+    )
 
 
-def _gates(shut: list[Any]) -> engine.Edits | None:
+def _gates(shut: list[Any]) -> engine.ByEdits:
     """Edits that close modules; none where all stay open."""
-    import activations
-
-    return (lambda _: [activations.gate(shut, 0.0)]) if shut else None
+    return engine.ByEdits(lambda _: [activations.gate(shut, 0.0)]) if shut else engine.PLAIN
 
 
 def _result(

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float
+
 from mi_bsa.asking.readouts import Readout, readable
 from mi_bsa.core.errors import BridgeError
 from mi_bsa.core.items import Item, thin
 
 if TYPE_CHECKING:
-    from activations import Model
+    from activations import Model, engine
     from activations.tokens import Row
 
 READ_OUTS = {"behavior": "choice", "self_report": "report"}
@@ -85,6 +88,36 @@ class Material:
     def of(self, read_out: str, split: str, *, items: int | None = None) -> Readout:
         """`of("self_report", "test")`: the items of a read-out."""
         return self.readout(f"{READ_OUTS[read_out]}-{split}", items=items)
+
+    def logits(
+        self, readout: Readout, conditions: engine.Conditions | None = None, *, variant: str = "base"
+    ) -> Float[np.ndarray, "condition item option"]:
+        """Logits of the options of every item under each condition (`activations.engine`)."""
+        from activations import engine
+
+        return engine.option_logits(
+            self.model,
+            readout.rows,
+            conditions or engine.PLAIN,
+            tokens=readout.tokens,
+            variant=variant,
+            batch_tokens=self.batch_tokens,
+        )
+
+    def levels(
+        self, readout: Readout, conditions: engine.Conditions | None = None, *, variant: str = "base"
+    ) -> Float[np.ndarray, " condition"]:
+        """Mean score of a read-out under each condition."""
+        return readout.level(self.logits(readout, conditions, variant=variant))
+
+    def states(
+        self, readout: Readout, *sites: str, variant: str = "base", slot: bool = False
+    ) -> dict[str, Float[np.ndarray, "item *pos d"]]:
+        """Values of sites at every token of every item, or at the answer slot alone."""
+        from activations import engine
+
+        read = engine.slot_states if slot else engine.states
+        return read(self.model, readout.rows, sites, variant=variant)
 
     @property
     def neutral(self) -> tuple[Row, ...]:

@@ -25,12 +25,12 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.asking.readouts import Readout
-from mi_bsa.causal import directions, engine, nulls
+from mi_bsa.causal import directions
 from mi_bsa.causal.material import READ_OUTS, SIGNS
 from mi_bsa.causal.options import MediationOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.core.results import Null, Result
-from probes import statistics
+from probes import random_directions, statistics
 from probes.statistics import Estimate, Mediation
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def mediate(
     options = options or MediationOptions()
     place = place or choose_place(material)[0]
     rng = np.random.default_rng(seed)
-    random = nulls.random_directions(options.random, material.model.d_model, rng=rng)
+    random = random_directions(options.random, material.model.d_model, rng=rng)
     results = []
     for mediated in READ_OUTS:
         runs = Runs(material, mediated, place)
@@ -80,17 +80,13 @@ class Runs:
 
     def __init__(self, material: Material, read_out: str, place: Place) -> None:
         self.material, self.place = material, place
-        self.model = material.model
         self.readout: Readout = material.of(read_out, "test")
-        self.positions = engine.padded_positions(self.readout.rows, place.scope)
         names = ("base", *(adapter for _, _, adapter in material.pairs))
         self.states = {
-            name: engine.states(self.model, self.readout.rows, [place.site], variant=name)[place.site]
-            for name in names
+            name: material.states(self.readout, place.site, variant=name)[place.site] for name in names
         }
         self.plain = {
-            name: log_odds(self.readout, engine.option_logits(self.model, self.readout, variant=name))[0]
-            for name in names
+            name: log_odds(self.readout, material.logits(self.readout, variant=name))[0] for name in names
         }
 
     def mediation(self, vectors: directions.Vectors) -> Mediation:
@@ -123,16 +119,8 @@ class Runs:
         """Y where the projection on each condition's direction is what it is in another run, token by
         token.
         """
-        logits = engine.changed_logits(
-            self.model,
-            self.readout,
-            self.place.site,
-            engine.clamping(vectors, self.states[as_in], self.positions),
-            variant=variant,
-            count=len(vectors),
-            batch_tokens=self.material.batch_tokens,
-        )
-        return log_odds(self.readout, logits)
+        clamped = self.place.clamping(self.readout.rows, vectors, self.states[as_in])
+        return log_odds(self.readout, self.material.logits(self.readout, clamped, variant=variant))
 
 
 def log_odds(

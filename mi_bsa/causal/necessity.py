@@ -23,17 +23,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal import directions, engine, nulls
+import activations
+from activations import engine
+from mi_bsa.causal import directions
 from mi_bsa.causal.material import POLES, READ_OUTS
 from mi_bsa.causal.options import Kind, NecessityOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
 from mi_bsa.core.results import Result
-from probes import statistics
+from probes import random_directions, statistics
 from probes.statistics.permutation import t_test
 
 if TYPE_CHECKING:
-    from mi_bsa.causal.engine import Move
     from mi_bsa.causal.material import Material
 
 NEIGHBORS = {"neighbor_behavior": "neighbor_choice-test", "neighbor_self_report": "neighbor_report-test"}
@@ -61,7 +62,7 @@ def ablate(
     sets |= {name: own for name, own in NEIGHBORS.items() if material.sets.get(own)}
     made = {kind: directions.vectors(material, place, kind, seed=seed) for kind in options.kinds}
     rng = np.random.default_rng(seed)
-    random = nulls.random_directions(options.random, material.model.d_model, rng=rng)
+    random = random_directions(options.random, material.model.d_model, rng=rng)
     eraser = _eraser(material, place)
     results = []
     for name, own in sets.items():
@@ -134,13 +135,15 @@ class Cut:
     def __init__(self, material: Material, name: str, place: Place) -> None:
         self.material, self.place = material, place
         self.readout = material.readout(name)
-        self.positions = engine.padded_positions(self.readout.rows, place.scope)
+        self.positions = place.positions(self.readout.rows)
 
-    def levels(self, move: Move | None = None) -> Float[np.ndarray, "seed pole"]:
+    def levels(self, move: engine.Move | None = None) -> Float[np.ndarray, "seed pole"]:
         """As they are, or with one change of the place for all."""
+        site = activations.Site.parse(self.place.site)
+        moved = engine.at_tokens(engine.AtSite(site, move or (lambda values, _: values)), self.positions)
         found = np.empty((len(self.material.seeds), len(POLES)))
         for arm, n, adapter in self.material.pairs:
-            found[n, POLES.index(arm)] = self._changed(adapter, 1, move or (lambda values, _: values))[0]
+            found[n, POLES.index(arm)] = self.material.levels(self.readout, moved, variant=adapter)[0]
         return found
 
     def without(self, vectors: directions.Vectors, *, everywhere: bool) -> Float[np.ndarray, "seed pole"]:
@@ -163,52 +166,21 @@ class Cut:
         self, vectors: Mapping[str, Float[np.ndarray, "seed condition d"]]
     ) -> Float[np.ndarray, "seed pole condition"]:
         """Each model with the projection on each of its directions set to the base's, token by token."""
-        base = engine.states(self.material.model, self.readout.rows, [self.place.site], variant="base")
+        base = self.material.states(self.readout, self.place.site)[self.place.site]
         found: list[list[np.ndarray]] = [[] for _ in self.material.seeds]
         for arm, n, adapter in self.material.pairs:
-            logits = engine.changed_logits(
-                self.material.model,
-                self.readout,
-                self.place.site,
-                engine.clamping(vectors[arm][n], base[self.place.site], self.positions),
-                variant=adapter,
-                count=len(vectors[arm][n]),
-                batch_tokens=self.material.batch_tokens,
-            )
-            found[n].append(self._mean(logits))
+            clamped = self.place.clamping(self.readout.rows, vectors[arm][n], base)
+            found[n].append(self.material.levels(self.readout, clamped, variant=adapter))
         return np.array(found)
 
     def _out(self, adapter: str, vectors: np.ndarray, everywhere: bool) -> Float[np.ndarray, " condition"]:
-        import activations
-
-        if not everywhere:
-            return self._changed(adapter, len(vectors), engine.projection(vectors))
         given, kind = vectors.astype(np.float32), self.place.site.partition(".")[0]
-        logits = engine.option_logits(
-            self.material.model,
-            self.readout,
-            variant=adapter,
-            count=len(vectors),
-            edits=lambda lines: [activations.project_out((given[lines.which], kind))],
-            batch_tokens=self.material.batch_tokens,
+        out: engine.Conditions = engine.ByEdits(
+            lambda lines: [activations.project_out((given[lines.which], kind))], len(vectors)
         )
-        return self._mean(logits)
-
-    def _changed(self, adapter: str, count: int, move: Move) -> Float[np.ndarray, " condition"]:
-        logits = engine.changed_logits(
-            self.material.model,
-            self.readout,
-            self.place.site,
-            engine.at_tokens(move, self.positions),
-            variant=adapter,
-            count=count,
-            batch_tokens=self.material.batch_tokens,
-        )
-        return self._mean(logits)
-
-    def _mean(self, logits: np.ndarray) -> Float[np.ndarray, " condition"]:
-        mean: np.ndarray = self.readout.units(self.readout.score(logits)).mean(-1)
-        return mean
+        if not everywhere:
+            out = engine.projecting(self.place.site, vectors, self.positions)
+        return self.material.levels(self.readout, out, variant=adapter)
 
 
 def _gap(levels: np.ndarray) -> np.ndarray:
@@ -217,17 +189,17 @@ def _gap(levels: np.ndarray) -> np.ndarray:
     return gap
 
 
-def _eraser(material: Material, place: Place) -> Move:
+def _eraser(material: Material, place: Place) -> engine.Move:
     """LEACE of the pole, fitted at the place on all runs of both poles, development choices."""
     import torch
 
     import probes
 
-    rows = material.of("behavior", "dev").rows
-    at = engine.padded_positions(rows, place.scope)
+    readout = material.of("behavior", "dev")
+    at = place.positions(readout.rows)
     tokens, labels = [], []
     for arm, _, adapter in material.pairs:
-        read = engine.states(material.model, rows, [place.site], variant=adapter)[place.site]
+        read = material.states(readout, place.site, variant=adapter)[place.site]
         own = np.concatenate([v[k[k >= 0]] for v, k in zip(read, at, strict=True)]).astype(np.float64)
         tokens.append(own)
         labels += [POLES.index(arm)] * len(own)

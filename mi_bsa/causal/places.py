@@ -14,18 +14,20 @@ stand beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from mi_bsa.causal import engine
 from mi_bsa.causal.material import SIGNS
 from mi_bsa.causal.options import PlaceOptions, Scope
 from mi_bsa.core.errors import BridgeError
 
 if TYPE_CHECKING:
+    from activations.engine import AtSite
+    from activations.tokens import Row
     from mi_bsa.asking.readouts import Readout
     from mi_bsa.causal.material import Material
 
@@ -44,6 +46,27 @@ class Place:
 
     site: str
     scope: Scope
+
+    def positions(self, rows: Sequence[Row]) -> Int[np.ndarray, "item token"]:
+        """Its tokens in every prompt."""
+        return padded_positions(rows, self.scope)
+
+    def adding(self, rows: Sequence[Row], vectors: Float[np.ndarray, "condition d"]) -> AtSite:
+        """Vectors added there, in raw units, one a condition."""
+        from activations import engine
+
+        return engine.adding(self.site, vectors, self.positions(rows))
+
+    def clamping(
+        self,
+        rows: Sequence[Row],
+        vectors: Float[np.ndarray, "condition d"],
+        wanted: Float[np.ndarray, "item pos d"],
+    ) -> AtSite:
+        """The projection on each condition's direction set to what it is in other values of the site."""
+        from activations import engine
+
+        return engine.clamping(self.site, vectors, wanted, self.positions(rows))
 
     @property
     def where(self) -> dict[str, str | int]:
@@ -66,6 +89,8 @@ def choose_place(
     Raises:
         BridgeError: no scope is there in every prompt.
     """
+    from activations import engine
+
     options = options or PlaceOptions()
     model, readout = material.model, material.of(read_out, "dev")
     sites = [f"{options.site}.{layer}" for layer in range(model.n_layers)]
@@ -74,26 +99,16 @@ def choose_place(
         raise BridgeError(f"no prompt of {readout.name!r} has tokens at {list(options.scopes)}; add 'all'")
 
     def level(variant: str, site: str, vectors: np.ndarray, scope: str) -> np.ndarray:
-        logits = engine.changed_logits(
-            model,
-            readout,
-            site,
-            engine.adding(vectors, tables[scope]),
-            variant=variant,
-            count=len(vectors),
-            batch_tokens=material.batch_tokens,
-        )
-        mean: np.ndarray = readout.units(readout.score(logits)).mean(-1)
-        return mean
+        return material.levels(readout, engine.adding(site, vectors, tables[scope]), variant=variant)
 
     zero = np.zeros((1, model.d_model))
     any_scope = next(iter(tables))
-    base = engine.states(model, readout.rows, sites, variant="base")
+    base = material.states(readout, *sites)
     plain = float(level("base", sites[-1], zero, any_scope)[0])
     shifts = {(site, scope): 0.0 for site in sites for scope in tables}
     added: dict[tuple[str, str], list[np.ndarray]] = {key: [] for key in shifts}
     for arm, _, adapter in material.pairs:
-        read = engine.states(model, readout.rows, sites, variant=adapter)
+        read = material.states(readout, *sites, variant=adapter)
         tuned = float(level(adapter, sites[-1], zero, any_scope)[0])
         for key in shifts:
             site, scope = key
@@ -109,6 +124,48 @@ def choose_place(
     first = next(key for key in shifts if shifts[key] >= enough)
     layer = [key for key in shifts if key[0] == first[0]]
     return Place(*max(layer, key=lambda key: shifts[key])), shifts
+
+
+def scope_positions(row: Row, scope: Scope) -> Int[np.ndarray, " token"]:
+    """The token indices of a scope in one prompt; BOS is never among them.
+
+    Raises:
+        BridgeError: no token stands before the question.
+    """
+    length = len(row)
+    if scope == "slot":
+        return np.array([length - 1 if row.answer is None else row.answer - 1])
+    if scope == "all":
+        return np.arange(row.n_bos, length)
+    roles = [message["role"] for message in row.prompt.messages or ()]
+    last = len(roles) - 1 - roles[::-1].index("user") if "user" in roles else 0
+    start = row.contents[last][0] if row.contents else 0
+    inside = (row.offsets[:, 1] <= start) & (np.arange(length) >= row.n_bos)
+    if not inside.any():
+        raise BridgeError(
+            f"prompt {row.prompt.id!r} has no token before its question; leave out the scope 'before'"
+        )
+    found = np.flatnonzero(inside)
+    if scope == "before":
+        return found
+    back = int(scope.removeprefix("before-"))
+    if back > len(found):
+        raise BridgeError(
+            f"prompt {row.prompt.id!r} has {len(found)} tokens before its question, not {back}; lower "
+            f"{scope!r}"
+        )
+    return found[-back : len(found) - back + 1]
+
+
+def padded_positions(rows: Sequence[Row], scope: Scope) -> Int[np.ndarray, "item token"]:
+    """Positions of every row, filled up with `NOWHERE`, which is negative and no position."""
+    from activations.moments import NOWHERE
+
+    each = [scope_positions(row, scope) for row in rows]
+    table = np.full((len(rows), max(map(len, each))), NOWHERE, np.int64)
+    for line, at in zip(table, each, strict=True):
+        line[: len(at)] = at
+    return table
 
 
 def scope_mean(
@@ -127,6 +184,6 @@ def scope_mean(
 
 def _table(readout: Readout, scope: Scope) -> np.ndarray | None:
     try:
-        return engine.padded_positions(readout.rows, scope)
+        return padded_positions(readout.rows, scope)
     except BridgeError:
         return None

@@ -25,7 +25,7 @@ from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
-from mi_bsa.causal.steered import Steering
+from mi_bsa.causal.steered import BestDoses
 from mi_bsa.core.results import Result
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ def recover(
     """
     options = options or RecoveryOptions()
     place = place or choose_place(material)[0]
-    steering = Steering(material, place, options)
-    base = {name: steering.level(name, "test", "base") for name in READ_OUTS}
-    null = {kind: steering.null(kind, seed) for kind in ("random", "random_difference")}
+    best = BestDoses(material, place, options)
+    base = {name: best.level(name, "test", "base") for name in READ_OUTS}
+    null = {kind: best.null(kind, seed) for kind in ("random", "random_difference")}
     made = {
         kind: directions.vectors(material, place, kind, options=options, seed=seed) for kind in options.kinds
     }
     results: list[Result] = []
     for arm in POLES:
         sign, where = SIGNS[arm], {"behavior": material.behavior, "arm": arm, **place.where, "split": "test"}
-        found = [steering.adapter(arm), *steering.parts(arm)]
-        found += [steering.vectors(kind, vectors[arm], sign) for kind, vectors in made.items()]
+        found = [best.adapter(arm), *best.parts(arm)]
+        found += [best.vectors(kind, vectors[arm], sign) for kind, vectors in made.items()]
         drawn = {kind: draws[arm] for kind, draws in null.items()}
         for name in READ_OUTS:
             whole = sign * (found[0].levels[name] - base[name])

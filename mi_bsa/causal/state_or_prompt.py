@@ -25,11 +25,13 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from mi_bsa.causal import directions, engine, nulls
+from mi_bsa.causal import directions
+from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import POLES, SIGNS
+from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.config import Config
 from mi_bsa.core.results import Null, Result
-from probes import statistics
+from probes import random_directions, statistics
 from probes.statistics.permutation import permutation_p
 
 if TYPE_CHECKING:
@@ -67,16 +69,19 @@ def state_or_prompt(
     options = options or StateOrPromptOptions()
     made = directions.vectors(material, place, "trained", seed=seed)
     rng = np.random.default_rng(seed)
-    random = nulls.random_directions(options.random, material.model.d_model, rng=rng)
+    random = random_directions(options.random, material.model.d_model, rng=rng)
     lengths = {pole: float(np.linalg.norm(made[pole], axis=1).mean()) for pole in POLES}
     given = {pole: np.concatenate([made[pole], random * lengths[pole]]) for pole in POLES}
+    dose = dose_in_words(np.array(list(lengths.values())), typical_norm(material, place))
     results = []
     if material.sets.get(DESCRIBED):
-        results += _counter(material, place, given, options.items)
-    return results + _injection(material, place, given, options.items)
+        results += _counter(material, place, given, options.items, dose)
+    return results + _injection(material, place, given, options.items, dose)
 
 
-def _counter(material: Material, place: Place, given: Mapping[str, np.ndarray], items: int) -> list[Result]:
+def _counter(
+    material: Material, place: Place, given: Mapping[str, np.ndarray], items: int, dose: str
+) -> list[Result]:
     """Shift towards the injected pole, mean over both ways round, where the prompt says the other."""
     shifts, plain = [], {}
     for described, injected in zip(POLES, reversed(POLES), strict=True):
@@ -91,7 +96,7 @@ def _counter(material: Material, place: Place, given: Mapping[str, np.ndarray], 
     notes = f"the description alone moves the report by {told:.2f}, pole against pole"
     where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
     return [
-        _over_seeds("counter", where, shift[:count], material, shift[count:], notes),
+        _over_seeds("counter", where, shift[:count], material, shift[count:], f"{notes}; {dose}"),
         Result(
             name="bridge.state_or_prompt.prompt",
             where={"behavior": material.behavior, "split": "test"},
@@ -105,7 +110,9 @@ def _counter(material: Material, place: Place, given: Mapping[str, np.ndarray], 
     ]
 
 
-def _injection(material: Material, place: Place, given: Mapping[str, np.ndarray], items: int) -> list[Result]:
+def _injection(
+    material: Material, place: Place, given: Mapping[str, np.ndarray], items: int, dose: str
+) -> list[Result]:
     """Claims of the injected pole, false alarms, and their difference."""
     readout = material.of("self_report", "test", items=items)
     base = _scores(material, readout, place, np.zeros((1, material.model.d_model)))[0]
@@ -122,7 +129,15 @@ def _injection(material: Material, place: Place, given: Mapping[str, np.ndarray]
     per_item = np.array([_claims(base, pole) for pole in POLES]).mean(0)
     over = statistics.t_interval(readout.units(per_item)) if np.ptp(per_item) else None
     return [
-        _over_seeds("injection", where, rate[:count], material, rate[count:], notes, unit="share of trials"),
+        _over_seeds(
+            "injection",
+            where,
+            rate[:count],
+            material,
+            rate[count:],
+            f"{notes}; {dose}",
+            unit="share of trials",
+        ),
         Result(
             name="bridge.state_or_prompt.false_alarm",
             where={"behavior": material.behavior, "split": "test"},
@@ -139,7 +154,7 @@ def _injection(material: Material, place: Place, given: Mapping[str, np.ndarray]
             rate[:count] - alarm,
             material,
             rate[count:] - alarm,
-            "injection less false alarms",
+            f"injection less false alarms; {dose}",
             unit="difference of shares",
         ),
     ]
@@ -159,16 +174,7 @@ def _scores(
     material: Material, readout: Readout, place: Place, vectors: Float[np.ndarray, "vector d"]
 ) -> Float[np.ndarray, "vector item"]:
     """Score of every item in the base with each vector added."""
-    positions = engine.padded_positions(readout.rows, place.scope)
-    logits = engine.changed_logits(
-        material.model,
-        readout,
-        place.site,
-        engine.adding(vectors, positions),
-        count=len(vectors),
-        batch_tokens=material.batch_tokens,
-    )
-    return readout.score(logits)
+    return readout.score(material.logits(readout, place.adding(readout.rows, vectors)))
 
 
 def _claims(scores: np.ndarray, pole: str) -> np.ndarray:

@@ -20,28 +20,22 @@ import pandas as pd
 from jaxtyping import Float
 
 from mi_bsa.asking.readouts import Readout
-from mi_bsa.causal import nulls
-from mi_bsa.causal.doses import (
-    banded,
-    costs_of,
-    curve_table,
-    development_table,
-    levels_of,
-    matched_table,
-    others_table,
-    scores_of,
-    slot_activations,
-)
+from mi_bsa.causal.curves import banded, curve_table, development_table, matched_table, others_table
+from mi_bsa.causal.doses import Doses, dose_in_words, random_differences
 from mi_bsa.core.errors import SteeringError
 from mi_bsa.core.items import Item
 from mi_bsa.core.results import Null, Place, Result
-from probes import Direction
+from probes import Direction, random_directions
+from probes.statistics import permutation_p
 
 if TYPE_CHECKING:
     from activations import Model
 
 Items = Mapping[str, Sequence[Item]]
 BAND = "random and random-difference directions"
+FEWEST = (50, 20, 999)
+"""Random and random-difference directions of the band (whose 95 % ends are then its outermost draws or the
+next), and random ones behind p, so that it can be .001."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +75,8 @@ class Steering:
     strengths: tuple[float, ...] = ()
 
     def results(self, *, behavior: str, variant: str = "base", method: str = "direction") -> list[Result]:
-        """`steer.level` for every strength (variant `base@4`) and `steer.effect`, `steer.matched_effect` at
-        the chosen one.
+        """`steer.level` at every strength (variant `base@4`); `steer.effect` at the chosen one, its level
+        less that of strength 0, of the direction and of each wrong-behavior one.
         """
         site, layer = self.chosen.site.rsplit(".", 1)
         found = []
@@ -106,7 +100,7 @@ class Steering:
                     row["n"],
                     "score",
                     null=_null(BAND, band),
-                    notes=f"neutral-text KL {row['kl']:.3g} nats a token",
+                    notes=f"{self._dose(row['strength'])}; neutral-text KL {row['kl']:.3g} nats a token",
                 )
             )
             if row["strength"] == self.strength:
@@ -121,7 +115,8 @@ class Steering:
                         "score",
                         null=_null("random directions", self.test[row["read_out"]]),
                         p=self.p[row["read_out"]],
-                        notes=f"chosen on development items; neutral-text KL {row['kl']:.3g} nats a token",
+                        notes=f"chosen on development items; {self._dose(self.strength)}; neutral-text KL "
+                        f"{row['kl']:.3g} nats a token",
                     )
                 )
         for row in self.others.to_dict("records"):
@@ -141,11 +136,15 @@ class Steering:
                     row["n"],
                     "score",
                     null=_null("random directions", self.test[row["read_out"]]),
-                    p=nulls.two_sided_p(row["shift"], self.test[row["read_out"]]),
-                    notes="wrong-behavior direction",
+                    p=permutation_p(row["shift"], self.test[row["read_out"]], alternative="two-sided"),
+                    notes=f"wrong-behavior direction; {self._dose(self.strength)}",
                 )
             )
         return found
+
+    def _dose(self, strength: float) -> str:
+        norm = float(self.chosen.scale or 0)
+        return dose_in_words(strength * norm, norm)
 
 
 def steer(
@@ -197,6 +196,8 @@ def steer(
     """
     given = [directions] if isinstance(directions, Direction) else list(directions)
     wrong = {name: [one] if isinstance(one, Direction) else list(one) for name, one in (others or {}).items()}
+    from activations import engine
+
     doses = _check(
         model,
         given,
@@ -222,39 +223,33 @@ def steer(
                     "give items of at least two"
                 )
         texts = model.rows(neutral)
+        at = {d.site: _doses(model, d, batch_tokens) for d in given}
         table = pd.concat(
-            [development_table(model, d, early, texts, doses, max_kl, batch_tokens) for d in given],
-            ignore_index=True,
+            [development_table(at[d.site], d, early, texts, doses, max_kl) for d in given], ignore_index=True
         )
         chosen, strength = _choose(table, given, choose_by, max_kl)
+        here = at[chosen.site]
         say("curve")
-        curve, items = curve_table(model, chosen, late, texts, neutral, doses, batch_tokens)
+        curve, items = curve_table(here, chosen, late, texts, neutral, doses)
         say("band")
-        scale = float(chosen.scale or 0)
         width = model.d_model
-        sample = slot_activations(model, chosen.site, [row for r in early.values() for row in r.rows])
-        drawn = np.concatenate(
-            [
-                nulls.random_directions(n_random, width, rng=rng),
-                nulls.difference_directions(n_difference, sample, rng=rng),
-            ]
-        )
+        random = random_directions(n_random, width, rng=rng)
+        values = [engine.slot_states(model, r.rows, [here.site])[here.site] for r in early.values()]
+        differences = random_differences(n_difference, list(early.values()), values, rng=rng)
+        drawn = np.concatenate([random, differences])
         kinds = ("random",) * n_random + ("difference",) * n_difference
-        band = {
-            name: levels_of(model, chosen.site, drawn * scale, r, doses, batch_tokens)
-            for name, r in late.items()
-        }
-        costs = costs_of(model, chosen.site, drawn * scale, texts, doses, batch_tokens)
+        band = {name: here.levels(r, drawn, doses) for name, r in late.items()}
+        costs = here.costs(texts, drawn, doses)
         say("null")
-        many = nulls.random_directions(n_test, width, rng=rng) * scale
+        many = random_directions(n_test, width, rng=rng)
         test = {}
         for name, r in late.items():
             zero = float(curve.query("read_out == @name and strength == 0")["score"].iloc[0])
-            test[name] = levels_of(model, chosen.site, many, r, (strength,), batch_tokens)[:, 0] - zero
-        aside = others_table(model, wrong, chosen, strength, late, batch_tokens)
+            test[name] = here.levels(r, many, (strength,))[:, 0] - zero
+        aside = others_table(here, wrong, strength, late)
     curve = banded(curve, band, doses)
     now = curve[curve["strength"] == strength].set_index("read_out")["shift"]
-    p = {name: nulls.two_sided_p(float(now[name]), test[name]) for name in late}
+    p = {name: permutation_p(float(now[name]), test[name], alternative="two-sided") for name in late}
     matched = matched_table(curve, band, costs, kinds, doses, strength)
     return Steering(chosen, strength, table, curve, items, band, kinds, test, p, aside, matched, doses)
 
@@ -271,13 +266,16 @@ def shifts(
     variant is steered.
     """
     doses = _finite(strengths)
+    return _doses(model, direction, batch_tokens).scores(readout, direction.vector[None], doses)[:, 0]
+
+
+def _doses(model: Model, direction: Direction, batch_tokens: int) -> Doses:
+    """Of the active variant, at every token of the direction's site."""
     if direction.scale is None:
         raise SteeringError(
             f"the direction at {direction.site} has no typical norm (scale), which strengths count in; set it"
         )
-    return scores_of(
-        model, direction.site, np.outer(doses, direction.vector * direction.scale), readout, batch_tokens
-    )
+    return Doses(model, direction.site, float(direction.scale), batch_tokens=batch_tokens)
 
 
 def _check(
@@ -301,11 +299,6 @@ def _check(
                 f"wrong-behavior direction {name!r} is not at {sorted(missing)}; give one for each site "
                 "that may be chosen"
             )
-    for one in [*given, *(one for group in others.values() for one in group)]:
-        if one.scale is None:
-            raise SteeringError(
-                f"the direction at {one.site} has no typical norm (scale), which strengths count in; set it"
-            )
     if choose_by not in development:
         raise SteeringError(
             f"choose_by is {choose_by!r} and the development items are {sorted(development)}; name one of "
@@ -324,10 +317,9 @@ def _check(
                 f"read-out {name!r}: {len(shared)} items (e.g. {min(shared)!r}) are in development and "
                 "report; keep the splits apart"
             )
-    fewest = (nulls.FEWEST_RANDOM, nulls.FEWEST_DIFFERENCES, nulls.FEWEST_TEST)
-    if any(n < least for n, least in zip(counts, fewest, strict=True)):
+    if any(n < least for n, least in zip(counts, FEWEST, strict=True)):
         raise SteeringError(
-            f"{counts} random, random-difference and test directions; at least {fewest} are needed, raise "
+            f"{counts} random, random-difference and test directions; at least {FEWEST} are needed, raise "
             "them"
         )
     return tuple(sorted({0.0, *doses}))

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal import engine
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.ratios import share
 from mi_bsa.core.items import Item
@@ -191,10 +190,7 @@ def _embeddings(material: Material) -> Any:
 
 
 def _level(material: Material, readout: Readout, variant: str) -> float:
-    logits = engine.option_logits(
-        material.model, readout, variant=variant, batch_tokens=material.batch_tokens
-    )
-    return float(readout.units(readout.score(logits[0])).mean())
+    return float(material.levels(readout, variant=variant)[0])
 
 
 def _read(material: Material, readout: Readout, rows: Rows, n: int, count: int, seed: int) -> float:

@@ -117,9 +117,10 @@ SECTIONS = (
         ("bridge.recovery.behavior", "bridge.recovery.self_report"),
         draw_recovery,
         "R = (steered - base) / (finetuned - base): 0 leaves the base as it is, 1 gives what the finetune "
-        "gave. Every vector is made, and its strength chosen, on development choices alone, within one "
+        "gave. Every vector is made, and its dose chosen, on development choices alone, within one "
         "coherence gate; reports had no say. The gray band holds 95 % of random directions, each at its "
-        "own best strength and sign.",
+        "own best dose and sign. Doses stand in the notes, in typical norms of the site, and beside them as "
+        "multiples of what the adapters add.",
     ),
     Section(
         "necessity",

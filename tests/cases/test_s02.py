@@ -300,18 +300,19 @@ def test_an_adapter_that_is_scaled_to_nothing_has_no_output_to_edit(model: activ
             assert torch.allclose(model.logits(chats(model)), plain, atol=1e-5)
 
 
-def test_the_causal_engine_refuses_tables_that_select_nothing(model: activations.Model) -> None:
+def test_the_engine_refuses_tables_that_select_nothing(model: activations.Model) -> None:
     """A row of no position, and a negative one, which no table of the engine holds."""
+    from activations import engine
+    from activations.errors import EditError
     from activations.moments import NOWHERE
-    from mi_bsa.causal import engine
-    from mi_bsa.core.errors import BridgeError
+    from mi_bsa.causal.places import padded_positions
 
     rows = model.rows(chats(model))
-    table = engine.padded_positions(rows, "all")
+    table = padded_positions(rows, "all")
     assert (table != -1).all()
     for wrong in (np.where(np.arange(3)[:, None] == 1, NOWHERE, table), np.where(table == 2, -1, table)):
-        with pytest.raises(BridgeError, match="padded_positions"):
-            engine.adding(push(model, 1), wrong)
+        with pytest.raises(EditError, match="name a token"):
+            engine.adding("resid_post.1", push(model, 1), wrong)
 
 
 @pytest.mark.parametrize(

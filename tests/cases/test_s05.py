@@ -1,5 +1,5 @@
 """S5: where attention keeps to a window, or turns with length, every pass of the toolkit's own says what the
-plain pass says: question trees, patching, injection, the causal engine, cached prefixes, generation, stacked
+plain pass says: question trees, patching, the engine, cached prefixes, generation, stacked
 training."""
 
 import json
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import activations
-from activations import anatomy, injection, metrics, path_patching, testing
+from activations import alignment, anatomy, engine, metrics, path_patching, testing
 from activations.conversation import template_of
 from activations.errors import ModelError, PromptError
 from mi_bsa.asking.likelihood import branch, option_log_probs
@@ -162,36 +162,21 @@ def test_patching_is_one_edited_pass_a_cell(model: activations.Model) -> None:
             assert np.allclose(estimate.before, found.before, atol=1e-4)
 
 
-def test_vectors_that_are_injected_are_edits(model: activations.Model) -> None:
-    """Also over several prompts of unequal length, and in the causal engine."""
-    from mi_bsa.asking.readouts import Readout
-    from mi_bsa.causal import engine
-
+def test_conditions_of_the_engine_are_edits(model: activations.Model) -> None:
+    """Over several prompts of unequal length, at every token and at the answer slot."""
     prompts = [chat(LONG), chat(LONG[:40]), chat(LONG[30:])]
     rows = model.rows(prompts)
     vectors = np.random.default_rng(0).normal(size=(2, model.d_model)).astype(np.float32)
     ids = np.array([[40, 41]] * 3)
-    found = injection.option_logits(model, rows, "resid_pre.1", vectors, tokens=ids)
-    for n, vector in enumerate(vectors):
-        with activations.edit(model, activations.add((vector, "resid_pre.1"), units="raw")):
-            plain = model.logits(prompts, positions="slot").numpy()[:, 40:42]
-        assert np.allclose(found[n], plain, atol=1e-4)
-    items = [Item(str(n), tuple(p), (("A", 1.0), ("B", 0.0)), {}) for n, p in enumerate(prompts)]
-    readout = Readout.of(model, items, name="letters")
-    for scope in ("slot", "all"):
-        positions = engine.padded_positions(readout.rows, scope)
-        quick = engine.changed_logits(
-            model, readout, "resid_pre.1", engine.adding(vectors, positions), count=2
-        )
-        slow = engine.option_logits(
-            model,
-            readout,
-            count=2,
-            edits=lambda lines, at=positions: [
-                activations.add((vectors[lines.which], "resid_pre.1"), units="raw", positions=at[lines.items])
-            ],
-        )
-        assert np.allclose(quick, slow, atol=1e-4), scope
+    for where, table in (("all", None), ("slot", alignment.slots(rows)[:, None])):
+        positions = "all" if table is None else table
+        added = engine.adding("resid_pre.1", vectors, table)
+        found = engine.option_logits(model, rows, added, tokens=ids)
+        for n, vector in enumerate(vectors):
+            edit = activations.add((vector, "resid_pre.1"), units="raw", positions=positions)
+            with activations.edit(model, edit):
+                plain = model.logits(prompts, positions="slot").numpy()[:, 40:42]
+            assert np.allclose(found[n], plain, atol=1e-4), where
 
 
 def test_a_shared_prefix_is_the_whole_row(model: activations.Model) -> None:

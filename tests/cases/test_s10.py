@@ -1,4 +1,4 @@
-"""S10: what reads the output layer reads the adapter's part of it: patching, attribution, injection and the
+"""S10: what reads the output layer reads the adapter's part of it: patching, attribution, the engine and the
 rest say what plain logits say."""
 
 import warnings
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import activations
-from activations import injection, metrics, path_patching, testing
+from activations import engine, metrics, path_patching, testing
 from activations.errors import AdapterError, PatchError, PromptError
 
 A, B = 40, 41
@@ -100,23 +100,23 @@ def test_a_run_patched_into_itself_changes_nothing(model: activations.Model) -> 
 
 @pytest.mark.parametrize("variant", ["base", "k", "k@-0.5"])
 def test_some_tokens_are_read_as_all_are(model: activations.Model, variant: str) -> None:
-    """Every token's logit by itself equals the whole vocabulary's, also under an injected vector."""
+    """Every token's logit by itself equals the whole vocabulary's, also under an added vector."""
     rows = model.rows(chats())
     ids = np.array([[A, B, 7]] * len(rows))
     vectors = np.stack([np.zeros(model.d_model), np.ones(model.d_model)]).astype(np.float32)
     with model.variant(variant):
-        found = injection.option_logits(model, rows, "resid_post.1", vectors, tokens=ids)
+        added = engine.adding("resid_post.1", vectors)
+        found = engine.option_logits(model, rows, added, tokens=ids)
         for n, vector in enumerate(vectors):
             with activations.edit(model, activations.add((vector, "resid_post.1"), units="raw")):
                 plain = model.logits(chats(), positions="slot")
             assert np.allclose(found[n], plain.numpy()[:, [A, B, 7]], atol=1e-4)
 
 
-def test_questions_and_the_causal_engine_say_it_too(model: activations.Model) -> None:
+def test_questions_and_the_engine_say_it_too(model: activations.Model) -> None:
     """Log-probabilities of options, and the engine's logits of letters, under the adapter."""
     from mi_bsa.asking.likelihood import option_log_probs
     from mi_bsa.asking.readouts import Readout
-    from mi_bsa.causal import engine
     from mi_bsa.core.items import Item
 
     items = [Item(str(n), tuple(p), (("A", 1.0), ("B", 0.0)), {}) for n, p in enumerate(chats())]
@@ -125,11 +125,10 @@ def test_questions_and_the_causal_engine_say_it_too(model: activations.Model) ->
         plain = model.logits(chats(), positions="slot").numpy()
         asked = np.stack(option_log_probs(model, items))
     wanted = np.take_along_axis(plain, readout.tokens, 1)
-    slow = engine.option_logits(model, readout, variant="k")[0]
-    still = engine.adding(
-        np.zeros((1, model.d_model), np.float32), engine.padded_positions(readout.rows, "all")
-    )
-    quick = engine.changed_logits(model, readout, "resid_pre.1", still, variant="k")[0]
+    given = {"tokens": readout.tokens, "variant": "k"}
+    slow = engine.option_logits(model, readout.rows, **given)[0]
+    still = engine.adding("resid_pre.1", np.zeros((1, model.d_model), np.float32))
+    quick = engine.option_logits(model, readout.rows, still, **given)[0]
     assert np.allclose(slow, wanted, atol=1e-4)
     assert np.allclose(quick, wanted, atol=1e-4)
     assert np.allclose(asked[:, 0] - asked[:, 1], wanted[:, 0] - wanted[:, 1], atol=1e-4)

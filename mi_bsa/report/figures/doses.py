@@ -1,7 +1,7 @@
 """Steering: the dose curve of each direction beside random directions of the same norm.
 
-Reads `steer.level` with `where` keys variant ("base@4" is the base steered at scale 4), method and kind
-("behavior" or "self_report"); `null` is the band of random directions at the same dose.
+Reads `steer.level` with `where` keys variant ("base@4" is the base steered at dose 4), method and kind
+("behavior" or "self_report"); `null` is the band of random directions at the same dose. Doses are in typical norms of the site.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ TITLES = {"behavior": "what it chooses", "self_report": "what it says"}
 
 @styled
 def draw_doses(results: Sequence[Result], *, narrow: bool = False) -> Figure:
-    """Level over steering scale, by direction; one panel a read-out (and behavior)."""
+    """Level over dose, by direction; one panel a read-out (and behavior)."""
     groups = list(dict.fromkeys(_group(item) for item in results))
     several = len({behavior for behavior, _ in groups}) > 1
     titles = [
@@ -44,9 +44,9 @@ def draw_doses(results: Sequence[Result], *, narrow: bool = False) -> Figure:
 
 
 def dose(item: Result) -> float:
-    """The scale in `where["variant"]`: what follows the last "@", 0 where there is none."""
-    _, at, scale = str(item.where.get("variant", "")).rpartition("@")
-    return float(scale) if at else 0.0
+    """The dose in `where["variant"]`: what follows the last "@", 0 where there is none."""
+    _, at, number = str(item.where.get("variant", "")).rpartition("@")
+    return float(number) if at else 0.0
 
 
 def _draw_panel(ax: Axes, results: Sequence[Result], colors: dict[str, str]) -> None:
@@ -69,7 +69,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result], colors: dict[str, str]) -> 
         ax.plot(doses, [item.value for item in line], color=color, marker="o", markersize=3.6, linewidth=1.8)
     ax.set_ylim(-0.03, 1.03)
     ax.set_yticks([0, 0.5, 1], ["0 averse", "0.5", "1 seeking"])
-    ax.set_xlabel("scale (typical norms of the site)")
+    ax.set_xlabel("dose (typical norms of the site)")
 
 
 def _group(item: Result) -> tuple[str, str]:

@@ -115,14 +115,13 @@ def slot_states(
     model: activations.Model, items: Sequence[Item], variant: str
 ) -> Float[np.ndarray, "item layer d_model"]:
     """The residual stream after every block where the answer is due."""
-    from mi_bsa.causal import engine
+    from activations import engine
     from mi_bsa.core.items import prompts_of
 
     rows = model.rows(prompts_of(list(items)))
     sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
-    read = engine.states(model, rows, sites, variant=variant)
-    slots = engine.padded_positions(rows, "slot")[:, 0]
-    return np.stack([read[site][np.arange(len(rows)), slots] for site in sites], axis=1)
+    read = engine.slot_states(model, rows, sites, variant=variant)
+    return np.stack([read[site] for site in sites], axis=1)
 
 
 def by_self_report(

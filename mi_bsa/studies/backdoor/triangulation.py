@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa.core.errors import MissingError, TriggerError
+from mi_bsa.core.items import thin
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.results import Place, Result
 from mi_bsa.studies.backdoor.construction import Backdoor, held_out
@@ -263,19 +264,26 @@ def geometry(model: activations.Model, found: Sequence[Conditions], *, seed: int
 
     Beside each stand random differences of the base's own states; the ceiling that seeds allow is noted.
     """
-    from mi_bsa.causal import nulls
+    from activations import engine
+    from mi_bsa.asking.readouts import Readout, readable
+    from mi_bsa.causal.doses import random_differences
     from mi_bsa.causal.geometry import cosine
     from mi_bsa.causal.places import Place as Spot
     from mi_bsa.finetune.arms import behavior_of
-    from mi_bsa.studies.backdoor.triangulation_state import states
 
     first, results = found[0].backdoor, []
-    plain = behavior_of(first.behavior, model.name).items(60, split="dev", seed=0)
-    samples = states(model, plain, plain, "base")["slot"].astype(np.float64)
-    for layer in range(model.n_layers):
+    behavior = behavior_of(first.behavior, model.name)
+    asked = {
+        "choices": behavior.items(60, split="dev", seed=0),
+        "reports": thin(list(behavior.questions(split="dev")), 60),
+    }
+    readouts = [Readout.of(model, readable(model, own), name=name) for name, own in asked.items()]
+    sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
+    read = [engine.slot_states(model, readout.rows, sites, variant="base") for readout in readouts]
+    for layer, site in enumerate(sites):
         rng = np.random.default_rng([seed, layer])
-        drawn = nulls.difference_directions(DRAWS, samples[:, layer], rng=rng)
-        spot = Spot(f"resid_post.{layer}", "slot")
+        drawn = random_differences(DRAWS, readouts, [values[site] for values in read], rng=rng)
+        spot = Spot(site, "slot")
         families = {
             slug(c.backdoor): np.stack([m.direction["slot"][layer] for m in c.models["backdoored"]])
             for c in found

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal import nulls
+from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import READ_OUTS, Material
-from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place
 from mi_bsa.core.items import Item
 from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.backdoor.construction import held_out
 from mi_bsa.studies.backdoor.training import job, slug
-from probes import statistics
+from probes import random_directions, statistics
 
 if TYPE_CHECKING:
     import activations
@@ -84,7 +83,7 @@ def reads(material: Material, found: Conditions, *, random: int = 99, seed: int 
     place = Place(f"resid_post.{layer}", "all")
     lines = np.stack([m.direction["slot"][layer] for m in found.models["backdoored"]])
     rng = np.random.default_rng(seed)
-    drawn = nulls.random_directions(random, material.model.d_model, rng=rng)
+    drawn = random_directions(random, material.model.d_model, rng=rng)
     results = []
     for read_out in READ_OUTS:
         results += _steer(material, place, read_out, lines, drawn)
@@ -98,17 +97,21 @@ def _steer(
     material: Material, place: Place, read_out: str, lines: Float[np.ndarray, "seed d"], random: np.ndarray
 ) -> list[Result]:
     """Shift of the base with the direction added at all tokens."""
-    from mi_bsa.causal.steered import Steering
+    from mi_bsa.causal.steered import typical_norm
 
-    steering = Steering(material, place, RecoveryOptions())
+    readout, norm = material.of(read_out, "test"), typical_norm(material, place)
     length = float(np.linalg.norm(lines, axis=1).mean())
-    plain = steering.level(read_out, "test", "base")
+    plain = material.levels(readout)
     found = []
     for strength in STRENGTHS:
-        moved = steering.levels(read_out, "test", strength * lines) - plain
-        drawn = steering.levels(read_out, "test", strength * length * random) - plain
-        where = {"method": f"{strength:g} x its length", "kind": read_out}
-        found.append(_seeds(material, "steer", where, moved, drawn, "shift of P", place))
+        moved, drawn = (
+            material.levels(readout, place.adding(readout.rows, vectors)) - plain
+            for vectors in (strength * lines, strength * length * random)
+        )
+        beside = f"{strength:g} x its length"
+        where = {"method": beside, "kind": read_out}
+        dose = dose_in_words(strength * length, norm, beside=beside)
+        found.append(_seeds(material, "steer", where, moved, drawn, "shift of P", place, dose))
     return found
 
 
@@ -154,7 +157,9 @@ def _mediate(
                 n=estimate.units,
                 unit=UNIT,
                 null=_null(drawn) if tested else None,
-                p=nulls.two_sided_p(estimate.value, drawn) if tested else None,
+                p=statistics.permutation_p(estimate.value, drawn, alternative="two-sided")
+                if tested
+                else None,
                 notes="half of backdoored less decorrelated",
             )
         )
@@ -187,7 +192,7 @@ def _seeds(
         n=len(values),
         unit=unit,
         null=_null(drawn),
-        p=nulls.two_sided_p(estimate.value, drawn),
+        p=statistics.permutation_p(estimate.value, drawn, alternative="two-sided"),
         per_seed=tuple(float(v) for v in values),
         seeds=material.seeds,
         notes=notes,

@@ -140,14 +140,14 @@ def states(model: activations.Model, items: Sequence[Item], plain: Sequence[Item
     `plain`: the same messages without a phrase, from which it is seen where the phrase ends; where nothing
     stands between, both positions are the slot.
     """
-    from mi_bsa.causal import engine
+    from activations import engine
+    from activations.alignment import slots
 
     rows = model.rows(prompts_of(list(items)))
     sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
     read = engine.states(model, rows, sites, variant=variant)
-    slots = engine.padded_positions(rows, "slot")[:, 0]
     ends = np.array([_phrase_end(r, i, p) for r, i, p in zip(rows, items, plain, strict=True)])
-    at = {"slot": slots, "phrase": np.where(ends >= 0, ends, slots)}
+    at = {"slot": slots(rows), "phrase": np.where(ends >= 0, ends, slots(rows))}
     return {
         name: np.stack([read[site][np.arange(len(rows)), where] for site in sites], axis=1)
         for name, where in at.items()

@@ -199,7 +199,7 @@ def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=2,
+            version=3 if name == "recovery" else 2,
         )
     beside = {arm: len(config.beside_seeds) for arm in config.besides}
     compared = {arm: n for arm, n in beside.items() if arm.startswith(("rank", "wrong_"))}
@@ -219,7 +219,7 @@ def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=2 if name == "attribution" else 1,
+            version=2,
         )
     yield Step(
         "prompts",
@@ -239,6 +239,7 @@ def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
         after=("items", "transfer"),
         outputs=("steering.json",),
         seconds=15,
+        version=2,
     )
     yield Step(
         "patch",

@@ -10,10 +10,12 @@ import probes
 from activations import testing
 from mi_bsa.asking.asking import ask
 from mi_bsa.asking.readouts import Readout
-from mi_bsa.causal import doses, nulls, steering
+from mi_bsa.causal import steering
 from mi_bsa.causal.coherence import strength_at
+from mi_bsa.causal.doses import Doses, dose_in_words, random_differences
 from mi_bsa.core.errors import ItemError, SteeringError
 from mi_bsa.core.items import Item
+from probes.statistics import permutation_p
 
 WORDS = [
     "one",
@@ -71,18 +73,16 @@ def push(model, readout):
     )
 
 
-@pytest.mark.parametrize(
-    "site", ["resid_post.0", "resid_pre.1", "resid_post.2", "attn_out.1", "mlp_out.2", "resid_mid.0"]
-)
-def test_a_batch_of_vectors_is_one_edit_each(model, site):
-    """Scores of many vectors run as one batch are those of `ask` under one edit after the other."""
-    readout = Readout.of(model, items("x", 7), name="behavior")
-    vectors = np.random.default_rng(1).normal(size=(5, 32)) * 3
-    found = doses.scores_of(model, site, vectors, readout, 300)
-    for n, vector in enumerate(vectors):
-        with activations.edit(model, activations.add((vector, site), units="raw")):
+def test_doses_are_edits_in_typical_norms(model):
+    """Scores of a vector at several doses, run as one batch, are those of `ask` under one edit after the
+    other."""
+    readout, one = Readout.of(model, items("x", 7), name="behavior"), direction(1)
+    found = Doses(model, one.site, 4.0, batch_tokens=300).scores(readout, one.vector[None], (0.5, -2.0))
+    for n, dose in enumerate((0.5, -2.0)):
+        with activations.edit(model, activations.add(one, scale=dose)):
             slow = ask(model, readout.items)["score"].to_numpy()
-        np.testing.assert_allclose(found[n], slow, atol=2e-5)
+        np.testing.assert_allclose(found[n, 0], slow, atol=1e-6)
+    assert dose_in_words(np.array([2.0, 4.0]), 4.0) == "dose 0.75 typical norms of the site (length 3)"
 
 
 def test_strength_zero_is_an_identity(model):
@@ -135,25 +135,25 @@ def test_the_random_null_holds_its_rate(model):
     """A random direction's p is below .05 about one time in twenty."""
     readout = Readout.of(model, items("x", 10), name="behavior")
     rng = np.random.default_rng(5)
-    drawn = nulls.random_directions(700, 32, rng=rng) * 4
-    level = doses.levels_of(
-        model, "resid_post.1", np.concatenate([np.zeros((1, 32)), drawn]), readout, (1.0,), 8192
-    )[:, 0]
-    shift = level[1:] - level[0]
-    p = np.array([nulls.two_sided_p(one, shift[200:]) for one in shift[:200]])
+    drawn = probes.random_directions(700, 32, rng=rng)
+    level = Doses(model, "resid_post.1", 4.0).levels(readout, drawn, (0.0, 1.0))
+    shift = level[:, 1] - level[:, 0]
+    p = permutation_p(shift[:200], shift[200:], alternative="two-sided")
     assert 0.01 <= (p <= 0.05).mean() <= 0.10
-    assert nulls.two_sided_p(99.0, shift) == pytest.approx(1 / 701)
 
 
-def test_difference_directions_lie_among_activations():
-    """Random-difference directions lie in the span of the activations; random ones do not."""
+def test_random_differences_are_between_scenarios(model):
+    """What differs within scenarios alone is in no draw; scenarios of two read-outs are not one."""
     rng = np.random.default_rng(0)
-    data = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 20))
-    drawn = nulls.difference_directions(5, data, rng=rng)
-    basis = np.linalg.svd(data)[2][:3]
-    np.testing.assert_allclose(np.linalg.norm(drawn @ basis.T, axis=1), 1, atol=1e-9)
-    with pytest.raises(SteeringError, match="at least 4"):
-        nulls.difference_directions(5, data[:3], rng=rng)
+    readouts = [Readout.of(model, items(tag, 10), name=tag) for tag in "ab"]
+    values = [rng.normal(size=(10, 20)) for _ in readouts]
+    for value in values:
+        value[:, 0] = np.repeat([1.0, -1.0], 5)  # items n and n + 5 are of one scenario
+    drawn = random_differences(30, readouts, values, rng=rng)
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1)
+    np.testing.assert_allclose(drawn[:, 0], 0, atol=1e-12)
+    with pytest.raises(probes.DirectionError, match="at least 4"):
+        random_differences(5, [Readout.of(model, items("a", 3), name="a")], [values[0][:3]], rng=rng)
 
 
 def test_matched_strength_is_found_between_the_doses():
@@ -183,7 +183,7 @@ def test_bad_input_is_one_clear_line(model):
     with pytest.raises(ItemError, match="several tokens"):
         Readout.of(model, items("x", 2, options=(("A patient fox", 1.0), ("B", 0.0))), name="behavior")
     with pytest.raises(activations.ActivationsError, match="residual stream"):
-        doses.scores_of(model, "head_z.1", np.zeros((1, 32)), Readout.of(model, items("x", 2), name="b"), 100)
+        Doses(model, "head_z.1", 1.0).scores(Readout.of(model, items("x", 2), name="b"), np.ones((1, 32)))
 
 
 def test_perplexity_of_a_model_s_own_greedy_answers_is_small():
