@@ -40,8 +40,8 @@ class RecoveryOptions(Config):
     kinds: tuple[Kind, ...] = ("constant", "pc1", "mean_difference", "probe", "trained")
     """Vectors that are tried."""
     strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
-    """Doses that are tried, as multiples of the norm of the adapter's own mean addition at the place; the same
-    for every vector. Results tell them in typical norms of the site.
+    """Doses that are tried, as multiples of the norm of the adapter's own mean addition at the place, the
+    same for every vector; results tell them in typical norms of the site.
     """
     max_kl: float = Field(default=0.5, gt=0)
     """Coherence gate: largest KL (nats a token) on neutral prompts that a strength may cost, or the

@@ -1,7 +1,8 @@
 """Steering: the dose curve of each direction beside random directions of the same norm.
 
 Reads `steer.level` with `where` keys variant ("base@4" is the base steered at dose 4), method and kind
-("behavior" or "self_report"); `null` is the band of random directions at the same dose. Doses are in typical norms of the site.
+("behavior" or "self_report"); `null` is the band of random directions at the same dose. Doses are in typical
+norms of the site.
 """
 
 from collections.abc import Sequence
