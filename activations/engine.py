@@ -279,11 +279,11 @@ def passes(
         (batch of the prompts, rows of conditions x prompts, hidden states after the final norm, (line,
         d_model), or (line, pos, d_model)); the conditions of a batch follow each other.
     """
-    budget, run = batch_tokens, _edited
+    budget = batch_tokens
     if isinstance(conditions, AtSite):
         recompute.check(model)
         _fits(model, conditions)
-        budget, run = max(batch_tokens // SHARE, 1), _resumed
+        budget = max(batch_tokens // SHARE, 1)
     with _inside(model, variant), torch.no_grad():
         ends = torch.from_numpy(slots(rows)).to(model.device)
         for batch in model.batches(rows, batch_tokens=budget):
@@ -296,7 +296,12 @@ def passes(
                 )
                 for low in range(0, conditions.count, some)
             ]
-            for lines, hidden in run(model, batch, conditions, chunks, None if whole else ends):  # type: ignore[arg-type]
+            at = None if whole else ends
+            if isinstance(conditions, AtSite):
+                run = _resumed(model, batch, conditions, chunks, at)
+            else:
+                run = _edited(model, batch, conditions, chunks, at)
+            for lines, hidden in run:
                 yield batch, lines, hidden
 
 
@@ -342,17 +347,18 @@ def _resumed(
     short = depth if not state and first == short else short
     trace = recompute.trace(model, batch)
     for lines in chunks:
+
+        def moved(value: Tensor, lines: Lines = lines) -> Tensor:
+            return conditions.move(value, lines)
+
         times = len(lines.which) // len(batch.examples)
         hidden = repeat(trace.residual[first], "example pos d -> (times example) pos d", times=times)
         if state:
-            hidden = conditions.move(hidden, lines)
+            hidden = moved(hidden)
         for block in range(first, short):
             with ExitStack() as stack:
                 if block == first and not state:
-                    inner = hooks.altering(
-                        model, place, lambda value, lines=lines: conditions.move(value, lines)
-                    )
-                    stack.enter_context(inner)
+                    stack.enter_context(hooks.altering(model, place, moved))
                 hidden = recompute.run_block(
                     model,
                     block,
