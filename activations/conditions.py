@@ -1,0 +1,153 @@
+"""Conditions: what may be done to a model while it reads prompts, many at once, as the engine's rows.
+
+A condition adds a vector, takes a direction out, sets the projection on it, or maps in any other way what
+stands at a residual site at some tokens of each prompt (`AtSite`); or it is a set of edits of whole passes
+(`ByEdits`): gates, all layers at once, what is trained.
+
+The law: a change is out of place, touches the given tokens alone, and is refused where it selects nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from activations.edits import Edit
+from activations.errors import EditError
+from activations.moments import NOWHERE
+from activations.sites import Site
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The rows of one large batch: which condition and which prompt each is."""
+
+    which: Int[np.ndarray, " line"]
+    examples: Int[np.ndarray, " line"]
+
+
+Move = Callable[[Float[Tensor, "line pos d_model"], Lines], Float[Tensor, "line pos d_model"]]
+"""Maps a site's values to new ones, out of place."""
+
+
+@dataclass(frozen=True, eq=False)
+class AtSite:
+    """Conditions at one residual site.
+
+    Attributes:
+        site: as wide as the residual stream.
+        move: what becomes of its values.
+        count: how many conditions.
+        width: that the vectors of `move` have, to be checked against the model's; None where it has none.
+    """
+
+    site: Site
+    move: Move
+    count: int = 1
+    width: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ByEdits:
+    """Conditions that are edits of whole passes: `edits` maps the rows of a batch to edits, whose vectors and
+    positions are one a row."""
+
+    edits: Callable[[Lines], Sequence[Edit]] = lambda _: ()
+    count: int = 1
+
+
+Conditions = AtSite | ByEdits
+Positions = Int[np.ndarray, "example k"]
+"""Token indices of each prompt, filled up with `moments.NOWHERE`."""
+PLAIN = ByEdits()
+
+
+def adding(
+    site: str | Site, vectors: Float[np.ndarray, "condition d_model"], positions: Positions | None = None
+) -> AtSite:
+    """Each condition adds its own vector, in raw units, at `positions` or at every token."""
+    given = torch.from_numpy(_checked(vectors, np.float32))
+
+    def move(values: Tensor, lines: Lines) -> Tensor:
+        return values + rearrange(given[lines.which], "line d -> line 1 d").to(values)
+
+    return at_tokens(AtSite(Site.parse(site), move, len(given), given.shape[1]), positions)
+
+
+def projecting(
+    site: str | Site, vectors: Float[np.ndarray, "condition d_model"], positions: Positions | None = None
+) -> AtSite:
+    """Each condition takes its own direction out."""
+    unit = _units(vectors)
+
+    def move(values: Tensor, lines: Lines) -> Tensor:
+        v = rearrange(unit[lines.which], "line d -> line 1 d").to(values)
+        return values - (values * v).sum(-1, keepdim=True) * v
+
+    return at_tokens(AtSite(Site.parse(site), move, len(unit), unit.shape[1]), positions)
+
+
+def clamping(
+    site: str | Site,
+    vectors: Float[np.ndarray, "condition d_model"],
+    wanted: Float[np.ndarray, "example pos d_model"],
+    positions: Positions | None = None,
+) -> AtSite:
+    """Each condition sets the projection on its own direction to what it is in other values of the site
+    (`states` of another variant), token by token."""
+    unit, other = _units(vectors), torch.from_numpy(wanted).float()
+
+    def move(values: Tensor, lines: Lines) -> Tensor:
+        v = rearrange(unit[lines.which], "line d -> line 1 d").to(values)
+        target = other[lines.examples, : values.shape[1]].to(values)
+        return values + ((target - values) * v).sum(-1, keepdim=True) * v
+
+    return at_tokens(AtSite(Site.parse(site), move, len(unit), unit.shape[1]), positions)
+
+
+def at_tokens(conditions: AtSite, positions: Positions | None) -> AtSite:
+    """The same conditions at each prompt's positions alone; None is every token.
+
+    Raises:
+        EditError: a prompt without a position, or one that no row can have.
+    """
+    if positions is None:
+        return conditions
+    wrong = ((positions < 0) & (positions != NOWHERE)).any(1) | (positions < 0).all(1)
+    if wrong.any():
+        raise EditError(
+            f"prompt {int(np.flatnonzero(wrong)[0])} has no position, or a negative one; name a token, and "
+            "fill up with moments.NOWHERE"
+        )
+
+    def move(values: Tensor, lines: Lines) -> Tensor:
+        mask = np.zeros(values.shape[:2], bool)
+        at = positions[lines.examples]
+        line, token = np.nonzero(at >= 0)
+        mask[line, at[line, token]] = True
+        where = rearrange(torch.from_numpy(mask).to(values.device), "line pos -> line pos 1")
+        return torch.where(where, conditions.move(values, lines).to(values.dtype), values)
+
+    return replace(conditions, move=move)
+
+
+def _units(vectors: np.ndarray) -> Tensor:
+    given = _checked(vectors, np.float64)
+    norms = np.linalg.norm(given, axis=1, keepdims=True)
+    if (norms == 0).any():
+        raise EditError(
+            f"vector {int(np.flatnonzero(norms[:, 0] == 0)[0])} is zero, so it has no direction; give another"
+        )
+    return torch.from_numpy(given / norms).float()
+
+
+def _checked(vectors: np.ndarray, dtype: type) -> np.ndarray:
+    if vectors.ndim != 2:
+        raise EditError(f"vectors of shape {vectors.shape} do not fit: give (condition, d_model)")
+    if not np.isfinite(vectors).all():
+        raise EditError("a vector or its strength is not finite; mend it")
+    return np.ascontiguousarray(vectors, dtype)
