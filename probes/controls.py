@@ -17,7 +17,7 @@ unstandardized   the same probe without standardizing, where massive dimensions 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,11 @@ CONTROLS = (
     "unstandardized",
 )
 MASSIVE = 20.0
-"""A dimension is massive where its typical size is this many times the median dimension's."""
+"""A dimension is massive where its typical size is this many times the median dimension's; Sun et
+al. speak of a thousand times at the tokens where they stand, of which a mean over rows keeps a part."""
+VOCABULARY = 5000
+"""Words of the bag, the most frequent ones: more than prompts written from templates have, and still one
+matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,16 +202,7 @@ def _one(
         s = found.selectivity
         task, control = found.task.value, found.control.value
         note = f"task accuracy {task:.3f}, control task {control:.3f} on types of {found.types}"
-        return {
-            "score": "selectivity",
-            "value": s.value,
-            "low": s.low,
-            "high": s.high,
-            "n": s.n,
-            "units": s.units,
-            "method": "t over labelings",
-            "note": note,
-        }
+        return _line(replace(s, method="t over labelings"), note, score="selectivity")
     if name in ("bag_of_words", "prompt_length"):
         if text not in setting.table:
             raise SourceError(
@@ -218,6 +213,7 @@ def _one(
         features = (
             _bag(words) if name == "bag_of_words" else words.str.split().str.len().to_numpy(float)[:, None]
         )
+        # one prompt for all rows gives a probe nothing, and its AUROC is .5 by construction, not by finding
         if not np.ptp(features, axis=0).any():
             return _line(None, "all prompts are alike in this respect; nothing can be read from it")
         return _line(cross_validated(features, setting), note)
@@ -257,11 +253,11 @@ def _one(
     return _line(cross_validated(setting.x, setting, standardize=False), note)
 
 
-def _line(estimate: Estimate | None, note: str) -> dict[str, Any]:
+def _line(estimate: Estimate | None, note: str, *, score: str = "auroc") -> dict[str, Any]:
     if estimate is None:
-        return {"score": "auroc", "value": np.nan, "note": note}
+        return {"score": score, "value": np.nan, "note": note}
     return {
-        "score": "auroc",
+        "score": score,
         "value": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
@@ -276,9 +272,9 @@ def _bag(words: pd.Series) -> np.ndarray:
     from sklearn.feature_extraction.text import CountVectorizer
 
     try:
-        found = CountVectorizer(binary=True, max_features=5000, token_pattern=r"(?u)\b\w+\b").fit_transform(
-            words
-        )
+        found = CountVectorizer(
+            binary=True, max_features=VOCABULARY, token_pattern=r"(?u)\b\w+\b"
+        ).fit_transform(words)
     except ValueError as error:
         raise LabelError(f"the prompts hold no words ({error}); name the text column") from error
     return found.toarray().astype(np.float64)

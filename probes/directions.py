@@ -65,6 +65,8 @@ class Direction:
                 f"scale is {self.scale}; it is the site's typical norm: give a positive number or None"
             )
         unit = raw / length
+        # a frozen dataclass guards its fields, not what they hold; a copy that can not be written guards the
+        # rest
         unit.setflags(write=False)
         object.__setattr__(self, "vector", unit)
         object.__setattr__(self, "length", length)

@@ -79,6 +79,7 @@ class Joined:
             if key not in can:
                 raise SourceError(f"{key!r} can not be allowed to differ; {nearest(key, can)}")
         self.attributes = _common_attributes(self._parts, allow)
+        # sites that only some parts hold have no rows for the others; they are left out, not filled
         held = [set(map(str, cells_of(part))) for part in self._parts.values()]
         common = set.intersection(*held)
         if not common:
@@ -218,6 +219,7 @@ def _refuse_contradictions(table: pd.DataFrame, frames: Mapping[str, pd.DataFram
     """
     if len(frames) < 2 or not {"id", "prompt"} <= set(table):
         return
+    # what is constant within each part is a fact of the run (its pole, its seed), not of the example
     constant = {c for c in table if all(f[c].nunique(dropna=False) <= 1 for f in frames.values())}
     labels = [c for c in table if c not in OWN and c not in constant]
     for name in labels:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from probes import pairs
+from probes import methods, pairs
 from probes.directions import Direction
 from probes.errors import LabelError, SourceError
 from probes.linear import LinearProbe
@@ -60,6 +60,33 @@ class Probe:
         coef = np.asarray(fitted.coef_, dtype=np.float64)
         intercept = np.asarray(fitted.intercept_, dtype=np.float64)
         return cls(coef, intercept, classes, str(site), type(fitted).__name__, scale, provenance or {})
+
+    @classmethod
+    def fit(
+        cls,
+        method: str,
+        penalty: float | int,
+        rows: Num[np.ndarray, "example d_model"],
+        labels: Any,
+        *,
+        site: object,
+        source: Any = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Probe:
+        """A method of the table fitted on all rows, in float64; the scale is the rows' median norm, in which
+        steering counts.
+
+        Args:
+            method, penalty: as `probes.METHODS` has it; the penalty is passed over where there is none.
+            rows, labels: of the fit.
+            site: where the rows were read.
+            source: the store that they came from, whose identity the probe remembers.
+            facts: JSON-ready provenance.
+        """
+        rows = np.asarray(rows, dtype=np.float64)
+        fitted = methods.get(method).estimator(penalty).fit(rows, np.asarray(labels))
+        scale = float(np.median(np.linalg.norm(rows, axis=1)))
+        return cls.of(fitted, site, scale=scale, provenance={**(facts or {}), **identity(source)})
 
     @property
     def d_model(self) -> int:

@@ -131,7 +131,7 @@ def auroc(
         raise StatisticsError(
             "all rows belong to one unit, which can not carry an interval; name finer units"
         )
-    if n_units > MANY:
+    if n_units > MANY:  # also: a matrix of units by units would outgrow memory where rows are their own units
         return _auroc_normal(y, s, unit, stratum, level)
     wins, pairs = _unit_pairs(y, s, unit, stratum)
     if not pairs.sum():

@@ -37,12 +37,14 @@ def inner_splits(
 ) -> list[Split]:
     """Inner folds over the training rows of an outer fold, as indices of the whole block."""
     inside = part.iloc[split.train].reset_index(drop=True)
+    # a column with one level in here (the outer fold left the others out) can not be split once more
     kept = None if groups is None else [g for g in groups if inside[g].nunique() > 1]
     if kept == []:
         raise GroupError(
             "the training rows of a fold hold one group only, so nothing can be chosen inside it; add "
             "groups or pass nested=False"
         )
+    # three inner folds: they only rank cells, and each costs another fit of every cell in every outer fold
     levels = 3 if kept is None else max(inside[g].nunique() for g in kept)
     found = grouped_splits(
         inside, kept, n_splits=min(3, levels), stratify=y[split.train], crossed=crossed, seed=seed, part=True
@@ -93,6 +95,8 @@ def nested_choice(
     seed: int,
 ) -> tuple[pd.DataFrame, Estimate]:
     """Per outer fold, the cell that its inner folds prefer; the score of these choices on their test rows."""
+    # positions have rows of their own, so their folds are not each other's: one position is taken for all
+    # folds
     position = keys[favorite(keys, inner)].position
     here = [k for k in keys if k.position == position]
     lines, parts = [], []

@@ -176,6 +176,8 @@ def two_classes(table: pd.DataFrame, label: str) -> tuple[np.ndarray, tuple[Any,
         LabelError: constant, or more than two values.
     """
     values = column(table, label)
+    # sorted, so that the positive class does not hang on the order of rows; by type first, as 1 < "b" is an
+    # error
     found = sorted(values.unique().tolist(), key=lambda v: (str(type(v)), v))
     if len(found) < 2:
         raise LabelError(

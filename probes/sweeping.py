@@ -24,8 +24,8 @@ from probes.directions import Direction
 from probes.errors import ActivationError, ProbesError, SourceError, StatisticsError
 from probes.fits import Job, held_out
 from probes.lines import interval, line, readable, unread_line
-from probes.methods import PENALTIES, get, penalties_of
-from probes.probe import Probe, identity
+from probes.methods import PENALTIES, penalties_of
+from probes.probe import Probe
 from probes.scores import auroc_many
 from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
 from probes.shuffles import Shuffler, default_units, labelings
@@ -202,13 +202,15 @@ def sweep(
         block_splits[position] = splits
         shuffler = Shuffler(y, part, groups, unit=shuffle_unit)
         sides = [side for f in splits for side in (f.train, f.test)]
+        # row 0 holds the true labels: they go through the very fits that the shuffled ones go through, so
+        # that score and null differ in the labels alone
         targets = np.concatenate([y[None], shuffler.draw(n_shuffles, sides, seed=seed)])
         distinct = labelings(y, targets[1:])
         fewest = min(fewest, distinct)
         unit_name = units or default_units(part, groups)
         unit = None if unit_name is None else column(part, unit_name, what="group").to_numpy()
         strata = _strata(len(part), splits)
-        tested = strata >= 0
+        tested = strata >= 0  # not all: diagonal folds leave most rows untested
         inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
         for cell in cells:
             x, unread = readable(held, cell, index[members])
@@ -223,7 +225,7 @@ def sweep(
                     picks = np.full((len(grid), len(splits)), np.nan)
                     if nested:
                         picks = inner_scores(method, x, y, inner, grid, device)
-                except (ActivationError, StatisticsError) as error:
+                except (ActivationError, StatisticsError) as error:  # one bad layer does not cost the others
                     failures.append(error)
                     bad = [Key(cell, position, method, penalty) for penalty in grid]
                     lines += [unread_line(key, error, len(part), len(splits)) for key in bad]
@@ -231,6 +233,7 @@ def sweep(
                 for p, penalty in enumerate(grid):
                     key = Key(cell, position, method, penalty)
                     scores = out[p][:, tested]
+                    # pairs are formed within folds: two folds' probes have no common scale
                     pooled = auroc_many(targets[:, tested], scores, strata=strata[tested])
                     estimate = interval(
                         y[tested],
@@ -263,7 +266,9 @@ def sweep(
     result = pd.DataFrame(lines)
     if n_shuffles:
         stacked = np.stack(nulls, axis=1)  # [1 + draw, cell]
-        top = stacked[1:].max(axis=1)  # Westfall and Young's maximum
+        # Westfall and Young: a shuffle counts by the best that it reached anywhere, as the search would have
+        # it
+        top = stacked[1:].max(axis=1)
         result.loc[spots, "p_max"] = permutation_p(stacked[0], top, labelings=fewest)
     assert classes is not None
     chosen, honest = pd.DataFrame(), None
@@ -355,19 +360,15 @@ def _fit_best(
     groups: Sequence[str] | None,
 ) -> Best:
     members = next(m for p, m in blocks if p == key.position)
-    x = read_rows(held, key.cell, index[members])
-    values = frame.iloc[members][label].to_numpy()
-    fitted = get(key.method).estimator(key.penalty).fit(np.asarray(x, dtype=np.float64), values)
-    scale = float(np.median(np.linalg.norm(np.asarray(x, dtype=np.float64), axis=1)))
+    x, values = read_rows(held, key.cell, index[members]), frame.iloc[members][label]
     facts = {
         "label": label,
         "groups": list(groups or []),
         "n": len(members),
         "penalty": _number(key.penalty),
         "position": key.position,
-        **identity(held),
     }
-    probe = Probe.of(fitted, str(key.cell), scale=scale, provenance=facts)
+    probe = Probe.fit(key.method, key.penalty, x, values, site=key.cell, source=held, facts=facts)
     if estimate is None:
         estimate = Estimate(
             line["auroc"],

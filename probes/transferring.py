@@ -19,7 +19,7 @@ import pandas as pd
 from probes.errors import GroupError, LabelError, SourceError
 from probes.fits import Job, held_out
 from probes.methods import get
-from probes.probe import Probe, identity
+from probes.probe import Probe
 from probes.scores import auroc, auroc_many
 from probes.shared_training import out_of_fold
 from probes.shuffles import Shuffler, against, default_units, labelings
@@ -138,6 +138,8 @@ def transfer(
     # one shuffle hands out labels over all sets at once, because the same adapters stand behind all of them
     shuffler = Shuffler(y, joined, groups, unit=shuffle_unit)
     blocks = [b[names[b] == t] for f in splits for b in (f.train, f.test) for t in everything]
+    # a shuffle must leave both classes wherever the true labels have both; elsewhere nothing is fitted or
+    # scored
     blocks = [b for b in blocks if len(b) and len(np.unique(y[b])) == 2]
     targets = np.concatenate([y[None], shuffler.draw(n_shuffles, blocks, seed=seed)])
     distinct = labelings(y, targets[1:])
@@ -147,7 +149,7 @@ def transfer(
     probes: dict[str, Probe] = {}
     for source in everything:  # test sets are fitted too: their own score is the ceiling
         reached = list(everything) if source in train else [source]
-        labels = targets if source in train else targets[:1]
+        labels = targets if source in train else targets[:1]  # a ceiling needs no null
         folds = [(f.train[names[f.train] == source], f.test) for f in splits]
         folds = [(a, b) for a, b in folds if len(a) and len(np.unique(y[a])) == 2]
         if not folds:
@@ -185,7 +187,11 @@ def transfer(
             )  # fmt: skip
             pairs[source, t] = _Pair(estimate, pooled, frame)
         if source in train:
-            probes[source] = _fit(kept[source], xs[source], cell, label, source, method, penalty, frames)
+            x, values = xs[source], frames[source][label]
+            facts = {"label": label, "trained_on": source, "n": len(x)}
+            probes[source] = Probe.fit(
+                method, penalty, x, values, site=cell, source=kept[source], facts=facts
+            )
     return Transfer(
         pd.DataFrame([_line(k, pairs, distinct) for k in pairs if k[0] in train]),
         pd.concat([p.scores for k, p in pairs.items() if k[0] in train], ignore_index=True),
@@ -201,47 +207,23 @@ class _Pair:
     scores: pd.DataFrame
 
 
-def _fit(
-    held: Any,
-    x: np.ndarray,
-    cell: Cell,
-    label: str,
-    name: str,
-    method: str,
-    penalty: float | int,
-    frames: dict,
-) -> Probe:
-    """The probe of one training set on all its rows."""
-    x = x.astype(np.float64)
-    fitted = get(method).estimator(penalty).fit(x, frames[name][label].to_numpy())
-    facts = {"label": label, "trained_on": name, "n": len(x), **identity(held)}
-    return Probe.of(fitted, str(cell), scale=float(np.median(np.linalg.norm(x, axis=1))), provenance=facts)
-
-
 def _line(key: tuple[str, str], pairs: dict[tuple[str, str], _Pair], distinct: int) -> dict[str, Any]:
     pair, ceiling = pairs[key], pairs.get((key[1], key[1]))
     (estimate, p_units), null = out_of_fold(pair.estimate), pair.pooled[1:]
     top = out_of_fold(ceiling.estimate)[0] if ceiling else None
     beside = against(pair.pooled[0], null, distinct)
     floor = {f"floor_{k}": beside[f"null_{k}"] for k in ("mean", "low", "high")}
-    score = {
+    ends = (np.nan, np.nan, np.nan) if top is None else (top.value, top.low, top.high)
+    return {
+        "train": key[0],
+        "test": key[1],
         "auroc": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
         "ci_method": estimate.method,
-    }
-    ceilings = {
-        "ceiling": top.value if top else np.nan,
-        "ceiling_low": top.low if top else np.nan,
-        "ceiling_high": top.high if top else np.nan,
-    }
-    return {
-        "train": key[0],
-        "test": key[1],
-        **score,
         "n": estimate.n,
         "units": estimate.units,
-        **ceilings,
+        **dict(zip(("ceiling", "ceiling_low", "ceiling_high"), ends, strict=True)),
         "pooled": pair.pooled[0],
         **floor,
         "n_shuffles": len(null),
