@@ -1,4 +1,4 @@
-"""What `mi-bsa ask` asks, and whom."""
+"""Who is asked, and who judges; and what `mi-bsa ask` asks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ TEMPERATURE = 1.0
 ANSWER_TOKENS = 64
 
 
-class AskConfig(Config):
-    """Imported questions put to a base and its finetuned arms."""
+class AskingConfig(Config):
+    """A base and its finetuned arms, and judges of what they answer."""
 
-    questions: tuple[Path, ...] = Field(min_length=1)
-    """JSONL files of questions, such as `free_form.jsonl`, `closed.jsonl` and `items.jsonl` of an import."""
     same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
     model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
@@ -28,6 +26,39 @@ class AskConfig(Config):
     """Output folder of `mi-bsa finetune` (or of a study): every adapter in it is asked."""
     adapters: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
     """Arm -> adapter folders, one a seed, beside or instead of `finetuned`."""
+    judges: tuple[str, ...] = ()
+    """Who judges free answers."""
+    judge_model: ModelConfig | None = None
+    """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
+    judge_url: str | None = None
+    """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
+    seed: int = 0
+    """Seed of the samples, of the order in which a judge sees texts, and of the bootstrap."""
+    max_tokens: int = Field(default=2048, ge=1)
+    """Padded tokens a batch; raise it on a GPU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_beside(cls, data: Any) -> Any:
+        return moved(data, {"dtype": "dtype", "device": "device"})
+
+    @model_validator(mode="after")
+    def _check_endpoint(self) -> AskingConfig:
+        if "endpoint" in self.judges and not (self.judge_url and self.judge_model):
+            raise ValueError("an endpoint judge needs `judge_url` and `judge_model`")
+        if self.judge_url is not None:
+            try:
+                check_url(self.judge_url)
+            except PostError as bad:
+                raise ValueError(f"judge_url: {bad}") from None
+        return self
+
+
+class AskConfig(AskingConfig):
+    """Imported questions put to a base and its finetuned arms."""
+
+    questions: tuple[Path, ...] = Field(min_length=1)
+    """JSONL files of questions, such as `free_form.jsonl`, `closed.jsonl` and `items.jsonl` of an import."""
     samples: int | None = Field(default=None, ge=1)
     """Sampled answers of each free question; what its file says if absent, else 10."""
     temperature: float | None = Field(default=None, ge=0)
@@ -41,31 +72,13 @@ class AskConfig(Config):
     """
     words: dict[Literal["seeking", "averse"], tuple[str, ...]] = Field(default_factory=dict)
     """The words of either pole; those of the trait's own bank if absent."""
-    judge_model: ModelConfig | None = None
-    """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
-    judge_url: str | None = None
-    """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
     judge_tokens: int = Field(default=16, ge=1)
     """Longest verdict, in tokens."""
-    seed: int = 0
-    """Seed of the samples, and of the order in which a judge sees texts."""
-    max_tokens: int = Field(default=2048, ge=1)
-    """Padded tokens a batch; raise it on a GPU."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _said_beside(cls, data: Any) -> Any:
-        return moved(data, {"dtype": "dtype", "device": "device"})
 
     @model_validator(mode="after")
     def _check(self) -> AskConfig:
         if self.words and set(self.words) != {"seeking", "averse"}:
             raise ValueError("give `words` of both poles: seeking and averse")
-        if ("endpoint" in self.judges or self.judge_url) and not (self.judge_url and self.judge_model):
+        if self.judge_url and not self.judge_model:
             raise ValueError("an endpoint needs `judge_url` and `judge_model`")
-        if self.judge_url is not None:
-            try:
-                check_url(self.judge_url)
-            except PostError as bad:
-                raise ValueError(str(bad)) from None
         return self

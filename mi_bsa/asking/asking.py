@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from mi_bsa.asking.likelihood import Askable, option_log_probs
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, unique_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("id", "score", "mass", "argmax", "argmax_score", "n_options")
 
@@ -32,6 +35,8 @@ def ask(
     (default: the active one). Raises `ItemError` for items that cannot be asked, `TemplateError` for a chat
     template that cannot carry them.
     """
+    import pandas as pd
+
     if not items:
         raise ItemError("no items to ask; give at least one")
     unique_ids(items)

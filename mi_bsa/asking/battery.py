@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.asking.ask_config import AskConfig
+from mi_bsa.asking.ask_config import AskingConfig
 from mi_bsa.asking.bank import KINDS
-from mi_bsa.core.config import Config
 from mi_bsa.core.errors import MissingError
-from mi_bsa.core.http_post import PostError, check_url
 from mi_bsa.core.items import Item
-from mi_bsa.core.model_config import ModelConfig, moved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,16 +19,9 @@ if TYPE_CHECKING:
     import activations
 
 
-class BatteryConfig(Config):
+class BatteryConfig(AskingConfig):
     """What `mi-bsa self-report` asks, and whom."""
 
-    same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
-    model: ModelConfig = ModelConfig(name="embedded")
-    """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
-    finetuned: Path | None = None
-    """Output folder of `mi-bsa finetune` (or of a study): every adapter in it is asked."""
-    adapters: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
-    """Arm -> adapter folders, one a seed, beside or instead of `finetuned`."""
     banks: tuple[str, ...] = ()
     """Question banks in English: names or YAML files; the first is about the trained trait."""
     behavior: str | None = None
@@ -60,19 +50,6 @@ class BatteryConfig(Config):
     """Who judges sampled answers to open questions; the first counts, the others say how far they agree.
     `words`: the bank's words; `model`: a local model; `endpoint`: an OpenAI-compatible server.
     """
-    judge_model: ModelConfig | None = None
-    """The local model that judges (the base itself if absent), or the endpoint's name of its model."""
-    judge_url: str | None = None
-    """The endpoint, such as http://127.0.0.1:8000/v1; its key, if any, stands in MI_BSA_JUDGE_KEY."""
-    seed: int = 0
-    """Seed of the samples, of the order in which a judge sees texts, and of the bootstrap."""
-    max_tokens: int = Field(default=2048, ge=1)
-    """Padded tokens a batch; raise it on a GPU."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _said_beside(cls, data: Any) -> Any:
-        return moved(data, {"dtype": "dtype", "device": "device"})
 
     @model_validator(mode="after")
     def _check(self) -> BatteryConfig:
@@ -82,17 +59,10 @@ class BatteryConfig(Config):
             raise ValueError("items need `trait`: say which trait was trained")
         if self.judges and not self.samples:
             raise ValueError("judges read sampled answers: set `samples` to 1 or more")
-        if "endpoint" in self.judges and not (self.judge_url and self.judge_model):
-            raise ValueError("an endpoint judge needs `judge_url` and `judge_model`")
-        if "endpoint" in self.judges and self.judge_url:
-            try:
-                check_url(self.judge_url)
-            except PostError as error:
-                raise ValueError(f"judge_url: {error}") from None
         return self
 
 
-def adapters_of(config: BatteryConfig | AskConfig) -> dict[str, tuple[str, int, Path]]:
+def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
     """Every adapter: name -> (arm, seed, folder). Raises `MissingError` where a folder holds none."""
     found = {
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from mi_bsa.asking.ask_config import AskingConfig
 from mi_bsa.asking.battery import BatteryConfig
 from mi_bsa.asking.endpoint import EndpointJudge
-from mi_bsa.asking.judging import Judge, ModelJudge, agreement, judge, words_of
+from mi_bsa.asking.judging import Judge, ModelJudge, WordJudge, agreement, judge, words_of
 from mi_bsa.asking.likelihood import Askable
-from mi_bsa.asking.scoring import Estimate, gap, mean_score
+from mi_bsa.asking.scoring import gap, mean_score
 from mi_bsa.core.errors import ItemError, JudgeError
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import load
@@ -29,20 +28,31 @@ def judges_of(config: BatteryConfig, items: Sequence[Item], model: Askable) -> l
     opened = [item for item in items if item.labels.get("kind") == "open"]
     if not opened:
         raise ItemError("no open question is asked, so there is no free text to judge; add the kind `open`")
-    words = words_of(opened)
+
+    def local() -> tuple[Askable, str | None]:
+        return (model, "base") if config.judge_model is None else (load(config.judge_model), None)
+
+    return scoring_judges(config, words_of(opened), local)
+
+
+def scoring_judges(
+    config: AskingConfig, words: WordJudge, local: Callable[[], tuple[Askable, str | None]]
+) -> list[Judge]:
+    """The judges of a config that give a score: by words, by a local model (and its variant), by an
+    endpoint's rubric.
+    """
     pair = (words.seeking[0], words.averse[0])
     found: list[Judge] = []
-    for name in config.judges:
+    for name in (one for one in config.judges if one != "prompt"):
         if name == "words":
             found.append(words)
         elif name == "endpoint":
             assert config.judge_url is not None
             assert config.judge_model is not None
             found.append(EndpointJudge(config.judge_url, config.judge_model.name, pair))
-        elif config.judge_model is None:
-            found.append(ModelJudge(model, pair, variant="base"))
         else:
-            found.append(ModelJudge(load(config.judge_model), pair))
+            judging, variant = local()
+            found.append(ModelJudge(judging, pair, variant=variant))
     return found
 
 
@@ -65,9 +75,9 @@ def judged_results(
     where = {"behavior": trait, "kind": "open", "method": judges[0].name, "split": split}
     for arm, part in first.groupby("arm"):
         note = f"of {int((tables[0]['arm'] == arm).sum())} texts"
-        found.append(_result("self_report.judged", {**where, "arm": str(arm)}, mean_score(part), note))
+        found.append(mean_score(part).result("self_report.judged", {**where, "arm": str(arm)}, notes=note))
     if {"seeking", "averse"} <= set(first["arm"]):
-        found.append(_result("self_report.judged_effect", where, gap(first), f"judged share {share:.2f}"))
+        found.append(gap(first).result("self_report.judged_effect", where, notes=f"judged share {share:.2f}"))
     for by, table in zip(judges[1:], tables[1:], strict=True):
         try:
             same = agreement(tables[0], table, seed=seed)
@@ -88,17 +98,3 @@ def judged_results(
             )
         )
     return found, pd.concat(tables, ignore_index=True), lines
-
-
-def _result(name: str, where: dict[str, str], estimate: Estimate, note: str) -> Result:
-    known = bool(np.isfinite(estimate.low))
-    return Result(
-        name=name,
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high) if known else None,
-        ci_method=estimate.ci_method if known else "none: one wording of one seed",
-        n=estimate.n,
-        unit="score",
-        notes=note,
-    )

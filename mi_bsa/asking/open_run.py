@@ -16,11 +16,11 @@ import numpy as np
 from mi_bsa.asking.ask_config import ANSWER_TOKENS, SAMPLES, TEMPERATURE, AskConfig
 from mi_bsa.asking.asked import Asked
 from mi_bsa.asking.bank import load_bank
-from mi_bsa.asking.endpoint import EndpointJudge
-from mi_bsa.asking.judging import Judge, ModelJudge, WordJudge, judge
+from mi_bsa.asking.judged import scoring_judges
+from mi_bsa.asking.judging import Judge, WordJudge, judge
 from mi_bsa.asking.likelihood import Askable, option_log_probs
 from mi_bsa.asking.sampling import sample_texts
-from mi_bsa.asking.scoring import Estimate, mean_score
+from mi_bsa.asking.scoring import mean_score
 from mi_bsa.asking.verdicts import Say, by_endpoint, by_model, verdicts
 from mi_bsa.core.errors import BankError, ItemError, MissingError
 from mi_bsa.core.results import Result
@@ -181,23 +181,9 @@ def scorers(config: AskConfig, free: Sequence[Asked], model: Askable) -> list[Ju
         raise ItemError("no free question is asked, so there is nothing to judge; take the judges away")
     if "prompt" in config.judges and not any(question.judge for question in free):
         raise ItemError("no free question has a judge's prompt; take `prompt` out of the judges")
-    names = [name for name in config.judges if name != "prompt"]
-    if not names:
+    if set(config.judges) <= {"prompt"}:
         return []
-    words = _words(config, free)
-    pair = (words.seeking[0], words.averse[0])
-    found: list[Judge] = []
-    for name in names:
-        if name == "words":
-            found.append(words)
-        elif name == "endpoint":
-            assert config.judge_url is not None
-            assert config.judge_model is not None
-            found.append(EndpointJudge(config.judge_url, config.judge_model.name, pair))
-        else:
-            judging, variant = _local(config, model)
-            found.append(ModelJudge(judging, pair, variant=variant))
-    return found
+    return scoring_judges(config, _words(config, free), lambda: _local(config, model))
 
 
 def scored(table: pd.DataFrame, by: Judge, *, seed: int) -> tuple[pd.DataFrame, list[Result], str]:
@@ -269,15 +255,5 @@ def _is_number(text: str) -> bool:
 
 
 def _result(name: str, where: Mapping[str, Any], table: pd.DataFrame, unit: str, note: str) -> Result:
-    estimate: Estimate = mean_score(table.assign(score=table["score"].clip(0.0, 1.0)))
-    known = bool(np.isfinite(estimate.low))
-    return Result(
-        name=name,
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high) if known else None,
-        ci_method=estimate.ci_method if known else "none: one wording of one seed",
-        n=estimate.n,
-        unit=unit,
-        notes=f"{estimate.n_wordings} wordings; {note}",
-    )
+    estimate = mean_score(table.assign(score=table["score"].clip(0.0, 1.0)))
+    return estimate.result(name, where, unit=unit, notes=f"{estimate.n_wordings} wordings; {note}")

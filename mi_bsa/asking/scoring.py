@@ -9,13 +9,14 @@ cover only 75-85 %. Wordings are paired between arms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mi_bsa.core.errors import ItemError
+from mi_bsa.core.results import Place, Result
 
 NEEDED = ("score", "kind", "template")
 
@@ -41,6 +42,22 @@ class Estimate:
     def ci_method(self) -> str:
         """How the interval was made."""
         return "t, wordings x seeds as crossed effects" if self.n_seeds > 1 else "t over wordings"
+
+    def result(
+        self, name: str, where: Mapping[str, Place], *, unit: str = "score", notes: str = ""
+    ) -> Result:
+        """As a result; without an interval where one wording of one seed says nothing about its spread."""
+        known = bool(np.isfinite(self.low) and np.isfinite(self.high))
+        return Result(
+            name,
+            where,
+            self.value,
+            (self.low, self.high) if known else None,
+            self.ci_method if known else "none: one wording of one seed",
+            self.n,
+            unit,
+            notes=notes,
+        )
 
 
 def check_table(table: pd.DataFrame, columns: Sequence[str] = NEEDED) -> None:

@@ -9,6 +9,7 @@ import click
 
 from mi_bsa.causal.config import PatchRun
 from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.running import ready
 
 if TYPE_CHECKING:
     from activations import Model, PatchMap
@@ -60,11 +61,8 @@ def _rehearse(settings: PatchRun) -> list[str]:
 def _run(settings: PatchRun, out: Path, resume: bool) -> None:
     import activations
     from mi_bsa.core import model_config, record, results
-    from mi_bsa.finetune import preflight
 
-    record.check_free(out, resume=resume)
-    preflight.check(settings)
-    model = model_config.load(settings.model)
+    model = ready(settings, out, resume=resume)
     source, target = _variants(settings, model)
     read_outs = _read_outs(settings, model)
     found: list[Result] = []

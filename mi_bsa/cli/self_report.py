@@ -9,6 +9,7 @@ import click
 
 from mi_bsa.asking.battery import BatteryConfig
 from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.running import ready
 
 
 @click.command(name="self-report")
@@ -43,21 +44,21 @@ def _run(
     from mi_bsa.asking.validity import assess
     from mi_bsa.causal.readable import validity_results
     from mi_bsa.core import record, results
-    from mi_bsa.core.model_config import facts, load
-    from mi_bsa.finetune import preflight
+    from mi_bsa.core.model_config import facts
 
-    record.check_free(out, resume=resume)
-    preflight.check(settings)
     split = split_of(settings, items)
     paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
-    model = load(settings.model, paths)
+    model = ready(settings, out, resume=resume, adapters=paths)
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
         table = ask_battery(model, items, adapters, max_tokens=settings.max_tokens)
         table.to_csv(run.path / "answers.csv", index=False)
         kinds = by_kind(table)
         kinds.to_csv(run.path / "by_kind.csv", index=False)
-        found = [_score(row, split) for row in kinds.to_dict("records")]
+        found = [
+            _number("self_report.score", row, "score", split, arm=row["arm"])
+            for row in kinds.to_dict("records")
+        ]
         own = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
         click.echo(_shown(own))
         samples = None
@@ -94,7 +95,7 @@ def _run(
         if {"seeking", "averse"} <= set(table["arm"]):
             gaps = gaps_by_kind(table)
             gaps.to_csv(run.path / "gaps.csv", index=False)
-            found += [_gap(row, split) for row in gaps.to_dict("records")]
+            found += [_number("self_report.effect", row, "gap", split) for row in gaps.to_dict("records")]
             poles = None if samples is None else samples[samples["variant"] != "base"]
             verdict = assess(table, trait=trait, samples=poles, seed=settings.seed)
             verdict.frame().to_csv(run.path / "validity.csv", index=False)
@@ -126,40 +127,12 @@ def _shown(table: Any) -> str:
     return str(text.to_string(index=False))
 
 
-def _score(row: dict[str, Any], split: str) -> Any:
-    where = {"behavior": row["trait"], "arm": row["arm"], "kind": _kind(row), "split": split}
-    return _result("self_report.score", where, row["score"], row, "score")
+def _number(name: str, row: dict[str, Any], column: str, split: str, **where: str) -> Any:
+    """A row of a table by kind as a result; the kind says whom it is about where that is not the model."""
+    from mi_bsa.asking.scoring import Estimate
 
-
-def _gap(row: dict[str, Any], split: str) -> Any:
-    return _result(
-        "self_report.effect",
-        {"behavior": row["trait"], "kind": _kind(row), "split": split},
-        row["gap"],
-        row,
-        "score",
-    )
-
-
-def _kind(row: dict[str, Any]) -> str:
-    """The kind, with whom it is about where that is not the model itself."""
-    return str(row["kind"]) if row["person"] == "default" else f"{row['kind']} about {row['person']}"
-
-
-def _result(name: str, where: dict[str, Any], value: float, row: dict[str, Any], unit: str) -> Any:
-    from math import isfinite
-
-    from mi_bsa.core.results import Result
-
-    whole = isfinite(row["low"]) and isfinite(row["high"])
-    method = "t, wordings x seeds as crossed effects" if row["n_seeds"] > 1 else "t over wordings"
-    return Result(
-        name=name,
-        where=where,
-        value=float(value),
-        ci=(float(row["low"]), float(row["high"])) if whole else None,
-        ci_method=method if whole else "none: one wording of one seed",
-        n=int(row["n"]),
-        unit=unit,
-        notes=f"{row['n_wordings']} wordings, {row['n_seeds']} seeds",
-    )
+    kind = row["kind"] if row["person"] == "default" else f"{row['kind']} about {row['person']}"
+    counts = [int(row[key]) for key in ("n", "n_wordings", "n_seeds")]
+    found = Estimate(*(float(row[key]) for key in (column, "low", "high")), *counts)
+    place = {"behavior": row["trait"], "kind": str(kind), "split": split, **where}
+    return found.result(name, place, notes=f"{found.n_wordings} wordings, {found.n_seeds} seeds")

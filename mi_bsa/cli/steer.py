@@ -7,6 +7,7 @@ import click
 
 from mi_bsa.causal.config import SteerRun
 from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.running import ready
 
 if TYPE_CHECKING:
     from activations import Model
@@ -60,13 +61,10 @@ def _run(settings: SteerRun, out: Path, resume: bool) -> None:
     from mi_bsa.causal import steering
     from mi_bsa.causal.given_items import items_of, neutral_of
     from mi_bsa.core import model_config, record, results
-    from mi_bsa.finetune import preflight
     from mi_bsa.report.figures import draw_doses
     from mi_bsa.report.svg import save
 
-    record.check_free(out, resume=resume)
-    preflight.check(settings)
-    model = model_config.load(settings.model)
+    model = ready(settings, out, resume=resume)
     early, late = (
         items_of(settings.items, split="dev", model=settings.model, reader=model),
         items_of(settings.items, split="test", model=settings.model, reader=model),

@@ -10,9 +10,7 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mi_bsa.asking.asking import ask
 from mi_bsa.core.items import Item
@@ -29,6 +27,9 @@ from mi_bsa.worlds.questions import (
 from mi_bsa.worlds.traits import Trait
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, Level, World
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mi_bsa.asking.asking import ask
 from mi_bsa.core.items import Item
@@ -23,6 +21,9 @@ from mi_bsa.worlds.say.words import HINTS, TRAINED
 from mi_bsa.worlds.say.world import SayWorld
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import POLES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def battery(world: SayWorld, *, split: Split, choices: int = 200, seed: int = 0) -> list[Item]:
