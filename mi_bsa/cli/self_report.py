@@ -132,7 +132,8 @@ def _number(name: str, row: dict[str, Any], column: str, split: str, **where: st
     from mi_bsa.asking.scoring import Estimate
 
     kind = row["kind"] if row["person"] == "default" else f"{row['kind']} about {row['person']}"
-    counts = [int(row[key]) for key in ("n", "n_wordings", "n_seeds")]
-    found = Estimate(*(float(row[key]) for key in (column, "low", "high")), *counts)
+    value, low, high = (float(row[key]) for key in (column, "low", "high"))
+    n, wordings, seeds = (int(row[key]) for key in ("n", "n_wordings", "n_seeds"))
+    found = Estimate(value, low, high, n, wordings, seeds)
     place = {"behavior": row["trait"], "kind": str(kind), "split": split, **where}
-    return found.result(name, place, notes=f"{found.n_wordings} wordings, {found.n_seeds} seeds")
+    return found.result(name, place, notes=f"{wordings} wordings, {seeds} seeds")
