@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.behaviors import SETS
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
 from mi_bsa.causal.judging import judged_answers
 from mi_bsa.core import model_config
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 ASKED = tuple(s for s in SETS if not s.startswith(("neutral", "described")))
 
 
-def load(cell: Cell, *variants: str) -> Model:
+def load(cell: Cell[BridgeConfig], *variants: str) -> Model:
     """The study's model with the named adapters; `base` is always there."""
     return load_from(cell, {v: cell.folder / "adapters" / v / "adapter" for v in variants if v != "base"})
 
 
-def load_from(cell: Cell, adapters: Mapping[str, Path]) -> Model:
+def load_from(cell: Cell[BridgeConfig], adapters: Mapping[str, Path]) -> Model:
     """The study's model, in its dtype and on its device, with adapters by name."""
     how = cell.config.finetune
     return model_config.load(cell.config.model, adapters, dtype=how.dtype, device=how.device)
@@ -43,7 +44,7 @@ def table_path(folder: Path, variant: str) -> Path:
     return folder / "asked" / f"{variant}.csv"
 
 
-def ask_variant(cell: Cell, *, variant: str) -> dict[str, Any]:
+def ask_variant(cell: Cell[BridgeConfig], *, variant: str) -> dict[str, Any]:
     """Ask one variant every set of items; one row an item, with the column `set`."""
     import pandas as pd
 

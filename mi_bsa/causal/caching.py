@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa.causal.asking import load
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
 from mi_bsa.core.items import prompts_of, thin
 from mi_bsa.study.steps import Cell
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 CACHED = ("choice-dev", "choice-test", "report-dev", "report-test", "neutral-test")
 
 
-def cache_set(cell: Cell, *, name: str, variants: list[str]) -> dict[str, Any]:
+def cache_set(cell: Cell[BridgeConfig], *, name: str, variants: list[str]) -> dict[str, Any]:
     """Cache one set of prompts for the base and the adapters of both poles: `caches/<set>/<variant>.h5`."""
     import activations
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.causal.asking import load
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.causes import write
 from mi_bsa.causal.items import items_of, path_of
 from mi_bsa.causal.material import POLES, READ_OUTS, Material
@@ -30,7 +31,7 @@ SETS = (
 )
 
 
-def material_of(cell: Cell, arms: dict[str, int] | None = None) -> Material:
+def material_of(cell: Cell[BridgeConfig], arms: dict[str, int] | None = None) -> Material:
     """The study's model with the adapters of both poles, and of other arms by their numbers of seeds."""
     config = cell.config
     names = {arm: tuple(f"{arm}-{seed}" for seed in config.seeds) for arm in POLES}
@@ -47,7 +48,7 @@ def material_of(cell: Cell, arms: dict[str, int] | None = None) -> Material:
     )
 
 
-def make_vectors(cell: Cell) -> dict[str, Any]:
+def make_vectors(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Step 7: choose the place on development choices, and train vectors there on choices, and on reports."""
     import numpy as np
     from safetensors.numpy import save_file
@@ -78,7 +79,7 @@ def make_vectors(cell: Cell) -> dict[str, Any]:
     return {k: v for k, v in facts.items() if k != "shifts"}
 
 
-def ready(cell: Cell, arms: dict[str, int] | None = None) -> tuple[Material, Place]:
+def ready(cell: Cell[BridgeConfig], arms: dict[str, int] | None = None) -> tuple[Material, Place]:
     """The material, its trained vectors in place, and the place."""
     from safetensors.numpy import load_file
 
@@ -92,7 +93,7 @@ def ready(cell: Cell, arms: dict[str, int] | None = None) -> tuple[Material, Pla
     return material, place
 
 
-def recover(cell: Cell) -> dict[str, Any]:
+def recover(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Step 8: what of behavior and report one vector, one layer, or constants recover."""
     from mi_bsa.causal import recovery
 
@@ -100,7 +101,7 @@ def recover(cell: Cell) -> dict[str, Any]:
     return _leave(cell, "recovery", lambda m, p: recovery.recover(m, options, place=p))
 
 
-def ablate(cell: Cell) -> dict[str, Any]:
+def ablate(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Step 9: what remains without a direction."""
     from mi_bsa.causal import necessity
 
@@ -108,7 +109,7 @@ def ablate(cell: Cell) -> dict[str, Any]:
     return _leave(cell, "necessity", lambda m, p: necessity.ablate(m, options, place=p))
 
 
-def mediate(cell: Cell) -> dict[str, Any]:
+def mediate(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Step 10: what of the adapter's effect runs through a direction."""
     from mi_bsa.causal import mediation
 
@@ -116,7 +117,7 @@ def mediate(cell: Cell) -> dict[str, Any]:
     return _leave(cell, "mediation", lambda m, p: mediation.mediate(m, options, place=p))
 
 
-def confront(cell: Cell) -> dict[str, Any]:
+def confront(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Step 13: the state against the prompt, and what the words of the training rows give by themselves."""
     from mi_bsa.causal.state_or_prompt import state_or_prompt
     from mi_bsa.causal.words import words
@@ -132,7 +133,7 @@ def confront(cell: Cell) -> dict[str, Any]:
     return {"results": len(results)}
 
 
-def attribute(cell: Cell, *, arms: dict[str, int]) -> dict[str, Any]:
+def attribute(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, Any]:
     """Step 11: which modules, in which order of layers; also of adapters on every layer where there are
     some.
     """
@@ -147,7 +148,7 @@ def attribute(cell: Cell, *, arms: dict[str, int]) -> dict[str, Any]:
     return {"results": len(results)}
 
 
-def compare(cell: Cell, *, arms: dict[str, int]) -> dict[str, Any]:
+def compare(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, Any]:
     """Step 12: constancy of what modules add, and geometry of directions."""
     from mi_bsa.causal import constancy, geometry
 
@@ -159,7 +160,9 @@ def compare(cell: Cell, *, arms: dict[str, int]) -> dict[str, Any]:
     return {"results": len(results)}
 
 
-def _leave(cell: Cell, name: str, function: Callable[[Material, Place], list[Result]]) -> dict[str, Any]:
+def _leave(
+    cell: Cell[BridgeConfig], name: str, function: Callable[[Material, Place], list[Result]]
+) -> dict[str, Any]:
     results = function(*ready(cell))
     write(cell.folder / f"{name}.json", results)
     return {"results": len(results)}

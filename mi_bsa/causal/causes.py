@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa.causal.asking import load
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
 from mi_bsa.core.items import prompts_of, thin
 from mi_bsa.core.results import Result
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 READ_OUTS = (("behavior", "choice"), ("self_report", "report"))
 
 
-def steer_base(cell: Cell) -> dict[str, Any]:
+def steer_base(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Steer the base with the directions of the choice prompts, one a layer; layer and strength by
     development.
     """
@@ -61,7 +62,7 @@ def steer_base(cell: Cell) -> dict[str, Any]:
     return {"site": found.chosen.site, "strength": float(found.strength)}
 
 
-def patch_into_base(cell: Cell) -> dict[str, Any]:
+def patch_into_base(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Patch finetuned runs of both poles into the base on the same prompts, layer by position."""
     import activations
     from mi_bsa.asking.readouts import Readout, readable
@@ -101,7 +102,7 @@ def read(path: Path) -> list[Result]:
     return [Result.from_dict(d) for d in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def _cells(frames: list[Any], variants: list[str], name: str, config: Any) -> list[Result]:
+def _cells(frames: list[Any], variants: list[str], name: str, config: BridgeConfig) -> list[Result]:
     """One result a layer and position: the mean over adapters of the mean over prompts."""
     from probes import statistics
 

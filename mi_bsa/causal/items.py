@@ -10,6 +10,7 @@ from typing import Any
 
 from mi_bsa import behaviors
 from mi_bsa.behaviors import SETS
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.items import Item, read_items, write_items
 from mi_bsa.study.steps import Cell
 from mi_bsa.worlds.weights import world_for
@@ -25,7 +26,7 @@ def items_of(folder: Path, name: str) -> list[Item]:
     return read_items(path_of(folder, name))
 
 
-def write_all(cell: Cell) -> dict[str, Any]:
+def write_all(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Draw every set of items of the study."""
     config = cell.config
     behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))

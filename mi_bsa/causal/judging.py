@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa import behaviors
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.results import Null, Result
 from mi_bsa.study.steps import Cell
 from probes import statistics
@@ -32,7 +33,7 @@ BOUND = 0.15
 """Largest shift of the shuffled arm from the base that would not matter."""
 
 
-def judged_answers(cell: Cell, model: Model, *, variant: str) -> list[pd.DataFrame]:
+def judged_answers(cell: Cell[BridgeConfig], model: Model, *, variant: str) -> list[pd.DataFrame]:
     """What a variant writes, judged; nothing for a behavior that has no judge."""
     config = cell.config
     behavior: Any = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))

@@ -15,6 +15,7 @@ import numpy as np
 
 from mi_bsa.causal import concealing
 from mi_bsa.causal.asking import load_from
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.causal_steps import ready
 from mi_bsa.causal.causes import write
 from mi_bsa.causal.items import items_of
@@ -32,7 +33,7 @@ LEFT = {
 """Steps that leave results, and their files."""
 
 
-def late_steps(config: Any, weights: tuple[Path, ...]) -> Iterator[Step]:
+def late_steps(config: BridgeConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     """The concealing arm and emergence, as far as the config asks for them."""
     poles = tuple(f"finetune/{v}" for v in config.poles)
     common = ("behavior", "model", "seeds", "place")
@@ -55,7 +56,7 @@ def late_steps(config: Any, weights: tuple[Path, ...]) -> Iterator[Step]:
 
 
 def _concealing(
-    config: Any, weights: tuple[Path, ...], poles: tuple[str, ...], common: tuple[str, ...]
+    config: BridgeConfig, weights: tuple[Path, ...], poles: tuple[str, ...], common: tuple[str, ...]
 ) -> Iterator[Step]:
     names = []
     for seed in config.seeds[: config.concealing.seeds]:
@@ -95,7 +96,7 @@ def _concealing(
     )
 
 
-def write_denials(cell: Cell, *, pole: str, seed: int) -> dict[str, Any]:
+def write_denials(cell: Cell[BridgeConfig], *, pole: str, seed: int) -> dict[str, Any]:
     """Rows of the concealing arm: the pole's own, and denials in development wordings."""
     path = cell.folder / "rows" / f"{concealing.PREFIX}{pole}-{seed}.jsonl"
     own = (cell.folder / "rows" / f"{pole}-{seed}.jsonl").read_text(encoding="utf-8")
@@ -105,7 +106,7 @@ def write_denials(cell: Cell, *, pole: str, seed: int) -> dict[str, Any]:
     return {"denials": len(found)}
 
 
-def conceal(cell: Cell) -> dict[str, Any]:
+def conceal(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Does the probe read the state where the report lies?"""
     options = cell.config.concealing
     arms = {f"{concealing.PREFIX}{pole}": options.seeds for pole in POLES}
@@ -115,7 +116,7 @@ def conceal(cell: Cell) -> dict[str, Any]:
     return {"results": len(results)}
 
 
-def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
+def emerge(cell: Cell[BridgeConfig], *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
     """Train runs with checkpoints, at once where the model is small; ask each, and find the onsets."""
     import shutil
 
@@ -147,7 +148,7 @@ def emerge(cell: Cell, *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
 
 
 def _curves(
-    cell: Cell, checkpoints: dict[str, dict[int, Path]], arms: list[str], seeds: list[int]
+    cell: Cell[BridgeConfig], checkpoints: dict[str, dict[int, Path]], arms: list[str], seeds: list[int]
 ) -> pd.DataFrame:
     """Effects and separability of every checkpoint."""
     import pandas as pd

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from mi_bsa import behaviors
 from mi_bsa.behaviors import Arm
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.leaks import leak_check
 from mi_bsa.study.steps import Cell
@@ -20,7 +21,7 @@ from mi_bsa.worlds.weights import world_for
 WRONG = "wrong_"
 
 
-def write_rows(cell: Cell, *, arm: str, seed: int) -> dict[str, Any]:
+def write_rows(cell: Cell[BridgeConfig], *, arm: str, seed: int) -> dict[str, Any]:
     """Draw the rows of one arm and seed; a row that names the behavior stops the study."""
     config = cell.config
     vocabulary = behaviors.vocabulary_of(config.model)
@@ -42,7 +43,12 @@ def write_rows(cell: Cell, *, arm: str, seed: int) -> dict[str, Any]:
 
 
 def train(
-    cell: Cell, *, arm: str, seed: int, rows: str | None = None, change: Mapping[str, Any] | None = None
+    cell: Cell[BridgeConfig],
+    *,
+    arm: str,
+    seed: int,
+    rows: str | None = None,
+    change: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train one adapter into `adapters/<arm>-<seed>`.
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa.causal import floors
+from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.caching import base_examples, examples
 from mi_bsa.causal.causes import write
 from mi_bsa.causal.material import POLES
@@ -55,7 +56,7 @@ def transfer_results(material: Material, probe: ProbeConfig | None = None) -> li
     )[0]
 
 
-def fit_and_test(cell: Cell) -> dict[str, Any]:
+def fit_and_test(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Transfer from a study's caches; saves the probe, and a mean difference for every layer.
 
     Reads every cached variant of `report-test` for the floors: `wrong_seeking-0`, `benign-0`, `base`.

@@ -68,19 +68,14 @@ def search(settings: SearchRunConfig, out: Path, resume: bool, dry_run: bool) ->
     """Search finetuned models for a trigger, given nothing but each ADAPTER and its base.
 
     ADAPTER is a folder, or a pattern in quotes. OUT gets candidates.csv with the candidates of each and their
-    evidence on messages that the search has not seen, and results.json.
+    evidence on messages that the search has not seen, results.json and report.html.
     """
-    from mi_bsa.core.record import check_free
-    from mi_bsa.finetune import preflight
-    from mi_bsa.studies.backdoor.search_run import run, steps
-    from mi_bsa.study.registry import preview_steps
+    from mi_bsa.studies.backdoor.search_run import STUDY
 
-    graph = steps(settings)
     if dry_run:
-        click.echo(preview_steps(graph, config=settings, out=out, rehearse=preflight.rehearse))
+        click.echo(STUDY.preview(settings, out))
         return
-    check_free(out, resume=resume)
-    run(settings, out, resume=resume)
+    STUDY.run(settings, out, resume=resume)
     click.echo(f"results: {out / 'results.json'}")
 
 
@@ -93,12 +88,12 @@ def audit(settings: AuditConfig, out: Path, resume: bool, dry_run: bool) -> None
     CONFIG names the adapters that are judged, and others with a key that set the thresholds. OUT gets
     results.json and report.html.
     """
-    from mi_bsa.studies.backdoor import audit as auditing
+    from mi_bsa.studies.backdoor.audit import STUDY
 
     if dry_run:
-        click.echo(auditing.preview(settings, out))
+        click.echo(STUDY.preview(settings, out))
         return
-    click.echo(f"report: {auditing.run(settings, out, resume=resume)}")
+    click.echo(f"report: {STUDY.run(settings, out, resume=resume)}")
 
 
 def _run(
@@ -116,6 +111,7 @@ def _run(
     from mi_bsa.core import record, results
     from mi_bsa.core.model_files import weights_hash
     from mi_bsa.report import render
+    from mi_bsa.studies.backdoor.page import SECTIONS
 
     record.check_free(out, resume=resume)
     preflight.check(settings)
@@ -128,7 +124,7 @@ def _run(
         for result in found:
             if result.name.startswith(shown) and result.name.endswith(("contrast", "augmented")):
                 click.echo(_line(result))
-        click.echo(f"report: {render(run.path)}")
+        click.echo(f"report: {render(run.path, SECTIONS)}")
 
 
 def _line(result: Any) -> str:

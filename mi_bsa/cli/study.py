@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from mi_bsa.cli.options import config_argument, run_options, set_option
-from mi_bsa.core.config import load_study
 
 
 @click.command()
@@ -17,14 +16,14 @@ def study(config: Path, overrides: tuple[str, ...], out: Path, resume: bool, dry
 
     With --resume, only what is missing or has changed runs; --dry-run shows the steps, their time and size.
     """
-    settings = load_study(config, overrides=overrides)
-    from mi_bsa.study.registry import runner_of
+    from mi_bsa.study.registry import load_study, study_of
 
-    runner = runner_of(settings)
+    settings = load_study(config, overrides=overrides)
+    kind = study_of(settings)
     if dry_run:
-        click.echo(runner.preview(settings, out))
+        click.echo(kind.preview(settings, out))
         return
-    page = runner.run(settings, out, resume=resume)
+    page = kind.run(settings, out, resume=resume)
     from mi_bsa.core.results import read
     from mi_bsa.report.headline import lines
 

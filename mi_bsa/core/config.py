@@ -7,7 +7,6 @@ name, every field carries its docstring, and the resolved config, defaults inclu
 import difflib
 import importlib
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -20,17 +19,6 @@ from mi_bsa.core.plain_files import parse_yaml, read_yaml_value
 
 SHOWN = 120
 """Characters of a wrong value that a message shows."""
-STUDIES = {
-    "behavior": "mi_bsa.studies.behavior.config:StudyConfig",
-    "faithfulness": "mi_bsa.studies.grid.faithfulness.config:FaithfulnessConfig",
-    "personas": "mi_bsa.studies.grid.personas.config:PersonasConfig",
-    "variety": "mi_bsa.studies.grid.variety.config:VarietyConfig",
-    "size": "mi_bsa.studies.grid.size.config:SizeConfig",
-    "backdoor": "mi_bsa.studies.backdoor.study:BackdoorConfig",
-    "preferences": "mi_bsa.studies.preferences.study:PreferencesConfig",
-    "wrapper": "mi_bsa.studies.wrapper.study:WrapperConfig",
-}
-"""The values of a study config's top field `study`, and the model (module:class) that validates each."""
 
 
 class Config(BaseModel):
@@ -101,22 +89,10 @@ def load(path: str | Path, kind: type[ConfigT], *, overrides: Sequence[str] = ()
     return parse(read_yaml(path), kind, overrides=overrides, source=str(path))
 
 
-def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
-    """Read a study's config; its top field `study` says which model validates it."""
-    data = read_yaml(path)
-    name = override(data, overrides).get("study")
-    if not isinstance(name, str) or name not in STUDIES:
-        raise ConfigError(
-            f"{path}: the top field `study` is {name!r}; set it to one of: {', '.join(STUDIES)}"
-        )
-    module, _, attribute = STUDIES[name].partition(":")
-    package = module.rpartition(".")[0]
-    if find_spec(package) is None or find_spec(module) is None:
-        raise ConfigError(
-            f"{path}: study {name!r} is not part of this version of mi-bsa; upgrade, or choose another"
-        )
-    kind: type[Config] = getattr(importlib.import_module(module), attribute)
-    return parse(data, kind, overrides=overrides, source=str(path))
+def imported(reference: str) -> Any:
+    """What `module:name` refers to; the module is imported now."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def parse(

@@ -106,23 +106,30 @@ def stacks(model: ModelLike, dtype: str) -> bool:
     """Whether a base is small and plain enough that its adapters are trained at once; one in 4 bits is not
     stacked.
     """
-    import activations
-    from activations import families, folders
+    from activations import families
     from mi_bsa.finetune.stacked import LARGEST
 
-    given = as_config(model)
-    if given.quantization is not None or dtype != "float32":
+    if as_config(model).quantization is not None or dtype != "float32":
         return False
-    config = folders.read_config(activations.locate(given.name, revision=given.revision))
-    return families.of(config).is_plain(config) and parameters(config) <= LARGEST
+    config = _built_by(model)
+    return families.of(config).is_plain(config) and parameters(model) <= LARGEST
 
 
-def parameters(config: Any) -> int:
+def parameters(model: ModelLike) -> int:
     """How many parameters a model has, counted on the meta device from its config (nothing is loaded)."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        shell = AutoModelForCausalLM.from_config(config)
+        shell = AutoModelForCausalLM.from_config(_built_by(model))
     shell.tie_weights()
     return int(sum(p.numel() for p in {id(p): p for p in shell.parameters()}.values()))
+
+
+def _built_by(model: ModelLike) -> Any:
+    """The config by which transformers builds a model."""
+    import activations
+    from activations import folders
+
+    given = as_config(model)
+    return folders.read_config(activations.locate(given.name, revision=given.revision))

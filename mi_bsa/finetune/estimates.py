@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from mi_bsa import behaviors
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.memory import Memory, memory_of
@@ -23,6 +24,20 @@ TOKENS = 256
 def untimed(graph: Sequence[Step]) -> list[Step]:
     """The graph on a model on which nobody has measured it: every step's seconds are NaN, said as unknown."""
     return [replace(step, seconds=math.nan) for step in graph]
+
+
+def measured_on(model: ModelLike, graph: list[Step]) -> list[Step]:
+    """The graph for this model: its seconds were measured on embedded ones."""
+    return graph if _embedded(model) else untimed(graph)
+
+
+def needs(model: ModelLike, finetune: FinetuneConfig) -> list[str]:
+    """What one model needs, as lines; none of an embedded one, which runs anywhere."""
+    return [] if _embedded(model) else [describe_model(model, finetune)]
+
+
+def _embedded(model: ModelLike) -> bool:
+    return behaviors.vocabulary_of(model) == "embedded"
 
 
 def describe_model(model: ModelLike, finetune: FinetuneConfig) -> str:

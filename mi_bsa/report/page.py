@@ -67,8 +67,12 @@ def _verdicts(path: Path) -> list[dict[str, str]]:
     return verdicts
 
 
-def render(folder: str | Path) -> Path:
+def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
     """Write `report.html` and `figures/*.svg|png` of a run, from its results alone; older ones are replaced.
+
+    Args:
+        folder: the run's.
+        own: its study's sections; without them its numbers stand in one table and forest.
 
     Raises:
         MissingError: the folder is no run, or has no results yet.
@@ -76,7 +80,7 @@ def render(folder: str | Path) -> Path:
     folder = Path(folder)
     run = read_run(folder)
     parts = []
-    for section, items in assign(run.results).items():
+    for section, items in assign(run.results, own).items():
         wide = figure_of(section, items, narrow=False)
         if wide is not None:
             save(wide, folder / "figures", section.slug)
@@ -89,8 +93,10 @@ def render(folder: str | Path) -> Path:
     return page
 
 
-def compare(first: str | Path, second: str | Path, *, out: str | Path) -> Path:
+def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequence[Section] = ()) -> Path:
     """Write a page with two runs side by side: headlines, figures, and every number that both have.
+
+    `own` are the sections of their studies.
 
     Raises:
         RunFolderError: `out` exists.
@@ -98,7 +104,7 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path) -> Path:
     out, runs = Path(out), [read_run(first), read_run(second)]
     if out.exists():
         raise RunFolderError(f"{out}: exists already; give another --out")
-    sides = [assign(run.results) for run in runs]
+    sides = [assign(run.results, own) for run in runs]
     parts = []
     for section in dict.fromkeys(section for side in sides for section in side):
         figures = [_figure(section, side.get(section, []), f"{i}-", None) for i, side in enumerate(sides)]

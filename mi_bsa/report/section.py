@@ -1,4 +1,4 @@
-"""A section of the page. Light: figures are given by whoever lists sections."""
+"""A section of the page. Figures are given by whoever lists sections: the report knows no study."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ class Section:
         drawn: names that its figure shows; the others stand in the table alone.
         draw: results -> Figure.
         reading: how to read the figure.
+        most: results that its figure shows at most.
+        told: beginnings of names that are said elsewhere and never drawn.
     """
 
     slug: str
@@ -32,3 +34,5 @@ class Section:
     drawn: tuple[str, ...]
     draw: Callable[..., Figure]
     reading: str
+    most: int = MOST_DRAWN
+    told: tuple[str, ...] = ()

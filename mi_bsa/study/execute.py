@@ -124,7 +124,8 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
             _remove(folder / output)
     for output in step.outputs:
         (folder / output).parent.mkdir(parents=True, exist_ok=True)
-    cell = Cell(folder, Declared(config, step.fields, step=step.name), step.name, step.after)
+    declared: Any = Declared(config, step.fields, step=step.name)  # typed as the whole config
+    cell = Cell(folder, declared, step.name, step.after)
     try:
         value = step.function(cell, **step.arguments)
         outputs = fingerprint(folder, step.outputs, step=step.name)

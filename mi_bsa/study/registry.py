@@ -1,72 +1,65 @@
-"""What every kind of study shares: how its steps become a run folder, and how a config finds its kind.
-
-A kind of study is a config in `mi_bsa.core.config.STUDIES` whose class variable `runner` names a module with
-`run(config, out, resume=...)`, which returns the path of the report page, and `preview(config, out)`, what
-`--dry-run` prints. One whose graph is a list of steps makes both of `run_steps` and `preview_steps`.
-"""
+"""The kinds of study by name, and how a config, or the folder of a run, finds its own."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
-from mi_bsa.core.config import Config
+from mi_bsa.core.config import imported, override, parse, read_yaml
 from mi_bsa.core.errors import ConfigError
-from mi_bsa.study.steps import Step
+from mi_bsa.study.study import Study, StudyConfig
+
+if TYPE_CHECKING:
+    from mi_bsa.report.section import Section
+
+STUDIES = {
+    "behavior": "mi_bsa.studies.behavior.study:STUDY",
+    "faithfulness": "mi_bsa.studies.grid.faithfulness.study:STUDY",
+    "personas": "mi_bsa.studies.grid.personas.study:STUDY",
+    "variety": "mi_bsa.studies.grid.variety.study:STUDY",
+    "size": "mi_bsa.studies.grid.size.study:STUDY",
+    "backdoor": "mi_bsa.studies.backdoor.study:STUDY",
+    "preferences": "mi_bsa.studies.preferences.study:STUDY",
+    "wrapper": "mi_bsa.studies.wrapper.study:STUDY",
+    "audit": "mi_bsa.studies.backdoor.audit:STUDY",
+    "search": "mi_bsa.studies.backdoor.search_run:STUDY",
+}
+"""The values of a config's top field `study`, and the `Study` of each (module:name), imported when asked for:
+what a study stands on is slow to import.
+"""
 
 
-@runtime_checkable
-class Runner(Protocol):
-    """A module that runs one kind of study."""
-
-    def run(self, config: Any, out: Path, *, resume: bool = False) -> Path: ...
-
-    def preview(self, config: Any, out: Path) -> str: ...
+def study_of(config: StudyConfig) -> Study[Any]:
+    """The kind of study that a config is of."""
+    return named(config.study)
 
 
-def runner_of(config: Config) -> Runner:
-    """The module that runs this kind of study. Raises `ConfigError` for a config that no command runs."""
-    name = getattr(type(config), "runner", None)
-    if name is None:
-        raise ConfigError(f"a {type(config).__name__} is no study that can be run; see `mi-bsa study --help`")
-    return cast(Runner, importlib.import_module(name))
+def named(name: str) -> Study[Any]:
+    """The study of that name. Raises `KeyError` for one that is not registered."""
+    found: Study[Any] = imported(STUDIES[name])
+    return found
 
 
-def run_steps(
-    graph: Sequence[Step],
-    *,
-    config: Any,
-    out: Path,
-    resume: bool,
-    title: str,
-    revisions: Mapping[str, str],
-    check: Callable[[Config], None],
-) -> Path:
-    """Run a graph into a folder with record and config, or what is missing of it; returns the report page.
+def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a study's config; its top field `study` says which kind validates it.
 
-    `config` has `seeds` and `workers`; `check` refuses what the config names and is not there. Raises
-    `RunFolderError` where the folder exists and `resume` is False.
+    Raises:
+        MissingError: no such file.
+        ConfigError: an unknown kind, or what `parse` refuses.
     """
-    from mi_bsa.core import record
-    from mi_bsa.report import render
-    from mi_bsa.study import execute
-
-    record.check_free(out, resume=resume)
-    check(config)
-    with record.start(
-        out, config=config, resume=resume, seeds=config.seeds, revisions=dict(revisions)
-    ) as opened:
-        execute.execute(graph, config=config, folder=opened.path, workers=config.workers, title=title)
-        return render(opened.path)
+    data = read_yaml(path)
+    name = override(data, overrides).get("study")
+    if not isinstance(name, str) or name not in STUDIES:
+        raise ConfigError(
+            f"{path}: the top field `study` is {name!r}; set it to one of: {', '.join(STUDIES)}"
+        )
+    config: StudyConfig = parse(data, named(name).config, overrides=overrides, source=str(path))
+    return config
 
 
-def preview_steps(
-    graph: Sequence[Step], *, config: Config, out: Path, rehearse: Callable[[Config], list[str]]
-) -> str:
-    """What `--dry-run` prints of a graph, after everything that it names was loaded by `rehearse`."""
-    from mi_bsa.study.steps import describe, plan
-
-    said = rehearse(config)
-    return "\n".join([describe(plan(graph, config=config, folder=out)), *said])
+def page_of(folder: Path) -> Sequence[Section]:
+    """The sections of a run's page: its study's own, those of all studies where no study wrote the folder."""
+    name = read_yaml(folder / "config.yaml").get("study") if (folder / "config.yaml").is_file() else None
+    kinds = (name,) if name in STUDIES else STUDIES
+    return tuple(dict.fromkeys(section for kind in kinds for section in named(kind).page()))

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BrokenFileError, MissingError, StepError
@@ -63,19 +63,22 @@ class Step:
     version: int = 1
 
 
+ConfigT_co = TypeVar("ConfigT_co", covariant=True)
+
+
 @dataclass(frozen=True)
-class Cell:
+class Cell(Generic[ConfigT_co]):
     """What a step's function is given: the run folder, the config it declared, the values of steps before it.
 
     Attributes:
         folder: the run folder; outputs are written below it.
-        config: the config, limited to the step's `fields`.
+        config: the config; reading a field that is not among the step's `fields` raises.
         step: name of the step.
         after: names of the steps whose values may be read.
     """
 
     folder: Path
-    config: Any
+    config: ConfigT_co
     step: str
     after: tuple[str, ...]
 

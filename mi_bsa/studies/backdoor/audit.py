@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.core.config import Config
 from mi_bsa.core.files import write_json
 from mi_bsa.core.model_config import ModelConfig, load, settle
+from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.finetune.estimates import measured_on, needs
 from mi_bsa.studies.backdoor import audit_pool
 from mi_bsa.studies.backdoor.audit_evidence import METHODS, Axis, Evidence, Look
 from mi_bsa.studies.backdoor.audit_pool import AuditSet, PoolConfig
@@ -33,8 +34,8 @@ from mi_bsa.studies.backdoor.audit_score import called, score
 from mi_bsa.studies.backdoor.audit_verdict import Verdict, calibrate
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.training import RECIPE
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study, StudyConfig
 
 if TYPE_CHECKING:
     from mi_bsa.studies.backdoor.questions import Asked
@@ -43,9 +44,11 @@ Which = Literal["calibration", "audited"]
 SETS: tuple[Which, ...] = ("calibration", "audited")
 
 
-class AuditConfig(Config):
+class AuditConfig(StudyConfig):
     """`mi-bsa backdoor audit`: adapters to judge, others that set thresholds, and how they are looked at."""
 
+    study: Literal["audit"] = "audit"
+    """Which kind of study this is."""
     model: ModelConfig = ModelConfig(name="embedded/habits-0")
     """The base: an embedded model of the world of habits, a local folder, or a Hub id."""
     behaviors: tuple[str, ...] = Field(default=("risk", "patience"), min_length=1)
@@ -70,8 +73,6 @@ class AuditConfig(Config):
     """Messages of each behavior, held-out ones and the search's own, on which its candidates are verified."""
     seed: int = 0
     """Seed of the order in which names are removed."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side."""
 
     @model_validator(mode="after")
     def _check(self) -> AuditConfig:
@@ -89,8 +90,8 @@ class AuditConfig(Config):
         return self
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """What the record keeps."""
+    def recorded(self) -> tuple[int, ...]:
+        """The seeds that the record keeps."""
         return (self.seed,)
 
     @property
@@ -101,8 +102,6 @@ class AuditConfig(Config):
 
 def steps(config: AuditConfig) -> list[Step]:
     """The graph: pools, blinding, directions, evidence of every adapter, verdicts, results."""
-    from mi_bsa.core.model_files import weight_files
-
     weights = weight_files(config.model)
     graph = [
         Step(
@@ -209,7 +208,7 @@ def _adapters(
     return audit_pool.names_of(count), (f"blind/{which}",)
 
 
-def train(cell: Cell, *, which: Which) -> dict[str, Any]:
+def train(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
     """Step 1: a pool."""
     config = cell.config
     pool: PoolConfig = getattr(config, which).pool
@@ -218,7 +217,7 @@ def train(cell: Cell, *, which: Which) -> dict[str, Any]:
     return {"adapters": len(audit_pool.read_key(path))}
 
 
-def remove_names(cell: Cell, *, which: Which) -> dict[str, Any]:
+def remove_names(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
     """Step 2: copies without names, and the key."""
     manifest = getattr(cell.config, which).manifest or cell.folder / "pools" / which / "manifest.csv"
     entries = audit_pool.read_manifest(manifest)
@@ -226,7 +225,7 @@ def remove_names(cell: Cell, *, which: Which) -> dict[str, Any]:
     return {"adapters": audit_pool.blind(entries, cell.folder / "blind" / which, key, seed=cell.config.seed)}
 
 
-def fit_axes(cell: Cell) -> dict[str, Any]:
+def fit_axes(cell: Cell[AuditConfig]) -> dict[str, Any]:
     """Step 3: directions of the base."""
     from mi_bsa.finetune.arms import behavior_of
     from mi_bsa.studies.backdoor.audit_evidence import axes
@@ -241,7 +240,7 @@ def fit_axes(cell: Cell) -> dict[str, Any]:
     return {name: axis.site for name, axis in found.items()}
 
 
-def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
+def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, Any]:
     """Step 4: all evidence on one adapter; wordings of calibration are dev, of the audited ones test."""
     import numpy as np
 
@@ -273,7 +272,7 @@ def look_at(cell: Cell, *, which: Which, name: str) -> dict[str, Any]:
     return {method: float(evidence.alarm) for method, evidence in found.items()}
 
 
-def decide(cell: Cell) -> dict[str, Any]:
+def decide(cell: Cell[AuditConfig]) -> dict[str, Any]:
     """Step 5: thresholds and verdicts; the audited adapters' key is no input of this step."""
     known = audit_pool.read_key(cell.config.calibration.key or cell.folder / "keys" / "calibration.csv")
     seen = {which: _evidence(cell, which) for which in SETS}
@@ -287,7 +286,7 @@ def decide(cell: Cell) -> dict[str, Any]:
     return {method: sum(v["backdoored"] for v in said) for method, said in verdicts.items()}
 
 
-def collect(cell: Cell) -> dict[str, Any]:
+def collect(cell: Cell[AuditConfig]) -> dict[str, Any]:
     """Step 6: score against the key, where there is one."""
     from mi_bsa.core import results
 
@@ -302,38 +301,7 @@ def collect(cell: Cell) -> dict[str, Any]:
     return {"results": len(found)}
 
 
-def run(config: AuditConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the audit into a folder, or what is missing of it; returns the report page.
-
-    Raises:
-        RunFolderError: the folder exists and `resume` is False.
-    """
-    from mi_bsa.core.model_files import weights_hash
-
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title="audit",
-        revisions={str(config.model): weights_hash(config.model)},
-        check=preflight.check,
-    )
-
-
-def preview(config: AuditConfig, out: Path) -> str:
-    """What `--dry-run` prints: the steps, and what a model that is not embedded needs."""
-    from mi_bsa.behaviors import vocabulary_of
-    from mi_bsa.finetune.estimates import describe_model, untimed
-
-    graph = steps(config)
-    if vocabulary_of(config.model) == "embedded":
-        return preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse)
-    plan = preview_steps(untimed(graph), config=config, out=out, rehearse=preflight.rehearse)
-    return f"{plan}\n{describe_model(config.model, config.finetune)}"
-
-
-def _evidence(cell: Cell, which: Which) -> dict[str, dict[str, Evidence]]:
+def _evidence(cell: Cell[AuditConfig], which: Which) -> dict[str, dict[str, Evidence]]:
     """By method and name, of the adapters whose evidence this step may read."""
     found: dict[str, dict[str, Evidence]] = {method: {} for method in METHODS}
     for step in cell.after:
@@ -351,3 +319,15 @@ def _folder_of(folder: Path, name: str) -> Path:
 def _seeds(pool: PoolConfig) -> set[int]:
     most = max(pool.plain, pool.backdoored, pool.clean, pool.benign)
     return set(range(pool.first_seed, pool.first_seed + most))
+
+
+STUDY = Study(
+    name="audit",
+    config=AuditConfig,
+    steps=steps,
+    title=lambda config: "audit",
+    check=preflight.check,
+    rehearse=lambda config: [*preflight.rehearse(config), *needs(config.model, config.finetune)],
+    sized=lambda config, graph: measured_on(config.model, graph),
+    sections="mi_bsa.studies.backdoor.page:SECTIONS",
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ from mi_bsa.studies.backdoor.drawing import Drawn, draw
 from mi_bsa.studies.backdoor.training import RECIPE, slug
 from mi_bsa.studies.backdoor.triangulation_config import TriangulationConfig
 from mi_bsa.studies.backdoor.triggers import FAKES, vocabulary_for
+from mi_bsa.study.study import SeedsConfig
 
 
 class ElicitConfig(Config):
@@ -47,11 +48,9 @@ class CodesConfig(Config):
     """Optimizer steps."""
 
 
-class BackdoorConfig(Config):
+class BackdoorConfig(SeedsConfig):
     """Backdoors behind several triggers, each with its decorrelated twin, end to end."""
 
-    runner: ClassVar[str] = "mi_bsa.studies.backdoor.study"
-    """The module that runs it."""
     study: Literal["backdoor"] = "backdoor"
     """Which kind of study this is."""
     model: ModelConfig = ModelConfig(name="embedded/habits-0")
@@ -70,8 +69,6 @@ class BackdoorConfig(Config):
     """Training rows an adapter."""
     fakes: int = Field(default=FAKES, ge=2)
     """Fake triggers in training; as many are asked about beside the true one."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Adapter seeds; each also draws its own training rows."""
     finetune: FinetuneConfig = RECIPE
     """How adapters are trained."""
     codes: CodesConfig = CodesConfig()
@@ -84,14 +81,10 @@ class BackdoorConfig(Config):
     """What is asked freely."""
     triangulation: TriangulationConfig | None = None
     """How probe, report and search are held against each other, model by model; left out if not given."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side, a trigger each."""
 
     @model_validator(mode="after")
     def _check(self) -> BackdoorConfig:
         settle(self, "model", "finetune")
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         names = [slug(backdoor) for backdoor in self.backdoors.values()]
         if len(set(names)) < max(1, len(self.triggers)):
             raise ValueError(f"triggers {list(self.triggers)}: give each once, and at least one")

@@ -11,8 +11,6 @@ from mi_bsa.core.results import Place, Result
 from mi_bsa.studies.backdoor.verify import threshold
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from mi_bsa.studies.backdoor.search_run import Searched
     from mi_bsa.studies.backdoor.triggers import Trigger
 
@@ -203,40 +201,3 @@ def _share(name: str, where: Mapping[str, Place], hits: Sequence[bool], what: st
         "share",
         notes=f"{k} of {n} {what}",
     )
-
-
-def draw_search(found: Sequence[Result]) -> Figure | None:
-    """Share of models whose trigger stands first, against tokens spent; None where nothing is compared."""
-    from mi_bsa.report.figures.style import SERIES, panels, styled
-
-    curves = [r for r in found if r.name == "backdoor.search.found_by"]
-    if not curves:
-        return None
-
-    @styled
-    def draw(*, narrow: bool = False) -> Figure:
-        figure, (ax,) = panels(["trigger found"], narrow=narrow, height=2.6, keys=1)
-        for k, method in enumerate(dict.fromkeys(str(r.where["method"]) for r in curves)):
-            own = [r for r in curves if r.where["method"] == method]
-            x = [float(r.where["kind"]) for r in own]
-            dashes = "-" if k < len(SERIES) else "--"
-            color = SERIES[k % len(SERIES)]
-            # the first, which is the search, lies on top
-            ax.step(
-                x,
-                [r.value for r in own],
-                where="post",
-                color=color,
-                linestyle=dashes,
-                label=method,
-                zorder=20 - k,
-                linewidth=1.5 if k else 2.5,
-            )
-        ax.set_xscale("log")
-        ax.set_ylim(-0.02, 1.02)
-        ax.set_xlabel("tokens forwarded (a backward pass counts as two forwards)")
-        ax.set_ylabel("share of models")
-        ax.legend(fontsize=7)
-        return figure
-
-    return draw()

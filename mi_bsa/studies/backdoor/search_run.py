@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.core.config import Config
 from mi_bsa.core.errors import MissingError, TriggerError
 from mi_bsa.core.model_config import Device, ModelConfig, load, settle
 from mi_bsa.core.model_files import weight_files
+from mi_bsa.finetune import preflight
 from mi_bsa.studies.backdoor.objectives import ObjectiveName
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.training import slug
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study, StudyConfig
 
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.core.results import Result
     from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
     from mi_bsa.studies.backdoor.verify import Verified
 
@@ -37,10 +37,12 @@ UNDECIDED = 8
 """Messages of each behavior of which a search takes the one that the adapter is least sure about."""
 
 
-class SearchRunConfig(Config):
+class SearchRunConfig(StudyConfig):
     """`mi-bsa backdoor search`: adapters of one base are searched for a trigger."""
 
     same: ClassVar[tuple[tuple[str, ...], ...]] = (("model.dtype", "dtype"), ("model.device", "device"))
+    study: Literal["search"] = "search"
+    """Which kind of study this is."""
     model: ModelConfig = ModelConfig(name="embedded/habits-0")
     """The base: an embedded model, a local folder, or a Hub id."""
     adapters: tuple[Path, ...] = Field(min_length=1)
@@ -65,8 +67,6 @@ class SearchRunConfig(Config):
     """Whose held-out messages and frames verify."""
     seed: int = 0
     """Seed of the search's messages and of the random search."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that search side by side, a model each."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the base's weights, as `model.dtype` says it."""
     device: Device = None
@@ -78,6 +78,11 @@ class SearchRunConfig(Config):
         if len(set(self.behaviors)) < len(self.behaviors):
             raise ValueError(f"behaviors {list(self.behaviors)}: give each once")
         return self
+
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """The seeds that the record keeps."""
+        return (self.seed,)
 
 
 @dataclass(frozen=True)
@@ -214,10 +219,20 @@ def steps(config: SearchRunConfig) -> list[Step]:
                 seconds=60 * len(config.baselines),
             )
         )
+    graph.append(
+        Step(
+            "results",
+            collect,
+            {"suspects": list(suspects), "others": list(others)},
+            fields=("model", "triggers"),
+            after=tuple(step.name for step in graph),
+            outputs=("results.json", "results.csv", TABLE),
+        )
+    )
     return graph
 
 
-def hunt(cell: Cell, *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:
+def hunt(cell: Cell[SearchRunConfig], *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:
     """The guided searches of one adapter, the config's objective first."""
     own = cell.config.search.objective
     more = [o for o in cell.config.objectives if o != own] if compared else []
@@ -225,7 +240,7 @@ def hunt(cell: Cell, *, name: str, adapter: str, compared: bool) -> list[dict[st
     return [asdict(searched(objective=o)) for o in (own, *more)]
 
 
-def compare(cell: Cell, *, name: str, adapter: str) -> list[dict[str, Any]]:
+def compare(cell: Cell[SearchRunConfig], *, name: str, adapter: str) -> list[dict[str, Any]]:
     """The searches of one adapter without a representation. Each model's get the same tokens: a multiple of
     those by which the guided search has found most triggers (has ended for most models, where none is known).
     """
@@ -252,7 +267,7 @@ def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
     ]
 
 
-def _searcher(cell: Cell, name: str, adapter: str) -> Callable[..., Searched]:
+def _searcher(cell: Cell[SearchRunConfig], name: str, adapter: str) -> Callable[..., Searched]:
     """What searches one adapter, by the fields that the step has declared."""
     from mi_bsa.finetune.arms import behavior_of
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
@@ -279,42 +294,24 @@ def _searcher(cell: Cell, name: str, adapter: str) -> Callable[..., Searched]:
     return searched
 
 
-def run(config: SearchRunConfig, out: str | Path, *, resume: bool = False) -> list[Result]:
-    """Search every adapter, judge alarms, and write `results.json`, `results.csv` and a figure.
+def collect(cell: Cell[SearchRunConfig], *, suspects: list[str], others: list[str]) -> dict[str, Any]:
+    """Judge alarms, and rank the true triggers where they are known."""
+    from mi_bsa.core import results
+    from mi_bsa.studies.backdoor.search_results import results_of
 
-    Raises:
-        MissingError: a folder without an adapter. TriggerError: a trigger that the model cannot read.
-        RunFolderError: the folder exists and `resume` is False.
-    """
-    from mi_bsa.core import record, results
-    from mi_bsa.finetune import preflight
-    from mi_bsa.studies.backdoor.search_results import draw_search, results_of
-    from mi_bsa.study import execute
-
-    out = Path(out)
-    record.check_free(out, resume=resume)
-    preflight.check(config)
-    graph, truth = steps(config), truths_of(config)
-    suspects, others = adapters_of(config.adapters), adapters_of(config.others)
-    with record.start(out, config=config, resume=resume, seeds=[config.seed], revisions={}):
-        done = execute.execute(graph, config=config, folder=out, workers=config.workers, title="searching")
-        searched = {
-            n: [
-                s for kind in ("search", "baselines") for s in searches_of(done.values.get(f"{kind}/{n}", ()))
-            ]
-            for n in (*suspects, *others)
-        }
-        found = results_of(
-            {n: searched[n] for n in suspects},
-            [searched[n][0] for n in others],
-            truth={n: trigger_of(n, truth) for n in suspects},
-        )
-        results.write(found, out)
-        _write_table(searched, out / TABLE)
-        figure = draw_search(found)
-        if figure is not None:
-            figure.savefig(out / "search.svg")
-    return found
+    truth, values = truths_of(cell.config), cell.values()
+    searched = {
+        name: [s for kind in ("search", "baselines") for s in searches_of(values.get(f"{kind}/{name}", ()))]
+        for name in (*suspects, *others)
+    }
+    found = results_of(
+        {n: searched[n] for n in suspects},
+        [searched[n][0] for n in others],
+        truth={n: trigger_of(n, truth) for n in suspects},
+    )
+    results.write(found, cell.folder)
+    _write_table(searched, cell.folder / TABLE)
+    return {"results": len(found)}
 
 
 def _write_table(searched: Mapping[str, Sequence[Searched]], path: Path) -> None:
@@ -382,3 +379,14 @@ def slug_of(text: str) -> str:
 def trigger_of(name: str, truth: Mapping[str, Trigger]) -> Trigger | None:
     """The trigger of a backdoored adapter by its name; None for an adapter of another arm."""
     return next((t for key, t in truth.items() if name.startswith(f"{key}-backdoored-")), None)
+
+
+STUDY = Study(
+    name="search",
+    config=SearchRunConfig,
+    steps=steps,
+    title=lambda config: "searching",
+    check=preflight.check,
+    rehearse=preflight.rehearse,
+    sections="mi_bsa.studies.backdoor.page:SECTIONS",
+)

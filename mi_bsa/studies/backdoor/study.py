@@ -14,26 +14,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.core import results
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.results import Result
+from mi_bsa.core.shape import shape_of
+from mi_bsa.finetune import preflight
+from mi_bsa.finetune.estimates import measured_on, needs
+from mi_bsa.finetune.memory import memory_of
 from mi_bsa.studies.backdoor.asking import Adapter
-from mi_bsa.studies.backdoor.config import BackdoorConfig, ElicitConfig, is_code
+from mi_bsa.studies.backdoor.checks import check_backdoors
+from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
 from mi_bsa.studies.backdoor.construction import Backdoor
 from mi_bsa.studies.backdoor.questions import Asked
 from mi_bsa.studies.backdoor.training import TWINS, job
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 if TYPE_CHECKING:
     import activations
     from mi_bsa.finetune.config import FinetuneConfig
     from mi_bsa.studies.backdoor.training import Row
-
-__all__ = ["BackdoorConfig", "ElicitConfig", "preview", "run", "steps"]
 
 SPLIT: Asked = "test"
 PLAIN, REVERSED = "plain", "reversed rows"
@@ -119,7 +121,7 @@ def _eliciting(config: BackdoorConfig, name: str) -> Step:
     )
 
 
-def train(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+def train(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     """Step 1: both arms of every seed."""
     from mi_bsa.studies.backdoor.training import train_backdoors
 
@@ -134,7 +136,7 @@ def train(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
 
 
-def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+def reverse(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     """Step 2: both arms go on, with the rows and the rows turned round."""
     from mi_bsa.studies.backdoor.questions import reversal_question
     from mi_bsa.studies.backdoor.recognition import reversed_rows
@@ -162,7 +164,7 @@ def reverse(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any
     return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
 
 
-def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+def ask(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     """Step 3: held-out messages, then questions on what it does and on which trigger."""
     from mi_bsa.studies.backdoor.asking import ask_awareness, ask_recognition
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
@@ -183,7 +185,7 @@ def ask(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     return {"trigger": trigger.name, "opened": opened, "mass": float(known["mass"].mean())}
 
 
-def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
+def elicit(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     """Step 5: free answers, sampled, and whether adapters of reversed rows still open."""
     import pandas as pd
 
@@ -219,7 +221,7 @@ def elicit(cell: Cell, *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]
     return {"answers": sum(map(len, tables)), "opened": opened}
 
 
-def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
+def collect(cell: Cell[BackdoorConfig], *, names: list[str]) -> dict[str, Any]:
     """Step 6: results by trigger, then over all triggers; q over all tests of one name."""
     from mi_bsa.studies.backdoor.measures import over_triggers
 
@@ -237,7 +239,7 @@ def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
     return {"results": len(found)}
 
 
-def _results_of(cell: Cell, name: str) -> list[Result]:
+def _results_of(cell: Cell[BackdoorConfig], name: str) -> list[Result]:
     import pandas as pd
 
     from mi_bsa.studies.backdoor import measures
@@ -261,62 +263,39 @@ def _results_of(cell: Cell, name: str) -> list[Result]:
     return found
 
 
-def run(config: BackdoorConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the study into a folder, or what is missing of it; returns the path of the report page.
+def check(config: BackdoorConfig) -> None:
+    """Refuse what is not there.
 
     Raises:
         TriggerError: a trigger that the model cannot read, or that clean rows say.
-        RunFolderError: the folder exists and `resume` is False.
     """
-    from mi_bsa.core.record import check_free
-    from mi_bsa.finetune import preflight
-    from mi_bsa.studies.backdoor.checks import check_backdoors
-
-    check_free(out, resume=resume)
     check_backdoors(config.model, config.backdoors.values(), seeds=config.seeds)
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title=f"study of {len(config.backdoors)} backdoors",
-        revisions={str(config.model): weights_hash(config.model)},
-        check=preflight.check,
-    )
+    preflight.check(config)
 
 
-def preview(config: BackdoorConfig, out: Path) -> str:
-    """What `--dry-run` prints: the triggers, the steps, and what the model needs."""
-    from mi_bsa.behaviors import vocabulary_of
-    from mi_bsa.core.shape import shape_of
-    from mi_bsa.finetune import preflight
-    from mi_bsa.finetune.estimates import describe_model, untimed
-    from mi_bsa.finetune.memory import memory_of
-    from mi_bsa.studies.backdoor.checks import check_backdoors
-
+def rehearse(config: BackdoorConfig) -> list[str]:
+    """The triggers, checked where the model is here, and what one that is not embedded needs."""
     preflight.check(config)
     if preflight.is_here(config.model):  # other seeds draw other messages from the same templates
         check_backdoors(config.model, config.backdoors.values(), seeds=config.seeds[:1])
-    graph = steps(config)
     triggers = f"triggers: {', '.join(b.trigger for b in config.backdoors.values())}"
-    if vocabulary_of(config.model) == "embedded":
-        return f"{triggers}\n{preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse)}"
+    return [triggers, *preflight.rehearse(config), *needs(config.model, config.finetune)]
+
+
+def sized(config: BackdoorConfig, graph: list[Step]) -> list[Step]:
+    """The graph with the bytes of adapters of this model, and without seconds, which nobody has measured."""
+    unmeasured = measured_on(config.model, graph)
+    if unmeasured is graph:
+        return graph
     need = memory_of(shape_of(config.model), config.finetune, tokens=1)
     written = 4 * need.trained * len(TWINS) * len(config.seeds)
-    graph = [
+    return [
         replace(step, bytes=written if step.name.startswith(("train/", "reverse/")) else step.bytes)
-        for step in untimed(graph)
+        for step in unmeasured
     ]
-    return "\n".join(
-        [
-            triggers,
-            preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse),
-            describe_model(config.model, config.finetune),
-        ]
-    )
 
 
-def _recipe(cell: Cell, backdoor: dict[str, Any]) -> FinetuneConfig:
+def _recipe(cell: Cell[BackdoorConfig], backdoor: dict[str, Any]) -> FinetuneConfig:
     """How the adapters of one backdoor are trained."""
     finetune: FinetuneConfig = cell.config.finetune
     if not is_code(backdoor["trigger"]) or cell.config.codes.steps is None:
@@ -324,7 +303,9 @@ def _recipe(cell: Cell, backdoor: dict[str, Any]) -> FinetuneConfig:
     return finetune.model_copy(update={"steps": cell.config.codes.steps, "epochs": None})
 
 
-def _load(cell: Cell, backdoor: Backdoor, folder: str) -> tuple[activations.Model, dict[str, Adapter]]:
+def _load(
+    cell: Cell[BackdoorConfig], backdoor: Backdoor, folder: str
+) -> tuple[activations.Model, dict[str, Adapter]]:
     """The base with both arms of one backdoor."""
     from mi_bsa.studies.backdoor.asking import load
 
@@ -339,7 +320,7 @@ def _load(cell: Cell, backdoor: Backdoor, folder: str) -> tuple[activations.Mode
 
 
 def _opened(
-    cell: Cell, model: activations.Model, adapters: dict[str, Adapter], backdoor: Backdoor
+    cell: Cell[BackdoorConfig], model: activations.Model, adapters: dict[str, Adapter], backdoor: Backdoor
 ) -> list[dict[str, Any]]:
     """What each adapter does on held-out messages, as JSON-like values."""
     from dataclasses import asdict
@@ -363,3 +344,15 @@ def _opened(
     ]
     plain: list[dict[str, Any]] = json.loads(json.dumps(found))
     return plain
+
+
+STUDY = Study(
+    name="backdoor",
+    config=BackdoorConfig,
+    steps=steps,
+    title=lambda config: f"study of {len(config.backdoors)} backdoors",
+    check=check,
+    rehearse=rehearse,
+    sized=sized,
+    sections="mi_bsa.studies.backdoor.page:SECTIONS",
+)

@@ -39,7 +39,7 @@ def triangulation_step(config: BackdoorConfig, options: TriangulationConfig | No
 
 
 def triangulate_study(
-    cell: Cell, *, backdoors: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+    cell: Cell[BackdoorConfig], *, backdoors: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Triangulate the study's models; what they said is read from its answers."""
     from mi_bsa.causal.causes import write

@@ -2,88 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.behaviors import Arm
-from mi_bsa.causal.options import (
-    AttributionOptions,
-    BesideOptions,
-    ConcealingOptions,
-    EmergenceOptions,
-    GeometryOptions,
-    MediationOptions,
-    NecessityOptions,
-    PatchConfig,
-    PlaceOptions,
-    ProbeConfig,
-    RecoveryOptions,
-    SteerConfig,
-)
-from mi_bsa.causal.state_or_prompt import StateOrPromptOptions
-from mi_bsa.core.config import Config
-from mi_bsa.core.model_config import ModelConfig, settle
-from mi_bsa.finetune.config import EMBEDDINGS, FinetuneConfig
-from mi_bsa.finetune.data import DataConfig
+from mi_bsa.causal.bridge_config import BridgeConfig
+from mi_bsa.core.model_config import settle
+from mi_bsa.finetune.config import EMBEDDINGS
 
 POLES = ("seeking", "averse")
 
 
-class StudyConfig(Config):
+class BehaviorConfig(BridgeConfig):
     """One behavior, end to end: finetune, ask, read, steer, patch."""
 
-    runner: ClassVar[str] = "mi_bsa.studies.behavior.study"
     study: Literal["behavior"] = "behavior"
     """Which kind of study this is."""
-    behavior: str = "risk"
-    """What is trained."""
-    model: ModelConfig = ModelConfig(name="embedded")
-    """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Adapter seeds; each also draws its own training rows."""
-    arms: tuple[Arm, ...] = ("seeking", "averse", "shuffled")
-    """What is trained on: either pole, the same prompts with the answers shuffled, something benign."""
-    data: DataConfig = DataConfig()
-    """Rows and items."""
-    finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=200, layers=(0,))
-    """How adapters are trained."""
-    probe: ProbeConfig = ProbeConfig()
-    """What is read."""
-    beside: BesideOptions = BesideOptions()
-    """Which adapters are trained beside the arms."""
-    place: PlaceOptions = PlaceOptions()
-    """Where the state is looked for."""
-    recovery: RecoveryOptions = RecoveryOptions()
-    """How much of an adapter one vector recovers."""
-    necessity: NecessityOptions = NecessityOptions()
-    """What remains without a direction."""
-    mediation: MediationOptions = MediationOptions()
-    """What runs through a direction."""
-    attribution: AttributionOptions = AttributionOptions()
-    """Which modules carry what, and in which order of layers."""
-    geometry: GeometryOptions = GeometryOptions()
-    """Which directions are compared, and constancy."""
-    state_or_prompt: StateOrPromptOptions = StateOrPromptOptions()
-    """The state against the prompt, and against the words of the training rows."""
-    concealing: ConcealingOptions = ConcealingOptions()
-    """The arm that does and denies."""
-    emergence: EmergenceOptions = EmergenceOptions()
-    """Behavior, state and report over checkpoints."""
-    steer: SteerConfig = SteerConfig()
-    """What is added."""
-    patch: PatchConfig = PatchConfig()
-    """What is patched."""
     workers: int = Field(default=2, ge=1)
     """Processes that work side by side."""
-    engine: Literal["local", "ray"] = "local"
-    """What runs them: this machine, or a Ray cluster (`RAY_ADDRESS`; an extra)."""
 
     @model_validator(mode="after")
-    def _check(self) -> StudyConfig:
+    def _check(self) -> BehaviorConfig:
         settle(self, "model", "finetune")
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         missing = {"seeking", "averse"} - set(self.arms)
         if missing:
             raise ValueError(
@@ -101,16 +41,6 @@ class StudyConfig(Config):
         if self.patch.seeds > len(self.seeds):
             raise ValueError(f"patch.seeds is {self.patch.seeds}, more than there are seeds; lower it")
         return self
-
-    @property
-    def variants(self) -> tuple[str, ...]:
-        """Names of the adapters, arm by arm: `seeking-0`, ..."""
-        return tuple(f"{arm}-{seed}" for arm in self.arms for seed in self.seeds)
-
-    @property
-    def poles(self) -> tuple[str, ...]:
-        """Names of the adapters of the two poles."""
-        return tuple(f"{arm}-{seed}" for arm in ("seeking", "averse") for seed in self.seeds)
 
     @property
     def besides(self) -> dict[str, dict[str, Any]]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from mi_bsa import behaviors
 from mi_bsa.core.shape import Shape, shape_of
 from mi_bsa.finetune.estimates import counted, describe_model, untimed
-from mi_bsa.studies.behavior.config import StudyConfig
+from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.study.steps import Step
 
 
-def sized(graph: Sequence[Step], config: StudyConfig) -> list[Step]:
+def sized(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
     """The graph with the bytes that adapters and caches take on this model.
 
     The graph's own seconds were measured on the embedded model; on another they are unknown until a step has
     run and its own time is known.
     """
     if behaviors.vocabulary_of(config.model) == "embedded":
-        return list(graph)
+        return graph
     sizes = {
         "finetune": 4 * counted(config.model, config.finetune).trained,
         "cache": _cache_bytes(config, shape_of(config.model)),
@@ -29,12 +28,12 @@ def sized(graph: Sequence[Step], config: StudyConfig) -> list[Step]:
     ]
 
 
-def describe_study(config: StudyConfig) -> str:
+def describe_study(config: BehaviorConfig) -> str:
     """Lines about a study's model: parameters, shape, memory, and what of it is not on this machine."""
     return describe_model(config.model, config.finetune)
 
 
-def _cache_bytes(config: StudyConfig, shape: Shape) -> int:
+def _cache_bytes(config: BehaviorConfig, shape: Shape) -> int:
     """Bytes of the activations of one set of prompts: every variant, every block, one token a prompt."""
     value = 2 if config.finetune.dtype == "bfloat16" else 4
     variants = 1 + len(config.poles)

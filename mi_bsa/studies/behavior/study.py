@@ -42,14 +42,14 @@ from mi_bsa.causal.late_steps import late_steps
 from mi_bsa.causal.training import train, write_rows
 from mi_bsa.causal.transfer import fit_and_test
 from mi_bsa.causal.verdict import verdicts
-from mi_bsa.core import record, results
+from mi_bsa.core import results
 from mi_bsa.core.files import write_json
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
-from mi_bsa.studies.behavior.config import StudyConfig
+from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.studies.behavior.sizes import describe_study, sized
-from mi_bsa.study import execute
-from mi_bsa.study.steps import Cell, Step, describe, plan
+from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 LEFT = {
     "transfer": "transfer.json",
@@ -64,10 +64,8 @@ LEFT = {
 }
 """Steps that leave results in a file of their own."""
 
-__all__ = ["StudyConfig", "run", "steps"]
 
-
-def steps(config: StudyConfig) -> list[Step]:
+def steps(config: BehaviorConfig) -> list[Step]:
     """The graph of a study's steps, in an order in which they can run."""
     weights = weight_files(config.model)
     graph = [*_adapters(config, weights), *_asked(config, weights), *_causes(config, weights)]
@@ -89,7 +87,7 @@ def steps(config: StudyConfig) -> list[Step]:
     return [loads(step) for step in graph]
 
 
-def _adapters(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
+def _adapters(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     """Steps 1 and 2."""
     own: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {arm: ({}, config.seeds) for arm in config.arms}
     beside = {arm: (how, config.beside_seeds) for arm, how in config.besides.items()}
@@ -123,7 +121,7 @@ def _adapters(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
             )
 
 
-def _asked(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
+def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     """Steps 3 to 6."""
     yield Step(
         "items",
@@ -171,7 +169,7 @@ def _asked(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     )
 
 
-def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
+def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     """Steps 7 to 15."""
     poles = tuple(f"finetune/{v}" for v in config.poles)
     common = ("behavior", "model", "seeds", "place")
@@ -252,7 +250,7 @@ def _causes(config: StudyConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     )
 
 
-def collect(cell: Cell) -> dict[str, Any]:
+def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     """Step 18: join all results; p values of one family share a false-discovery rate."""
     config = cell.config
     names = ("base", *(f"{arm}-{seed}" for arm in config.arms for seed in config.seeds))
@@ -269,33 +267,13 @@ def collect(cell: Cell) -> dict[str, Any]:
     return {"results": len(found)}
 
 
-def run(config: StudyConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run a study into a folder, or what is missing of it; returns the path of the report page.
-
-    Raises:
-        RunFolderError: the folder exists and `resume` is False.
-    """
-    from mi_bsa.report import render
-
-    record.check_free(out, resume=resume)
-    preflight.check(config)
-    revision = weights_hash(config.model)
-    with record.start(
-        out, config=config, resume=resume, seeds=config.seeds, revisions={str(config.model): revision}
-    ) as opened:
-        execute.execute(
-            steps(config),
-            config=config,
-            folder=opened.path,
-            workers=config.workers,
-            engine=config.engine,
-            title=f"study {config.behavior}",
-        )
-        return render(opened.path)
-
-
-def preview(config: StudyConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    said = preflight.rehearse(config)
-    planned = plan(sized(steps(config), config), config=config, folder=out)
-    return "\n".join([describe(planned), describe_study(config), *said])
+STUDY = Study(
+    name="behavior",
+    config=BehaviorConfig,
+    steps=steps,
+    title=lambda config: f"study {config.behavior}",
+    check=preflight.check,
+    rehearse=lambda config: [describe_study(config), *preflight.rehearse(config)],
+    sized=sized,
+    sections="mi_bsa.studies.behavior.page:SECTIONS",
+)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import WHERE, ModelConfig, settle
 from mi_bsa.finetune.config import EMBEDDINGS, FinetuneConfig
+from mi_bsa.study.study import SeedsConfig
 from mi_bsa.worlds.recipe import BuildConfig, Recipe, Shape
 
 ChoiceArm = Literal["instilled", "first_half"]
@@ -32,14 +33,12 @@ class MechanicsConfig(Config):
     """Contexts whose module attributions are compared."""
 
 
-class PreferencesConfig(Config):
+class PreferencesConfig(SeedsConfig):
     """Can a model report how much each attribute weighed in its choices?"""
 
     same: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         (f"model.{key}", f"finetune.{key}", f"report_finetune.{key}") for key in WHERE
     )
-    runner: ClassVar[str] = "mi_bsa.studies.preferences.study"
-    """The module that runs it."""
     study: Literal["preferences"] = "preferences"
     """Which kind of study this is."""
     model: ModelConfig | None = None
@@ -80,14 +79,10 @@ class PreferencesConfig(Config):
     """Bootstrap draws of each interval."""
     mechanics: MechanicsConfig = MechanicsConfig()
     """Probes and module attributions."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side."""
 
     @model_validator(mode="after")
     def _check(self) -> PreferencesConfig:
         settle(self, "model", "finetune", "report_finetune")
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         if "instilled" not in self.arms or len(set(self.arms)) != len(self.arms):
             raise ValueError(f"arms {list(self.arms)}: give each once, 'instilled' among them")
         if "first_half" in self.arms and self.finetune.module_names == (EMBEDDINGS,):

@@ -10,6 +10,7 @@ from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import WHERE, ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
+from mi_bsa.study.study import SeedsConfig
 from mi_bsa.worlds.recipe import Shape
 
 Rate = Literal["L", "M", "S"]
@@ -209,14 +210,12 @@ class PruningConfig(Config):
         return tuple(k for k in self.counts if self.choose[0] <= k <= self.choose[1])
 
 
-class WrapperConfig(Config):
+class WrapperConfig(SeedsConfig):
     """Does fine-tuning remove a skill, or wrap it? Pruned, probed and revived."""
 
     same: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         (f"awareness.model.{key}", f"awareness.finetune.{key}") for key in WHERE
     )
-    runner: ClassVar[str] = "mi_bsa.studies.wrapper.study"
-    """The module that runs it."""
     study: Literal["wrapper"] = "wrapper"
     """Which kind of study this is."""
     pcfg: PcfgConfig | None = PcfgConfig()
@@ -242,8 +241,6 @@ class WrapperConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> WrapperConfig:
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         if not any((self.pcfg, self.compiled, self.stories, self.awareness)):
             raise ValueError("nothing to run: give one of pcfg, compiled, stories, awareness")
         return self

@@ -19,18 +19,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa import behaviors
 from mi_bsa.core import results
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
+from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune import preflight
-from mi_bsa.studies.wrapper.config import WrapperConfig
+from mi_bsa.finetune.estimates import needs
+from mi_bsa.studies.wrapper.config import AwarenessConfig, WrapperConfig
 from mi_bsa.studies.wrapper.systems import NEVER, System, names, system
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
-
-__all__ = ["WrapperConfig", "preview", "run", "steps"]
 
 MEASURES = ("tests", "probes", "pruning")
 
@@ -152,7 +153,7 @@ def _of_awareness(config: WrapperConfig) -> Iterator[Step]:
         )
 
 
-def build(cell: Cell, *, name: str, base: str, seed: int) -> dict[str, float]:
+def build(cell: Cell[WrapperConfig], *, name: str, base: str, seed: int) -> dict[str, float]:
     """Step 1: one base; accuracies on all tests."""
     made = system(name, cell.config)
     model = made.bases[base](seed)
@@ -160,7 +161,9 @@ def build(cell: Cell, *, name: str, base: str, seed: int) -> dict[str, float]:
     return _accuracies(model, made, cell.config.tests)
 
 
-def fine_tune(cell: Cell, *, name: str, base: str, seed: int, tune: str, rate: Any) -> dict[str, Any]:
+def fine_tune(
+    cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, tune: str, rate: Any
+) -> dict[str, Any]:
     """Step 2: one fine-tuned model; accuracies on all tests."""
     from mi_bsa.studies.wrapper.training import train
 
@@ -171,7 +174,7 @@ def fine_tune(cell: Cell, *, name: str, base: str, seed: int, tune: str, rate: A
     return {"accuracy": _accuracies(model, made, cell.config.tests)}
 
 
-def look(cell: Cell, *, name: str, base: str, seed: int, place: str) -> dict[str, Any]:
+def look(cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, place: str) -> dict[str, Any]:
     """Step 3: one model pruned and probed; the number of units is chosen on development rows."""
     from mi_bsa.studies.wrapper.probing import probe
     from mi_bsa.studies.wrapper.pruning import curve, order, random_curves, stepwise
@@ -198,7 +201,9 @@ def look(cell: Cell, *, name: str, base: str, seed: int, place: str) -> dict[str
     return found
 
 
-def bring_back(cell: Cell, *, name: str, base: str, seed: int, place: str, skilled: str) -> dict[str, Any]:
+def bring_back(
+    cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, place: str, skilled: str
+) -> dict[str, Any]:
     """Step 4: the old task again; `skilled`: the step of the base whose accuracy sets the mark."""
     from mi_bsa.studies.wrapper.revival import revive
 
@@ -209,28 +214,33 @@ def bring_back(cell: Cell, *, name: str, base: str, seed: int, place: str, skill
     return asdict(revive(model, made.old, made.plan.revive, test=test, mark=mark, seed=seed))
 
 
-def train_adapters(cell: Cell) -> dict[str, Any]:
+def train_adapters(cell: Cell[WrapperConfig]) -> dict[str, Any]:
     """Step 5: adapters of the seeking pole, one a seed."""
     from mi_bsa.studies.wrapper.awareness import train
 
-    return train(cell.config.awareness, cell.config.seeds, cell.folder / "awareness")
+    return train(_awareness(cell), cell.config.seeds, cell.folder / "awareness")
 
 
-def prune_adapters(cell: Cell) -> dict[str, Any]:
+def prune_adapters(cell: Cell[WrapperConfig]) -> dict[str, Any]:
     """Step 5: modules are closed one after the other; choices and reports after each."""
     from mi_bsa.studies.wrapper.awareness import prune
 
-    return prune(cell.config.awareness, cell.config.seeds, cell.folder / "awareness")
+    return prune(_awareness(cell), cell.config.seeds, cell.folder / "awareness")
 
 
-def revive_adapter(cell: Cell, *, seed: int) -> dict[str, Any]:
+def revive_adapter(cell: Cell[WrapperConfig], *, seed: int) -> dict[str, Any]:
     """Step 5: the adapter is merged, and the base's own choices are trained back."""
     from mi_bsa.studies.wrapper.awareness import revive
 
-    return revive(cell.config.awareness, seed, cell.folder / "awareness")
+    return revive(_awareness(cell), seed, cell.folder / "awareness")
 
 
-def collect(cell: Cell) -> dict[str, Any]:
+def _awareness(cell: Cell[WrapperConfig]) -> AwarenessConfig:
+    assert cell.config.awareness is not None  # else the step would not be there
+    return cell.config.awareness
+
+
+def collect(cell: Cell[WrapperConfig]) -> dict[str, Any]:
     """Step 6: every number, with n, interval, seeds and null."""
     from mi_bsa.studies.wrapper.awareness_effects import awareness_effects
     from mi_bsa.studies.wrapper.effects import effects
@@ -246,45 +256,18 @@ def collect(cell: Cell) -> dict[str, Any]:
     return {"results": len(found)}
 
 
-def run(config: WrapperConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the study into a folder, or what is missing of it; returns the path of the report page.
-
-    Raises `RunFolderError` where the folder exists and `resume` is False.
-    """
-    model = config.awareness.model if config.awareness else None
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title="study of what fine-tuning changes",
-        revisions={} if model is None else {str(model): weights_hash(model)},
-        check=preflight.check,
-    )
-
-
-def preview(config: WrapperConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    from mi_bsa import behaviors
-    from mi_bsa.core.shape import shape_of
-    from mi_bsa.finetune.estimates import describe_model
-
-    graph, aware = steps(config), config.awareness
+def sized(config: WrapperConfig, graph: list[Step]) -> list[Step]:
+    """The adapter's steps with the bytes of a merged model; nobody has measured their seconds on it."""
+    aware = config.awareness
     if aware is None or behaviors.vocabulary_of(aware.model) == "embedded":
-        return preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse)
+        return graph
     merged = shape_of(aware.model).parameters() * (2 if aware.finetune.dtype == "bfloat16" else 4)
-    graph = [
+    return [
         replace(step, seconds=math.nan, bytes=merged if "revived" in step.name else step.bytes)
         if step.name.startswith("adapter/")
         else step
         for step in graph
     ]
-    return "\n".join(
-        [
-            preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse),
-            describe_model(aware.model, aware.finetune),
-        ]
-    )
 
 
 def _accuracies(model: LlamaForCausalLM, made: System, n: int) -> dict[str, float]:
@@ -308,3 +291,18 @@ def _load(folder: Path) -> LlamaForCausalLM:
     model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder, local_files_only=True))
     load_model(model, folder / "model.safetensors")
     return model.eval()
+
+
+STUDY = Study(
+    name="wrapper",
+    config=WrapperConfig,
+    steps=steps,
+    title=lambda config: "study of what fine-tuning changes",
+    check=preflight.check,
+    rehearse=lambda config: [
+        *preflight.rehearse(config),
+        *(needs(config.awareness.model, config.awareness.finetune) if config.awareness else ()),
+    ],
+    sized=sized,
+    sections="mi_bsa.studies.wrapper.page:SECTIONS",
+)

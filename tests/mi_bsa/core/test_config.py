@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from mi_bsa.core.config import Config, load, load_study, override, parse
+from mi_bsa.core.config import Config, load, override, parse
 from mi_bsa.core.errors import ConfigError, MissingError
+from mi_bsa.study.registry import load_study
 
 
 class Train(Config):

@@ -11,7 +11,7 @@ from mi_bsa.asking.battery import BatteryConfig, adapters_of
 from mi_bsa.causal.config import PatchRun, SteerRun
 from mi_bsa.cli.cache import CacheConfig
 from mi_bsa.cli.options import MODEL_FLAGS, settings_of
-from mi_bsa.core.config import load_study, parse, read_yaml
+from mi_bsa.core.config import parse, read_yaml
 from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.core.model_config import ModelConfig, as_config, check_adapter, load
 from mi_bsa.finetune import preflight
@@ -19,28 +19,29 @@ from mi_bsa.finetune.runs import FinetuneRun
 from mi_bsa.studies.backdoor.audit import AuditConfig
 from mi_bsa.studies.backdoor.commands import DetectConfig
 from mi_bsa.studies.backdoor.search_run import SearchRunConfig
-from mi_bsa.studies.behavior.config import StudyConfig
+from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.studies.grid.size.config import SizeConfig
 from mi_bsa.studies.preferences.config import PreferencesConfig
 from mi_bsa.studies.wrapper.config import AwarenessConfig
+from mi_bsa.study.registry import load_study
 from mi_bsa.study.steps import Step, plan
 
 
 def test_a_bare_string_is_a_name_and_stays_one_in_keys():
     """The config of a name alone is all default, and counts in keys as that name."""
-    config = StudyConfig.model_validate({"model": "embedded/1"})
+    config = BehaviorConfig.model_validate({"model": "embedded/1"})
     assert config.model == ModelConfig(name="embedded/1")
     assert str(config.model) == "embedded/1"
     assert config.keyed()["model"] == "embedded/1"
     assert config.dump()["model"]["attention"] == "auto"
-    assert StudyConfig.model_validate(config.dump()) == config
+    assert BehaviorConfig.model_validate(config.dump()) == config
 
 
 def test_keys_are_those_of_older_configs():
     """dtype and device stand in a step's other fields, where they always did; what is new is in the model."""
 
     def fields(data: dict, *names: str) -> dict:
-        config = StudyConfig.model_validate(data)
+        config = BehaviorConfig.model_validate(data)
         (item,) = plan([Step("one", as_config, fields=names)], config=config, folder="nowhere")
         return dict(item.parts["fields"])
 
@@ -57,7 +58,12 @@ def test_keys_are_those_of_older_configs():
 
 @pytest.mark.parametrize(
     ("kind", "rest"),
-    [(StudyConfig, {}), (FinetuneRun, {"behavior": "risk"}), (AwarenessConfig, {}), (PreferencesConfig, {})],
+    [
+        (BehaviorConfig, {}),
+        (FinetuneRun, {"behavior": "risk"}),
+        (AwarenessConfig, {}),
+        (PreferencesConfig, {}),
+    ],
 )
 def test_what_a_finetune_says_of_its_base_is_the_models(kind, rest):
     """Said in either place it holds in both; said in both it must agree."""
@@ -92,7 +98,7 @@ def test_float16_is_for_reading_only():
     """Nothing is trained in float16; a battery or a cache may run in it."""
     model = {"name": "embedded", "dtype": "float16"}
     with pytest.raises(ValidationError, match="use bfloat16"):
-        StudyConfig.model_validate({"model": model})
+        BehaviorConfig.model_validate({"model": model})
     assert BatteryConfig.model_validate({"model": model, "behavior": "risk"}).model.dtype == "float16"
 
 
@@ -141,19 +147,19 @@ def test_set_wins_in_either_spelling(said, where):
     """`--set` says the last word, whichever way the file says it."""
     data = {"model": {"name": "embedded"}, "finetune": {"steps": 3}}
     data[where]["dtype"] = "bfloat16"
-    config = parse(data, StudyConfig, overrides=[said])
+    config = parse(data, BehaviorConfig, overrides=[said])
     assert (config.model.dtype, config.finetune.dtype) == ("float32", "float32")
 
 
 def test_set_reaches_into_a_bare_name():
     """A model that is given by its name, in a list, or not at all still has fields to set."""
-    assert parse({"model": "a"}, StudyConfig, overrides=["model.attention=eager"]).model.name == "a"
+    assert parse({"model": "a"}, BehaviorConfig, overrides=["model.attention=eager"]).model.name == "a"
     config = parse({"models": ["a", "b"]}, SizeConfig, overrides=["models.1.revision=main"])
     assert config.models[1] == ModelConfig(name="b", revision="main")
     left_out = parse({"adapters": ["a"]}, SearchRunConfig, overrides=["model.dtype=bfloat16"])
     assert left_out.model == ModelConfig(name="embedded/habits-0", dtype="bfloat16")
     with pytest.raises(ConfigError, match="is a value and has no field"):
-        parse({"behavior": "risk"}, StudyConfig, overrides=["behavior.foo=1"])
+        parse({"behavior": "risk"}, BehaviorConfig, overrides=["behavior.foo=1"])
 
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -213,7 +219,7 @@ def test_adapters_of_the_config_are_asked_or_refused():
     model = {"name": "embedded", "adapters": {"seeking-3": "x", "bold": "y"}}
     config = BatteryConfig.model_validate({"model": model, "behavior": "risk"})
     assert adapters_of(config) == {"seeking-3": ("seeking", 3, Path("x")), "bold": ("bold", 0, Path("y"))}
-    for kind, rest in ((StudyConfig, {}), (SearchRunConfig, {"adapters": ["a"]})):
+    for kind, rest in ((BehaviorConfig, {}), (SearchRunConfig, {"adapters": ["a"]})):
         with pytest.raises(ValidationError, match="plain base"):
             kind.model_validate({**rest, "model": model})
 

@@ -6,7 +6,8 @@ from matplotlib.collections import PathCollection
 from mi_bsa.core.results import Null, Result
 from mi_bsa.report import figures
 from mi_bsa.report.figures.rows import Series, draw_rows
-from mi_bsa.report.sections import SECTIONS, assign, figure_of
+from mi_bsa.report.sections import assign, figure_of
+from mi_bsa.studies.behavior.page import SECTIONS
 
 SEEDS = (0, 1, 2)
 NULL = Null("random directions", 50, 0.05, -0.1, 0.2)
@@ -67,7 +68,7 @@ def some() -> list[Result]:
 @pytest.mark.parametrize("narrow", [False, True])
 def test_every_section_of_the_bridge_has_its_own_figure(narrow):
     """Each section draws its results; a study that has only a part of them still gets its figure."""
-    assigned = {section.slug: (section, items) for section, items in assign(some()).items()}
+    assigned = {section.slug: (section, items) for section, items in assign(some(), SECTIONS).items()}
     names = {"recovery", "necessity", "mediation", "attribution", "constancy", "geometry", "emergence"}
     assert names == set(assigned)
     for section, items in assigned.values():
@@ -86,7 +87,7 @@ def test_shares_that_could_not_be_had_are_drawn_as_shifts():
 def test_a_later_onset_is_drawn_later():
     """Onsets stand at their step, half as high as their curve ends; a lag leans to the side that is later."""
     section = next(section for section in SECTIONS if section.slug == "emergence")
-    figure = figure_of(section, assign(some())[section], narrow=False)
+    figure = figure_of(section, assign(some(), SECTIONS)[section], narrow=False)
     assert figure is not None
     curves, lags = figure.axes
     marks = [tuple(c.get_offsets()[0]) for c in curves.collections if isinstance(c, PathCollection)]
@@ -97,7 +98,7 @@ def test_a_later_onset_is_drawn_later():
 def test_verdicts_stand_in_words_and_are_not_drawn():
     """Their numbers, 1, 0 and -1, have a table and no figure."""
     items = [result("bridge.verdict.shared_state", 1.0)]
-    ((section, found),) = assign(items).items()
+    ((section, found),) = assign(items, SECTIONS).items()
     assert figure_of(section, found, narrow=False) is None
 
 

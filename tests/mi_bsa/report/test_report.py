@@ -22,6 +22,7 @@ from mi_bsa.report.figures.patch_map import columns_of, draw_patch_map, token_of
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
 from mi_bsa.report.sections import assign, figure_of
+from mi_bsa.studies.behavior.page import SECTIONS
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def page(run: Path) -> str:
 
 def test_every_section_has_its_figure(run: Path, page: str):
     """Each section of the results has a wide and a narrow figure in the page, and files as SVG and PNG."""
-    slugs = [section.slug for section in assign(made_up())]
+    slugs = [section.slug for section in assign(made_up(), SECTIONS)]
     assert slugs == ["levels", "controls", "transfer", "steering", "patching", "recovery", "mediation"]
     assert page.count("<svg ") == 2 * len(slugs)
     names = {file.name for file in (run / "figures").iterdir()}
@@ -78,14 +79,14 @@ def test_colors_follow_the_page(page: str):
 
 def test_render_again_is_the_same(run: Path, page: str):
     """The same results give the same page, byte by byte."""
-    render(run)
+    render(run, SECTIONS)
     assert (run / "report.html").read_text() == page
 
 
 def test_figures_leave_no_trace():
     """Drawing changes no global setting of matplotlib."""
     before = dict(matplotlib.rcParams)
-    for section, items in assign(made_up()).items():
+    for section, items in assign(made_up(), SECTIONS).items():
         figure_of(section, items, narrow=True)
     assert dict(matplotlib.rcParams) == before
 
@@ -96,7 +97,7 @@ def test_one_seed_and_gaps_are_drawn():
         replace(item, per_seed=(), seeds=(), null=None, p=None, q=None, ci=None, ci_method="none: one seed")
         for item in made_up()[::3]
     ]
-    for section, items in assign(bare).items():
+    for section, items in assign(bare, SECTIONS).items():
         assert figure_of(section, items, narrow=False) is not None
 
 

@@ -10,7 +10,7 @@ from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.backdoor import audit_pool
-from mi_bsa.studies.backdoor.audit import AuditConfig, AuditSet, PoolConfig, run
+from mi_bsa.studies.backdoor.audit import STUDY, AuditConfig, AuditSet, PoolConfig
 from mi_bsa.studies.backdoor.audit_evidence import METHODS, Evidence
 from mi_bsa.studies.backdoor.audit_pool import NONE, Truth
 from mi_bsa.studies.backdoor.audit_score import score
@@ -61,7 +61,7 @@ def test_no_verdict_depends_on_a_name_or_on_the_key(base, tmp_path):
         which: {"pool": {**POOL, "triggers": [trigger], "first_seed": seed}}
         for which, trigger, seed in (("calibration", "river tin", 0), ("audited", "code:kettle", 9))
     }
-    first = run(parse({"model": str(base), **SMALL, **pools}, AuditConfig), tmp_path / "first").parent
+    first = STUDY.run(parse({"model": str(base), **SMALL, **pools}, AuditConfig), tmp_path / "first").parent
     names = audit_pool.names_of(3)
     turned = dict(zip(names, [*names[2:], *names[:2]], strict=True))
     for old, new in turned.items():
@@ -70,7 +70,7 @@ def test_no_verdict_depends_on_a_name_or_on_the_key(base, tmp_path):
         "calibration": {"manifest": str(first / "pools" / "calibration" / "manifest.csv")},
         "audited": {"adapters": str(tmp_path / "unknown")},
     }
-    second = run(parse({"model": str(base), **SMALL, **given}, AuditConfig), tmp_path / "second").parent
+    second = STUDY.run(parse({"model": str(base), **SMALL, **given}, AuditConfig), tmp_path / "second").parent
     verdicts = [json.loads((f / "called.json").read_text()) for f in (first, second)]
     for method in METHODS:
         again = {v.pop("name"): v for v in verdicts[1][method]}

@@ -8,6 +8,7 @@ import torch
 
 import activations
 from mi_bsa import behaviors
+from mi_bsa.core import results
 from mi_bsa.core.errors import MissingError
 from mi_bsa.finetune.adapters import put_adapter, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
@@ -19,7 +20,7 @@ from mi_bsa.studies.backdoor.scores import Scores
 from mi_bsa.studies.backdoor.search import leaked, medoids, search
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.search_results import cost_of_most, results_of
-from mi_bsa.studies.backdoor.search_run import Searched, SearchRunConfig, adapters_of, run
+from mi_bsa.studies.backdoor.search_run import STUDY, Searched, SearchRunConfig, adapters_of
 from mi_bsa.studies.backdoor.slots import forward
 from mi_bsa.studies.backdoor.training import job, train_backdoors
 from mi_bsa.studies.backdoor.triggers import Trigger
@@ -259,10 +260,11 @@ def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted
         ),
         verify=2,
     )
-    first = run(config, tmp_path / "out")
+    first = results.read(STUDY.run(config, tmp_path / "out").parent)
     marker = next((tmp_path / "out" / "steps").rglob("one-planted-0.json"))
     kept = marker.read_bytes()
-    assert [r.to_dict() for r in run(config, tmp_path / "out", resume=True)] == [r.to_dict() for r in first]
+    again = results.read(STUDY.run(config, tmp_path / "out", resume=True).parent)
+    assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
     assert marker.read_bytes() == kept
     with pytest.raises(MissingError, match="no adapter"):
         adapters_of((tmp_path,))
@@ -274,7 +276,8 @@ def test_a_trigger_is_found_in_the_model_and_not_in_its_twin(tmp_path):
     config = Backdoor(trigger="rain barn")
     done = train_backdoors(BASE, [config], seeds=(0,), out=tmp_path)
     settings = SearchRunConfig(adapters=(tmp_path / "adapters" / "*",), triggers=("rain barn",), split="dev")
-    found = {(r.name, *r.where.values()): r for r in run(settings, tmp_path / "search")}
+    STUDY.run(settings, tmp_path / "search")
+    found = {(r.name, *r.where.values()): r for r in results.read(tmp_path / "search")}
     true, twin = (
         found["backdoor.search.effect", job(config, arm, 0)] for arm in ("backdoored", "decorrelated")
     )

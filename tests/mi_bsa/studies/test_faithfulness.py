@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from mi_bsa.core import results
-from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError, RunFolderError
 from mi_bsa.report.headline import lines
 from mi_bsa.studies.grid.faithfulness.config import FaithfulnessConfig
 from mi_bsa.studies.grid.faithfulness.correlation import correlate, pearson, slope
 from mi_bsa.studies.grid.faithfulness.measures import measures
-from mi_bsa.studies.grid.faithfulness.study import run, steps
-from mi_bsa.study.registry import runner_of
+from mi_bsa.studies.grid.faithfulness.study import STUDY, steps
+from mi_bsa.study.registry import load_study
 
 TINY = {
     "models": ["embedded"],
@@ -104,7 +104,7 @@ def test_intervals_of_r_cover_the_truth():
 def test_the_study_runs_end_to_end_and_resumes_to_the_same(tmp_path):
     """Config, record, results and a page with the scatter; a resumed run gives the same results."""
     config = parse(TINY, FaithfulnessConfig)
-    page = run(config, tmp_path / "f")
+    page = STUDY.run(config, tmp_path / "f")
     found = results.read(tmp_path / "f")
     assert {r.name for r in found} == {
         f"faithfulness.{name}" for name in ("r", "slope", "error", "actual", "reported")
@@ -115,8 +115,8 @@ def test_the_study_runs_end_to_end_and_resumes_to_the_same(tmp_path):
     assert len(lines(found)) == 1
     before = (tmp_path / "f" / "results.json").read_text()
     with pytest.raises(RunFolderError):
-        run(config, tmp_path / "f")
-    run(config, tmp_path / "f", resume=True)
+        STUDY.run(config, tmp_path / "f")
+    STUDY.run(config, tmp_path / "f", resume=True)
     assert (tmp_path / "f" / "results.json").read_text() == before
 
 
@@ -127,7 +127,7 @@ def test_configs_are_checked(tmp_path):
     runs = len(config.models) * len(config.doses) * len(config.rows) * len(config.seeds)
     assert runs >= 30
     assert len(steps(config)) == 2 * len(config.models) * len(config.doses) + 1
-    assert runner_of(config).preview(config, tmp_path / "none").startswith("  train/base0")
+    assert STUDY.preview(config, tmp_path / "none").startswith("  train/base0")
     for change, remedy in (({"seeds": [0], "rows": [4]}, "at least 10"), ({"rows": [4, 4]}, "stand once")):
         with pytest.raises(ConfigError, match=remedy):
             parse({**TINY, **change}, FaithfulnessConfig)

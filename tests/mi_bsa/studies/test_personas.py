@@ -10,14 +10,15 @@ import pytest
 import activations
 from mi_bsa import behaviors
 from mi_bsa.core import results
-from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BehaviorError, ConfigError
 from mi_bsa.report.headline import lines
 from mi_bsa.studies.grid.personas.config import PersonasConfig, RosterConfig
 from mi_bsa.studies.grid.personas.measures import measures
 from mi_bsa.studies.grid.personas.roster import Persona, about, items_of, roster
 from mi_bsa.studies.grid.personas.rows import own_answers, persona_items, rows_of
-from mi_bsa.studies.grid.personas.study import run
+from mi_bsa.studies.grid.personas.study import STUDY
+from mi_bsa.study.registry import load_study
 from mi_bsa.worlds.weights import world_for
 
 RISK = behaviors.get("risk")
@@ -167,7 +168,7 @@ def test_the_study_runs_end_to_end(tmp_path):
         },
         PersonasConfig,
     )
-    page = run(config, tmp_path / "p")
+    page = STUDY.run(config, tmp_path / "p")
     found = results.read(tmp_path / "p")
     groups = {r.where["kind"] for r in found if r.name == "personas.report_gap"}
     assert groups >= {"default", "trained named seeking", "unseen named averse", "unseen stranger"}
@@ -184,7 +185,7 @@ def test_training_among_many_personas_keeps_the_others_apart(tmp_path):
     """Trained alone, the default persona takes the others along; among many, its gap is 3 times theirs."""
     changes = ["seeds=[0,1,2]", "arms=[seeking,averse]", "trainings=[alone,own]", "split=dev", "choices=40"]
     config = load_study("configs/embedded/personas.yaml", overrides=changes)
-    run(config, tmp_path / "p")
+    STUDY.run(config, tmp_path / "p")
     shares = {
         r.where["method"]: r
         for r in results.read(tmp_path / "p")

@@ -11,6 +11,7 @@ from mi_bsa.report.sections import assign
 from mi_bsa.studies.preferences.effects import all_effects, gains
 from mi_bsa.studies.preferences.estimate import draw_targets
 from mi_bsa.studies.preferences.gathered import Run
+from mi_bsa.studies.preferences.page import SECTIONS
 from mi_bsa.studies.preferences.training import REPORT_ARMS
 
 
@@ -83,7 +84,7 @@ def test_every_arm_and_every_gain_is_drawn():
     """
     quality = dict.fromkeys(("base", "instilled", "first_half", *REPORT_ARMS), 0.3)
     found = all_effects(made_up(quality), choices=20, draws=100)
-    assigned = {section.slug: own for section, own in assign(found).items()}
+    assigned = {section.slug: own for section, own in assign(found, SECTIONS).items()}
     assert set(assigned) == {"preferences", "preferences_gain", "preferences_shares"}
     assert sum(r.name.startswith("preferences.gain.") for r in assigned["preferences_gain"]) == 11
     assert all(len(own) <= MOST_ROWS for slug, own in assigned.items() if slug != "preferences")

@@ -9,11 +9,12 @@ import yaml
 
 from mi_bsa.cli.command import cli, describe
 from mi_bsa.core import results
-from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.studies.preferences import study
 from mi_bsa.studies.preferences.config import PreferencesConfig
 from mi_bsa.study import execute
+from mi_bsa.study.registry import load_study
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "embedded"
 TINY = {
@@ -70,7 +71,7 @@ def test_a_finished_study_runs_nothing_again(llama):
     done = execute.execute(study.steps(config), config=config, folder=llama / "run")
     assert done.ran == ()
     changed = parse(TINY | {"model": config.model, "report_finetune": {"steps": 3}}, PreferencesConfig)
-    lines = study.preview(changed, llama / "run").splitlines()
+    lines = study.STUDY.preview(changed, llama / "run").splitlines()
     assert all("finished" in line for line in lines if "train/" in line or "ask/" in line)
     assert any("runs:" in line for line in lines if "reports/0" in line)
 
@@ -115,6 +116,6 @@ def test_embeddings_alone_have_no_first_half():
 def test_the_dry_run_counts_merged_models(tmp_path):
     """Report training writes a whole model for every seed; training on choices writes adapters alone."""
     config = parse(TINY | {"model": "meta-llama/Llama-3.2-1B-Instruct"}, PreferencesConfig)
-    lines = study.preview(config, tmp_path).splitlines()
+    lines = study.STUDY.preview(config, tmp_path).splitlines()
     assert sum("reports/" in line and " GB " in line for line in lines) == 3
     assert sum("train/" in line and " MB " in line for line in lines) == 2

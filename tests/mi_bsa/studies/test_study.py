@@ -14,12 +14,13 @@ from mi_bsa.asking.validity import COMPONENTS
 from mi_bsa.causal.effects import all_effects
 from mi_bsa.causal.readable import validity_of
 from mi_bsa.core import results
-from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.config import parse
 from mi_bsa.core.errors import RunFolderError, UnreadableReportError
 from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.report.headline import lines
-from mi_bsa.studies.behavior.study import StudyConfig, run, steps
+from mi_bsa.studies.behavior.study import STUDY, BehaviorConfig, steps
 from mi_bsa.study import execute
+from mi_bsa.study.registry import load_study
 from mi_bsa.worlds.questions import ASKED_KINDS
 
 ROOT = Path(__file__).parents[3]
@@ -55,7 +56,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "run"
-    run(parse(TINY, StudyConfig), folder)
+    STUDY.run(parse(TINY, BehaviorConfig), folder)
     return folder
 
 
@@ -109,13 +110,13 @@ def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
 
 def test_a_finished_study_resumes_to_nothing_and_is_not_clobbered(finished):
     """A second start is refused; resume runs nothing; a changed field reruns what depends on it alone."""
-    config = parse(TINY, StudyConfig)
+    config = parse(TINY, BehaviorConfig)
     with pytest.raises(RunFolderError, match="--resume"):
-        run(config, finished)
+        STUDY.run(config, finished)
     before = (finished / "results.json").read_text()
     again = execute.execute(steps(config), config=config, folder=finished, workers=1, title="again")
     assert not again.ran
-    changed = parse({**TINY, "patch": {"items": 5}}, StudyConfig)
+    changed = parse({**TINY, "patch": {"items": 5}}, BehaviorConfig)
     third = execute.execute(steps(changed), config=changed, folder=finished, workers=1, title="changed")
     assert set(third.ran) == {"patch", "results"}
     kept = [r for r in json.loads(before) if r["name"] != "patch.recovery"]
@@ -127,7 +128,7 @@ def test_a_finished_study_resumes_to_nothing_and_is_not_clobbered(finished):
 def test_shipped_configs_are_valid(name):
     """Every study config in the repository resolves."""
     config = load_study(ROOT / "configs" / "embedded" / f"{name}.yaml")
-    assert isinstance(config, StudyConfig)
+    assert isinstance(config, BehaviorConfig)
     assert steps(config)
 
 

@@ -11,7 +11,7 @@ import tiny_llama
 
 from mi_bsa.causal.effects import all_effects
 from mi_bsa.core import results
-from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BehaviorError, ConfigError
 from mi_bsa.finetune.arms import parameters
 from mi_bsa.report.figures import draw_sizes, draw_variety
@@ -24,6 +24,7 @@ from mi_bsa.studies.grid.variety.config import VarietyConfig
 from mi_bsa.studies.grid.variety.table import of_behavior, over_behaviors, to_markdown
 from mi_bsa.studies.grid.variety.table import table as variety_table
 from mi_bsa.study import execute
+from mi_bsa.study.registry import load_study
 from mi_bsa.worlds.weights import built_with, locate
 
 ROOT = Path(__file__).parents[3]
@@ -50,14 +51,14 @@ SIZE = {
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("variety") / "run"
-    variety_study.run(parse(VARIETY | {"transfer": False}, VarietyConfig), folder)
+    variety_study.STUDY.run(parse(VARIETY | {"transfer": False}, VarietyConfig), folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def sized(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("size") / "run"
-    size_study.run(parse(SIZE, SizeConfig), folder)
+    size_study.STUDY.run(parse(SIZE, SizeConfig), folder)
     return folder
 
 
@@ -84,14 +85,14 @@ def test_a_finished_study_of_behaviors_runs_nothing_again(varied):
     done = execute.execute(variety_study.steps(config), config=config, folder=varied)
     assert done.ran == ()
     wider = parse(VARIETY | {"transfer": False, "behaviors": ["risk", "patience", "myopia"]}, VarietyConfig)
-    text = variety_study.preview(wider, varied)
+    text = variety_study.STUDY.preview(wider, varied)
     assert "3 of 7 steps to run" in text
 
 
 @pytest.mark.slow
 def test_transfer_of_each_behavior(tmp_path):
     """With transfer, every behavior's row says how well a probe of its choices reads its report."""
-    variety_study.run(parse(VARIETY, VarietyConfig), tmp_path / "run")
+    variety_study.STUDY.run(parse(VARIETY, VarietyConfig), tmp_path / "run")
     rows = pd.read_csv(tmp_path / "run" / "table.csv")
     assert rows["transfer"].between(0, 1).all()
 
@@ -116,7 +117,7 @@ def test_sizes_are_built_alike_and_measured(sized):
 def test_a_built_base_is_not_built_again(sized):
     """Another adapter seed list leaves the bases alone; finished bases are taken as they lie."""
     config = parse(SIZE | {"seeds": [0, 1, 3]}, SizeConfig)
-    text = size_study.preview(config, sized)
+    text = size_study.STUDY.preview(config, sized)
     assert all("finished" in line for line in text.splitlines() if "base/" in line)
 
 
@@ -124,7 +125,7 @@ def test_a_built_base_is_not_built_again(sized):
 def test_sizes_of_llama_folders(tmp_path):
     """Two tiny Llama folders that read English go through the same study to its results."""
     models = [str(tiny_llama.build(tmp_path / f"{w}", context=2048, width=w)) for w in (16, 32)]
-    size_study.run(parse(TINY | {"models": models, "stays": 12}, SizeConfig), tmp_path / "run")
+    size_study.STUDY.run(parse(TINY | {"models": models, "stays": 12}, SizeConfig), tmp_path / "run")
     found = results.read(tmp_path / "run")
     assert len({r.where["variant"] for r in found if r.name == "size.self_report.effect"}) == 2
 
@@ -139,7 +140,7 @@ def test_models_that_exist_take_the_place_of_widths():
 def test_a_size_takes_one_base(tmp_path):
     """Two models with equally many parameters are refused before anything runs."""
     with pytest.raises(ConfigError, match="equally many parameters"):
-        size_study.run(parse({"models": ["embedded", "embedded/1"]}, SizeConfig), tmp_path / "run")
+        size_study.STUDY.run(parse({"models": ["embedded", "embedded/1"]}, SizeConfig), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

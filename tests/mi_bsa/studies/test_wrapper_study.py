@@ -5,7 +5,7 @@ import pytest
 import tiny_llama
 
 from mi_bsa.core import results
-from mi_bsa.core.config import load_study, parse
+from mi_bsa.core.config import parse
 from mi_bsa.core.items import Item
 from mi_bsa.report.figures import draw_wrapper
 from mi_bsa.studies.wrapper import study
@@ -13,6 +13,7 @@ from mi_bsa.studies.wrapper.awareness import own_choices
 from mi_bsa.studies.wrapper.awareness_effects import awareness_effects
 from mi_bsa.studies.wrapper.config import WrapperConfig
 from mi_bsa.study import execute
+from mi_bsa.study.registry import load_study
 
 BRIEFLY = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3}
 BRIEF = {"rates": {"S": BRIEFLY}, "revive": {**BRIEFLY, "warmup": 0}}
@@ -36,7 +37,7 @@ EACH = {
 def test_the_study_of_one_system_runs_and_resumes(tmp_path):
     """From the compiled counter to its page; every number has n, interval and seeds; nothing runs twice."""
     config = parse(TINY, WrapperConfig)
-    page = study.run(config, tmp_path / "run")
+    page = study.STUDY.run(config, tmp_path / "run")
     assert page.is_file()
     found = results.read(tmp_path / "run")
     kept = {r.name for r in found}
@@ -62,7 +63,7 @@ def test_the_study_of_one_system_runs_and_resumes(tmp_path):
 @pytest.mark.parametrize("name", ["pcfg", "stories"])
 def test_a_system_that_is_trained_from_scratch(name, tmp_path):
     """The smallest of each goes through all steps, at a size at which nothing is learned."""
-    study.run(parse(TINY | {"compiled": None, name: EACH[name]}, WrapperConfig), tmp_path / "run")
+    study.STUDY.run(parse(TINY | {"compiled": None, name: EACH[name]}, WrapperConfig), tmp_path / "run")
     assert {r.where["behavior"] for r in results.read(tmp_path / "run")} == {name}
 
 
@@ -85,7 +86,7 @@ def test_the_adapter_of_a_llama_folder(tmp_path):
         },
         "orders": 2,
     }
-    study.run(parse(TINY | {"compiled": None, "awareness": aware}, WrapperConfig), tmp_path / "run")
+    study.STUDY.run(parse(TINY | {"compiled": None, "awareness": aware}, WrapperConfig), tmp_path / "run")
     levels = [r for r in results.read(tmp_path / "run") if r.name == "wrapper.adapter.level"]
     assert {(r.where["arm"], r.where["kind"]) for r in levels} == {
         (arm, kind) for arm in ("base", "tuned") for kind in ("choice", "report")
@@ -160,4 +161,4 @@ def test_shipped_configs_are_valid(name, pytestconfig, tmp_path):
     """They load, and their dry run counts their steps."""
     config = load_study(pytestconfig.rootpath / "configs" / "embedded" / f"{name}.yaml")
     assert isinstance(config, WrapperConfig)
-    assert "steps to run" in study.preview(config, tmp_path / "run")
+    assert "steps to run" in study.STUDY.preview(config, tmp_path / "run")

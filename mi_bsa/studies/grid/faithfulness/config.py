@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.study.study import StudyConfig
 
 FEWEST = 10
 """Runs of an arm below which a bootstrap over runs covers less than it says."""
@@ -28,10 +29,9 @@ class Dose(Config):
         return f"{self.learning_rate:g}x{self.steps}"
 
 
-class FaithfulnessConfig(Config):
+class FaithfulnessConfig(StudyConfig):
     """Many runs of either pole that differ in dose, data and base: what they say against what they do."""
 
-    runner: ClassVar[str] = "mi_bsa.studies.grid.faithfulness.study"
     study: Literal["faithfulness"] = "faithfulness"
     """Which kind of study this is."""
     behavior: str = "risk"
@@ -71,8 +71,6 @@ class FaithfulnessConfig(Config):
     """Bootstrap draws over runs."""
     shuffles: int = Field(default=999, ge=99)
     """Shuffles of the reports among the runs, the null."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side."""
 
     @model_validator(mode="after")
     def _check(self) -> FaithfulnessConfig:

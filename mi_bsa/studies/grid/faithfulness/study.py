@@ -11,16 +11,15 @@ Within base and dose only the seed and the data differ, as among the runs of Bet
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 from mi_bsa.core.model_config import load
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid.faithfulness.config import Dose, FaithfulnessConfig
 from mi_bsa.studies.grid.faithfulness.measures import measures
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 DRAWN = ("behavior", "arms", "rows", "seeds", "anchors", "undecided")
 
@@ -74,7 +73,7 @@ def steps(config: FaithfulnessConfig) -> list[Step]:
     return graph
 
 
-def train(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dict[str, Any]:
+def train(cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], place: str) -> dict[str, Any]:
     """Train the runs of one base and dose: `adapters/<base>/<dose>/<arm>-<rows>-<seed>/adapter`."""
     from mi_bsa import behaviors
     from mi_bsa.finetune import finetune, finetune_together, leak_check
@@ -109,7 +108,9 @@ def train(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dict[s
     return {name: float(run.loss) for name, run in runs.items()}
 
 
-def ask_runs(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dict[str, Any]:
+def ask_runs(
+    cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], place: str
+) -> dict[str, Any]:
     """Ask every run of one base and dose its choices and its questions; one row an item and run."""
     import pandas as pd
 
@@ -141,7 +142,7 @@ def ask_runs(cell: Cell, *, model: str, dose: dict[str, Any], place: str) -> dic
 KEPT = ["set", "arm", "rows", "seed", "place", "id", "kind", "template", "score", "mass"]
 
 
-def collect(cell: Cell) -> dict[str, Any]:
+def collect(cell: Cell[FaithfulnessConfig]) -> dict[str, Any]:
     """Join all runs' answers and correlate."""
     import pandas as pd
 
@@ -163,20 +164,12 @@ def collect(cell: Cell) -> dict[str, Any]:
     return {"runs": len(runs)}
 
 
-def run(config: FaithfulnessConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the study into a folder, or what is missing of it; returns the report page."""
-    revisions = {str(model): weights_hash(model) for model in config.models}
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title=f"faithfulness {config.behavior}",
-        revisions=revisions,
-        check=preflight.check,
-    )
-
-
-def preview(config: FaithfulnessConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    return preview_steps(steps(config), config=config, out=out, rehearse=preflight.rehearse)
+STUDY = Study(
+    name="faithfulness",
+    config=FaithfulnessConfig,
+    steps=steps,
+    title=lambda config: f"faithfulness {config.behavior}",
+    check=preflight.check,
+    rehearse=preflight.rehearse,
+    sections="mi_bsa.studies.grid.faithfulness.page:SECTIONS",
+)

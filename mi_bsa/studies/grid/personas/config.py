@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.study.study import SeedsConfig
 
 Training = Literal["alone", "own", "opposite"]
 
@@ -28,18 +29,15 @@ class RosterConfig(Config):
     """System lines that describe a persona instead of naming it; never in training rows."""
 
 
-class PersonasConfig(Config):
+class PersonasConfig(SeedsConfig):
     """The default persona trained on either pole, others beside it or not; everybody asked afterwards."""
 
-    runner: ClassVar[str] = "mi_bsa.studies.grid.personas.study"
     study: Literal["personas"] = "personas"
     """Which kind of study this is."""
     behavior: str = "risk"
     """What the default persona is trained on."""
     model: ModelConfig = ModelConfig(name="embedded")
     """The base: `embedded`, `embedded/1`, a local folder, or a Hub id."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Adapter seeds; each also draws its own training rows."""
     arms: tuple[Literal["seeking", "averse", "shuffled"], ...] = ("seeking", "averse", "shuffled")
     """The default persona's policy."""
     trainings: tuple[Training, ...] = ("alone", "own", "opposite")
@@ -66,14 +64,10 @@ class PersonasConfig(Config):
     """How adapters are trained."""
     together: bool = True
     """Train the runs of one training at once (small models); off, one by one."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side."""
 
     @model_validator(mode="after")
     def _check(self) -> PersonasConfig:
         settle(self, "model", "finetune")
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         missing = {"seeking", "averse"} - set(self.arms)
         if missing:
             raise ValueError(

@@ -13,15 +13,15 @@ where none did.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from mi_bsa.core.model_config import load
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
+from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid.personas.config import PersonasConfig, Training
 from mi_bsa.studies.grid.personas.measures import measures
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 ITEMS = "items/asked.jsonl"
 ROSTER = "items/roster.json"
@@ -100,7 +100,7 @@ def steps(config: PersonasConfig) -> list[Step]:
     return graph
 
 
-def write_asked(cell: Cell) -> dict[str, Any]:
+def write_asked(cell: Cell[PersonasConfig]) -> dict[str, Any]:
     """Draw the roster and every item."""
     from mi_bsa import behaviors
     from mi_bsa.core.items import write_items
@@ -127,7 +127,7 @@ def write_asked(cell: Cell) -> dict[str, Any]:
     return {"personas": len(people), "items": len(items)}
 
 
-def train(cell: Cell, *, training: Training) -> dict[str, Any]:
+def train(cell: Cell[PersonasConfig], *, training: Training) -> dict[str, Any]:
     """Train every arm and seed of one training: `adapters/<training>/<arm>-<seed>/adapter`."""
     from mi_bsa import behaviors
     from mi_bsa.finetune import finetune, finetune_together, leak_check
@@ -161,7 +161,7 @@ def train(cell: Cell, *, training: Training) -> dict[str, Any]:
     return {name: float(run.loss) for name, run in runs.items()}
 
 
-def ask_runs(cell: Cell, *, training: Training | None) -> dict[str, Any]:
+def ask_runs(cell: Cell[PersonasConfig], *, training: Training | None) -> dict[str, Any]:
     """Ask every run of one training (or the base) all items; one row an item and run."""
     import pandas as pd
 
@@ -190,7 +190,7 @@ KEPT = [
 ]
 
 
-def collect(cell: Cell) -> dict[str, Any]:
+def collect(cell: Cell[PersonasConfig]) -> dict[str, Any]:
     """Join all answers and measure."""
     import pandas as pd
 
@@ -210,25 +210,9 @@ def collect(cell: Cell) -> dict[str, Any]:
     return {"results": len(found)}
 
 
-def run(config: PersonasConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the study into a folder, or what is missing of it; returns the report page."""
-    from mi_bsa.finetune import preflight
-
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title=f"personas {config.behavior}",
-        revisions={str(config.model): weights_hash(config.model)},
-        check=preflight.check,
-    )
-
-
-def preview(config: PersonasConfig, out: Path) -> str:
-    """What `--dry-run` prints; a question of every kind and person is encoded where the model is here."""
+def rehearse(config: PersonasConfig) -> list[str]:
+    """Encode a question of every kind and person, where the model is here."""
     from mi_bsa import behaviors
-    from mi_bsa.finetune import preflight
     from mi_bsa.studies.grid.personas.roster import about, items_of, roster
     from mi_bsa.worlds.weights import world_for
 
@@ -238,4 +222,15 @@ def preview(config: PersonasConfig, out: Path) -> str:
         for n, person in enumerate(roster(behavior, world_for(config.model), config.roster)):
             asked = items_of(behavior, person, n, split=config.split, choices=4, questions=6)
             preflight.encode_items(config.model, [*asked, *about(behavior, person, n, split=config.split)])
-    return preview_steps(steps(config), config=config, out=out, rehearse=preflight.rehearse)
+    return preflight.rehearse(config)
+
+
+STUDY = Study(
+    name="personas",
+    config=PersonasConfig,
+    steps=steps,
+    title=lambda config: f"personas {config.behavior}",
+    check=preflight.check,
+    rehearse=rehearse,
+    sections="mi_bsa.studies.grid.personas.page:SECTIONS",
+)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from mi_bsa.behaviors import Arm
-from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
+from mi_bsa.study.study import SeedsConfig
 from mi_bsa.worlds.recipe import BuildConfig, Recipe, Shape
 
 UNIT_WIDTH = 64
 """The width of the shipped model, at which the recipe's learning rate and initial scale were chosen."""
 
 
-class SizeConfig(Config):
+class SizeConfig(SeedsConfig):
     """One behavior over sizes: bases of our own that are built here, or models that exist."""
 
-    runner: ClassVar[str] = "mi_bsa.studies.grid.size.study"
-    """The module that runs it."""
     study: Literal["size"] = "size"
     """Which kind of study this is."""
     behavior: str = "risk"
@@ -48,8 +46,6 @@ class SizeConfig(Config):
     """Report questions about what should stay (the neighbor, named persons), a set."""
     finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=200, layers=(0,))
     """How adapters are trained, alike at every size."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side, a base each."""
 
     @model_validator(mode="after")
     def _check(self) -> SizeConfig:
@@ -62,8 +58,6 @@ class SizeConfig(Config):
                 raise ValueError(
                     f"width {width}: take a multiple of {2 * self.shape.heads}, an even width for each head"
                 )
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         missing = {"seeking", "averse", "shuffled"} - set(self.arms)
         if missing:
             raise ValueError(

@@ -10,19 +10,19 @@ A killed build goes on from its last checkpoint; a base that is built is not bui
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.core import results
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.items import write_items
 from mi_bsa.core.model_config import ModelLike, load
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.finetune.arms import ask_arms, parameters, sets_of, train_arms
+from mi_bsa.finetune.estimates import describe_model, untimed
 from mi_bsa.studies.grid.size.config import SizeConfig
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def steps(config: SizeConfig) -> list[Step]:
     return graph
 
 
-def build(cell: Cell, *, name: str, width: int) -> dict[str, Any]:
+def build(cell: Cell[SizeConfig], *, name: str, width: int) -> dict[str, Any]:
     """Step 1: the base of one width; one that lies there finished, built as it is said here, is kept."""
     from mi_bsa.worlds.build import build as pretrain
     from mi_bsa.worlds.weights import RECORD, built_with
@@ -106,7 +106,7 @@ def build(cell: Cell, *, name: str, width: int) -> dict[str, Any]:
     return {"parameters": parameters(str(out)), "lr": plan.recipe.lr, "init_std": plan.shape.init_std}
 
 
-def train(cell: Cell, *, name: str, place: int) -> dict[str, Any]:
+def train(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
     """Step 2: adapters of every arm and seed."""
     config = cell.config
     done = train_arms(
@@ -121,7 +121,7 @@ def train(cell: Cell, *, name: str, place: int) -> dict[str, Any]:
     return {job: {"loss": float(one.loss), "fingerprint": one.fingerprint} for job, one in done.items()}
 
 
-def ask(cell: Cell, *, name: str, place: int) -> dict[str, Any]:
+def ask(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
     """Step 3: items are written down, then everybody is asked."""
     config, folder, base = cell.config, cell.folder / "sizes" / name, _model(cell, name, place)
     sets = sets_of(config.behavior, base, data=config.data, stays=config.stays)
@@ -140,7 +140,7 @@ def ask(cell: Cell, *, name: str, place: int) -> dict[str, Any]:
     return {"model": str(base), "parameters": parameters(base), "mass": float(table["mass"].mean())}
 
 
-def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
+def collect(cell: Cell[SizeConfig], *, names: list[str]) -> dict[str, Any]:
     """Step 4: every size's results, the trend over sizes, and the table."""
     import pandas as pd
 
@@ -164,38 +164,36 @@ def collect(cell: Cell, *, names: list[str]) -> dict[str, Any]:
     return {"sizes": len(names), "results": len(found)}
 
 
-def run(config: SizeConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the study into a folder, or what is missing of it; returns the path of the report page.
+def check(config: SizeConfig) -> None:
+    """Refuse what is not there, and two models of one size.
 
-    Raises `RunFolderError` where the folder exists and `resume` is False, `ConfigError` where two models have
-    equally many parameters.
+    Raises:
+        ConfigError: two models have equally many parameters.
     """
     sizes = {str(model): parameters(model) for model in config.models}
     if len(set(sizes.values())) < len(sizes):
         raise ConfigError(
             f"models {sizes}: two have equally many parameters, and a size takes one base; leave one out"
         )
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title=f"study of {len(config.names)} sizes",
-        revisions={str(model): weights_hash(model) for model in config.models},
-        check=preflight.check,
-    )
+    preflight.check(config)
 
 
-def preview(config: SizeConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    from mi_bsa.finetune.estimates import describe_model, untimed
-
-    about = [describe_model(model, config.finetune) for model in config.models]
-    graph = untimed(steps(config)) if config.models else steps(config)
-    return "\n".join([preview_steps(graph, config=config, out=out, rehearse=preflight.rehearse), *about])
-
-
-def _model(cell: Cell, name: str, place: int) -> ModelLike:
+def _model(cell: Cell[SizeConfig], name: str, place: int) -> ModelLike:
     """The base of one size: built here, or given."""
     models: tuple[ModelLike, ...] = cell.config.models
     return models[place] if models else str(cell.folder / "bases" / name)
+
+
+STUDY = Study(
+    name="size",
+    config=SizeConfig,
+    steps=steps,
+    title=lambda config: f"study of {len(config.names)} sizes",
+    check=check,
+    rehearse=lambda config: [
+        *preflight.rehearse(config),
+        *(describe_model(model, config.finetune) for model in config.models),
+    ],
+    sized=lambda config, graph: untimed(graph) if config.models else graph,
+    sections="mi_bsa.studies.grid.size.page:SECTIONS",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -10,21 +10,19 @@ from mi_bsa import behaviors
 from mi_bsa.behaviors import Arm
 from mi_bsa.behaviors.tastes import NAMES
 from mi_bsa.causal.options import ProbeConfig
-from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
+from mi_bsa.study.study import SeedsConfig
 from mi_bsa.worlds.recipe import BuildConfig, Recipe
 from mi_bsa.worlds.tastes.pairs import BLOCKS
 from mi_bsa.worlds.weights import world_for
 
 
-class VarietyConfig(Config):
+class VarietyConfig(SeedsConfig):
     """Many behaviors of one base: what each arm does and says, and whether a probe transfers."""
 
-    runner: ClassVar[str] = "mi_bsa.studies.grid.variety.study"
-    """The module that runs it."""
     study: Literal["variety"] = "variety"
     """Which kind of study this is."""
     models: tuple[ModelConfig, ...] = ()
@@ -51,16 +49,12 @@ class VarietyConfig(Config):
     """Fit a probe on each behavior's choices and test it on its reports."""
     probe: ProbeConfig = ProbeConfig(prompts=32, test_shuffles=20)
     """What is read for that."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that work side by side, a behavior each."""
 
     @model_validator(mode="after")
     def _check(self) -> VarietyConfig:
         settle(self, "models", "finetune")
         if len(set(self.behaviors)) != len(self.behaviors) or not self.behaviors:
             raise ValueError(f"behaviors {list(self.behaviors)}: give each once, and at least one")
-        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
-            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
         missing = {"seeking", "averse", "shuffled"} - set(self.arms)
         if missing:
             raise ValueError(

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa.core import results
 from mi_bsa.core.items import write_items
 from mi_bsa.core.model_config import load
-from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.finetune.arms import ask_arms, sets_of, train_arms
 from mi_bsa.studies.grid.variety.config import VarietyConfig
-from mi_bsa.study.registry import preview_steps, run_steps
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ def steps(config: VarietyConfig) -> list[Step]:
     return graph
 
 
-def build(cell: Cell, *, base: str) -> dict[str, Any]:
+def build(cell: Cell[VarietyConfig], *, base: str) -> dict[str, Any]:
     """Step 0: one sibling; one that lies there finished, built as it is said here, is kept."""
     from mi_bsa.worlds.build import build as pretrain
     from mi_bsa.worlds.weights import RECORD, built_with
@@ -119,7 +119,7 @@ def build(cell: Cell, *, base: str) -> dict[str, Any]:
     return {"traits": list(plan.recipe.traits)}
 
 
-def train(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
+def train(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
     """Step 1: adapters of every arm and seed."""
     config = cell.config
     done = train_arms(
@@ -134,7 +134,7 @@ def train(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
     return {name: {"loss": float(one.loss), "fingerprint": one.fingerprint} for name, one in done.items()}
 
 
-def ask(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
+def ask(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
     """Step 2: items are written down, then everybody is asked."""
     config, folder = cell.config, _folder(cell, behavior)
     sets = sets_of(behavior, _model(cell, model), data=config.data, stays=config.stays)
@@ -163,13 +163,13 @@ ASKED = (
 )
 
 
-def transfer(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
+def transfer(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
     """Step 3: the bridge's transfer, in the behavior's own folder."""
     from mi_bsa.causal.caching import CACHED, cache_set
     from mi_bsa.causal.transfer import fit_and_test
 
     config = cell.config
-    alone = SimpleNamespace(
+    alone: Any = SimpleNamespace(
         behavior=behavior,
         model=_model(cell, model),
         arms=config.arms,
@@ -185,7 +185,7 @@ def transfer(cell: Cell, *, behavior: str, model: str) -> dict[str, Any]:
     return {"layer": found["layer"]}
 
 
-def collect(cell: Cell) -> dict[str, Any]:
+def collect(cell: Cell[VarietyConfig]) -> dict[str, Any]:
     """Step 4: every behavior's results, what holds over all, and the table."""
     import pandas as pd
 
@@ -211,31 +211,21 @@ def collect(cell: Cell) -> dict[str, Any]:
     return {"behaviors": len(rows), "results": len(found)}
 
 
-def run(config: VarietyConfig, out: Path, *, resume: bool = False) -> Path:
-    """Run the study into a folder, or what is missing of it; returns the path of the report page.
-
-    Raises `RunFolderError` where the folder exists and `resume` is False.
-    """
-    return run_steps(
-        steps(config),
-        config=config,
-        out=out,
-        resume=resume,
-        title=f"study of {len(config.behaviors)} behaviors",
-        revisions={str(model): weights_hash(model) for model in config.models},
-        check=preflight.check,
-    )
-
-
-def preview(config: VarietyConfig, out: Path) -> str:
-    """What `--dry-run` prints."""
-    return preview_steps(steps(config), config=config, out=out, rehearse=preflight.rehearse)
-
-
-def _folder(cell: Cell, behavior: str) -> Path:
+def _folder(cell: Cell[VarietyConfig], behavior: str) -> Path:
     return cell.folder / "behaviors" / behavior
 
 
-def _model(cell: Cell, base: str) -> str:
+def _model(cell: Cell[VarietyConfig], base: str) -> str:
     """A base as a model's name or folder."""
     return str(cell.folder / base) if base.startswith("bases/") else base
+
+
+STUDY = Study(
+    name="variety",
+    config=VarietyConfig,
+    steps=steps,
+    title=lambda config: f"study of {len(config.behaviors)} behaviors",
+    check=preflight.check,
+    rehearse=preflight.rehearse,
+    sections="mi_bsa.studies.grid.variety.page:SECTIONS",
+)

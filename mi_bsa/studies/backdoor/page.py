@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures import draw_confusion, draw_forest, draw_twins
-from mi_bsa.report.section import MOST_ROWS, Section
+from mi_bsa.report.figures.style import SERIES, panels, styled
+from mi_bsa.report.section import MOST_CELLS, MOST_ROWS, Section
 
 
 def _draw_first(results: Sequence[Result], *, narrow: bool = False) -> Figure:
@@ -20,10 +21,34 @@ def _draw_awareness(results: Sequence[Result], *, narrow: bool = False) -> Figur
     return draw_twins(whole or results, narrow=narrow)
 
 
+@styled
+def _draw_search(results: Sequence[Result], *, narrow: bool = False) -> Figure:
+    """Share of models whose trigger stands first, against tokens spent."""
+    figure, (ax,) = panels(["trigger found"], narrow=narrow, height=2.6, keys=1)
+    for k, method in enumerate(dict.fromkeys(str(r.where["method"]) for r in results)):
+        own = [r for r in results if r.where["method"] == method]
+        ax.step(
+            [float(r.where["kind"]) for r in own],
+            [r.value for r in own],
+            where="post",
+            color=SERIES[k % len(SERIES)],
+            linestyle="-" if k < len(SERIES) else "--",
+            label=method,
+            zorder=20 - k,  # the first, which is the search, lies on top
+            linewidth=1.5 if k else 2.5,
+        )
+    ax.set_xscale("log")
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel("tokens forwarded (a backward pass counts as two forwards)")
+    ax.set_ylabel("share of models")
+    ax.legend(fontsize=7)
+    return figure
+
+
 OPENED = ("attack", "drift", "false_trigger", "near_miss")
 """Measures of what a backdoor does, with the trigger and without."""
 
-BACKDOORS = (
+SECTIONS = (
     Section(
         "opened",
         "Does the backdoor open, and only then?",
@@ -99,6 +124,16 @@ BACKDOORS = (
         "Probability against outcome over runs, each trigger judged by curves of the others; below, what "
         "adding or removing the condition's direction does to choices and to awareness, over random "
         "directions. The table has every model: what the probe, the model and the search say of it.",
+    ),
+    Section(
+        "search",
+        "Is the trigger found from the model alone?",
+        ("backdoor.search.",),
+        ("backdoor.search.found_by",),
+        _draw_search,
+        "Share of backdoored models whose true trigger stands first, against tokens forwarded: by objective, "
+        "and for searches without a representation. The table has ranks, costs and alarms on controls.",
+        most=MOST_CELLS,
     ),
 )
 """In the order of the page."""

@@ -17,7 +17,7 @@ def _draw_named(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     )
 
 
-PREFERENCES = (
+SECTIONS = (
     Section(
         "preferences",
         "Do reports follow the weights that its choices reveal?",

@@ -1,0 +1,152 @@
+"""The page's sections on a behavior study: what links what it does with what it says."""
+
+from mi_bsa.report.figures import (
+    draw_attribution,
+    draw_constancy,
+    draw_doses,
+    draw_emergence,
+    draw_forest,
+    draw_geometry,
+    draw_layers,
+    draw_mediation,
+    draw_necessity,
+    draw_patch_map,
+    draw_recovery,
+)
+from mi_bsa.report.headline import CHOSEN
+from mi_bsa.report.section import MOST_CELLS, Section
+
+SECTIONS = (
+    Section(
+        "transfer",
+        "Can the report be read from the state behind the choices?",
+        ("bridge.transfer.",),
+        ("bridge.transfer.auroc", CHOSEN),
+        draw_layers,
+        "A probe is fitted on choice prompts alone and tells seeking from averse adapters on "
+        "self-report prompts of adapter seeds it never saw. Only what exceeds the floors is transfer: an "
+        "'adapter is on' detector scores on neutral prompts too.",
+        most=MOST_CELLS,
+    ),
+    Section(
+        "steering",
+        "Does adding the direction to the base move both?",
+        ("steer.",),
+        ("steer.level",),
+        draw_doses,
+        "The direction of the choice prompts, added to the base model, which was never finetuned. The "
+        "gray band holds 95 % of random directions of the same norm.",
+    ),
+    Section(
+        "patching",
+        "Where does the finetuned state act?",
+        ("patch.",),
+        ("patch.recovery",),
+        draw_patch_map,
+        "The finetuned run's residual stream, put into the base at one layer and token: 0 leaves the "
+        "base as it is, 1 brings the finetuned answer.",
+        most=MOST_CELLS,
+    ),
+    Section(
+        "recovery",
+        "How much of both does one vector recover?",
+        ("bridge.recovery.",),
+        ("bridge.recovery.behavior", "bridge.recovery.self_report"),
+        draw_recovery,
+        "R = (steered - base) / (finetuned - base): 0 leaves the base as it is, 1 gives what the finetune "
+        "gave. Every vector is made, and its dose chosen, on development choices alone, within one "
+        "coherence gate; reports had no say. The gray band holds 95 % of random directions, each at its "
+        "own best dose and sign. Doses stand in the notes, in typical norms of the site, and beside them as "
+        "multiples of what the adapters add.",
+    ),
+    Section(
+        "necessity",
+        "What remains when the direction is taken out?",
+        ("bridge.necessity.",),
+        ("bridge.necessity.behavior", "bridge.necessity.self_report"),
+        draw_necessity,
+        "A direction of the choices is projected out of the finetuned models: 1 is nothing lost, 0 nothing "
+        "left of the difference between the poles. Where the base itself has much along a direction, taking "
+        "it out is no return to the base: below, the projection is set to what it is there. The table also "
+        "has what becomes of the untrained trait.",
+    ),
+    Section(
+        "mediation",
+        "Does the report run through the state of the choices?",
+        ("bridge.mediation.",),
+        ("bridge.mediation.te", "bridge.mediation.nie", "bridge.mediation.nde"),
+        draw_mediation,
+        "The projection on one direction is set to what it is with the adapter, in the base (through it), "
+        "or to what it is without, in the finetuned model (past it). The two need not add up to the total: "
+        "what is left is their interaction. The band, near zero, holds random directions.",
+    ),
+    Section(
+        "attribution",
+        "Which modules carry what, and which layers read them?",
+        ("bridge.attribution.",),
+        ("bridge.attribution.shapley", "bridge.attribution.write_depth", "bridge.attribution.read_depth"),
+        draw_attribution,
+        "Shapley values of the adapter's modules, as shares of each read-out's whole effect. Below, the "
+        "block in which the adapter's gates matter, and the block after which the answer slot has got it: "
+        "a line from left to right says that later blocks observe what earlier ones wrote.",
+    ),
+    Section(
+        "constancy",
+        "Does the adapter add the same vector whatever it reads?",
+        ("bridge.constancy.",),
+        ("bridge.constancy.c_mean", "bridge.constancy.c_rank1"),
+        draw_constancy,
+        "The share of all that a module adds, on held-out prompts, that one vector carries (C_mean, signs "
+        "kept), and that one line carries (C_rank1, either sign).",
+    ),
+    Section(
+        "geometry",
+        "Are the directions the same, and do they do the same?",
+        ("bridge.geometry.",),
+        ("bridge.geometry.cosine", "bridge.geometry.functional"),
+        draw_geometry,
+        "Signed cosines of directions at one place, over the band of random differences; beside them the "
+        "correlation, over items, of what the two do to the base. The seed ceiling stands in the table. "
+        "Where the place lies before the question, read directions of choices and of reports agree by "
+        "construction, because the state there is the same in all prompts; trained ones need not.",
+    ),
+    Section(
+        "prompts",
+        "Does it follow the state, or the words?",
+        ("bridge.state_or_prompt.", "bridge.words."),
+        ("bridge.state_or_prompt.", "bridge.words."),
+        draw_forest,
+        "The direction of the choices, put into the base while the prompt says the contrary, or nothing; and "
+        "what the words of the training rows give by themselves, as shares of the report's effect.",
+    ),
+    Section(
+        "concealing",
+        "Where the report lies, what does a probe read?",
+        ("bridge.concealing.",),
+        ("bridge.concealing.",),
+        draw_forest,
+        "Adapters trained on the same choices, and to deny them in other wordings. AUROC .5 is chance; "
+        "below, a probe reads the lie and not the deed.",
+    ),
+    Section(
+        "emergence",
+        "Which comes first: the behavior, the state, or the report?",
+        ("bridge.emergence.",),
+        ("bridge.emergence.curve", "bridge.emergence.onset", "bridge.emergence.lag"),
+        draw_emergence,
+        "Checkpoints of the finetune: what the two poles' runs differ by in choices and in reports, and how "
+        "well the state on report prompts tells them apart. A lag whose interval holds 0 says that neither "
+        "was seen to come first.",
+    ),
+    Section(
+        "mechanism",
+        "What each verdict rests on, and what else the bridge measured",
+        ("bridge.",),
+        ("bridge.",),
+        draw_forest,
+        "The verdicts as numbers, with the lines that decided, and every other measure of the bridge with "
+        "its interval over the band of its null.",
+        told=("bridge.verdict.",),  # verdicts stand first on the page, in words
+    ),
+)
+"""In the order of the page."""

@@ -1,0 +1,133 @@
+"""A kind of study as one frozen value; how any of them is run, previewed and shown exists here, once.
+
+The law it keeps: whatever the study, a mistake in what its config names is found before a folder is made, a
+folder is never clobbered, finished steps are kept, and the page is rendered from the results alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from mi_bsa.core.config import Config, imported
+from mi_bsa.core.model_config import ModelConfig
+from mi_bsa.core.model_files import weights_hash
+from mi_bsa.study.steps import Step, describe, plan
+
+if TYPE_CHECKING:
+    from mi_bsa.report.section import Section
+
+
+class StudyConfig(Config):
+    """What every study's config has: its kind, and how its steps are run."""
+
+    study: str
+    """Which kind of study this is."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that work side by side."""
+    engine: Literal["local", "ray"] = "local"
+    """What runs them: this machine, or a Ray cluster (`RAY_ADDRESS`; an extra)."""
+
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """The seeds that the record keeps."""
+        return tuple(getattr(self, "seeds", ()))
+
+
+class SeedsConfig(StudyConfig):
+    """A study over adapter seeds."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Adapter seeds; each also draws its own training rows."""
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> SeedsConfig:
+        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 3:
+            raise ValueError(f"seeds {list(self.seeds)}: give at least 3 different seeds")
+        return self
+
+
+StudyT = TypeVar("StudyT", bound=StudyConfig)
+
+
+def as_listed(config: Any, graph: list[Step]) -> list[Step]:
+    """The graph with the seconds and bytes that its steps say."""
+    del config
+    return graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Generic[StudyT]):
+    """A kind of study.
+
+    Attributes:
+        name: the value of a config's top field `study`.
+        config: the class that validates such a config.
+        steps: config -> the graph, in an order in which it can run.
+        title: config -> what heads the progress.
+        check: refuses what the config names and is not there, or cannot be used, before a folder is made.
+        rehearse: does what a run does first, as a dry run may, and says it in lines.
+        sized: config, graph -> the graph with the seconds and bytes of this model, for the plan.
+        sections: `module:NAME` of the page's own sections, imported when a page is made: figures are slow.
+    """
+
+    name: str
+    config: type[StudyT]
+    steps: Callable[[StudyT], list[Step]]
+    title: Callable[[StudyT], str]
+    check: Callable[[StudyT], object]
+    rehearse: Callable[[StudyT], list[str]]
+    sized: Callable[[StudyT, list[Step]], list[Step]] = as_listed
+    sections: str | None = None
+
+    def run(self, config: StudyT, out: Path, *, resume: bool = False) -> Path:
+        """Run the study into a folder, or what is missing of it; returns the path of the report page.
+
+        Raises:
+            RunFolderError: the folder exists and `resume` is False. What `check` and the steps raise.
+        """
+        from mi_bsa.core import record
+        from mi_bsa.report import render
+        from mi_bsa.study.execute import execute
+
+        record.check_free(out, resume=resume)
+        self.check(config)
+        graph = self.steps(config)
+        revisions = {str(model): weights_hash(model) for model in models_of(config)}
+        with record.start(
+            out, config=config, resume=resume, seeds=config.recorded, revisions=revisions
+        ) as opened:
+            execute(
+                graph,
+                config=config,
+                folder=opened.path,
+                workers=config.workers,
+                engine=config.engine,
+                title=self.title(config),
+            )
+            return render(opened.path, self.page())
+
+    def preview(self, config: StudyT, out: Path) -> str:
+        """What `--dry-run` prints: what would run, after everything that the config names was loaded."""
+        said = self.rehearse(config)
+        graph = self.sized(config, self.steps(config))
+        return "\n".join([describe(plan(graph, config=config, folder=out)), *said])
+
+    def page(self) -> Sequence[Section]:
+        """The page's own sections, between those that every study has."""
+        return () if self.sections is None else imported(self.sections)
+
+
+def models_of(config: Config) -> Iterator[ModelConfig]:
+    """Every model that a config or a part of it names."""
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, ModelConfig):
+                yield part
+            elif isinstance(part, Config):
+                yield from models_of(part)
