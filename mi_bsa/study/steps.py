@@ -123,6 +123,11 @@ class Declared:
     def __init__(self, config: Any, fields: Sequence[str], *, step: str, prefix: str = "") -> None:
         self._config, self._fields, self._step, self._prefix = config, tuple(fields), step, prefix
 
+    @property
+    def __class__(self) -> Any:  # type: ignore[misc]
+        """The config's: functions that a step calls ask for that class, and may be checked as they run."""
+        return type(self._config)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
