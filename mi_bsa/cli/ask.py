@@ -7,7 +7,6 @@ import click
 
 from mi_bsa.asking.ask_config import AskConfig
 from mi_bsa.cli.options import config_options, run_options
-from mi_bsa.cli.running import ready
 
 SHOWN = 12
 """Results that are printed; all of them stand in results.json."""
@@ -67,12 +66,13 @@ def _run(settings: AskConfig, out: Path, resume: bool, asked: list[Any], adapter
     from mi_bsa.asking import open_run
     from mi_bsa.core import record, results
     from mi_bsa.core.model_config import facts
+    from mi_bsa.finetune import preflight
 
     free = [question for question in asked if not question.answers]
     closed = [question for question in asked if question.answers]
     paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
-    model = ready(settings, out, resume=resume, adapters=paths)
+    model = preflight.ready(settings, out, resume=resume, adapters=paths)
     judges = open_run.scorers(settings, free, model)
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
         found: list[Any] = []

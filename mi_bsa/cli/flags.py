@@ -76,7 +76,7 @@ def flag(name: str, field: FieldInfo, *further: str, whole: bool, bare: str | No
     kind, absent = _plain(field.annotation)
     spelled = "--" + name.replace("_", "-")
     told: dict[str, Any] = {"default": None, "help": _help(field, kind)}
-    names = (*dict.fromkeys((*further, spelled)), name)
+    names = (*dict.fromkeys((spelled, *further)), name)
     if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not ModelConfig:
         return None
     if kind is bool and not absent:

@@ -78,6 +78,7 @@ def config_options(
             changes = [f"{key}={_yaml(value)}" for key, value in put.items() if value is not None]
             return function(settings_of(kind, config, said, overrides, changes=changes), **given)
 
+        command.config = kind  # type: ignore[attr-defined]
         wrapped: Callable[..., Any] = set_option(command, parts=flags.parts_of(kind))
         wrapped.__dict__["__click_params__"] += reversed(options)  # as click's own decorators leave them
         if models:
@@ -168,32 +169,18 @@ def model_options(*, adapters: bool = False, short_dtype: bool = True) -> Callab
         short_dtype: whether `--dtype` means the model's; not where a command stores numbers in a type of
             its own.
     """
-    dtype = ("--model-dtype", "--dtype") if short_dtype else ("--model-dtype",)
-    options = [
-        click.option("--model", default=None, help="The base: embedded, embedded/1, a folder or a Hub id."),
-        click.option("--revision", default=None, help="Revision of a Hub id, to pin it."),
-        click.option(
-            *dtype, "model_dtype", default=None, help="Type of the weights: float32, bfloat16, float16."
-        ),
-        click.option("--device", default=None, help="cpu, cuda, ...; the accelerator where there is one."),
-        click.option("--device-map", default=None, help="Spread over devices instead, by accelerate: auto."),
-        click.option("--quantization", default=None, help="nf4: weights in 4 bits (bitsandbytes)."),
-        click.option("--attention", default=None, help="sdpa, or eager (patterns, Gemma 2); auto chooses."),
-    ]
+    fields = ModelConfig.model_fields
+    options = [click.Option(["--model"], help=fields["name"].description)]
     if adapters:
-        options.insert(
-            1,
-            click.option(
-                "--adapter",
-                multiple=True,
-                metavar="PATH | NAME=PATH",
-                help="A LoRA's folder or Hub id; repeatable with names.",
-            ),
-        )
+        told = fields["adapters"].description
+        options.append(click.Option(["--adapter"], multiple=True, metavar="PATH | NAME=PATH", help=told))
+    for name, key in MODEL_FLAGS.items():
+        if key not in ("name", "adapters"):
+            more = ("--dtype",) if key == "dtype" and short_dtype else ()
+            options += filter(None, [flags.flag(name, fields[key], *more, whole=False, bare=None)])
 
     def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
+        command.__dict__.setdefault("__click_params__", []).extend(reversed(options))
         return command
 
     return decorate

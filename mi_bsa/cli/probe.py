@@ -15,7 +15,6 @@ import click
 from pydantic import Field, field_validator
 
 from mi_bsa.cli.options import config_options, out_option, resume_option
-from mi_bsa.cli.running import finished
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.core.files import write_atomic
@@ -132,7 +131,7 @@ def train(settings: TrainConfig, out: Path, resume: bool) -> None:
 def test(settings: ScoreConfig, out: Path | None, resume: bool) -> None:
     """Test a fitted probe on another cache; refuses another site, width or layer convention."""
     import probes
-    from mi_bsa.cli import probe_scores
+    from mi_bsa.causal import probe_scores
     from mi_bsa.core import record
 
     if out is not None:
@@ -141,7 +140,7 @@ def test(settings: ScoreConfig, out: Path | None, resume: bool) -> None:
     folder = next((part for part in inside if part.with_name(f"{part.name}.json").is_file()), settings.probe)
     fitted = probes.Probe.load(folder)
     source, revisions = _source(settings.caches, settings.allow)
-    if out is not None and finished(settings, out, resume=resume, revisions=revisions):
+    if out is not None and record.finished(out, settings, revisions=revisions):
         click.echo(f"finished before: {out}")
         return
     found, table = probe_scores.score(
@@ -162,13 +161,13 @@ def _fit(
 ) -> None:
     """A sweep, and what it leaves: all of it, or its one probe where it has no controls."""
     import probes
-    from mi_bsa.cli import probe_scores
+    from mi_bsa.causal import probe_scores
     from mi_bsa.core import record
     from mi_bsa.core.progress import Progress
 
     record.check_free(out, resume=resume)
     source, revisions = _source(settings.caches, settings.allow)
-    if finished(settings, out, resume=resume, revisions=revisions):
+    if record.finished(out, settings, revisions=revisions):
         click.echo(f"finished before: {out}")
         return
     with Progress("probing", 1.0) as progress:

@@ -9,7 +9,6 @@ import click
 
 from mi_bsa.asking.battery import BatteryConfig
 from mi_bsa.cli.options import config_options, run_options
-from mi_bsa.cli.running import ready
 
 
 @click.command(name="self-report")
@@ -45,11 +44,12 @@ def _run(
     from mi_bsa.causal.readable import validity_results
     from mi_bsa.core import record, results
     from mi_bsa.core.model_config import facts
+    from mi_bsa.finetune import preflight
 
     split = split_of(settings, items)
     paths = {name: path for name, (_, _, path) in adapters.items()}
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
-    model = ready(settings, out, resume=resume, adapters=paths)
+    model = preflight.ready(settings, out, resume=resume, adapters=paths)
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
         table = ask_battery(model, items, adapters, max_tokens=settings.max_tokens)
         table.to_csv(run.path / "answers.csv", index=False)

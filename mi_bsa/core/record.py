@@ -197,6 +197,17 @@ def check_free(path: str | Path, *, resume: bool) -> None:
         )
 
 
+def finished(path: str | Path, config: Config, *, revisions: Mapping[str, str]) -> bool:
+    """Whether a run of this very config on these very data wrote its results here before."""
+    path = Path(path)
+    if not all((path / name).is_file() for name in ("results.json", "config.yaml", "record.json")):
+        return False
+    record = RunFolder(path).record()
+    last = record["invocations"][-1] if record["invocations"] else record
+    same = (path / "config.yaml").read_text(encoding="utf-8") == config.to_yaml()
+    return same and last["revisions"] == dict(revisions)
+
+
 def _is_ours(path: Path) -> bool:
     """Whether a run wrote this folder: its record says so, or it was killed before it wrote more than its
     config.

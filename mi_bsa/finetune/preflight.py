@@ -8,12 +8,13 @@ would, of a large one it reads the headers of its weights; of one that is not he
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa import behaviors
 from mi_bsa.behaviors import ARMS, Behavior, Vocabulary
+from mi_bsa.core import record
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, Message
@@ -59,6 +60,13 @@ def check(config: Config, *, dry: bool = False) -> None:
                     _ = model.attention_used
             for name, path in (now(model) if dry else model).adapters.items():
                 check_adapter(name, path)
+
+
+def ready(config: Any, out: Path, *, resume: bool, adapters: Mapping[str, Path] | None = None) -> Model:
+    """The model of a config, loaded once the folder is seen to be free and all that is named to be there."""
+    record.check_free(out, resume=resume)
+    check(config)
+    return load(config.model, adapters)
 
 
 def _check_places(node: Config, models: Sequence[ModelConfig]) -> None:
