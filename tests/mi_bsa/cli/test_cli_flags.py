@@ -108,7 +108,7 @@ def test_a_flag_says_what_a_file_says(kind: str, tmp_path: Path):
 def test_what_is_not_given_stands(tmp_path: Path):
     """A flag that is left out neither sets its default nor hides the file's value."""
     assert read(tmp_path, file="{name: n, active: false, numbers: [9]}") == Whole(
-        name="n", on=False, numbers=(9,)
+        name="n", active=False, numbers=(9,)
     )
 
 
