@@ -140,7 +140,7 @@ def configured(command: click.Command, name: str) -> list[tuple[str, click.Comma
 
 
 def test_every_field_of_every_command_has_a_flag():
-    """With the field's own name and docstring, but for parts and the model's own."""
+    """With the field's own name and docstring, but for parts, the model's own, and which study it is."""
     found = configured(cli, "")
     assert len(found) >= 16
     for typed, command in found:
@@ -148,7 +148,7 @@ def test_every_field_of_every_command_has_a_flag():
         options = {option.name: option for option in command.params}
         modeled = any(field.annotation is ModelConfig for field in kind.model_fields.values())
         for name, field in kind.model_fields.items():
-            if name in parts_of(kind) or (modeled and name in (*LOADED, "dtype")):
+            if name in parts_of(kind) or name == "study" or (modeled and name in (*LOADED, "dtype")):
                 continue
             option = options[name]
             if isinstance(option, click.Option) and field.annotation is not ModelConfig:
