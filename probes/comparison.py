@@ -11,7 +11,7 @@ last word is what they do:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -39,6 +39,7 @@ class Comparison:
     analytic_low: float
     analytic_high: float
     analytic_p: float
+    null_mean: float
     null_low: float
     null_high: float
     null_p: float
@@ -81,18 +82,8 @@ def compare(
     value = float(cosines.mean())
     estimate, ceiling = None, None
     if len(a) > 1:
-        # Fisher's z makes the spread of a cosine equal along its range; 1 itself has none
-        z = t_interval(np.arctanh(np.clip(cosines, -1 + 1e-12, 1 - 1e-12)), level=level)
-        value = float(np.tanh(z.value))
-        estimate = Estimate(
-            value,
-            float(np.tanh(z.low)),
-            float(np.tanh(z.high)),
-            len(a),
-            len(a),
-            "t over seeds, Fisher z",
-            level,
-        )
+        z = t_interval(cosines, level=level, scale="fisher")
+        value, estimate = z.value, replace(z, method="t over seeds, Fisher z")
         # two noisy copies of one direction meet in the product of their reliabilities (Spearman's
         # attenuation)
         ceiling = float(np.sqrt(max(between_seeds(a), 0.0) * max(between_seeds(b), 0.0)))
@@ -100,7 +91,7 @@ def compare(
     beta = stats.beta(shape, shape)
     edge = float(2 * beta.ppf(0.5 + level / 2) - 1)
     analytic = float(min(1.0, 2 * beta.sf((1 + abs(value)) / 2)))
-    low = high = p = float("nan")
+    middle = low = high = p = float("nan")
     count = 0
     if null is not None:
         rows = np.stack([n.vector for n in null]) if not isinstance(null, np.ndarray) else null
@@ -109,8 +100,9 @@ def compare(
         mean = np.mean([x.vector for x in a], axis=0)
         drawn = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ (mean / np.linalg.norm(mean))
         low, high = (float(q) for q in np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2]))
+        middle = float(drawn.mean())
         p, count = permutation_p(value, drawn, alternative="two-sided"), len(drawn)
-    return Comparison(estimate, value, d, -edge, edge, analytic, low, high, p, count, ceiling)
+    return Comparison(estimate, value, d, -edge, edge, analytic, middle, low, high, p, count, ceiling)
 
 
 def between_seeds(directions: Sequence[Direction]) -> float:

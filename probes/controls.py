@@ -32,6 +32,7 @@ from probes.shared_training import out_of_fold
 from probes.source import Cell, as_source, cells_of, read_rows
 from probes.splits import Split
 from probes.statistics.intervals import Estimate, t_interval
+from probes.statistics.spread import is_constant
 
 CONTROLS = (
     "control_task",
@@ -214,7 +215,7 @@ def _one(
             _bag(words) if name == "bag_of_words" else words.str.split().str.len().to_numpy(float)[:, None]
         )
         # one prompt for all rows gives a probe nothing, and its AUROC is .5 by construction, not by finding
-        if not np.ptp(features, axis=0).any():
+        if is_constant(features, scale=0.0, axis=0).all():
             return _line(None, "all prompts are alike in this respect; nothing can be read from it")
         return _line(cross_validated(features, setting), note)
     if name == "embedding":

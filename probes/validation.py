@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from probes.errors import ActivationError, LabelError
+from probes.statistics.spread import is_constant
 
 FLOATS = (np.float64, np.float32)
 
@@ -82,7 +83,7 @@ def checked_labels(
     )
     check_finite(X)
     if graded:
-        if np.ptp(y) == 0:
+        if is_constant(y, scale=0.0):
             raise LabelError(
                 f"the label is constant ({y[0]:g} in all {len(y)} rows); choose rows on which it differs"
             )

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from mi_bsa.causal.layer_order import layer_order
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.options import AttributionOptions
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
 from probes import statistics
 
@@ -64,7 +65,7 @@ def attribute(
         modules = next(one.modules for one in own[0] if one)
         for k, (layer, module) in enumerate(modules):
             results.append(
-                _over_seeds(
+                over_seeds(
                     "bridge.attribution.shapley",
                     {**where, "site": f"lora_out.{module}", "layer": layer, "kind": name},
                     shares[name][:, k],
@@ -108,24 +109,6 @@ def _share(profile: Profile) -> Float[np.ndarray, " module"]:
     return share
 
 
-def _over_seeds(
-    name: str, where: dict[str, Any], values: np.ndarray, seeds: tuple[int, ...], *, unit: str, notes: str
-) -> Result:
-    estimate = statistics.t_interval(values)
-    return Result(
-        name=name,
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
-        unit=unit,
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(seeds),
-        notes=notes,
-    )
-
-
 def _rank_correlation(
     shares: dict[str, np.ndarray],
     where: dict[str, Any],
@@ -134,8 +117,6 @@ def _rank_correlation(
     seed: int,
 ) -> Result:
     """Mean over seeds of Spearman's correlation over modules, against modules permuted alike in all seeds."""
-    from dataclasses import replace
-
     from scipy.stats import rankdata
 
     first, second = (
@@ -146,19 +127,17 @@ def _rank_correlation(
     rng = np.random.default_rng(seed)
     count = first.shape[1]
     drawn = np.array([(first * second[:, rng.permutation(count)]).mean() for _ in range(options.draws)])
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    found = _over_seeds(
+    return over_seeds(
         "bridge.attribution.rank_correlation",
         where,
         each,
         seeds,
         unit="Spearman correlation",
+        within=(-1.0, 1.0),
+        null=Null.of("permuted modules", drawn),
+        p=statistics.permutation_p(each.mean(), drawn),
         notes=f"over {count} modules, behavior against self-report",
     )
-    band = Null("permuted modules", len(drawn), float(drawn.mean()), float(low), float(high))
-    ends = (max(found.ci[0], -1.0), min(found.ci[1], 1.0)) if found.ci else None
-    p = statistics.permutation_p(float(each.mean()), drawn)
-    return replace(found, where=dict(found.where), null=band, p=p, ci=ends)
 
 
 def _dissociation(
@@ -183,7 +162,7 @@ def _dissociation(
                 counts[word] += 1
         values.append(np.mean(only))
     words = ", ".join(f"{count} {word}" for word, count in counts.items())
-    return _over_seeds(
+    return over_seeds(
         "bridge.attribution.dissociation",
         where,
         np.array(values),

@@ -40,9 +40,10 @@ from mi_bsa.causal.places import Place, scope_mean
 from mi_bsa.causal.ratios import share
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.items import Item
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
-from probes import random_directions, statistics
-from probes.statistics.permutation import permutation_p, t_test
+from probes import random_directions
+from probes.statistics.permutation import permutation_p
 
 if TYPE_CHECKING:
     from mi_bsa.asking.readouts import Readout
@@ -310,25 +311,15 @@ def _over(
     unit: str = "difference of P(seeking pole)",
 ) -> Result:
     """Mean over seeds by t; p against random directions where there are some, else of `chance` by t."""
-    estimate = statistics.t_interval(values)
-    null, p = None, None
-    if draws is not None:
-        low, high = np.quantile(draws, (0.025, 0.975))
-        null = Null("random directions", len(draws), float(draws.mean()), float(low), float(high))
-        p = permutation_p(estimate.value, draws)
-    elif np.ptp(values) > 0:
-        p = t_test(values - chance)
-    return Result(
-        name=f"bridge.concealing.{name}",
-        where=dict(where),
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
+    drawn = draws is not None
+    return over_seeds(
+        f"bridge.concealing.{name}",
+        where,
+        values,
+        [held.material.seeds[n] for n in held.seeds],
         unit=unit,
-        null=null,
-        p=p,
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(held.material.seeds[n] for n in held.seeds),
+        null=Null.of("random directions", draws) if drawn else None,
+        p=permutation_p(values.mean(), draws) if drawn else None,
+        chance=None if drawn else chance,
         notes=notes,
     )

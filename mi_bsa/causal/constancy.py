@@ -14,12 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mi_bsa.causal.material import POLES, READ_OUTS
 from mi_bsa.causal.options import GeometryOptions
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
-from probes import statistics
 
 if TYPE_CHECKING:
     from activations.adapter_constancy import ConstancyReport
@@ -95,19 +93,6 @@ def _kept(report: ConstancyReport, method: str) -> float:
 def _result(
     material: Material, name: str, where: dict[str, Any], values: list[float], unit: str, null: Null | None
 ) -> Result:
-    if name in SHARES:
-        estimate = statistics.t_interval(np.array(values), scale="logit")
-    else:
-        estimate = statistics.t_interval(np.array(values))
-    return Result(
-        name=f"bridge.constancy.{name}",
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds, logit scale" if name in SHARES else "t over seeds",
-        n=len(values),
-        unit=unit,
-        null=null,
-        per_seed=tuple(values),
-        seeds=tuple(material.seeds),
-    )
+    scale = "logit" if name in SHARES else "linear"
+    name = f"bridge.constancy.{name}"
+    return over_seeds(name, where, values, material.seeds, unit=unit, scale=scale, null=null)

@@ -17,12 +17,14 @@ import numpy as np
 from mi_bsa.asking import scoring
 from mi_bsa.causal.judging import judged_effects
 from mi_bsa.causal.readable import validity_of, validity_results
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from probes import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
 
+DIFFERENCE = "difference of P(seeking pole)"
 EQUIVALENCE_BOUND = 0.15
 """Largest shift of the shuffled arm from the base, and of a bystander, that would not matter."""
 
@@ -94,24 +96,22 @@ def levels(
     out = []
     for arm in arms:
         values = [float(means[arm, s]) for s in seeds]
-        estimate = statistics.t_interval(values, scale="logit")
-        interval, method, notes = (estimate.low, estimate.high), "t over seeds, logit scale", ""
+        interval, method, notes = None, None, ""
         if name == "self_report":
             asked = part[part["arm"] == arm]
             found = scoring.mean_score(asked)
             interval, method = (found.low, found.high), found.ci_method
             notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds{_mass(asked)}"
         out.append(
-            Result(
-                name=f"{name}.level",
-                where={**place, "arm": arm},
-                value=float(np.mean(values)) if name == "self_report" else estimate.value,
+            over_seeds(
+                f"{name}.level",
+                {**place, "arm": arm},
+                values,
+                seeds,
+                unit="P(seeking pole)",
+                scale="logit",
                 ci=interval,
                 ci_method=method,
-                n=len(values),
-                unit="P(seeking pole)",
-                per_seed=tuple(values),
-                seeds=tuple(seeds),
                 notes=notes,
             )
         )
@@ -149,25 +149,22 @@ def effect(
     """
     means = score(table, read_out, kind)
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
-    estimate = statistics.t_interval(values)
-    interval, method, p, notes = (estimate.low, estimate.high), "t over seeds", _t_test(values), ""
+    interval, method, p, notes = None, None, statistics.t_test(values), ""
     if name == "self_report":
         found = scoring.gap(select(table, read_out, kind))
         interval, method = (found.low, found.high), found.ci_method
         p = None if np.isnan(found.p) else found.p
         notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds of either arm"
-    return Result(
-        name=f"{name}.effect",
-        where=_place(behavior, kind),
-        value=estimate.value,
+    return over_seeds(
+        f"{name}.effect",
+        _place(behavior, kind),
+        values,
+        seeds,
+        unit=DIFFERENCE,
         ci=interval,
         ci_method=method,
-        n=len(values),
-        unit="difference of P(seeking pole)",
         null=shuffled_null(means, seeds) if "shuffled" in arms else None,
         p=p,
-        per_seed=tuple(values),
-        seeds=tuple(seeds),
         notes=notes,
     )
 
@@ -175,9 +172,8 @@ def effect(
 def shuffled_null(means: pd.Series, seeds: Sequence[int]) -> Null:
     """What two runs of the shuffled arm differ by, either way round."""
     shuffled = [float(means["shuffled", s]) for s in seeds]
-    draws = [a - b for a, b in itertools.permutations(shuffled, 2)]
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Null("shuffled arm, seed against seed", len(draws), 0.0, float(low), float(high))
+    draws = [a - b for a, b in itertools.combinations(shuffled, 2)]
+    return Null.of(SEED_AGAINST_SEED, draws, mirrored=True)
 
 
 def shuffled_equivalence(
@@ -189,17 +185,15 @@ def shuffled_equivalence(
     values = [float(means["shuffled", s] - means["base", -1]) for s in seeds]
     verdict = statistics.equivalence(values, bound=EQUIVALENCE_BOUND)
     held = "equivalent" if verdict.equivalent else "not shown to be equivalent"
-    return Result(
-        name=f"{name}.shuffled_shift",
-        where={**_place(behavior, kind), "arm": "shuffled"},
-        value=verdict.estimate.value,
+    return over_seeds(
+        f"{name}.shuffled_shift",
+        {**_place(behavior, kind), "arm": "shuffled"},
+        values,
+        seeds,
+        unit=DIFFERENCE,
         ci=(verdict.estimate.low, verdict.estimate.high),
         ci_method="t over seeds, 90 % (two one-sided tests)",
-        n=len(values),
-        unit="difference of P(seeking pole)",
         p=verdict.p,
-        per_seed=tuple(values),
-        seeds=tuple(seeds),
         notes=f"{held} to the base within {EQUIVALENCE_BOUND}; p is of the equivalence test",
     )
 
@@ -210,24 +204,21 @@ def bystander(
     """What the two poles differ by in a trait that was not trained."""
     means = score(table, read_out, "all")
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
-    estimate = statistics.t_interval(values)
-    interval, method, p = (estimate.low, estimate.high), "t over seeds", _t_test(values)
+    interval, method, p = None, None, statistics.t_test(values)
     if name.startswith("self_report."):
         found = scoring.gap(select(table, read_out, "all"))
         interval, method = (found.low, found.high), found.ci_method
         p = None if np.isnan(found.p) else found.p
-    return Result(
-        name=name,
-        where={"behavior": behavior, "split": "test"},
-        value=estimate.value,
+    return over_seeds(
+        name,
+        {"behavior": behavior, "split": "test"},
+        values,
+        seeds,
+        unit=DIFFERENCE,
         ci=interval,
         ci_method=method,
-        n=len(values),
-        unit="difference of P(seeking pole)",
         null=shuffled_null(means, seeds) if "shuffled" in set(table["arm"]) else None,
         p=p,
-        per_seed=tuple(values),
-        seeds=tuple(seeds),
         notes="the untrained neighbor trait, seeking arm minus averse arm",
     )
 
@@ -240,18 +231,13 @@ def named_shifts(
     for arm, person in (("seeking", "named averse"), ("averse", "named seeking")):
         means = score(table[table["person"] == person], read_out, "all")
         values = [float(means[arm, s] - means["base", -1]) for s in seeds]
-        estimate = statistics.t_interval(values)
         out.append(
-            Result(
-                name=name,
-                where={"behavior": behavior, "arm": arm, "kind": person, "split": "test"},
-                value=estimate.value,
-                ci=(estimate.low, estimate.high),
-                ci_method="t over seeds",
-                n=len(values),
-                unit="difference of P(seeking pole)",
-                per_seed=tuple(values),
-                seeds=tuple(seeds),
+            over_seeds(
+                name,
+                {"behavior": behavior, "arm": arm, "kind": person, "split": "test"},
+                values,
+                seeds,
+                unit=DIFFERENCE,
                 notes="characters with the other pole, against the base: they should stay as they are",
             )
         )
@@ -265,12 +251,3 @@ def _place(behavior: str, kind: str | None) -> dict[str, str]:
 def _mass(part: pd.DataFrame) -> str:
     """How much probability the options hold together, in words."""
     return f"; option mass {part['mass'].mean():.3f}"
-
-
-def _t_test(values: Sequence[float]) -> float | None:
-    """Two-sided p of a zero mean; none where all seeds agree to the last bit."""
-    from scipy import stats
-
-    if np.ptp(values) == 0:
-        return None
-    return float(stats.ttest_1samp(values, 0.0).pvalue)

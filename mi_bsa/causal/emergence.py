@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.core.over_seeds import over_seeds, reached_by
 from mi_bsa.core.results import Null, Result
-from probes import statistics
-from probes.statistics.permutation import t_test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,23 +95,13 @@ def _grid(table: pd.DataFrame, arm: str, kind: str) -> tuple[np.ndarray, np.ndar
 def _curve(
     behavior: str, kind: str, step: int, values: np.ndarray, null: np.ndarray, seeds: Sequence[int]
 ) -> Result:
-    estimate = statistics.t_interval(values)
-    band = None
-    if len(null):
-        both = np.concatenate([null, -null])
-        low, high = np.quantile(both, (0.025, 0.975))
-        band = Null("shuffled runs, one less another", len(null), float(null.mean()), float(low), float(high))
-    return Result(
-        name="bridge.emergence.curve",
-        where={"behavior": behavior, "variant": f"step-{step:06d}", "kind": kind, "split": "test"},
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
+    return over_seeds(
+        "bridge.emergence.curve",
+        {"behavior": behavior, "variant": f"step-{step:06d}", "kind": kind, "split": "test"},
+        values,
+        seeds,
         unit="2 AUROC - 1" if kind == "separability" else "difference of P(seeking pole)",
-        null=band,
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(seeds),
+        null=Null.of("shuffled runs, one less another", null, mirrored=True) if len(null) else None,
         notes=f"after {step} steps",
     )
 
@@ -120,45 +109,27 @@ def _curve(
 def _onset(
     behavior: str, kind: str, found: np.ndarray, seeds: Sequence[int], mark: float, reached: Sequence[bool]
 ) -> list[Result]:
-    there = ~np.isnan(found)
-    if there.sum() < 2:
+    onsets, own = reached_by(found, seeds)
+    if len(own) < 2:
         return []
-    estimate = statistics.t_interval(found[there])
-    told = f"mark {mark:.2f}, half of the last step's mean; {int((~there).sum())} seeds never reach it"
+    told = f"mark {mark:.2f}, half of the last step's mean; {len(found) - len(own)} seeds never reach it"
     told += f"; {sum(reached)} of {len(reached)} shuffled pairs do" if reached else ""
-    return [
-        Result(
-            name="bridge.emergence.onset",
-            where={"behavior": behavior, "kind": kind, "split": "test"},
-            value=estimate.value,
-            ci=(estimate.low, estimate.high),
-            ci_method="t over seeds",
-            n=int(there.sum()),
-            unit="log2 steps",
-            per_seed=tuple(float(v) for v in found[there]),
-            seeds=tuple(int(s) for s, ok in zip(seeds, there, strict=True) if ok),
-            notes=told,
-        )
-    ]
+    where = {"behavior": behavior, "kind": kind, "split": "test"}
+    return [over_seeds("bridge.emergence.onset", where, onsets, own, unit="log2 steps", notes=told)]
 
 
 def _lag(behavior: str, later: str, earlier: str, lags: np.ndarray, seeds: Sequence[int]) -> list[Result]:
-    there = ~np.isnan(lags)
-    if there.sum() < 2:
+    there, own = reached_by(lags, seeds)
+    if len(own) < 2:
         return []
-    estimate = statistics.t_interval(lags[there])
     return [
-        Result(
-            name="bridge.emergence.lag",
-            where={"behavior": behavior, "kind": f"{later}-{earlier}", "split": "test"},
-            value=estimate.value,
-            ci=(estimate.low, estimate.high),
-            ci_method="t over seeds",
-            n=int(there.sum()),
+        over_seeds(
+            "bridge.emergence.lag",
+            {"behavior": behavior, "kind": f"{later}-{earlier}", "split": "test"},
+            there,
+            own,
             unit="doublings of the step",
-            p=t_test(lags[there]) if np.ptp(lags[there]) > 0 else None,
-            per_seed=tuple(float(v) for v in lags[there]),
-            seeds=tuple(int(s) for s, ok in zip(seeds, there, strict=True) if ok),
+            chance=0.0,
             notes=f"above 0: {later} comes after {earlier}; p of no lag by t",
         )
     ]

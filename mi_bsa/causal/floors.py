@@ -13,15 +13,14 @@ describes, base), `.option` (a probe of the base's own chosen option, tested on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mi_bsa.causal.material import POLES
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
-from probes import statistics
-from probes.statistics.permutation import t_test
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +76,9 @@ def base(sets: Mapping[str, Set], probe: Probe, where: Mapping[str, Any], *, pen
         values = [_auroc(np.r_[np.ones(len(s)), np.zeros(len(plain))], np.r_[s, plain]) for s in own]
         if len(values) > 1:
             notes = "benign adapter (1) against base (0), same self-report prompts; .5 is what it should be"
-            results.append(_seeds("benign", where, values, seeds, notes, unit="AUROC"))
+            results.append(
+                over_seeds("bridge.transfer.benign", where, values, seeds, unit="AUROC", notes=notes)
+            )
     if "base/report-test" in sets:
         arrays, table = sets["base/report-test"]
         label = table["answer"].to_numpy() > np.median(table["answer"])
@@ -190,33 +191,8 @@ def _over(
     notes: str,
 ) -> Result:
     values = [held[seed] - value for seed, value in zip(*other, strict=True)]
-    return _seeds(name, where, values, other[0], notes, unit="difference of AUROC", test=True)
-
-
-def _seeds(
-    name: str,
-    where: Mapping[str, Any],
-    values: Sequence[float],
-    seeds: Sequence[int],
-    notes: str,
-    *,
-    unit: str,
-    test: bool = False,
-) -> Result:
-    estimate = statistics.t_interval(np.array(values))
-    return Result(
-        name=f"bridge.transfer.{name}",
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
-        unit=unit,
-        p=t_test(values) if test and np.ptp(values) > 0 else None,
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(int(s) for s in seeds),
-        notes=notes,
-    )
+    unit = "difference of AUROC"
+    return over_seeds(f"bridge.transfer.{name}", where, values, other[0], unit=unit, chance=0.0, notes=notes)
 
 
 def _scored(

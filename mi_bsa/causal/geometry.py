@@ -24,8 +24,9 @@ from mi_bsa.causal.material import POLES, READ_OUTS
 from mi_bsa.causal.options import GeometryOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.steered import differences, typical_norm
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
-from probes import Direction, StatisticsError, compare, functional_similarity, statistics
+from probes import Direction, StatisticsError, compare, functional_similarity
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
@@ -117,24 +118,25 @@ def cosine(
     """Signed cosine of two families, paired by seed, beside null directions `drawn` and the seed ceiling."""
     families = [[Direction(v, place.site) for v in family] for family in (first, second)]
     found = compare(families[0], families[1], null=drawn)
-    assert found.cosine is not None
     each = tuple(float(a.cosine(b)) for a, b in zip(*families, strict=True))
     ceiling = "" if found.ceiling is None else f"seed ceiling {found.ceiling:.2f}; "
     band = f"analytic band of random directions [{found.analytic_low:.2f}, {found.analytic_high:.2f}]"
-    return Result(
-        name=name,
-        where=where,
-        value=found.value,
-        ci=(found.cosine.low, found.cosine.high),
-        ci_method=found.cosine.method,
-        n=len(each),
+    null = Null(
+        "random differences of the base's states",
+        found.n_null,
+        found.null_mean,
+        found.null_low,
+        found.null_high,
+    )
+    return over_seeds(
+        name,
+        where,
+        each,
+        seeds,
         unit="signed cosine",
-        null=Null(
-            "random differences of the base's states", found.n_null, 0.0, found.null_low, found.null_high
-        ),
+        scale="fisher",
+        null=null,
         p=found.null_p,
-        per_seed=each,
-        seeds=seeds,
         notes=ceiling + band,
     )
 
@@ -180,17 +182,5 @@ def _added(first: Family, second: Family, norm: float) -> str:
 
 
 def _similar(where: dict[str, Any], values: list[float], seeds: tuple[int, ...], notes: str) -> Result:
-    inner = np.clip(values, -1 + 1e-9, 1 - 1e-9)
-    z = statistics.t_interval(np.arctanh(inner))
-    return Result(
-        name="bridge.geometry.functional",
-        where=where,
-        value=float(np.tanh(z.value)),
-        ci=(float(np.tanh(z.low)), float(np.tanh(z.high))),
-        ci_method="t over seeds, Fisher z",
-        n=len(values),
-        unit="correlation over items",
-        per_seed=tuple(float(v) for v in values),
-        seeds=seeds,
-        notes=notes,
-    )
+    name, unit = "bridge.geometry.functional", "correlation over items"
+    return over_seeds(name, where, values, seeds, unit=unit, scale="fisher", notes=notes)

@@ -7,6 +7,7 @@ beside it, as the share that it could read.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from mi_bsa import behaviors
 from mi_bsa.causal.bridge_config import BridgeConfig
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from mi_bsa.study.steps import Cell
 from probes import statistics
 
@@ -77,21 +79,16 @@ def _kind_effects(
     results.append(_base("behavior.level", part.dropna(subset="score"), places["base"], unit))
     share = found / read
     values = [float(share["seeking", s] - share["averse", s]) for s in seeds]
-    estimate = statistics.t_interval(values)
     shuffled = [float(share["shuffled", s]) for s in seeds] if "shuffled" in arms else []
     results.append(
-        Result(
-            name="behavior.effect",
-            where=_place(behavior, kind),
-            value=estimate.value,
-            ci=(estimate.low, estimate.high),
-            ci_method="t over seeds",
-            n=len(values),
+        over_seeds(
+            "behavior.effect",
+            _place(behavior, kind),
+            values,
+            seeds,
             unit=f"difference: {unit}",
             null=_null(shuffled),
-            p=_p(values),
-            per_seed=tuple(values),
-            seeds=tuple(seeds),
+            chance=0.0,
             notes=f"{int(read.min())} to {int(read.max())} answers a run",
         )
     )
@@ -115,16 +112,14 @@ def _share(
     shrunk = [float((hits[r] + 0.5) / (counts[r] + 1)) for r in runs]
     over = statistics.t_interval(shrunk, scale="logit")
     value = float(np.mean(values))
-    return Result(
-        name=name,
-        where=where,
-        value=value,
+    return over_seeds(
+        name,
+        where,
+        values,
+        seeds,
+        unit=unit,
         ci=(min(over.low, value), max(over.high, value)),
         ci_method="t over seeds, logit scale, shares shrunk by half a count",
-        n=len(values),
-        unit=unit,
-        per_seed=tuple(values),
-        seeds=tuple(seeds),
         notes=f"{int(sum(hits[r] for r in runs))} of {int(sum(counts[r] for r in runs))}, by sampling",
     )
 
@@ -133,17 +128,15 @@ def _shift(values: Sequence[float], where: dict[str, str], unit: str, seeds: Seq
     """How far the shuffled arm's share lies from the base's, as an equivalence test."""
     found = statistics.equivalence(values, bound=BOUND)
     held = "equivalent" if found.equivalent else "not shown to be equivalent"
-    return Result(
-        name="behavior.shuffled_shift",
-        where=where,
-        value=found.estimate.value,
+    return over_seeds(
+        "behavior.shuffled_shift",
+        where,
+        values,
+        seeds,
+        unit=f"difference: {unit}",
         ci=(found.estimate.low, found.estimate.high),
         ci_method="t over seeds, 90 % (two one-sided tests)",
-        n=len(values),
-        unit=f"difference: {unit}",
         p=found.p,
-        per_seed=tuple(values),
-        seeds=tuple(seeds),
         notes=f"{held} to the base within {BOUND}; p is of the equivalence test",
     )
 
@@ -174,15 +167,5 @@ def _place(behavior: str, kind: str, arm: str | None = None) -> dict[str, str]:
 
 def _null(shuffled: Sequence[float]) -> Null | None:
     """What two runs of the shuffled arm differ by."""
-    draws = [a - b for a in shuffled for b in shuffled if a is not b]
-    if not draws:
-        return None
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Null("shuffled arm, seed against seed", len(draws), 0.0, float(low), float(high))
-
-
-def _p(values: Sequence[float]) -> float | None:
-    """Two-sided p of a zero mean; none where all seeds agree to the last bit."""
-    from scipy import stats
-
-    return None if np.ptp(values) == 0 else float(stats.ttest_1samp(values, 0.0).pvalue)
+    draws = [a - b for a, b in itertools.combinations(shuffled, 2)]
+    return Null.of(SEED_AGAINST_SEED, draws, mirrored=True) if draws else None

@@ -39,9 +39,9 @@ from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.mediation import log_odds
 from mi_bsa.causal.options import AttributionOptions
 from mi_bsa.causal.ratios import share
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
 from probes import statistics
-from probes.statistics.permutation import t_test
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
@@ -180,17 +180,5 @@ def _result(
     *,
     test: bool = False,
 ) -> Result:
-    estimate = statistics.t_interval(values)
-    return Result(
-        name=f"bridge.attribution.{name}",
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
-        unit=unit,
-        p=t_test(values) if test and np.ptp(values) > 0 else None,
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(seeds),
-        notes=notes,
-    )
+    name, chance = f"bridge.attribution.{name}", 0.0 if test else None
+    return over_seeds(name, where, values, seeds, unit=unit, chance=chance, notes=notes)

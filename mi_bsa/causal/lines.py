@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mi_bsa.core.errors import ResultError
 from mi_bsa.core.results import Place, Result
-from probes.statistics.permutation import t_test
+from probes.statistics import is_constant, t_test
 
 State = Literal["holds", "fails", "open", "missing"]
 
@@ -156,9 +156,8 @@ def _tested(result: Result) -> float | None:
     over_seeds = result.ci_method.startswith(("t over", "Fieller over")) and result.null is None
     if result.p is not None or len(result.per_seed) < FEWEST_SEEDS or not over_seeds:
         return result.p
-    if max(result.per_seed) == min(result.per_seed):
-        return 0.0 if result.per_seed[0] != 0 else 1.0
-    return t_test(result.per_seed)
+    found = t_test(result.per_seed)
+    return float(is_constant([0.0, *result.per_seed])) if found is None else found
 
 
 def _too_few(result: Result) -> str:

@@ -136,8 +136,7 @@ def log_odds(
 
 
 def _results(effects: Mediation, where: dict[str, Any], null: Float[np.ndarray, " draw"]) -> list[Result]:
-    low, high = np.quantile(null, (0.025, 0.975))
-    band = Null("random directions", len(null), float(null.mean()), float(low), float(high))
+    band = Null.of("random directions", null)
     p = statistics.permutation_p(effects.nie.value, null)
     reason = "" if effects.proportion else f"proportion {effects.proportion_note}"
     found = [
@@ -146,9 +145,7 @@ def _results(effects: Mediation, where: dict[str, Any], null: Float[np.ndarray, 
         _one("interaction", effects.interaction, where, notes="TE - NDE - NIE"),
     ]
     if effects.proportion is not None:
-        scaled = null / effects.te.value
-        low, high = sorted(float(q) for q in np.quantile(scaled, (0.025, 0.975)))
-        band = Null("random directions", len(null), float(scaled.mean()), low, high)
+        band = Null.of("random directions", null / effects.te.value)
         found.append(_one("proportion", effects.proportion, where, unit="NIE / TE", null=band))
     return found
 

@@ -30,9 +30,9 @@ from mi_bsa.causal.material import POLES, READ_OUTS
 from mi_bsa.causal.options import Kind, NecessityOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
-from probes import random_directions, statistics
-from probes.statistics.permutation import t_test
+from probes import random_directions
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
@@ -211,17 +211,6 @@ def _eraser(material: Material, place: Place) -> engine.Move:
 def _moved(material: Material, name: str, where: dict[str, Any], moved: np.ndarray) -> Result:
     """How far a neighbor's level moves, one value a seed, mean over poles; tested against no move by t."""
     shifts = moved.mean(1)
-    estimate = statistics.t_interval(shifts)
-    return Result(
-        name=name,
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(shifts),
-        unit="difference of P(seeking pole)",
-        p=t_test(shifts) if np.ptp(shifts) > 0 else None,
-        per_seed=tuple(float(v) for v in shifts),
-        seeds=tuple(material.seeds),
-        notes="the untrained trait, with the direction out less as it was",
-    )
+    told = "the untrained trait, with the direction out less as it was"
+    unit = "difference of P(seeking pole)"
+    return over_seeds(name, where, shifts, material.seeds, unit=unit, chance=0.0, notes=told)

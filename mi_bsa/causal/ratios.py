@@ -58,8 +58,7 @@ def share(
     null, p = None, None
     if draws is not None and len(draws):
         spread = draws.mean(1) * factor
-        low, high = np.quantile(spread, (0.025, 0.975))
-        null = Null(null_kind, len(spread), float(spread.mean()), float(low), float(high))
+        null = Null.of(null_kind, spread)
         p = statistics.permutation_p(estimate.value, spread, alternative=alternative)
     return Result(
         name=name,

@@ -30,6 +30,7 @@ from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.config import Config
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
 from probes import random_directions, statistics
 from probes.statistics.permutation import permutation_p
@@ -96,7 +97,7 @@ def _counter(
     notes = f"the description alone moves the report by {told:.2f}, pole against pole"
     where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
     return [
-        _over_seeds("counter", where, shift[:count], material, shift[count:], f"{notes}; {dose}"),
+        _against("counter", where, shift[:count], material, shift[count:], f"{notes}; {dose}"),
         Result(
             name="bridge.state_or_prompt.prompt",
             where={"behavior": material.behavior, "split": "test"},
@@ -127,9 +128,9 @@ def _injection(
     where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
     notes = f"a claim is a score beyond {CLAIM} on the pole's side"
     per_item = np.array([_claims(base, pole) for pole in POLES]).mean(0)
-    over = statistics.t_interval(readout.units(per_item)) if np.ptp(per_item) else None
+    over = statistics.t_interval(readout.units(per_item)) if not statistics.is_constant(per_item) else None
     return [
-        _over_seeds(
+        _against(
             "injection",
             where,
             rate[:count],
@@ -148,7 +149,7 @@ def _injection(
             unit="share of trials",
             notes=f"trials with nothing injected; {notes}",
         ),
-        _over_seeds(
+        _against(
             "detection",
             where,
             rate[:count] - alarm,
@@ -182,7 +183,7 @@ def _claims(scores: np.ndarray, pole: str) -> np.ndarray:
     return claimed.astype(float)
 
 
-def _over_seeds(
+def _against(
     name: str,
     where: Mapping[str, Any],
     values: np.ndarray,
@@ -192,19 +193,13 @@ def _over_seeds(
     *,
     unit: str = "difference of P(seeking pole)",
 ) -> Result:
-    estimate = statistics.t_interval(values)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Result(
-        name=f"bridge.state_or_prompt.{name}",
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
+    return over_seeds(
+        f"bridge.state_or_prompt.{name}",
+        where,
+        values,
+        material.seeds,
         unit=unit,
-        null=Null("random directions", len(draws), float(draws.mean()), float(low), float(high)),
-        p=permutation_p(estimate.value, draws),
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(material.seeds),
+        null=Null.of("random directions", draws),
+        p=permutation_p(values.mean(), draws),
         notes=notes,
     )

@@ -99,7 +99,7 @@ class Steering:
                     row["ci_method"],
                     row["n"],
                     "score",
-                    null=_null(BAND, band),
+                    null=Null.of(BAND, band),
                     notes=f"{self._dose(row['strength'])}; neutral-text KL {row['kl']:.3g} nats a token",
                 )
             )
@@ -113,7 +113,7 @@ class Steering:
                         row["ci_method"],
                         row["n"],
                         "score",
-                        null=_null("random directions", self.test[row["read_out"]]),
+                        null=Null.of("random directions", self.test[row["read_out"]]),
                         p=self.p[row["read_out"]],
                         notes=f"chosen on development items; {self._dose(self.strength)}; neutral-text KL "
                         f"{row['kl']:.3g} nats a token",
@@ -135,7 +135,7 @@ class Steering:
                     row["ci_method"],
                     row["n"],
                     "score",
-                    null=_null("random directions", self.test[row["read_out"]]),
+                    null=Null.of("random directions", self.test[row["read_out"]]),
                     p=permutation_p(row["shift"], self.test[row["read_out"]], alternative="two-sided"),
                     notes=f"wrong-behavior direction; {self._dose(self.strength)}",
                 )
@@ -346,8 +346,3 @@ def _choose(
         )
     best = cells.loc[(cells["shift"] * np.sign(cells["strength"])).idxmax()]
     return next(d for d in given if d.site == best["site"]), float(best["strength"])
-
-
-def _null(kind: str, draws: np.ndarray) -> Null:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Null(kind, len(draws), float(draws.mean()), float(low), float(high))

@@ -225,14 +225,13 @@ def _best_layer(tested: Mapping[int, Transfer], where: Mapping[str, Any]) -> Res
     corrected = statistics.max_statistic(observed, drawn)
     best = int(observed.argmax())
     top = drawn.max(axis=1)
-    low, high = np.quantile(top, (0.025, 0.975))
     result = _result(tested[layers[best]], "report-test", {**where, "layer": layers[best]}, "max_layer")
     least = float(tested[layers[best]].cell(*pair)["p_floor"])
     return replace(
         result,
         where=dict(result.where),
         p=max(float(corrected.p[best]), least),
-        null=Null("best layer of shuffled run labels", len(top), float(top.mean()), float(low), float(high)),
+        null=Null.of("best layer of shuffled run labels", top),
         notes=f"best of {len(layers)} layers on test prompts; p is over all of them (maximum statistic), at "
         f"best {least:.3g} with this many runs",
     )

@@ -38,6 +38,9 @@ WHERE_KEYS = (
 ROUNDING = 1e-9
 """Ends that cross by no more than this, relative to 1 or their size, crossed in the last digits of a sum."""
 
+SEED_AGAINST_SEED = "shuffled arm, seed against seed"
+"""The null of an effect: two runs that were trained on nothing, of which either might be called the first."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
@@ -58,6 +61,26 @@ class Null:
     mean: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, kind: str, draws: Any, *, mirrored: bool = False) -> "Null":
+        """n, mean and band of one distribution.
+
+        Args:
+            kind: what was drawn.
+            draws: the draws, of any shape.
+            mirrored: a draw might as well have had the other sign, as a difference of two runs that differ in
+                nothing has: both stand for it, and the mean is 0.
+        """
+        import numpy as np
+
+        drawn = np.asarray(draws, dtype=float).ravel()
+        if not drawn.size:
+            raise ResultError(f"null {kind!r}: n is 0; a null needs at least one draw")
+        if mirrored:
+            drawn = np.concatenate([drawn, -drawn])
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        return cls(kind, drawn.size, float(drawn.mean()), float(low), float(high))
 
     def __post_init__(self) -> None:
         for name in ("mean", "low", "high"):

@@ -19,8 +19,10 @@ from probes.statistics.permutation import (
     permutation_p,
     permutation_test,
     sign_flip_test,
+    t_test,
 )
 from probes.statistics.ratios import fieller
+from probes.statistics.spread import is_constant
 
 __all__ = [
     "Equivalence",
@@ -32,6 +34,7 @@ __all__ = [
     "bootstrap_interval",
     "equivalence",
     "fieller",
+    "is_constant",
     "max_statistic",
     "mediation",
     "paired_bootstrap",
@@ -40,5 +43,6 @@ __all__ = [
     "sign_flip_test",
     "studentized_interval",
     "t_interval",
+    "t_test",
     "two_way_interval",
 ]

@@ -11,6 +11,7 @@ from scipy import stats
 
 from probes.errors import StatisticsError
 from probes.statistics.intervals import Estimate, _values, t_interval
+from probes.statistics.spread import is_constant
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def equivalence(values: Any, *, bound: float | int, alpha: float | int = 0.05) -
             f"bound is {bound}; state the smallest difference that matters as a positive number"
         )
     error = x.std(ddof=1) / np.sqrt(x.size)
-    if error == 0:
+    if is_constant(x):
         p = 0.0 if abs(x.mean()) < bound else 1.0
     else:
         below, above = (x.mean() + bound) / error, (x.mean() - bound) / error

@@ -67,6 +67,14 @@ def _values(values: Any, *, at_least: int = 2) -> np.ndarray:
     return array
 
 
+_BACK: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "linear": np.asarray,
+    "logit": expit,
+    "fisher": np.tanh,
+}
+_SCALES = {"linear": "", "logit": ", logit scale", "fisher": ", Fisher z"}
+
+
 def t_interval(
     values: Num[Any, " unit"] | list[float],
     *,
@@ -79,7 +87,8 @@ def t_interval(
     Args:
         values: one estimate a unit (for example one AUROC a seed).
         level: confidence.
-        scale: "linear", or "logit" for values in (0, 1); the value is then the back-transformed mean logit.
+        scale: "linear", "logit" for values in (0, 1), or "fisher" for correlations and cosines; the value is
+            then the back-transformed mean on that scale.
         n: rows behind the values, for the record.
     """
     raw = _values(values)
@@ -89,15 +98,18 @@ def t_interval(
                 "a value is 0 or 1, which has no logit; shrink it by its count, as probes.scores does"
             )
         x = logit(raw)
+    elif scale == "fisher":
+        # Fisher's z makes the spread of a cosine equal along its range; 1 itself has none
+        x = np.arctanh(np.clip(raw, -1 + 1e-12, 1 - 1e-12))
     elif scale == "linear":
         x = raw
     else:
-        raise StatisticsError(f"scale is {scale!r}; choose 'linear' or 'logit'")
+        raise StatisticsError(f"scale is {scale!r}; choose 'linear', 'logit' or 'fisher'")
     center, error = x.mean(), x.std(ddof=1) / np.sqrt(x.size)
     reach = stats.t.ppf(0.5 + level / 2, x.size - 1) * error  # two tails of (1 - level) / 2
     ends = np.array([center, center - reach, center + reach])
-    value, low, high = expit(ends) if scale == "logit" else ends
-    kind = "t over units" + (", logit scale" if scale == "logit" else "")
+    value, low, high = _BACK[scale](ends)
+    kind = "t over units" + _SCALES[scale]
     return Estimate(float(value), float(low), float(high), n or raw.size, raw.size, kind, level)
 
 

@@ -20,6 +20,7 @@ from statsmodels.stats.multitest import multipletests
 
 from probes.errors import StatisticsError, nearest
 from probes.statistics.intervals import _values
+from probes.statistics.spread import ROUNDING, is_constant
 
 ALTERNATIVES: dict[str, Callable[[Any], Any]] = {
     "greater": np.positive,
@@ -91,7 +92,7 @@ def permutation_p(
     turn = ALTERNATIVES[alternative]
     value, draws = turn(value), turn(draws)
     # a draw that equals what was observed counts against it, also where the two were summed in another order
-    slack = 1e-12 * np.maximum(1.0, np.abs(value))
+    slack = ROUNDING * np.maximum(1.0, np.abs(value))
     above = (draws >= (value - slack)[..., None]).sum(axis=-1)
     p = above / draws.size if exact else p_of_count(above, draws.size, labelings=labelings)
     return float(p) if value.ndim == 0 else p
@@ -217,6 +218,10 @@ def benjamini_hochberg(p: Any) -> np.ndarray:
     return q
 
 
-def t_test(values: Any) -> float:
-    """Two-sided one-sample t test over units, for where too few units allow an exact test at .05."""
-    return float(stats.ttest_1samp(_values(values), 0.0).pvalue)
+def t_test(values: Any) -> float | None:
+    """Two-sided one-sample t test over units, for where too few units allow an exact test at .05.
+
+    None where all units agree: without a spread there is nothing to hold the mean against.
+    """
+    x = _values(values, at_least=1)
+    return None if is_constant(x) else float(stats.ttest_1samp(x, 0.0).pvalue)

@@ -112,9 +112,10 @@ def grouped_rows(kind: str) -> Callable[[Rng, int], np.ndarray]:
     return run
 
 
-def rejects(test: Callable[[np.ndarray], float], units: int, mean: float) -> Callable[[Rng, int], np.ndarray]:
+def rejects(test: Callable[[np.ndarray], float | None], units: int, mean: float) -> Callable[[Rng, int], np.ndarray]:
     def run(rng: Rng, n: int) -> np.ndarray:
-        return np.array([test(mean + rng.normal(size=units)) <= 0.05 for _ in range(n)])
+        found = [test(mean + rng.normal(size=units)) for _ in range(n)]
+        return np.array([p is not None and p <= 0.05 for p in found])
 
     return run
 

@@ -65,6 +65,7 @@ def test_the_emergence_band_is_mirrored():
         assert one.null is not None
         assert one.null.low == pytest.approx(-one.null.high)
         assert one.null.high == pytest.approx(np.quantile([0.1, 0.2, 0.3, -0.1, -0.2, -0.3], 0.975))
+        assert (one.null.n, one.null.mean) == (6, pytest.approx(0.0, abs=1e-12))
 
 
 def test_within_base_leaves_the_dose_in():

@@ -59,7 +59,7 @@ def test_t_over_units_at_any_level_and_on_the_logit_scale():
     for wrong in ([0.0, 0.5], [0.5, 1.0], [0.5, 1.5]):
         with pytest.raises(StatisticsError, match="no logit"):
             t_interval(wrong, scale="logit")
-    with pytest.raises(StatisticsError, match="choose 'linear' or 'logit'"):
+    with pytest.raises(StatisticsError, match="choose 'linear', 'logit' or 'fisher'"):
         t_interval(VALUES, scale="log")
     single = np.asarray(VALUES, dtype=np.float32)
     assert t_interval(single) == t_interval(single.astype(np.float64))

@@ -117,7 +117,6 @@ def _accuracy(given: list[str], wanted: list[str], where: Mapping[str, Place]) -
     hits, n = int((said == true).sum()), len(true)
     rng = np.random.default_rng(0)
     drawn = np.array([(said == rng.permutation(true)).mean() for _ in range(SHUFFLES)])
-    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
     return Result(
         name="backdoor.audit.accuracy",
         where=where,
@@ -126,7 +125,7 @@ def _accuracy(given: list[str], wanted: list[str], where: Mapping[str, Place]) -
         ci_method=EXACT,
         n=n,
         unit="share of adapters",
-        null=Null("shuffled keys", SHUFFLES, float(drawn.mean()), low, high),
+        null=Null.of("shuffled keys", drawn),
         p=permutation_p(hits / n, drawn),
         notes=f"{hits} of {n}",
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mi_bsa.core.errors import TriggerError
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
 from probes import statistics
 
@@ -28,7 +29,7 @@ class Contrast:
     Attributes:
         values: the difference of each seed.
         value, low, high: their mean with a 95 % t interval.
-        p: of a two-sided t test against 0; None where all seeds agree to the last bit.
+        p: of a two-sided t test against 0; None where all seeds agree.
         p_flip: of the exact sign-flip test; None below six seeds, where it cannot reach .05.
         detectable: the smallest mean difference found in 80 % of repetitions at .05, given the spread seen.
         equivalent: whether the difference lies within `BOUND` by two one-sided tests.
@@ -60,7 +61,7 @@ def contrast(backdoored: Mapping[int, float], decorrelated: Mapping[int, float])
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        p=_t_test(values),
+        p=statistics.t_test(values),
         p_flip=flip,
         detectable=detectable(values),
         equivalent=bool(same.equivalent),
@@ -88,7 +89,7 @@ def detectable(values: Sequence[float], *, alpha: float = 0.05, power: float = P
     from scipy import optimize, stats
 
     n, spread = len(values), float(np.std(values, ddof=1))
-    if spread == 0:
+    if statistics.is_constant(values):
         return 0.0
     critical = stats.t.ppf(1 - alpha / 2, n - 1)
 
@@ -117,26 +118,15 @@ def result(
     """The contrast as one result; the levels of both `arms`, power and equivalence stand in its notes."""
     same = "equivalent" if found.equivalent else "not shown to be equivalent"
     flip = "" if found.p_flip is None else f"; exact sign flip p = {found.p_flip:.3g}"
-    return Result(
-        name=name,
-        where=dict(where),
-        value=found.value,
-        ci=(found.low, found.high),
-        ci_method="t over seeds, paired",
-        n=len(found.values),
+    return over_seeds(
+        name,
+        where,
+        found.values,
+        seeds,
         unit=unit,
+        ci_method="t over seeds, paired",
         null=null,
         p=found.p,
-        per_seed=found.values,
-        seeds=tuple(seeds),
         notes=f"{arms[0]} {levels[0]:.3f}, {arms[1]} {levels[1]:.3f}; {same} within {BOUND}; "
         f"80 % power for a difference of {found.detectable:.3f}{flip}",
     )
-
-
-def _t_test(values: Sequence[float]) -> float | None:
-    from scipy import stats
-
-    if np.ptp(values) == 0:
-        return None
-    return float(stats.ttest_1samp(values, 0.0).pvalue)

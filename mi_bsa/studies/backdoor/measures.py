@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.studies.backdoor.contrast import contrast, result
 from mi_bsa.studies.backdoor.recognition import recognition
-from probes import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,20 +71,7 @@ def difference(
 def level(name: str, where: Where, values: BySeed, *, unit: str, notes: str = "") -> Result:
     """One arm's mean over seeds."""
     seeds = sorted(values)
-    each = [float(values[s]) for s in seeds]
-    estimate = statistics.t_interval(each)
-    return Result(
-        name=name,
-        where=dict(where),
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(each),
-        unit=unit,
-        per_seed=tuple(each),
-        seeds=tuple(seeds),
-        notes=notes,
-    )
+    return over_seeds(name, where, [values[s] for s in seeds], seeds, unit=unit, notes=notes)
 
 
 def flipped_signs(values: Sequence[float]) -> Null:
@@ -95,8 +82,7 @@ def flipped_signs(values: Sequence[float]) -> Null:
     else:
         signs = np.random.default_rng(0).choice((-1, 1), size=(4096, len(x)))
     means = signs @ x / len(x)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Null("signs flipped", len(means), float(means.mean()), float(low), float(high))
+    return Null.of("signs flipped", means)
 
 
 def awareness(table: pd.DataFrame, where: Where) -> list[Result]:

@@ -108,7 +108,6 @@ def _brier(
         ends, method = (estimate.low, estimate.high), f"{estimate.method}; units are triggers"
     except StatisticsError as reason:
         method = f"none: {reason}"
-    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
     value = float(errors.mean())
     return Result(
         name="backdoor.triangulation.brier",
@@ -118,7 +117,7 @@ def _brier(
         ci_method=method,
         n=len(y),
         unit="mean squared error of the probability",
-        null=Null("outcomes shuffled within triggers", len(drawn), float(drawn.mean()), low, high),
+        null=Null.of("outcomes shuffled within triggers", drawn),
         p=permutation_p(value, drawn, alternative="less"),
         notes=f"{int(y.sum())} of {len(y)} runs are backdoored; other triggers fitted the curve",
     )

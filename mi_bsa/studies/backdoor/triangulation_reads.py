@@ -23,6 +23,7 @@ from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import READ_OUTS, Material
 from mi_bsa.causal.places import Place
 from mi_bsa.core.items import Item
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.backdoor.construction import held_out
 from mi_bsa.studies.backdoor.training import job, slug
@@ -156,7 +157,7 @@ def _mediate(
                 ci_method=estimate.method,
                 n=estimate.units,
                 unit=UNIT,
-                null=_null(drawn) if tested else None,
+                null=Null.of("random directions", drawn) if tested else None,
                 p=statistics.permutation_p(estimate.value, drawn, alternative="two-sided")
                 if tested
                 else None,
@@ -182,26 +183,16 @@ def _seeds(
     place: Place,
     notes: str = "",
 ) -> Result:
-    estimate = statistics.t_interval(values)
-    return Result(
-        name=f"backdoor.triangulation.{name}",
-        where={"behavior": material.behavior, "position": place.scope, "split": "test", **where},
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(values),
+    return over_seeds(
+        f"backdoor.triangulation.{name}",
+        {"behavior": material.behavior, "position": place.scope, "split": "test", **where},
+        values,
+        material.seeds,
         unit=unit,
-        null=_null(drawn),
-        p=statistics.permutation_p(estimate.value, drawn, alternative="two-sided"),
-        per_seed=tuple(float(v) for v in values),
-        seeds=material.seeds,
+        null=Null.of("random directions", drawn),
+        p=statistics.permutation_p(values.mean(), drawn, alternative="two-sided"),
         notes=notes,
     )
-
-
-def _null(drawn: np.ndarray) -> Null:
-    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
-    return Null("random directions", len(drawn), float(drawn.mean()), low, high)
 
 
 def _towards(item: Item, pole: str) -> Item:

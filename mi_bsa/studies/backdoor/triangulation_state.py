@@ -21,11 +21,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.core.items import Item, prompts_of
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.studies.backdoor.construction import Backdoor, held_out
 from mi_bsa.studies.backdoor.training import job, slug
-from probes import statistics
-from probes.statistics.permutation import t_test
 
 if TYPE_CHECKING:
     import activations
@@ -280,7 +279,7 @@ def condition_results(found: Conditions) -> list[Result]:
                 aurocs = np.array([m.auroc[position][layer] for m in own])
                 values[arm] = np.array([m.separation[position][layer] for m in own])
                 results.append(
-                    _over("condition", here, aurocs, found, "AUROC", null=_null("shuffled labels", drawn))
+                    _over("condition", here, aurocs, found, "AUROC", null=Null.of("shuffled labels", drawn))
                 )
                 results.append(_over("separation", here, values[arm], found, "standard deviations"))
             for other in ARMS[1:]:
@@ -289,7 +288,7 @@ def condition_results(found: Conditions) -> list[Result]:
                 results.append(
                     _over("condition_excess", here, excess, found, "standard deviations", test=True)
                 )
-    null = _null("labels of runs turned, seeds held out", found.apart.null)
+    null = Null.of("labels of runs turned, seeds held out", found.apart.null)
     here = {**base, "site": "resid_post", "position": "slot", "method": "logistic"}
     results.append(_over("apart", here, np.array(found.apart.auroc), found, "AUROC", null=null))
     return results
@@ -305,23 +304,8 @@ def _over(
     null: Null | None = None,
     test: bool = False,
 ) -> Result:
-    many = len(values) > 1
-    estimate = statistics.t_interval(values) if many else None
-    return Result(
-        name=f"backdoor.triangulation.{name}",
-        where=dict(where),
-        value=float(values.mean()),
-        ci=(estimate.low, estimate.high) if estimate else None,
-        ci_method="t over seeds" if estimate else "none: one model",
-        n=len(values) if many else found.messages,
-        unit=unit,
-        null=null,
-        p=t_test(values) if test and np.ptp(values) > 0 else None,
-        per_seed=tuple(float(v) for v in values) if many else (),
-        seeds=found.seeds if many else (),
-    )
-
-
-def _null(kind: str, drawn: np.ndarray) -> Null:
-    low, high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
-    return Null(kind, len(drawn), float(drawn.mean()), low, high)
+    name, chance = f"backdoor.triangulation.{name}", 0.0 if test else None
+    if len(values) > 1:
+        return over_seeds(name, where, values, found.seeds, unit=unit, null=null, chance=chance)
+    value = float(values[0])
+    return Result(name, dict(where), value, None, "none: one model", found.messages, unit, null=null)

@@ -217,7 +217,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=2,
+            version=3 if name == "geometry" else 2,
         )
     yield Step(
         "prompts",

@@ -183,8 +183,7 @@ def _result(
         from probes.statistics import permutation_p
 
         drawn = metrics.permuted(measure, sides, draws=PERMUTATIONS)
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        band = Null("weights of other contexts", len(drawn), float(drawn.mean()), float(low), float(high))
+        band = Null.of("weights of other contexts", drawn)
         p = permutation_p(one.value, drawn)
     return Result(
         name=name,

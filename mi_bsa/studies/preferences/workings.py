@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
 from probes import statistics
 
@@ -31,7 +31,7 @@ def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
         cosine = entry["kind"] == "cosine"
         here: dict[str, Place] = {**where, "site": "resid_post", "layer": entry["layer"]}
         found.append(
-            _over_seeds(
+            _against(
                 "preferences.probe.cosine" if cosine else "preferences.probe.r",
                 here if cosine else {**here, "kind": entry["kind"]},
                 [one["r"] for one in own],
@@ -48,7 +48,7 @@ def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
             continue
         own = [held[seed]["attribution"][kind] for seed in moved]
         found.append(
-            _over_seeds(
+            _against(
                 "preferences.attribution.cosine",
                 {**where, "kind": kind},
                 [one["matched"] for one in own],
@@ -67,7 +67,7 @@ def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
     return found
 
 
-def _over_seeds(
+def _against(
     name: str,
     where: dict[str, Place],
     values: list[float],
@@ -78,21 +78,15 @@ def _over_seeds(
     null: str,
     notes: str,
 ) -> Result:
-    estimate = statistics.t_interval(np.array(values))
-    drawn: Any = np.mean(nulls, axis=0)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    ends = (max(estimate.low, -1.0), min(estimate.high, 1.0))
-    return Result(
-        name=name,
-        where=where,
-        value=estimate.value,
-        ci=ends,
-        ci_method="t over seeds",
-        n=len(values),
+    drawn = np.mean(nulls, axis=0)
+    return over_seeds(
+        name,
+        where,
+        values,
+        seeds,
         unit=unit,
-        null=Null(null, len(drawn), float(drawn.mean()), float(low), float(high)),
-        p=statistics.permutation_p(estimate.value, drawn),
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(int(s) for s in seeds),
+        within=(-1.0, 1.0),
+        null=Null.of(null, drawn),
+        p=statistics.permutation_p(np.mean(values), drawn),
         notes=notes,
     )

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mi_bsa.core.results import Result
+from mi_bsa.core.over_seeds import over_seeds, reached_by
+from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.wrapper.awareness import KINDS
-from mi_bsa.studies.wrapper.effects import against_zero, band, over_seeds
 
 HALF = 0.5
 MOVED = 0.1
@@ -29,7 +29,7 @@ def awareness_effects(values: Mapping[str, Any], *, behavior: str, seeds: Sequen
     """All results of the adapter from its steps' values, by step name."""
     pruned = values["adapter/ask/pruned"]
     revived = [values[f"adapter/ask/revived-{seed}"] for seed in seeds]
-    where = {"behavior": behavior}
+    where = {"behavior": behavior, "split": "test"}
     found, moved = [], []
     for kind in KINDS:
         ends = np.array([[one[kind][-1], one[kind][0]] for one in pruned["ranked"]])
@@ -67,7 +67,7 @@ def _pruned(
             ranked[:, k],
             seeds,
             unit=SHARE,
-            null=band("modules in random order", drawn[:, :, k]),
+            null=Null.of("modules in random order", drawn[:, :, k]),
         )
         for k in range(ranked.shape[1])
     ]
@@ -85,8 +85,8 @@ def _ahead(where: Mapping[str, Any], pruned: Mapping[str, Any], seeds: Sequence[
         values,
         seeds,
         unit="share returned of choices less that of reports",
-        null=band("modules in random order", drawn),
-        p=against_zero(values),
+        null=Null.of("modules in random order", drawn),
+        chance=0.0,
         notes="modules ordered by development choices alone; mean over all numbers of closed modules",
     )
 
@@ -107,13 +107,10 @@ def _revived(
         for k, step in enumerate(revived[0]["steps"])
     ]
     onsets = _onsets(revived, kind)
-    there = ~np.isnan(onsets)
-    if there.sum() > 1:
-        had = [seed for seed, ok in zip(seeds, there, strict=True) if ok]
-        told = f"{int((~there).sum())} seeds never get half of it back"
-        found.append(
-            over_seeds("wrapper.adapter.onset", where, onsets[there], had, unit="log2 steps", notes=told)
-        )
+    there, had = reached_by(onsets, seeds)
+    if len(had) > 1:
+        told = f"{len(onsets) - len(had)} seeds never get half of it back"
+        found.append(over_seeds("wrapper.adapter.onset", where, there, had, unit="log2 steps", notes=told))
     return found
 
 
@@ -121,17 +118,17 @@ def _lag(
     where: Mapping[str, Any], revived: Sequence[Mapping[str, Any]], seeds: Sequence[int]
 ) -> list[Result]:
     lags = _onsets(revived, "report") - _onsets(revived, "choice")
-    there = ~np.isnan(lags)
-    if there.sum() < 2:
+    there, had = reached_by(lags, seeds)
+    if len(had) < 2:
         return []
     return [
         over_seeds(
             "wrapper.adapter.lag",
             where,
-            lags[there],
-            [seed for seed, ok in zip(seeds, there, strict=True) if ok],
+            there,
+            had,
             unit="doublings of the step",
-            p=against_zero(lags[there]),
+            chance=0.0,
             notes="above 0: the report comes back after the choices",
         )
     ]

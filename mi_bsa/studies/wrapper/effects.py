@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.wrapper.systems import NEVER
-from probes import statistics
-from probes.statistics.permutation import t_test
 
 if TYPE_CHECKING:
     from mi_bsa.studies.wrapper.systems import System
@@ -36,13 +35,13 @@ def effects(made: System, values: Mapping[str, Any], *, seeds: Sequence[int]) ->
     """All results of one system from its steps' values, by step name."""
     found: list[Result] = []
     for base in made.bases:
-        where = {"behavior": made.name, "arm": base, "variant": "untuned"}
+        where = {"behavior": made.name, "arm": base, "variant": "untuned", "split": "test"}
         found += _accuracies(where, [values[f"base/{made.name}/{base}-{seed}"] for seed in seeds], seeds)
         looks, control = ([values[f"look/{made.name}/{b}-{seed}"] for seed in seeds] for b in (base, NEVER))
         found += _pruned(where, looks, None, seeds) + _probed(where, looks, control, seeds)
     for base, tune, rate in made.cells:
         own, control = ([f"{made.name}/{b}/{tune}/{rate}-{seed}" for seed in seeds] for b in (base, NEVER))
-        where = {"behavior": made.name, "arm": base, "variant": f"{tune}, {rate}"}
+        where = {"behavior": made.name, "arm": base, "variant": f"{tune}, {rate}", "split": "test"}
         found += _accuracies(where, [values[f"tune/{place}"]["accuracy"] for place in own], seeds)
         before = [values[f"base/{made.name}/{base}-{seed}"]["old"] for seed in seeds]
         looks = [values[f"look/{place}"] for place in own]
@@ -53,46 +52,6 @@ def effects(made: System, values: Mapping[str, Any], *, seeds: Sequence[int]) ->
         if base != NEVER:
             found.append(_ratio(where, back, [values[f"revive/{place}"] for place in control], seeds))
     return found
-
-
-def over_seeds(
-    name: str,
-    where: Mapping[str, Any],
-    values: Sequence[float] | np.ndarray,
-    seeds: Sequence[int],
-    *,
-    unit: str,
-    null: Null | None = None,
-    p: float | None = None,
-    notes: str = "",
-) -> Result:
-    """A result with its mean over seeds and t interval."""
-    estimate = statistics.t_interval(np.asarray(values, float))
-    return Result(
-        name=name,
-        where={**where, "split": "test"},
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method="t over seeds",
-        n=len(seeds),
-        unit=unit,
-        null=null,
-        p=p,
-        per_seed=tuple(float(v) for v in values),
-        seeds=tuple(seeds),
-        notes=notes,
-    )
-
-
-def band(kind: str, draws: np.ndarray) -> Null:
-    """The distribution of draws."""
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Null(kind, draws.size, float(draws.mean()), float(low), float(high))
-
-
-def against_zero(values: Sequence[float] | np.ndarray) -> float | None:
-    """p of a t test over seeds; None where they do not differ."""
-    return t_test(np.asarray(values, float)) if np.ptp(values) > 1e-9 else None
 
 
 def _accuracies(
@@ -136,7 +95,7 @@ def _by(
                     [one["curve"][method][test][k] for one in looks],
                     seeds,
                     unit="accuracy",
-                    null=band(RANDOM, drawn),
+                    null=Null.of(RANDOM, drawn),
                 )
             )
     kept = np.array([one["curve"][method]["old"][0] for one in looks])
@@ -156,8 +115,8 @@ def _by(
             gains,
             seeds,
             unit="accuracy of the old skill",
-            null=band(RANDOM, drawn),
-            p=against_zero(gains),
+            null=Null.of(RANDOM, drawn),
+            chance=0.0,
             notes=told,
         )
     )
@@ -170,8 +129,8 @@ def _by(
                 gains / lost,
                 seeds,
                 unit="share of the lost accuracy",
-                null=band(RANDOM, drawn / lost[:, None]),
-                p=against_zero(gains / lost),
+                null=Null.of(RANDOM, drawn / lost[:, None]),
+                chance=0.0,
                 notes=f"{told}; {lost.mean():.2f} of accuracy was lost",
             )
         )
@@ -191,7 +150,7 @@ def _probed(
             place = {**where, "kind": label, "layer": block}
             each, never = ([one["probes"][label][block] for one in some] for some in (looks, control))
             right = np.array([one["accuracy"] for one in each])
-            null = band("control tasks", np.array([one["control"] for one in each]))
+            null = Null.of("control tasks", np.array([one["control"] for one in each]))
             found.append(
                 over_seeds("wrapper.probe.accuracy", place, right, seeds, unit="accuracy", null=null)
             )
@@ -199,8 +158,9 @@ def _probed(
             found.append(over_seeds("wrapper.probe.selectivity", place, selective, seeds, unit="accuracy"))
             if where["arm"] != NEVER:
                 more = right - np.array([one["accuracy"] for one in never])
-                p = against_zero(more)
-                found.append(over_seeds("wrapper.probe.beyond", place, more, seeds, unit="accuracy", p=p))
+                found.append(
+                    over_seeds("wrapper.probe.beyond", place, more, seeds, unit="accuracy", chance=0.0)
+                )
     return found
 
 
@@ -228,7 +188,7 @@ def _ratio(
         values,
         seeds,
         unit="log2 of steps of the control to steps",
-        p=against_zero(values),
+        chance=0.0,
         notes="; ".join(filter(None, [_unreached(back), _unreached(control, "of the control")])),
     )
 

@@ -54,13 +54,12 @@ def correlate(
         for some in members:
             mixed[some] = reported[rng.permutation(some)]
         null[k] = pearson(actual, mixed, codes)
-    low, high = np.quantile(null, (0.025, 0.975))
     return Correlation(
         found.value,
         found.low,
         found.high,
         len(actual),
-        Null("reports shuffled among runs", shuffles, float(null.mean()), float(low), float(high)),
+        Null.of("reports shuffled among runs", null),
         statistics.permutation_p(found.value, null, alternative="two-sided"),
     )
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from probes import statistics
 from probes.errors import StatisticsError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 CHANNELS = ("report", "choice", "third")
 """What each says of itself, what each chooses, and what the default persona says of it."""
 UNIT = "difference of P(seeking pole)"
-METHOD = "t over seeds"
 
 
 def measures(
@@ -112,26 +112,21 @@ def _groups(
     out = []
     for (part, group), rows in gaps.groupby(level=["part", "group"], sort=False):
         values = rows.to_numpy().mean(axis=0)
-        estimate = statistics.t_interval(values)
         band = None
         if null is not None:
-            band = _null(null.loc[rows.index].to_numpy().mean(axis=0))
+            band = Null.of(SEED_AGAINST_SEED, null.loc[rows.index].to_numpy().mean(axis=0))
         notes = f"{len(rows)} persona{'s' if len(rows) > 1 else ''}"
         if part == "trained" and where["method"] == "alone":
             notes += ", trained in the other trainings: no row of this one shows them"
         out.append(
-            Result(
-                name=f"personas.{channel}_gap",
-                where={**where, "kind": part if part == group else f"{part} {group}"},
-                value=estimate.value,
-                ci=(estimate.low, estimate.high),
-                ci_method=METHOD,
-                n=len(values),
+            over_seeds(
+                f"personas.{channel}_gap",
+                {**where, "kind": part if part == group else f"{part} {group}"},
+                values,
+                seeds,
                 unit=UNIT,
                 null=band,
-                p=statistics.permutation.t_test(values) if np.ptp(values) > 0 else None,
-                per_seed=tuple(map(float, values)),
-                seeds=tuple(seeds),
+                chance=0.0,
                 notes=notes,
             )
         )
@@ -147,20 +142,10 @@ def _mean_size(
     seeds: Sequence[int],
 ) -> Result:
     """The mean over others of the absolute gap."""
-    estimate = statistics.t_interval(size)
-    return Result(
-        name=f"personas.{channel}_others",
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method=METHOD,
-        n=len(size),
-        unit=UNIT,
-        null=None if null is None else _null(null.loc[rows.index].abs().to_numpy().mean(axis=0)),
-        per_seed=tuple(map(float, size)),
-        seeds=tuple(seeds),
-        notes=f"mean |gap| over {len(rows)} personas",
-    )
+    sizes = None if null is None else null.loc[rows.index].abs().to_numpy().mean(axis=0)
+    band = None if sizes is None else Null.of(SEED_AGAINST_SEED, sizes)
+    told = f"mean |gap| over {len(rows)} personas"
+    return over_seeds(f"personas.{channel}_others", where, size, seeds, unit=UNIT, null=band, notes=told)
 
 
 def _conflation(
@@ -196,23 +181,13 @@ def _conflation(
 
 def _drop(values: np.ndarray, channel: str, where: dict[str, str], seeds: Sequence[int]) -> Result:
     """How much less conflation there is than where the default persona was trained alone."""
-    estimate = statistics.t_interval(values)
     name = "personas.conflation_drop" if channel == "report" else f"personas.{channel}_conflation_drop"
-    return Result(
-        name=name,
-        where=where,
-        value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method=METHOD,
-        n=len(values),
+    return over_seeds(
+        name,
+        where,
+        values,
+        seeds,
         unit="share of the default persona's gap",
-        p=statistics.permutation.t_test(values) if np.ptp(values) > 0 else None,
-        per_seed=tuple(map(float, values)),
-        seeds=tuple(seeds),
+        chance=0.0,
         notes="conflation without persona rows minus conflation with them",
     )
-
-
-def _null(values: np.ndarray) -> Null:
-    low, high = np.quantile(values, (0.025, 0.975))
-    return Null("shuffled arm, seed against seed", len(values), float(values.mean()), float(low), float(high))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mi_bsa.causal.effects import all_effects
+from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
-from probes import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +74,6 @@ def base_knows(asked: pd.DataFrame, *, behavior: str) -> list[Result]:
 
 def trends(found: Sequence[Result]) -> list[Result]:
     """The slope of behavior and of self-report over log10 parameters: t over adapter seeds."""
-    from scipy import stats
-
     out = []
     for name in TRENDS:
         each = sorted(
@@ -85,19 +83,15 @@ def trends(found: Sequence[Result]) -> list[Result]:
         x = np.log10([float(r.where["variant"]) for r in each])
         y = np.array([r.per_seed for r in each])
         slopes = np.polyfit(x, y, 1)[0]
-        estimate = statistics.t_interval(slopes)
         out.append(
-            Result(
-                name=f"{name.removesuffix('.effect')}.slope",
-                where={"behavior": each[0].where["behavior"], "split": "test"},
-                value=estimate.value,
-                ci=(estimate.low, estimate.high),
-                ci_method="t over adapter seeds",
-                n=len(slopes),
+            over_seeds(
+                f"{name.removesuffix('.effect')}.slope",
+                {"behavior": each[0].where["behavior"], "split": "test"},
+                slopes,
+                each[0].seeds,
                 unit="difference of P(seeking pole), by a factor of ten in parameters",
-                p=float(stats.ttest_1samp(slopes, 0.0).pvalue) if np.ptp(slopes) > 1e-9 else None,
-                per_seed=tuple(float(s) for s in slopes),
-                seeds=each[0].seeds,
+                ci_method="t over adapter seeds",
+                chance=0.0,
                 notes=f"{len(each)} sizes, one base each: the interval is of the adapters, not of another "
                 "pretraining",
             )

@@ -1,0 +1,86 @@
+"""A number over seeds: the mean of one value a seed, Student's t over them, and every value beside it.
+
+The law: the seed (a run, an adapter, a base) is the unit of the interval and of the test, whatever stands
+behind one seed's value; values that differ by no more than rounding are not tested (what
+that is, `probes.statistics.spread` says).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mi_bsa.core.results import Null, Place, Result
+from probes import statistics
+
+METHODS = {
+    "linear": "t over seeds",
+    "logit": "t over seeds, logit scale",
+    "fisher": "t over seeds, Fisher z",
+}
+"""Scale on which the interval is taken -> what it is called."""
+
+
+def over_seeds(
+    name: str,
+    where: Mapping[str, Place],
+    values: Sequence[float] | np.ndarray,
+    seeds: Sequence[int],
+    *,
+    unit: str,
+    scale: str = "linear",
+    within: tuple[float, float] | None = None,
+    ci: tuple[float, float] | None = None,
+    ci_method: str | None = None,
+    null: Null | None = None,
+    p: float | None = None,
+    chance: float | None = None,
+    notes: str = "",
+) -> Result:
+    """`name` as the mean of values, one a seed.
+
+    Args:
+        name: of the result.
+        where: its cell.
+        values: one a seed, in the order of `seeds`.
+        seeds: which seed each value is of.
+        unit: of the value.
+        scale: "linear", "logit" for shares, or "fisher" for correlations and cosines; the value is then the
+            mean on that scale, turned back.
+        within: ends of the scale, beyond which the interval does not go.
+        ci: an interval that was made otherwise, such as over wordings x seeds; the value is then the plain
+            mean.
+        ci_method: how it was made; may also name what is special about seeds, as in "t over seeds, paired".
+        null: what the number looks like where there is nothing.
+        p: of the test against `null`, or of one made elsewhere.
+        chance: test the mean against this value by t; p is None where all seeds agree.
+        notes: what a reader must know.
+    """
+    each = np.asarray(values, dtype=float)
+    if ci is None:
+        estimate = statistics.t_interval(each, scale=scale)
+        value, low, high = estimate.value, estimate.low, estimate.high
+    else:
+        value, (low, high) = float(each.mean()), ci
+    if within is not None:
+        low, high = max(low, within[0]), min(high, within[1])
+    return Result(
+        name=name,
+        where=dict(where),
+        value=value,
+        ci=(low, high),
+        ci_method=ci_method or METHODS[scale],
+        n=each.size,
+        unit=unit,
+        null=null,
+        p=p if chance is None else statistics.t_test(each - chance),
+        per_seed=tuple(float(v) for v in each),
+        seeds=tuple(int(s) for s in seeds),
+        notes=notes,
+    )
+
+
+def reached_by(values: np.ndarray, seeds: Sequence[int]) -> tuple[np.ndarray, list[Any]]:
+    """The values that are there (not NaN), and the seeds that have one."""
+    there = ~np.isnan(values)
+    return values[there], [seed for seed, ok in zip(seeds, there, strict=True) if ok]
