@@ -112,7 +112,9 @@ def grouped_rows(kind: str) -> Callable[[Rng, int], np.ndarray]:
     return run
 
 
-def rejects(test: Callable[[np.ndarray], float | None], units: int, mean: float) -> Callable[[Rng, int], np.ndarray]:
+def rejects(
+    test: Callable[[np.ndarray], float | None], units: int, mean: float
+) -> Callable[[Rng, int], np.ndarray]:
     def run(rng: Rng, n: int) -> np.ndarray:
         found = [test(mean + rng.normal(size=units)) for _ in range(n)]
         return np.array([p is not None and p <= 0.05 for p in found])
