@@ -1,12 +1,14 @@
 """Mutation testing: which of the small faults that mutmut plants, one at a time, do the fast tests not see?
 
-`python tests/mutation.py` takes every target (minutes each), `python tests/mutation.py results` one; with
-`--again` only what survived the last run is tried again, for whoever writes the missing test. It writes
-`docs/mutants.md` and exits with 1 where less than `BAR` is killed or a survivor has no reason in
-`tests/mutants.yaml`.
+`python tests/mutation.py` takes every target (minutes each), `python tests/mutation.py results` one. With
+`--again` only what survived the last run is tried again, for whoever writes the missing test; `--page` tries
+nothing and writes the page from the last run, for whoever writes a reason. It writes `docs/mutants.md` and
+exits with 1 where less than nine of ten are killed or a survivor has no reason in `tests/mutants.yaml`.
 
 A mutant is not counted where only a sentence changes: a string that holds a space, or what is raised
-behind `raise`. Annotations, docstrings and decorated functions are left alone by mutmut itself.
+behind `raise`. mutmut itself leaves annotations, docstrings, decorated functions (properties) and constants
+of a module alone. The control: in every function one mutant that changes nothing must survive, else a test
+depends on its order or on a shared random stream, and what it kills says nothing.
 """
 
 import argparse
@@ -35,6 +37,7 @@ REASONS = ROOT / "tests" / "mutants.yaml"
 BAR = 0.9
 KILLED = {1, 3, 37}
 """Exit codes of mutmut's children: a test failed, pytest broke, refused by types."""
+TOOK = "took.txt"
 SHAM = "__mutmut_0"
 TIMEOUT = {-24, 24, 36, 152, 255, -9}
 
@@ -152,7 +155,9 @@ def run(name: str, *, again: bool = False) -> list[Mutant]:
         prepare(TARGETS[name], folder)
         _mutmut(folder, "none.of.them", must="nothing matches")  # generates, and sees which test calls what
         _add_shams(folder)
+        began = time.monotonic()
         _mutmut(folder)
+        (folder / TOOK).write_text(f"{datetime.date.today()}, {(time.monotonic() - began) / 60:.0f} minutes")
     if broken := [key for _, key, code in _codes(folder) if key.endswith(SHAM) and code in KILLED | TIMEOUT]:
         raise SystemExit(f"tests fail without any fault, so that what they kill says nothing: {broken}")
     return list(read(folder))
@@ -273,25 +278,28 @@ def _around(lines: list[str], words: list[tokenize.TokenInfo], head: int, tail: 
 
 
 def is_sentence(was: str, became: str) -> bool:
-    """Does nothing change but the letters of one string that holds a space?"""
-    strings = [re.findall(r'[fr]?"[^"]* [^"]*"', text) for text in (was, became)]
-    bare = [re.sub(r'[fr]?"[^"]* [^"]*"', "_", text) for text in (was, became)]
-    return bare[0] == bare[1] and strings[0] != strings[1]
+    """Does nothing change but the letters of a string that holds a space?"""
+    pairs = list(zip(_words([was]), _words([became]), strict=False))
+    other = [(old, new) for old, new in pairs if old.string != new.string]
+    same_length = len(_words([was])) == len(_words([became]))
+    strings = all(old.type == new.type == tokenize.STRING and " " in old.string for old, new in other)
+    return same_length and bool(other) and strings
 
 
 def reasons() -> dict[tuple[str, str, str, str], str]:
     """Why each known survivor lives."""
     listed = yaml.safe_load(REASONS.read_text()) if REASONS.exists() else []
     return {
-        (group["file"], one["function"], one["was"], one["became"]): group["reason"]
+        (group["file"], function, was, became): group["reason"]
         for group in listed
-        for one in group["mutants"]
+        for function, was, became in group["mutants"]
     }
 
 
-def section(name: str, mutants: list[Mutant], took: float) -> tuple[str, bool]:
+def section(name: str, mutants: list[Mutant]) -> tuple[str, bool]:
     """The part of the page about one target, and whether it passes."""
     target, known = TARGETS[name], reasons()
+    took = (ROOT / "build" / "mutants" / name / TOOK).read_text()
     killed = sum(m.killed for m in mutants)
     late = sum(m.code in TIMEOUT for m in mutants)
     living = [m for m in mutants if not m.killed]
@@ -300,7 +308,7 @@ def section(name: str, mutants: list[Mutant], took: float) -> tuple[str, bool]:
         "",
         f"{killed} of {len(mutants)} killed ({killed / len(mutants):.1%}"
         + (f", {late} by time" if late else "")
-        + f"), {len(living)} survive. {datetime.date.today()}, {took / 60:.1f} minutes,",
+        + f"), {len(living)} survive. {took},",
         f"`python tests/mutation.py {name}`; tests: {', '.join(f'`{t}`' for t in target.tests)}.",
         "",
         "| file | mutants | killed |",
@@ -314,7 +322,7 @@ def section(name: str, mutants: list[Mutant], took: float) -> tuple[str, bool]:
     for one in living:
         grouped.setdefault(known.get(one.place, "NO REASON YET"), []).append(one)
     for reason, group in sorted(grouped.items()):
-        lines += ["", f"{len(group)} survive: {reason}", ""]
+        lines += ["", f"{len(group)} {'survives' if len(group) == 1 else 'survive'}; {reason}:", ""]
         lines += [f"- `{m.file}:{m.line}` `{_shown(m.was)}` -> `{_shown(m.became)}`" for m in group]
     passes = killed / len(mutants) >= BAR and "NO REASON YET" not in grouped
     return "\n".join(lines) + "\n", passes
@@ -338,13 +346,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("targets", nargs="*", default=list(TARGETS), help=", ".join(TARGETS))
     parser.add_argument("--again", action="store_true", help="try only what survived the last run")
+    parser.add_argument("--page", action="store_true", help="try nothing, write the page from the last run")
     asked = parser.parse_args()
     if strangers := sorted(set(asked.targets) - set(TARGETS)):
         parser.error(f"unknown target {', '.join(strangers)}; choose among {', '.join(TARGETS)}")
     good = True
     for name in asked.targets:
-        began = time.monotonic()
-        text, passes = section(name, run(name, again=asked.again), time.monotonic() - began)
+        folder = ROOT / "build" / "mutants" / name
+        text, passes = section(name, list(read(folder)) if asked.page else run(name, again=asked.again))
         write_page({name: text})
         print(text)
         good = good and passes

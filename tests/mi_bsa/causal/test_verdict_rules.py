@@ -113,7 +113,8 @@ def test_there_is_a_report(value, half, state):
     results = without(evidence(), "self_report.effect")
     results += [
         one("self_report.effect", value, half, kind="all"),
-        one("self_report.effect", 0.5, 0.1, kind="x"),
+        one("self_report.effect", 0.5, 0.1),
+        one("self_report.effect", 0.5, 0.1, kind="letters"),
     ]
     found = verdicts(results)
     assert all(v.lines[1].state == state for v in found)
@@ -192,6 +193,20 @@ def test_either_pole_must_recover(read_out):
     assert weak.lines[line].p == (None if read_out == "behavior" else 0.2)
 
 
+def test_the_report_is_moved_by_the_handle_itself():
+    """Another method that moves the report more says nothing of the handle."""
+    results = probed(evidence())
+    assert verdicts(results)[SHARED].lines[6].state == "holds"
+    still = changed(
+        results,
+        "bridge.recovery.self_report",
+        lambda r: r.where["method"] == "probe",
+        value=0.1,
+        ci=(0.0, 0.2),
+    )
+    assert verdicts(still)[SHARED].lines[6].state == "fails"
+
+
 def test_a_no_needs_a_handle_that_is_one():
     """Both causal lines fail: not supported, by both; where the handle moves no behavior, undecided."""
     no = verdicts(evidence(recovered=0.05, kept=0.98))[SHARED]
@@ -219,7 +234,7 @@ def test_the_handle_is_fitted_on_behavior():
 
     assert handle_of([*shares("probe", 0.9, 0.1), *shares("mean_difference", 0.6, 0.6)]) == "mean_difference"
     assert handle_of([*shares("report", 0.9, 0.9), *shares("probe", 0.1, 0.1)]) == "probe"
-    assert handle_of([*shares("trained", 0.1, 0.1)[:1], *shares("probe", 0.3, -0.3)]) == "trained"
+    assert handle_of([*shares("trained", 0.1, 0.1)[:1], *shares("probe", 0.05, 0.08)]) == "trained"
     assert handle_of(shares("report", 0.9, 0.9)) is None
     shared = verdicts(without(evidence(), "bridge.recovery.behavior"))[SHARED]
     assert shared.lines[5].detail == "no bridge.recovery.behavior of a direction fitted on behavior"
