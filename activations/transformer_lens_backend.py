@@ -78,16 +78,28 @@ class TransformerLensBackend:
 
     def bridge(self, model: "Model") -> Any:
         """The bridge of a model in its active variant; it shares the weights and leaves the model's own
-        modules alone."""
+        modules alone.
+
+        Raises:
+            BackendError: a family that TransformerLens does not know.
+        """
         if self._bridged[0] is not model:
             shared = {id(tensor): tensor for tensor in (*model.inner.parameters(), *model.inner.buffers())}
             twin = copy.deepcopy(model.inner, shared)
-            bridge = TransformerBridge.boot_transformers(
-                str(model.folder or model.name),
-                hf_model=twin,
-                tokenizer=copy.deepcopy(model.tokenizer),
-                device=str(model.device),
-            )
+            try:
+                bridge = TransformerBridge.boot_transformers(
+                    str(model.folder or model.name),
+                    hf_model=twin,
+                    tokenizer=copy.deepcopy(model.tokenizer),
+                    device=str(model.device),
+                )
+            except ValueError as error:
+                if "supported architecture" not in str(error):
+                    raise
+                raise BackendError(
+                    f"TransformerLens has no bridge for a {model.anatomy.family.name}; read it with "
+                    "backend='hooks'"
+                ) from None
             self._bridged = (model, twin, bridge)
         _, twin, bridge = self._bridged
         name, alpha = model.active

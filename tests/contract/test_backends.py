@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 import activations
-from activations import testing
+from activations import backends, testing
+from activations.errors import BackendError
 from activations.locating import locate
 
 
 @pytest.fixture(scope="module", params=[*testing.FAMILIES, "embedded"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> activations.Model:
+def eager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> activations.Model:
     """A tiny random model of each family, and the embedded one, with an adapter and eager attention."""
     root: Path = tmp_path_factory.mktemp(request.param)
     if request.param != "embedded":
@@ -21,6 +22,12 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     except Exception as error:
         pytest.skip(f"the embedded model's weights are not in this checkout ({error})")
     return activations.load(base, adapter=testing.build_adapter(root / "adapter", base), attention="eager")
+
+
+@pytest.fixture
+def model(eager: activations.Model) -> activations.Model:
+    """Each of them."""
+    return eager
 
 
 class TestHooks(testing.BackendContract):
@@ -35,10 +42,25 @@ class TestNnsight(testing.BackendContract):
     backend = "nnsight"
 
 
+@pytest.fixture(scope="module")
+def bridged(eager: activations.Model) -> activations.Model:
+    """The model, where TransformerLens knows its family."""
+    try:
+        backends.get("transformer_lens").bridge(eager)  # type: ignore[attr-defined]
+    except BackendError as error:
+        pytest.skip(str(error))
+    return eager
+
+
 class TestTransformerLens(testing.BackendContract):
     """A TransformerBridge over the same weights."""
 
     backend = "transformer_lens"
+
+    @pytest.fixture
+    def model(self, bridged: activations.Model) -> activations.Model:
+        """Each family that it knows."""
+        return bridged
 
 
 @pytest.fixture(scope="module")
