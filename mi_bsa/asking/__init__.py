@@ -54,31 +54,7 @@ _HOMES = {
     "sample": "sampling",
 }
 
-__all__ = [
-    "Agreement",
-    "EndpointJudge",
-    "Judge",
-    "ModelJudge",
-    "WordJudge",
-    "agreement",
-    "judge",
-    "assess",
-    "Bank",
-    "Estimate",
-    "THRESHOLD",
-    "Validity",
-    "ask",
-    "bank_items",
-    "by_kind",
-    "gap",
-    "gaps_by_kind",
-    "load_bank",
-    "mean_score",
-    "option_log_probs",
-    "parse_answer",
-    "parse_rate",
-    "sample",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
