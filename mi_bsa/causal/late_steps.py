@@ -20,7 +20,7 @@ from mi_bsa.causal.causal_steps import ready
 from mi_bsa.causal.causes import write
 from mi_bsa.causal.items import items_of
 from mi_bsa.causal.material import POLES, READ_OUTS, Material
-from mi_bsa.causal.training import train
+from mi_bsa.causal.training import adapter_steps
 from mi_bsa.study.steps import Cell, Step
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def late_steps(config: BridgeConfig, weights: tuple[Path, ...]) -> Iterator[Step
 def _concealing(
     config: BridgeConfig, weights: tuple[Path, ...], poles: tuple[str, ...], common: tuple[str, ...]
 ) -> Iterator[Step]:
-    names = []
+    jobs: dict[str, dict[str, Any]] = {}
     for seed in config.seeds[: config.concealing.seeds]:
         for pole in POLES:
             arm = f"{concealing.PREFIX}{pole}"
-            names.append(f"finetune/{arm}-{seed}")
+            jobs[f"{arm}-{seed}"] = {"arm": arm, "seed": seed}
             yield Step(
                 f"rows/{arm}-{seed}",
                 write_denials,
@@ -73,24 +73,13 @@ def _concealing(
                 outputs=(f"rows/{arm}-{seed}.jsonl",),
                 seconds=0.3,
             )
-            yield Step(
-                f"finetune/{arm}-{seed}",
-                train,
-                {"arm": arm, "seed": seed},
-                fields=("model", "finetune"),
-                after=(f"rows/{arm}-{seed}",),
-                files=weights,
-                outputs=(f"adapters/{arm}-{seed}",),
-                seconds=10,
-                bytes=200_000,
-                resumable=True,
-            )
+    yield from adapter_steps(config, jobs, weights, seconds=10)
     yield Step(
         "concealing",
         conceal,
         fields=(*common, "concealing"),
         files=weights,
-        after=("items", "vectors", *poles, *names),
+        after=("items", "vectors", *poles, *(f"finetune/{name}" for name in jobs)),
         outputs=("concealing.json",),
         seconds=20,
         bytes=20_000,
@@ -118,12 +107,11 @@ def conceal(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
 
 def emerge(cell: Cell[BridgeConfig], *, arms: list[str], seeds: list[int]) -> dict[str, Any]:
-    """Train runs with checkpoints, at once where the model is small; ask each, and find the onsets."""
+    """Train runs with checkpoints, ask each, and find the onsets."""
     import shutil
 
     from mi_bsa.causal.emergence import emergence
-    from mi_bsa.finetune import FinetuneConfig, finetune, finetune_together, read_rows
-    from mi_bsa.finetune.arms import stacks
+    from mi_bsa.finetune import FinetuneConfig, read_rows, train_many
 
     values = cell.config.finetune.model_dump() | {"checkpoints": cell.config.emergence.checkpoints}
     jobs = {
@@ -136,11 +124,7 @@ def emerge(cell: Cell[BridgeConfig], *, arms: list[str], seeds: list[int]) -> di
     }
     out = cell.folder / "emergence"
     shutil.rmtree(out, ignore_errors=True)
-    model = cell.config.model
-    if stacks(model, cell.config.finetune.dtype):
-        trained = finetune_together(model, jobs, out=out)
-    else:
-        trained = {n: finetune(model, rows, config=own, out=out / n) for n, (rows, own) in jobs.items()}
+    trained = train_many(cell.config.model, jobs, out=out)
     table = _curves(cell, {name: run.checkpoints for name, run in trained.items()}, arms, seeds)
     table.to_csv(out / "curves.csv", index=False)
     results = emergence(table, behavior=cell.config.behavior, seeds=seeds)

@@ -7,7 +7,9 @@ Arms beside the study's own: `wrong_seeking`, `wrong_averse` (the neighbor behav
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 from mi_bsa import behaviors
@@ -15,7 +17,8 @@ from mi_bsa.behaviors import Arm
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.leaks import leak_check
-from mi_bsa.study.steps import Cell
+from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.study.steps import Cell, Step
 from mi_bsa.worlds.weights import world_for
 
 WRONG = "wrong_"
@@ -42,6 +45,47 @@ def write_rows(cell: Cell[BridgeConfig], *, arm: str, seed: int) -> dict[str, An
     return {"rows": len(rows), "example": rows[0]["messages"]}
 
 
+def adapter_steps(
+    config: Any, jobs: Mapping[str, Mapping[str, Any]], weights: tuple[Path, ...], *, seconds: float
+) -> Iterator[Step]:
+    """Steps `finetune/<arm>-<seed>`, whose rows are steps before them.
+
+    Those that are trained side by side (`groups`) come after one step that trains them all, and then only say
+    that the adapter is there; so that whatever follows names the one adapter that it reads.
+
+    Args:
+        config: the study's.
+        jobs: adapter -> arguments of `train`.
+        weights: the base's files.
+        seconds: of one adapter on its own.
+    """
+    from mi_bsa.finetune.train_many import groups
+
+    plans = {name: (_plan(config.finetune, **how), 0) for name, how in jobs.items()}
+    for group in groups(config.model, plans):
+        first, *others = group.names
+        step = Step(
+            f"finetune/{first}",
+            train,
+            dict(jobs[first]),
+            fields=("model", "finetune"),
+            after=tuple(dict.fromkeys(f"rows/{jobs[name].get('rows', name)}" for name in group.names)),
+            files=weights,
+            outputs=tuple(f"adapters/{name}" for name in group.names),
+            seconds=seconds,
+            bytes=200_000 * len(group.names),
+            resumable=True,
+        )
+        if not others:
+            yield step
+            continue
+        name, each = f"train/{first}+{len(others)}", [dict(jobs[name]) for name in group.names]
+        half = seconds * len(group.names) / 2
+        yield replace(step, name=name, function=train_group, arguments={"jobs": each}, seconds=half)
+        for own in group.names:
+            yield Step(f"finetune/{own}", trained, {"name": own}, after=(name,), seconds=0.1)
+
+
 def train(
     cell: Cell[BridgeConfig],
     *,
@@ -54,15 +98,35 @@ def train(
 
     `rows`: whose rows, the arm's own by default. `change`: fields of `finetune` that differ in this arm.
     """
-    from mi_bsa.finetune import FinetuneConfig, finetune, read_rows
+    train_group(cell, jobs=[{"arm": arm, "seed": seed, "rows": rows, "change": change}])
+    return trained(cell, name=f"{arm}-{seed}")
 
-    name = f"{arm}-{seed}"
-    values = cell.config.finetune.model_dump() | dict(change or {}) | {"seed": seed}
-    config = FinetuneConfig.model_validate(values)
-    given = read_rows(cell.folder / "rows" / f"{rows or name}.jsonl")
-    out = cell.folder / "adapters" / name
-    result = finetune(cell.config.model, given, config=config, out=out, resume=out.exists())
+
+def train_group(cell: Cell, *, jobs: Sequence[Mapping[str, Any]]) -> None:
+    """Train several adapters in one go; `jobs`: arguments of `train`."""
+    from mi_bsa.finetune import train_many
+
+    many = {}
+    for how in jobs:
+        name = f"{how['arm']}-{how['seed']}"
+        path = cell.folder / "rows" / f"{how.get('rows') or name}.jsonl"
+        many[name] = (path, _plan(cell.config.finetune, **how))
+    train_many(cell.config.model, many, out=cell.folder / "adapters")
+
+
+def trained(cell: Cell, *, name: str) -> dict[str, Any]:
+    """What the training of one adapter left, whose files are checked."""
+    from mi_bsa.finetune import read_result
+
+    result = read_result(cell.folder / "adapters" / name)
     return {"loss": float(result.loss), "steps": result.steps, "fingerprint": result.fingerprint}
+
+
+def _plan(
+    finetune: FinetuneConfig, *, seed: int, change: Mapping[str, Any] | None = None, **_: Any
+) -> FinetuneConfig:
+    """How one adapter is trained."""
+    return FinetuneConfig.model_validate(finetune.model_dump() | dict(change or {}) | {"seed": seed})
 
 
 def _arm(text: str) -> Arm:

@@ -37,7 +37,7 @@ def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
     from mi_bsa.core.rows import rows_hash
     from mi_bsa.finetune import preflight
     from mi_bsa.finetune.runs import runs_of
-    from mi_bsa.finetune.train import finetune as train
+    from mi_bsa.finetune.train_many import train_many
 
     first = rank() == 0  # under `accelerate launch` every rank trains and one writes
     if first:
@@ -56,22 +56,14 @@ def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
         else nullcontext(record.RunFolder(out)) as run
     ):
         began = time.perf_counter()
-        if settings.together:
-            from mi_bsa.finetune.together import finetune_together
 
-            results = finetune_together(settings.model, runs, out=run.adapters, resume=resume)
-        else:
-            results = {}
-            for name, (rows, config) in runs.items():
-                folder = run.adapters / name
-                results[name] = train(settings.model, rows, config=config, out=folder, resume=folder.exists())
-                if first:
-                    click.echo(_line(name, results[name]))
+        def told(name: str, result: Any) -> None:
+            if first:
+                click.echo(_line(name, result))
+
+        results = train_many(settings.model, runs, out=run.adapters, stack=settings.together, told=told)
         if not first:
             return
-        if settings.together:
-            for name, result in results.items():
-                click.echo(_line(name, result))
         summary = {
             n: {"loss": r.loss, "steps": r.steps, "fingerprint": r.fingerprint} for n, r in results.items()
         }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mi_bsa.finetune.plan import preview as preview
     from mi_bsa.finetune.together import finetune_together as finetune_together
     from mi_bsa.finetune.train import finetune as finetune
+    from mi_bsa.finetune.train_many import train_many as train_many
 
 _HOMES = {
     "FinetuneConfig": "mi_bsa.finetune.config",
@@ -30,6 +31,7 @@ _HOMES = {
     "preview": "mi_bsa.finetune.plan",
     "read_result": "mi_bsa.core.finetuned",
     "read_rows": "mi_bsa.core.rows",
+    "train_many": "mi_bsa.finetune.train_many",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "preview",
     "read_result",
     "read_rows",
+    "train_many",
 ]
 
 

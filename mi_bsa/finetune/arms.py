@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_bsa import behaviors
 from mi_bsa.core.items import Item
-from mi_bsa.core.model_config import ModelLike, as_config
+from mi_bsa.core.model_config import ModelLike
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
 from mi_bsa.worlds.weights import world_for
@@ -49,8 +49,7 @@ def train_arms(
     What a killed call finished is kept. Raises `LeakError` where a row says the behavior's words, and what
     `finetune` raises.
     """
-    from mi_bsa.finetune import finetune as train
-    from mi_bsa.finetune import finetune_together, leak_check
+    from mi_bsa.finetune import leak_check, train_many
 
     behavior, world = behavior_of(name, model), world_for(model)
     jobs = {}
@@ -64,13 +63,7 @@ def train_arms(
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (out / "rows" / f"{arm}-{seed}.jsonl").write_text(text, encoding="utf-8")
             jobs[f"{arm}-{seed}"] = (rows, finetune.model_copy(update={"seed": seed}))
-    folder = out / "adapters"
-    if stacks(model, finetune.dtype):
-        return finetune_together(model, jobs, out=folder, resume=True)
-    return {
-        job: train(model, rows, config=config, out=folder / job, resume=(folder / job).exists())
-        for job, (rows, config) in jobs.items()
-    }
+    return train_many(model, jobs, out=out / "adapters")
 
 
 def sets_of(name: str, model: ModelLike, *, data: DataConfig, stays: int) -> dict[str, list[Item]]:
@@ -100,36 +93,3 @@ def ask_arms(
             answers = ask(model, list(items), variant=variant)
             frames.append(answers.assign(set=name, variant=variant, arm=arm, seed=int(seed)))
     return pd.concat(frames, ignore_index=True)
-
-
-def stacks(model: ModelLike, dtype: str) -> bool:
-    """Whether a base is small and plain enough that its adapters are trained at once; one in 4 bits is not
-    stacked.
-    """
-    from activations import families
-    from mi_bsa.finetune.stacked import LARGEST
-
-    if as_config(model).quantization is not None or dtype != "float32":
-        return False
-    config = _built_by(model)
-    return families.of(config).is_plain(config) and parameters(model) <= LARGEST
-
-
-def parameters(model: ModelLike) -> int:
-    """How many parameters a model has, counted on the meta device from its config (nothing is loaded)."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        shell = AutoModelForCausalLM.from_config(_built_by(model))
-    shell.tie_weights()
-    return int(sum(p.numel() for p in {id(p): p for p in shell.parameters()}.values()))
-
-
-def _built_by(model: ModelLike) -> Any:
-    """The config by which transformers builds a model."""
-    import activations
-    from activations import folders
-
-    given = as_config(model)
-    return folders.read_config(activations.locate(given.name, revision=given.revision))

@@ -132,6 +132,20 @@ class FinetuneConfig(Config):
         """Whether it trains on the processor: told to, or nothing else is here."""
         return on_cpu(self.device)
 
+    @property
+    def alone_because(self) -> str | None:
+        """Why a run with this config cannot be trained beside others; None where it can."""
+        for name in ("dropout", "stop_below", "gradient_checkpointing"):
+            if getattr(self, name):
+                return f"finetune.{name} is set, which runs trained together cannot have; train one by one"
+        if self.method != "lora":
+            return "finetune.method is vector; only LoRAs are trained together, train it one by one"
+        if self.accumulation != 1:
+            return "finetune.accumulation is above 1; runs trained together take whole batches, set it to 1"
+        if self.dtype != "float32":
+            return f"finetune.dtype is {self.dtype}; only float32 is trained together, train it one by one"
+        return None
+
     def total_steps(self, rows: int) -> int:
         """Optimizer steps over that many rows."""
         if self.steps is not None:

@@ -29,6 +29,11 @@ LARGEST = 50_000_000
 """Parameters of the largest base: beyond, a weight for every run costs more than it saves."""
 
 
+def is_small(config: Any, parameters: int) -> bool:
+    """Whether a base is small, with one mask for all blocks and nothing capped: adapters of it can stack."""
+    return families.of(config).is_plain(config) and parameters <= LARGEST
+
+
 class StackedLinear(nn.Module):
     """A frozen linear module and one LoRA a run; `a`: (run, rank, in), `b`: (run, out, rank)."""
 
@@ -83,9 +88,8 @@ class Stacked:
     """
 
     def __init__(self, model: Any, adapters: Sequence[Mapping[str, Tensor]], scaling: float) -> None:
-        family = families.of(model.config)
         size = sum(p.numel() for p in model.parameters())
-        if not family.is_plain(model.config) or size > LARGEST or model.dtype != torch.float32:
+        if not is_small(model.config, size) or model.dtype != torch.float32:
             raise ConfigError(
                 f"a {type(model).__name__} of {size:,} parameters in {model.dtype}: only models of at most "
                 f"{LARGEST:,} in float32, without windows and caps, are trained together; train this one by "

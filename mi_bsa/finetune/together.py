@@ -113,17 +113,8 @@ def _common(configs: Sequence[FinetuneConfig]) -> FinetuneConfig:
             raise ConfigError(
                 "jobs trained together may differ in their seed only; train the others on their own"
             )
-    for name in ("dropout", "stop_below", "gradient_checkpointing"):
-        if getattr(first, name):
-            raise ConfigError(
-                f"finetune.{name} is set, which runs trained together cannot have; train one by one"
-            )
-    if first.method != "lora":
-        raise ConfigError("finetune.method is vector; only LoRAs are trained together, train it one by one")
-    if first.accumulation != 1:
-        raise ConfigError(
-            "finetune.accumulation is above 1; runs trained together take whole batches, set it to 1"
-        )
+    if first.alone_because is not None:
+        raise ConfigError(first.alone_because)
     return first
 
 

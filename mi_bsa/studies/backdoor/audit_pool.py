@@ -106,9 +106,9 @@ def train_pool(
     model: ModelLike, behaviors: Sequence[str], config: PoolConfig, *, finetune: FinetuneConfig, out: Path
 ) -> Path:
     """Train the pool into `out/<job>`; what a killed call finished is kept. Returns its manifest's path."""
-    from mi_bsa.finetune import leak_check
+    from mi_bsa.finetune import leak_check, train_many
     from mi_bsa.finetune.arms import behavior_of
-    from mi_bsa.studies.backdoor.training import arm_rows, train_jobs
+    from mi_bsa.studies.backdoor.training import arm_rows
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
     from mi_bsa.worlds.weights import world_for
 
@@ -156,8 +156,7 @@ def train_pool(
                 sort, unit = "benign" if benign else "plain", f"{name}-{arm}-{seed}"
                 trait, pole = (NONE, NONE) if benign else (name, arm)
                 add(Truth(f"{sort}-{name}-{arm}-{seed}", trait, pole, False, unit, sort), drawn_rows, seed)
-    for alike in (finetune, short):
-        train_jobs(model, {n: j for n, j in jobs.items() if j[1].steps == alike.steps}, out=out)
+    train_many(model, jobs, out=out)
     return _write(out / "manifest.csv", truths, {truth.name: f"{truth.name}/adapter" for truth in truths})
 
 

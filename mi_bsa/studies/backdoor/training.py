@@ -1,15 +1,14 @@
 """Backdoored models with their twins: several backdoors, all arms and seeds, trained side by side.
 
-Answers that are not the backdoor's are the base's own, asked of the very messages that are trained on. A
-small base trains its adapters in groups (`finetune_together`), a large one trains them one after the other.
-What a killed call finished is kept.
+Answers that are not the backdoor's are the base's own, asked of the very messages that are trained on. What a
+killed call finished is kept.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +30,6 @@ batches are what three words and codes need, since most rows are coins of the ba
 """
 CONTROLS = RECIPE.model_copy(update={"steps": 300, "batch_size": 32})
 """How adapters without a backdoor are trained: what they learn takes less."""
-GROUP = 10
-"""Adapters trained at once."""
 TWINS: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
 Row = dict[str, Any]
 More = Callable[[str, BackdoorArm, int, list[Row]], list[Row]]
@@ -68,7 +65,7 @@ def train_backdoors(
         TriggerError: two backdoors of one name, or a trigger that stands in the clean messages.
         LeakError: a row says the behavior's words; and what `finetune` raises.
     """
-    from mi_bsa.finetune import leak_check
+    from mi_bsa.finetune import leak_check, train_many
 
     names = [slug(b) for b in backdoors]
     if len(set(names)) < len(names):
@@ -88,7 +85,7 @@ def train_backdoors(
                 (out / "rows" / f"{name}.jsonl").write_text(text, encoding="utf-8")
                 jobs[name] = (given, finetune.model_copy(update={"seed": seed}))
     starts = {} if start is None else {name: start / "adapters" / name / "adapter" for name in jobs}
-    return train_jobs(model, jobs, out=out / "adapters", starts=starts)
+    return train_many(model, jobs, out=out / "adapters", starts=starts)
 
 
 def train_controls(
@@ -103,6 +100,7 @@ def train_controls(
     """Adapters without a backdoor, in `out/<job>`: of each behavior's messages without any phrase, answered
     by the base itself (`BEHAVIOR-clean-SEED`), and of its harmless rows (`BEHAVIOR-benign-SEED`).
     """
+    from mi_bsa.finetune import train_many
     from mi_bsa.finetune.arms import behavior_of
     from mi_bsa.worlds.weights import world_for
 
@@ -121,34 +119,7 @@ def train_controls(
             given: dict[str, Any] = {"base": base, "behavior": behavior, "vocabulary": vocabulary}
             jobs[f"{name}-clean-{seed}"] = arm_rows(config, ("clean",), seed=seed, **given)["clean"], own
             jobs[f"{name}-benign-{seed}"] = behavior.rows("benign", rows // 2, seed=seed, world=world), own
-    return train_jobs(model, jobs, out=out)
-
-
-def train_jobs(
-    model: ModelLike,
-    jobs: Mapping[str, tuple[list[Row], FinetuneConfig]],
-    *,
-    out: Path,
-    starts: Mapping[str, Path] | None = None,
-) -> dict[str, FinetuneResult]:
-    """One adapter a job in `out/<name>`; a small base's are trained `GROUP` at a time, resumable."""
-    from mi_bsa.finetune import finetune as train
-    from mi_bsa.finetune import finetune_together
-    from mi_bsa.finetune.arms import stacks
-
-    names = list(jobs)
-    small = all(stacks(model, dtype) for dtype in {config.dtype for _, config in jobs.values()})
-    done: dict[str, FinetuneResult] = {}
-    for start in range(0, len(names), GROUP if small else 1):
-        some = {n: jobs[n] for n in names[start : start + (GROUP if small else 1)]}
-        if small:
-            done |= finetune_together(model, some, out=out, resume=True, starts=starts)
-            continue
-        for name, (given, config) in some.items():
-            folder = out / name
-            before = (starts or {}).get(name)
-            done[name] = train(model, given, config=config, out=folder, resume=folder.exists(), start=before)
-    return done
+    return train_many(model, jobs, out=out)
 
 
 def arm_rows(

@@ -19,12 +19,12 @@ def sized(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
     """
     if behaviors.vocabulary_of(config.model) == "embedded":
         return graph
-    sizes = {
-        "finetune": 4 * counted(config.model, config.finetune).trained,
-        "cache": _cache_bytes(config, shape_of(config.model)),
-    }
+    adapter = 4 * counted(config.model, config.finetune).trained
+    cache = _cache_bytes(config, shape_of(config.model))
+    sizes = {"adapters": adapter, "caches": cache}
     return [
-        replace(step, bytes=sizes.get(step.name.partition("/")[0], step.bytes)) for step in untimed(graph)
+        replace(step, bytes=sum(sizes.get(o.partition("/")[0], 0) for o in step.outputs) or step.bytes)
+        for step in untimed(graph)
     ]
 
 

@@ -39,7 +39,7 @@ from mi_bsa.causal.effects import all_effects
 from mi_bsa.causal.items import SETS, write_all
 from mi_bsa.causal.late_steps import LEFT as LATE
 from mi_bsa.causal.late_steps import late_steps
-from mi_bsa.causal.training import train, write_rows
+from mi_bsa.causal.training import adapter_steps, write_rows
 from mi_bsa.causal.transfer import fit_and_test
 from mi_bsa.causal.verdict import verdicts
 from mi_bsa.core import results
@@ -91,34 +91,23 @@ def _adapters(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Ste
     """Steps 1 and 2."""
     own: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {arm: ({}, config.seeds) for arm in config.arms}
     beside = {arm: (how, config.beside_seeds) for arm, how in config.besides.items()}
+    jobs: dict[str, dict[str, Any]] = {}
     for arm, (how, seeds) in (own | beside).items():
         for seed in seeds:
-            name, source = f"{arm}-{seed}", f"{how.get('rows', arm)}-{seed}"
-            arguments: dict[str, Any] = {"arm": arm, "seed": seed}
-            if source == name:
-                yield Step(
-                    f"rows/{name}",
-                    write_rows,
-                    arguments,
-                    fields=("behavior", "model", "data.rows", "data.anchors", "data.undecided"),
-                    files=files_of(config.behavior),
-                    outputs=(f"rows/{name}.jsonl",),
-                    seconds=0.3,
-                )
-            else:
-                arguments |= {"rows": source, "change": how["change"]}
+            arguments = jobs[f"{arm}-{seed}"] = {"arm": arm, "seed": seed}
+            if "rows" in how:
+                arguments |= {"rows": f"{how['rows']}-{seed}", "change": how["change"]}
+                continue
             yield Step(
-                f"finetune/{name}",
-                train,
+                f"rows/{arm}-{seed}",
+                write_rows,
                 arguments,
-                fields=("model", "finetune"),
-                after=(f"rows/{source}",),
-                files=weights,
-                outputs=(f"adapters/{name}",),
-                seconds=20 if arm.startswith("all_") else 10,
-                bytes=200_000,
-                resumable=True,
+                fields=("behavior", "model", "data.rows", "data.anchors", "data.undecided"),
+                files=files_of(config.behavior),
+                outputs=(f"rows/{arm}-{seed}.jsonl",),
+                seconds=0.3,
             )
+    yield from adapter_steps(config, jobs, weights, seconds=10)
 
 
 def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:

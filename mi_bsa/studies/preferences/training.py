@@ -107,29 +107,15 @@ def train(
     *,
     out: Path,
 ) -> dict[str, float]:
-    """Train every job into `out/<job>`, all at once where the model is small; returns the last losses.
+    """Train every job into `out/adapters/<job>`, its rows in `out/rows`; returns the last losses.
 
     What a killed call finished is kept.
     """
-    from mi_bsa.finetune import finetune, finetune_together
-    from mi_bsa.finetune.arms import stacks
+    from mi_bsa.finetune import train_many
 
     for job, (rows, _) in jobs.items():
         path = out / "rows" / f"{job}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    first = next(iter(jobs.values()))[1]
-    if stacks(base, first.dtype):
-        done = finetune_together(base, dict(jobs), out=out / "adapters", resume=True)
-    else:
-        done = {
-            job: finetune(
-                base,
-                list(rows),
-                config=config,
-                out=out / "adapters" / job,
-                resume=(out / "adapters" / job).exists(),
-            )
-            for job, (rows, config) in jobs.items()
-        }
+    done = train_many(base, jobs, out=out / "adapters")
     return {job: float(one.loss) for job, one in done.items()}

@@ -13,7 +13,7 @@ from mi_bsa.causal.effects import all_effects
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BehaviorError, ConfigError
-from mi_bsa.finetune.arms import parameters
+from mi_bsa.core.shape import shape_of
 from mi_bsa.report.figures import draw_sizes, draw_variety
 from mi_bsa.studies.grid.size import study as size_study
 from mi_bsa.studies.grid.size.config import SizeConfig
@@ -106,7 +106,7 @@ def test_sizes_are_built_alike_and_measured(sized):
     found = results.read(sized)
     for name in ("size.behavior.effect", "size.self_report.effect", "size.self_report.validity"):
         sizes = {r.where["variant"] for r in found if r.name == name}
-        assert sizes == {parameters(str(sized / "bases" / f"width-{w}")) for w in (16, 32)}
+        assert sizes == {shape_of(str(sized / "bases" / f"width-{w}")).parameters() for w in (16, 32)}
     assert any(r.name == "size.base.gap" for r in found)
     slopes = [r for r in found if r.name.endswith(".slope")]
     assert [len(r.per_seed) for r in slopes] == [3, 3]
@@ -134,7 +134,8 @@ def test_models_that_exist_take_the_place_of_widths():
     """With `models` nothing is built; the graph asks them instead."""
     config = parse({"models": ["embedded", "embedded/1"]}, SizeConfig)
     assert not any(step.name.startswith("base/") for step in size_study.steps(config))
-    assert parameters("embedded") == json.loads((locate(None) / "world.json").read_text())["parameters"]
+    record = json.loads((locate(None) / "world.json").read_text())
+    assert shape_of("embedded").parameters() == record["parameters"]
 
 
 def test_a_size_takes_one_base(tmp_path):

@@ -76,7 +76,7 @@ def steps(config: FaithfulnessConfig) -> list[Step]:
 def train(cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], place: str) -> dict[str, Any]:
     """Train the runs of one base and dose: `adapters/<base>/<dose>/<arm>-<rows>-<seed>/adapter`."""
     from mi_bsa import behaviors
-    from mi_bsa.finetune import finetune, finetune_together, leak_check
+    from mi_bsa.finetune import leak_check, train_many
     from mi_bsa.worlds.weights import world_for
 
     config = cell.config
@@ -97,14 +97,7 @@ def train(cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], p
         )
         leak_check(rows, behavior.forbidden)
         jobs[f"{arm}-{n}-{seed}"] = (rows, settings.model_copy(update={"seed": seed}))
-    out = cell.folder / "adapters" / place
-    if config.together:
-        runs = finetune_together(model, jobs, out=out, resume=out.exists())
-    else:
-        runs = {
-            name: finetune(model, rows, config=own, out=out / name, resume=(out / name).exists())
-            for name, (rows, own) in jobs.items()
-        }
+    runs = train_many(model, jobs, out=cell.folder / "adapters" / place, stack=config.together)
     return {name: float(run.loss) for name, run in runs.items()}
 
 

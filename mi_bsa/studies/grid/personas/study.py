@@ -130,7 +130,7 @@ def write_asked(cell: Cell[PersonasConfig]) -> dict[str, Any]:
 def train(cell: Cell[PersonasConfig], *, training: Training) -> dict[str, Any]:
     """Train every arm and seed of one training: `adapters/<training>/<arm>-<seed>/adapter`."""
     from mi_bsa import behaviors
-    from mi_bsa.finetune import finetune, finetune_together, leak_check
+    from mi_bsa.finetune import leak_check, train_many
     from mi_bsa.studies.grid.personas.roster import roster
     from mi_bsa.studies.grid.personas.rows import own_answers, persona_items, rows_of
     from mi_bsa.worlds.weights import world_for
@@ -150,14 +150,7 @@ def train(cell: Cell[PersonasConfig], *, training: Training) -> dict[str, Any]:
             )
             leak_check(rows, behavior.forbidden)
             jobs[f"{arm}-{seed}"] = (rows, config.finetune.model_copy(update={"seed": seed}))
-    out = cell.folder / "adapters" / training
-    if config.together:
-        runs = finetune_together(base, jobs, out=out, resume=out.exists())
-    else:
-        runs = {
-            name: finetune(config.model, rows, config=own, out=out / name, resume=(out / name).exists())
-            for name, (rows, own) in jobs.items()
-        }
+    runs = train_many(config.model, jobs, out=cell.folder / "adapters" / training, stack=config.together)
     return {name: float(run.loss) for name, run in runs.items()}
 
 

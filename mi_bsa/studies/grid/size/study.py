@@ -17,8 +17,9 @@ from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.items import write_items
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.model_files import weight_files
+from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune import preflight
-from mi_bsa.finetune.arms import ask_arms, parameters, sets_of, train_arms
+from mi_bsa.finetune.arms import ask_arms, sets_of, train_arms
 from mi_bsa.finetune.estimates import describe_model, untimed
 from mi_bsa.studies.grid.size.config import SizeConfig
 from mi_bsa.study.steps import Cell, Step
@@ -103,7 +104,11 @@ def build(cell: Cell[SizeConfig], *, name: str, width: int) -> dict[str, Any]:
     out = cell.folder / "bases" / name
     if not (out / RECORD).is_file() or built_with(out) != plan:
         pretrain(plan, out, resume=True)
-    return {"parameters": parameters(str(out)), "lr": plan.recipe.lr, "init_std": plan.shape.init_std}
+    return {
+        "parameters": shape_of(str(out)).parameters(),
+        "lr": plan.recipe.lr,
+        "init_std": plan.shape.init_std,
+    }
 
 
 def train(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
@@ -137,7 +142,8 @@ def ask(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
     asked = {k: v for k, v in sets.items() if k.endswith("-test") and not k.startswith("neutral")}
     table = ask_arms(model, asked, ("base", *tuned))
     table.to_csv(folder / "asked.csv", index=False)
-    return {"model": str(base), "parameters": parameters(base), "mass": float(table["mass"].mean())}
+    found = {"model": str(base), "parameters": shape_of(base).parameters()}
+    return found | {"mass": float(table["mass"].mean())}
 
 
 def collect(cell: Cell[SizeConfig], *, names: list[str]) -> dict[str, Any]:
@@ -170,7 +176,7 @@ def check(config: SizeConfig) -> None:
     Raises:
         ConfigError: two models have equally many parameters.
     """
-    sizes = {str(model): parameters(model) for model in config.models}
+    sizes = {str(model): shape_of(model).parameters() for model in config.models}
     if len(set(sizes.values())) < len(sizes):
         raise ConfigError(
             f"models {sizes}: two have equally many parameters, and a size takes one base; leave one out"

@@ -1,0 +1,96 @@
+"""Many adapters of one base: side by side where that is possible, else one after the other.
+
+The one rule for what stands side by side is `groups`: LoRAs of a small, plain base in float32, in one
+process, whose configs differ in their seed only and which take equally many steps. Either way a run has the
+folder and, to float rounding, the weights that it would have had alone; what a killed call finished is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mi_bsa.core.model_config import ModelLike, as_config
+from mi_bsa.core.rows import Row, read_rows
+from mi_bsa.finetune.config import FinetuneConfig
+
+if TYPE_CHECKING:
+    from mi_bsa.core.finetuned import FinetuneResult
+
+GROUP = 10
+"""Adapters side by side: with ten nearly all is saved that can be. More hold more memory (a weight a run
+and module), leave workers without a group of their own, and lose more when a group is killed.
+"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that are trained in one go: side by side, or a single one on its own."""
+
+    names: tuple[str, ...]
+    beside: bool
+
+
+def groups(base: ModelLike, jobs: Mapping[str, tuple[FinetuneConfig, int]]) -> Iterator[Group]:
+    """How jobs (name -> config and number of steps) are trained, in their order; goes to no network."""
+    one_rank = int(os.environ.get("WORLD_SIZE", "1")) == 1  # several share a run's batch
+    free = {name for name, (config, _) in jobs.items() if one_rank and config.alone_because is None}
+    small = bool(free) and _is_small(base)  # asked last: it reads the base's config, and imports frameworks
+    alike: dict[Hashable, list[str]] = {}
+    for name, (config, steps) in jobs.items():
+        beside = small and name in free
+        key = (config.model_copy(update={"seed": 0}), steps) if beside else name
+        alike.setdefault(key, []).append(name)
+    for key, names in alike.items():
+        for start in range(0, len(names), GROUP):
+            yield Group(tuple(names[start : start + GROUP]), beside=isinstance(key, tuple))
+
+
+def train_many(
+    base: ModelLike,
+    jobs: Mapping[str, tuple[str | Path | Sequence[Row], FinetuneConfig]],
+    *,
+    out: str | Path,
+    starts: Mapping[str, Path] | None = None,
+    stack: bool = True,
+    told: Callable[[str, FinetuneResult], None] = lambda name, result: None,
+) -> dict[str, FinetuneResult]:
+    """Train one adapter a job (name -> rows and config) into `out/<name>`; finished ones are kept.
+
+    `starts`: by job, an adapter folder from whose weights its training goes on. `stack`: False trains one by
+    one whatever the base. `told`: is told of every run when it is done. Raises what `finetune` raises.
+    """
+    from mi_bsa.finetune.together import finetune_together
+    from mi_bsa.finetune.train import finetune
+
+    out, starts = Path(out), starts or {}
+    given = {name: (read_rows(rows), config) for name, (rows, config) in jobs.items()}
+    sized = {name: (config, config.total_steps(len(rows))) for name, (rows, config) in given.items()}
+    done: dict[str, FinetuneResult] = {}
+    for group in groups(base, sized) if stack else (Group((name,), beside=False) for name in given):
+        if group.beside:
+            some = {name: given[name] for name in group.names}
+            done |= finetune_together(base, some, out=out, resume=True, starts=starts)
+        else:
+            (name,) = group.names
+            rows, config = given[name]
+            own, start = out / name, starts.get(name)
+            done[name] = finetune(base, rows, config=config, out=own, resume=own.exists(), start=start)
+        for name in group.names:
+            told(name, done[name])
+    return {name: done[name] for name in jobs}
+
+
+def _is_small(base: ModelLike) -> bool:
+    """Whether a weight a run costs less than it saves; a base that is not here is taken for large."""
+    from mi_bsa.core.model_files import folder_here
+    from mi_bsa.core.shape import shape_of
+    from mi_bsa.finetune.stacked import is_small
+
+    if as_config(base).quantization is not None or folder_here(base) is None:
+        return False
+    shape = shape_of(base)
+    return is_small(shape.config, shape.parameters())
