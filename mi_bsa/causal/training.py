@@ -59,7 +59,7 @@ def adapter_steps(
         weights: the base's files.
         seconds: of one adapter on its own.
     """
-    from mi_bsa.finetune.train_many import groups
+    from mi_bsa.finetune.many import groups
 
     plans = {name: (_plan(config.finetune, **how), 0) for name, how in jobs.items()}
     for group in groups(config.model, plans):

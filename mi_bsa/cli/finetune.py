@@ -36,8 +36,8 @@ def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
     from mi_bsa.core.finetuned import RESULT, rank
     from mi_bsa.core.rows import rows_hash
     from mi_bsa.finetune import preflight
+    from mi_bsa.finetune.many import train_many
     from mi_bsa.finetune.runs import runs_of
-    from mi_bsa.finetune.train_many import train_many
 
     first = rank() == 0  # under `accelerate launch` every rank trains and one writes
     if first:

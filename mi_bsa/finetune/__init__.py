@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from mi_bsa.core.leaks import leak_check as leak_check
     from mi_bsa.core.rows import read_rows as read_rows
     from mi_bsa.finetune.config import FinetuneConfig as FinetuneConfig
+    from mi_bsa.finetune.many import train_many as train_many
     from mi_bsa.finetune.plan import Preview as Preview
     from mi_bsa.finetune.plan import preview as preview
     from mi_bsa.finetune.together import finetune_together as finetune_together
     from mi_bsa.finetune.train import finetune as finetune
-    from mi_bsa.finetune.train_many import train_many as train_many
 
 _HOMES = {
     "FinetuneConfig": "mi_bsa.finetune.config",
@@ -31,7 +31,7 @@ _HOMES = {
     "preview": "mi_bsa.finetune.plan",
     "read_result": "mi_bsa.core.finetuned",
     "read_rows": "mi_bsa.core.rows",
-    "train_many": "mi_bsa.finetune.train_many",
+    "train_many": "mi_bsa.finetune.many",
 }
 
 __all__ = [

@@ -89,6 +89,10 @@ def execute(
     if older := sum(item.older for item in planned):
         said = "were finished by an older layout of mi-bsa, with the same arguments and files; they are kept"
         print(f"{older} of {len(planned)} steps {said}", file=sys.stderr, flush=True)
+    if again := sum(_was_finished(folder, item.step.name) for item in todo):
+        print(
+            f"{again} finished steps run again: what they depend on has changed", file=sys.stderr, flush=True
+        )
     for item in todo:
         if item.reason and "other hands" in item.reason:
             print(f"{item.step.name} runs again: {item.reason}", file=sys.stderr, flush=True)
@@ -218,6 +222,11 @@ def _value(folder: Path, name: str) -> Any:
     marker = read_marker(folder, name)
     assert marker is not None
     return marker["value"]
+
+
+def _was_finished(folder: Path, name: str) -> bool:
+    marker = read_marker(folder, name)
+    return marker is not None and marker["state"] == "finished"
 
 
 def _remove(path: Path) -> None:
