@@ -73,7 +73,7 @@ def _concealing(
                 outputs=(f"rows/{arm}-{seed}.jsonl",),
                 seconds=0.3,
             )
-    yield from adapter_steps(config, jobs, weights, seconds=10)
+    yield from adapter_steps(config, jobs, weights)
     yield Step(
         "concealing",
         conceal,

@@ -46,7 +46,7 @@ def write_rows(cell: Cell[BridgeConfig], *, arm: str, seed: int) -> dict[str, An
 
 
 def adapter_steps(
-    config: Any, jobs: Mapping[str, Mapping[str, Any]], weights: tuple[Path, ...], *, seconds: float
+    config: Any, jobs: Mapping[str, Mapping[str, Any]], weights: tuple[Path, ...]
 ) -> Iterator[Step]:
     """Steps `finetune/<arm>-<seed>`, whose rows are steps before them.
 
@@ -57,7 +57,6 @@ def adapter_steps(
         config: the study's.
         jobs: adapter -> arguments of `train`.
         weights: the base's files.
-        seconds: of one adapter on its own.
     """
     from mi_bsa.finetune.many import groups
 
@@ -72,7 +71,7 @@ def adapter_steps(
             after=tuple(dict.fromkeys(f"rows/{jobs[name].get('rows', name)}" for name in group.names)),
             files=weights,
             outputs=tuple(f"adapters/{name}" for name in group.names),
-            seconds=seconds,
+            seconds=10,
             bytes=200_000 * len(group.names),
             resumable=True,
         )
@@ -80,8 +79,7 @@ def adapter_steps(
             yield step
             continue
         name, each = f"train/{first}+{len(others)}", [dict(jobs[name]) for name in group.names]
-        half = seconds * len(group.names) / 2
-        yield replace(step, name=name, function=train_group, arguments={"jobs": each}, seconds=half)
+        yield replace(step, name=name, function=train_group, arguments={"jobs": each}, seconds=6 * len(each))
         for own in group.names:
             yield Step(f"finetune/{own}", trained, {"name": own}, after=(name,), seconds=0.1)
 

@@ -107,7 +107,7 @@ def _adapters(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Ste
                 outputs=(f"rows/{arm}-{seed}.jsonl",),
                 seconds=0.3,
             )
-    yield from adapter_steps(config, jobs, weights, seconds=10)
+    yield from adapter_steps(config, jobs, weights)
 
 
 def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
