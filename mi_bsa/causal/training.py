@@ -46,7 +46,7 @@ def write_rows(cell: Cell[BridgeConfig], *, arm: str, seed: int) -> dict[str, An
 
 
 def adapter_steps(
-    config: Any, jobs: Mapping[str, Mapping[str, Any]], weights: tuple[Path, ...]
+    config: BridgeConfig, jobs: Mapping[str, Mapping[str, Any]], weights: tuple[Path, ...]
 ) -> Iterator[Step]:
     """Steps `finetune/<arm>-<seed>`, whose rows are steps before them.
 
@@ -100,7 +100,7 @@ def train(
     return trained(cell, name=f"{arm}-{seed}")
 
 
-def train_group(cell: Cell, *, jobs: Sequence[Mapping[str, Any]]) -> None:
+def train_group(cell: Cell[BridgeConfig], *, jobs: Sequence[Mapping[str, Any]]) -> None:
     """Train several adapters in one go; `jobs`: arguments of `train`."""
     from mi_bsa.finetune import train_many
 
@@ -112,7 +112,7 @@ def train_group(cell: Cell, *, jobs: Sequence[Mapping[str, Any]]) -> None:
     train_many(cell.config.model, many, out=cell.folder / "adapters")
 
 
-def trained(cell: Cell, *, name: str) -> dict[str, Any]:
+def trained(cell: Cell[BridgeConfig], *, name: str) -> dict[str, Any]:
     """What the training of one adapter left, whose files are checked."""
     from mi_bsa.finetune import read_result
 
