@@ -40,6 +40,7 @@ def groups(base: ModelLike, jobs: Mapping[str, tuple[FinetuneConfig, int]]) -> I
     free = {name for name, (config, _) in jobs.items() if one_rank and config.alone_because is None}
     small = bool(free) and _is_small(base)  # asked last: it reads the base's config, and imports frameworks
     alike: dict[Hashable, list[str]] = {}
+    key: Hashable
     for name, (config, steps) in jobs.items():
         beside = small and name in free
         key = (config.model_copy(update={"seed": 0}), steps) if beside else name
