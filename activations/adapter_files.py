@@ -49,6 +49,7 @@ REFUSED: Mapping[str, str] = {
 
 _FACTOR = re.compile(r"(?P<path>.+)\.lora_(?P<kind>A\.weight|B\.weight|B\.bias|embedding_A|embedding_B)")
 _EMBEDDINGS = re.compile(r"(?P<path>(?:.+\.)?(?:embed_tokens|lm_head))(?:\.base_layer)?\.weight")
+"""Copies of the base's embeddings: PEFT's own two names (`EMBEDDING_LAYER_NAMES`), whatever the family."""
 
 
 @dataclass(frozen=True)
