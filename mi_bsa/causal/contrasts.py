@@ -24,33 +24,20 @@ def contrast_directions(
     Raises:
         SteeringError: the two variants do not differ at a layer.
     """
-    import activations
-    from activations import hooks, sites
+    from activations import engine, sites
 
-    places = sites.resolve(site, n_layers=model.n_layers)
+    places = [str(place) for place in sites.resolve(site, n_layers=model.n_layers)]
     rows = model.rows([item.prompt() for item in items])
-    means: list[dict[activations.Site, np.ndarray]] = []
-    norms: dict[activations.Site, list[float]] = {place: [] for place in places}
-    for variant in variants:
-        sums = {place: np.zeros(model.d_model) for place in places}
-        with model.variant(variant):
-            for batch in model.batches(rows):
-                values = hooks.read(model, batch, places, hooks.whole)
-                for line, example in enumerate(batch.examples):
-                    for place in places:
-                        row = values[place][line, len(rows[example]) - 1].double().cpu().numpy()
-                        sums[place] += row
-                        norms[place].append(float(np.linalg.norm(row)))
-        means.append({place: total / len(rows) for place, total in sums.items()})
+    read = [engine.slot_states(model, rows, places, variant=variant) for variant in variants]
     found = []
     for place in places:
-        vector = means[0][place] - means[1][place]
+        first, second = (values[place].astype(np.float64) for values in read)
+        vector = first.mean(0) - second.mean(0)
         if not np.any(vector):
             raise SteeringError(
                 f"variants {variants[0]!r} and {variants[1]!r} do not differ at {place}; choose two that do"
             )
+        norm = float(np.median(np.linalg.norm(np.concatenate([first, second]), axis=1)))
         facts = {"method": "mean difference", "variants": list(variants), "prompts": len(rows)}
-        found.append(
-            Direction(vector, str(place), f"towards {variants[0]}", float(np.median(norms[place])), facts)
-        )
+        found.append(Direction(vector, place, f"towards {variants[0]}", norm, facts))
     return found
