@@ -99,7 +99,7 @@ def dose_in_words(lengths: Float[np.ndarray, " vector"] | float, norm: float, *,
 def random_differences(
     count: int,
     readouts: Sequence[Readout],
-    values: Sequence[Float[np.ndarray, "item d"]],
+    values: Sequence[Float[np.ndarray, "_ d"]],
     *,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "draw d"]:
