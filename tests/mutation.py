@@ -60,13 +60,18 @@ TARGETS = {
             "tests/probes/test_intervals_by_hand.py",
             "tests/probes/test_ceiling_by_hand.py",
             "tests/probes/test_tests_by_hand.py",
+            "tests/mi_bsa/core/test_over_seeds.py",
             "tests/laws/test_planted_numbers.py",
         ),
     ),
     "results": Target(
         "mi_bsa",
         ("mi_bsa/core/results.py",),
-        ("tests/mi_bsa/core/test_results.py", "tests/laws/test_planted_numbers.py"),
+        (
+            "tests/mi_bsa/core/test_results.py",
+            "tests/mi_bsa/core/test_over_seeds.py",
+            "tests/laws/test_planted_numbers.py",
+        ),
     ),
     "verdict": Target(
         "mi_bsa",

@@ -19,6 +19,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from probes.errors import StatisticsError
+from probes.statistics.spread import ROUNDING, is_constant
 
 FEW = 10
 """With fewer top-level units than this, intervals are t or studentized over per-unit estimates."""
@@ -118,23 +119,16 @@ def studentized_interval(
 ) -> Estimate:
     """Bootstrap-t over one value a unit: follows skewed distributions that Student's t does not."""
     x = _values(values, at_least=3)
+    center, error = x.mean(), x.std(ddof=1) / np.sqrt(x.size)
+    if is_constant(x, scale=0.0):
+        value = float(center)
+        return Estimate(value, value, value, x.size, x.size, "studentized (all units equal)", level)
     rng = np.random.default_rng(seed)
     draws = x[rng.integers(0, x.size, (n_boot, x.size))]
-    center, error = x.mean(), x.std(ddof=1) / np.sqrt(x.size)
     errors = draws.std(axis=1, ddof=1) / np.sqrt(x.size)
-    # a resample of one unit many times has no spread, so no pivot; 1e-12 is the rounding of equal values
-    moved = errors > 1e-12 * max(error, 1e-300)
+    # a resample of one unit many times has no spread, so no pivot
+    moved = errors > ROUNDING * error
     pivots = (draws.mean(axis=1)[moved] - center) / errors[moved]
-    if error == 0:
-        return Estimate(
-            float(center),
-            float(center),
-            float(center),
-            x.size,
-            x.size,
-            "studentized (all units equal)",
-            level,
-        )
     # pivots are turned around: what resamples overshoot by is what the estimate falls short by
     high_t, low_t = np.quantile(pivots, [0.5 - level / 2, 0.5 + level / 2])
     return Estimate(

@@ -40,6 +40,7 @@ def test_equivalence_is_the_larger_of_two_one_sided_tests():
 def test_equivalence_of_equal_values(value, p):
     """Without spread they are inside the bound or not; a value at the bound is not inside."""
     found = equivalence([value] * 3, bound=0.5)
+    assert equivalence([0.7] * 3, bound=0.5).p == 1.0  # whose spread is 1e-16
     assert (found.p, found.equivalent) == (p, p == 0)
 
 
@@ -194,7 +195,9 @@ def test_what_was_not_tested_has_no_q():
 
 
 def test_t_test_is_scipys():
-    """One sample against zero, two-sided."""
+    """One sample against zero, two-sided; where all agree, or there is one, none."""
+    assert t_test([0.7, 0.7, 0.7]) is None
+    assert t_test([0.7]) is None
     assert t_test(DIFFERENCES) == pytest.approx(stats.ttest_1samp(DIFFERENCES, 0).pvalue)
 
 
