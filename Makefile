@@ -62,6 +62,7 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m mi_bsa.cli.docs > docs/cli.md
+	$(BIN)/python -m mi_bsa.cli.docs_results > docs/results.md
 
 mutants: $(READY)
 	$(BIN)/python tests/mutation.py

@@ -18,6 +18,7 @@ from typing import Any
 from mi_bsa.core.errors import MissingError, ResultError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.plain_files import read_json
+from mi_bsa.core.quantities import lookup
 
 Place = str | int | float
 
@@ -256,8 +257,14 @@ def with_q(results: Iterable[Result]) -> list[Result]:
 
 
 def write(results: Iterable[Result], folder: str | Path) -> None:
-    """Write `results.json` and `results.csv` into a folder, each at once or not at all."""
+    """Write `results.json` and `results.csv` into a folder, each at once or not at all.
+
+    Raises:
+        ResultError: a number that is given twice, or a name that no floor and no study has registered.
+    """
     checked = check(results)
+    for name in dict.fromkeys(result.name for result in checked):
+        lookup(name)
     text = json.dumps([result.to_dict() for result in checked], indent=1, allow_nan=False)
     table = to_csv(checked)  # both are made before either is written
     write_atomic(Path(folder) / "results.json", text + "\n")

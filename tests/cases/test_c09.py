@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from small_cache import write
 
+import mi_bsa.causal  # noqa: F401  (registers its quantities)
 from activations.store import Store
 from mi_bsa.core import results
 from mi_bsa.core.config import Config
+from mi_bsa.core.quantities import Quantity, register
 from mi_bsa.core.results import Result
 from mi_bsa.report import page
 from mi_bsa.report.section import MOST_DRAWN, MOST_ROWS
@@ -53,6 +55,7 @@ def test_a_page_of_many_results(kind, tmp_path):
     """Figures show so many results and say so; the table has all."""
     from mi_bsa.core.record import start
 
+    register(Quantity("mine.number", "share", "made up"))
     with start(tmp_path / "run", config=Nothing(), resume=False, seeds=[0], revisions={}) as run:
         results.write(numbers(600, kind), run.path)
     begun = time.process_time()

@@ -9,6 +9,7 @@ import pytest
 from mi_bsa.asking.scoring import by_kind, gap, gaps_by_kind, mean_score
 from mi_bsa.core import results
 from mi_bsa.core.errors import ResultError
+from mi_bsa.core.quantities import Quantity, register
 from mi_bsa.core.results import Result
 
 
@@ -51,6 +52,7 @@ def test_last_digits_are_no_mistake_and_more_is():
 
 def test_both_files_or_neither(tmp_path, monkeypatch):
     """What can not be said as CSV leaves no JSON behind either."""
+    register(Quantity("a.b", "score", "made up"))
     found = [Result("a.b", {}, 1.0, (0.9, 1.0), "t", 9, "score")]
     results.write(found, tmp_path / "good")
     assert json.loads((tmp_path / "good" / "results.json").read_text())[0]["value"] == 1.0

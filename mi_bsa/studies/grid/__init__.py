@@ -1,0 +1,7 @@
+"""Studies of one thing along an axis: size, variety, faithfulness, personas."""
+
+from pathlib import Path
+
+from mi_bsa.core.quantities import register_file
+
+register_file(Path(__file__).with_name("quantities.yaml"))
