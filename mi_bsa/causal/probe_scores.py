@@ -128,9 +128,8 @@ def score(
         null, p = None, None
         if len(draws):
             points = _points(name, np.stack([y, *draws]), values)
-            beside = against(float(points[0]), points[1:], labelings(y, draws))
-            band = (beside[f"null_{key}"] for key in ("mean", "low", "high"))
-            null, p = Null(f"shuffled labels ({shuffler.how})", len(draws), *band), beside["p"]
+            null = Null.of(f"shuffled labels ({shuffler.how})", points[1:])
+            p = against(float(points[0]), points[1:], labelings(y, draws))["p"]
         unit_name = "AUROC" if name == "auroc" else "share of rows"
         found.append(_result(f"probe.{name}", where, estimate, unit=unit_name, null=null, p=p))
     own = table.rename(columns={name: f"label.{name}" for name in ("score", "y") if name in table})
