@@ -97,6 +97,8 @@ def probe() -> None:
     """Train, test or sweep probes on activation caches."""
 
 
+SAME = ("label", "penalties", "units", "shuffle_unit", "seed", "device")
+"""Fields that `probes.sweep` calls by the same name."""
 CACHES: dict[str, Any] = {"names": {"caches": "--cache", "by_position": "--position"}, "whole": ("caches",)}
 
 
@@ -180,18 +182,13 @@ def _fit(
 
         result = probes.sweep(
             source,
-            label=settings.label,
             groups=None if [one.lower() for one in settings.groups] == ["none"] else settings.groups,
             sites=settings.sites or None,
             methods=methods,
-            penalties=settings.penalties,
             n_splits=settings.folds,
             n_shuffles=settings.shuffles,
-            units=settings.units,
-            shuffle_unit=settings.shuffle_unit,
-            seed=settings.seed,
-            device=settings.device,
             progress=advance,
+            **{name: getattr(settings, name) for name in SAME},
             **more,
         )
     best = result.best
