@@ -136,22 +136,35 @@ def is_list(field: FieldInfo) -> bool:
     return get_origin(_plain(field.annotation)[0]) in (tuple, list)
 
 
-def missing(kind: type[Config], data: Mapping[str, Any], overrides: Sequence[str]) -> None:
+def missing(
+    kind: type[Config], data: Mapping[str, Any], overrides: Sequence[str], positional: str | None
+) -> None:
     """Refuse data without what a config must have and a flag could have given.
 
     Raises:
         ConfigError: names the flags.
     """
     said = {text.partition("=")[0].partition(".")[0].strip() for text in overrides}
+    if not data.keys() <= kind.model_fields.keys():
+        return  # a mistyped key may be what is missing, and is told with the nearest name
     parts = parts_of(kind)
     absent = [
         name
         for name, field in kind.model_fields.items()
-        if field.is_required() and name not in (*data, *said, *parts)
+        if field.is_required() and name not in (*data, *said)
     ]
     if absent:
-        flags = " and ".join("--" + name.replace("_", "-") for name in absent)
-        raise ConfigError(f"no {' and no '.join(absent)} was given: name it by {flags}, or in a config")
+        how = (
+            n.upper()
+            if n == positional
+            else f"--set {n}.KEY=VALUE"
+            if n in parts
+            else "--" + n.replace("_", "-")
+            for n in absent
+        )
+        raise ConfigError(
+            f"no {' and no '.join(absent)} was given: name it by {' and '.join(how)}, or in a config"
+        )
 
 
 def _plain(annotation: Any) -> tuple[Any, bool]:

@@ -76,7 +76,8 @@ def config_options(
             said |= {name: given.pop(name) for name in MODEL_FLAGS if models and name in given}
             put = {key: given.pop(key.rpartition(".")[2]) for key in parts}
             changes = [f"{key}={_yaml(value)}" for key, value in put.items() if value is not None]
-            return function(settings_of(kind, config, said, overrides, changes=changes), **given)
+            settings = settings_of(kind, config, said, overrides, changes=changes, positional=positional)
+            return function(settings, **given)
 
         command.config = kind  # type: ignore[attr-defined]
         wrapped: Callable[..., Any] = set_option(command, parts=flags.parts_of(kind))
@@ -193,6 +194,7 @@ def settings_of(
     overrides: Sequence[str],
     *,
     changes: Sequence[str] = (),
+    positional: str | None = None,
 ) -> ConfigT:
     """A command's config: the file, then the flags that were given, then `--set`.
 
@@ -203,6 +205,7 @@ def settings_of(
             () were not given.
         overrides: what `--set` said.
         changes: further `key.path=value` that flags mean.
+        positional: the field that is given without a flag.
 
     Raises:
         ConfigError: what breaks the config's rules.
@@ -220,7 +223,7 @@ def settings_of(
         if key != "name":
             data = override(data, [f"model.{key}={_yaml(value)}"], same=kind.same)
     data = override(data, changes, same=kind.same)
-    flags.missing(kind, data, overrides)
+    flags.missing(kind, data, overrides, positional)
     return parse(data, kind, overrides=overrides, source=str(config or "flags"))
 
 
