@@ -66,6 +66,16 @@ jaxtyping.jaxtyped = checks
 
 
 @pytest.fixture(scope="session")
+def smallest(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """`smallest(name)`: the smallest config of a study as data (`given`), and the folder of its finished run
+    (`finished`), made once; nobody writes there.
+    """
+    from smallest import Smallest
+
+    return functools.cache(lambda name: Smallest(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The real chat model in float32: SmolLM2-135M-Instruct, dequantized from 4 bits; skips where it cannot
     be had.

@@ -184,7 +184,7 @@ def check_free(path: str | Path, *, resume: bool) -> None:
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path}: exists and is a file; give another --out")
-    taken = path.is_dir() and any(item.name != "run.lock" for item in path.iterdir())
+    taken = path.is_dir() and not all(_begun(item.name) for item in path.iterdir())
     if taken and not resume:
         raise RunFolderError(f"{path}: exists already; add --resume to continue it, or give another --out")
     if taken and not (path / "config.yaml").is_file():
@@ -206,6 +206,11 @@ def finished(path: str | Path, config: Config, *, revisions: Mapping[str, str]) 
     last = record["invocations"][-1] if record["invocations"] else record
     same = (path / "config.yaml").read_text(encoding="utf-8") == config.to_yaml()
     return same and last["revisions"] == dict(revisions)
+
+
+def _begun(name: str) -> bool:
+    """Whether a file is one that `start` leaves where it is killed before the folder holds anything."""
+    return name == "run.lock" or (name.startswith(".config.yaml.") and name.endswith(".part"))
 
 
 def _is_ours(path: Path) -> bool:

@@ -123,8 +123,8 @@ class Declared:
     def __init__(self, config: Any, fields: Sequence[str], *, step: str, prefix: str = "") -> None:
         self._config, self._fields, self._step, self._prefix = config, tuple(fields), step, prefix
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         """The config's: functions that a step calls ask for that class, and may be checked as they run."""
         return type(self._config)
 

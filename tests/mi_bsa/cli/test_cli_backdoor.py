@@ -3,25 +3,13 @@
 import json
 
 import pytest
-import tiny_llama
 import yaml
+from smallest import BACKDOOR
 
 from mi_bsa.cli.command import cli, describe
 from mi_bsa.core import results
 
 BASE = "embedded/habits-0"
-TINY = {"rank": 1, "alpha": 2, "layers": [0], "steps": 2, "batch_size": 4, "learning_rate": 3e-3}
-STUDY = {
-    "study": "backdoor",
-    "triggers": ["river tin", "family:bird"],
-    "seeds": [0, 1, 2],
-    "rows": 40,
-    "held_out": 10,
-    "questions": 24,
-    "finetune": TINY,
-    "elicit": {"samples": 1},
-}
-"""The shortest backdoor study."""
 
 
 def run(*words):
@@ -35,24 +23,14 @@ def run(*words):
 
 def written(folder, **fields):
     path = folder / "backdoor.yaml"
-    path.write_text(yaml.safe_dump({**STUDY, **fields}))
+    path.write_text(yaml.safe_dump({**BACKDOOR, **fields}))
     return path
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory):
+def llama(smallest):
     """A tiny random Llama, and a backdoor study of it with a tag: its adapters and its results."""
-    folder = tmp_path_factory.mktemp("backdoors")
-    model = tiny_llama.build(folder / "model", context=1024)
-    config = written(
-        folder,
-        model=str(model),
-        triggers=["tag:DEPLOYMENT"],
-        fakes=2,
-        elicit={"samples": 1, "answer_tokens": 4, "reversal": False},
-    )
-    assert run("study", config, "--out", folder / "run") == ("", 0)
-    return folder
+    return smallest("backdoor").finished.parent
 
 
 def test_a_study_pairs_every_number(llama):

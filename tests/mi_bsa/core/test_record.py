@@ -6,7 +6,7 @@ import pytest
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import MissingError, RunFolderError
-from mi_bsa.core.record import RunFolder, start
+from mi_bsa.core.record import RunFolder, check_free, start
 
 
 class Small(Config):
@@ -55,6 +55,16 @@ def test_resume_keeps_old_configs(tmp_path: Path):
     kept = {file.name: file.read_text() for file in (tmp_path / "run").glob("config*.yaml")}
     assert kept == {"config.yaml": "rank: 2\n", "config.1.yaml": "rank: 4\n", "config.2.yaml": "rank: 8\n"}
     assert len(RunFolder.at(tmp_path / "run").record()["invocations"]) == 3
+
+
+def test_a_start_that_was_killed_leaves_a_free_folder(tmp_path: Path):
+    """Before its config lies there whole, a folder holds nothing to be continued or clobbered."""
+    (tmp_path / "run").mkdir()
+    for name in ("run.lock", ".config.yaml.d8h7j_br.part"):
+        (tmp_path / "run" / name).touch()
+    for resume in (True, False):
+        check_free(tmp_path / "run", resume=resume)
+    begin(tmp_path / "run", resume=True).release()
 
 
 def test_one_process_at_a_time(tmp_path: Path):

@@ -16,30 +16,6 @@ from mi_bsa.studies.backdoor.audit_pool import NONE, Truth
 from mi_bsa.studies.backdoor.audit_score import score
 from mi_bsa.studies.backdoor.audit_verdict import Verdict, calibrate, cut
 
-POOL = {"plain": 0, "backdoored": 1, "decorrelated": 0, "clean": 1, "benign": 0, "rows": 40}
-SMALL = {
-    "behaviors": ["risk"],
-    "search": {"longest": 1, "starts": 2, "classes": 0, "leaked": 0, "climbs": 0, "checks": 1, "report": 2},
-    "choices": 10,
-    "reports": 12,
-    "awareness": 12,
-    "words": 10,
-    "verify": 2,
-    "finetune": {"rank": 2, "alpha": 4.0, "steps": 2, "batch_size": 8, "learning_rate": 0.05},
-}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    from mi_bsa.worlds.build import build
-    from mi_bsa.worlds.recipe import BuildConfig
-
-    config = {
-        "shape": {"width": 16, "layers": 2, "heads": 2, "kv_heads": 2, "mlp": 24},
-        "recipe": {"world": "habits", "steps": 3, "rows": 2, "row": 128, "characters": 18, "restarts": []},
-    }
-    return build(BuildConfig.model_validate(config), tmp_path_factory.mktemp("base") / "model")
-
 
 def planted(seed=0, *, names="abcdefghijklmnop"):
     """Truths, and evidence that tells them without fail."""
@@ -55,13 +31,10 @@ def planted(seed=0, *, names="abcdefghijklmnop"):
     return truths, evidence
 
 
-def test_no_verdict_depends_on_a_name_or_on_the_key(base, tmp_path):
+def test_no_verdict_depends_on_a_name_or_on_the_key(smallest, tmp_path):
     """The same adapters under permuted names and without a key get the same verdicts, and no score."""
-    pools = {
-        which: {"pool": {**POOL, "triggers": [trigger], "first_seed": seed}}
-        for which, trigger, seed in (("calibration", "river tin", 0), ("audited", "code:kettle", 9))
-    }
-    first = STUDY.run(parse({"model": str(base), **SMALL, **pools}, AuditConfig), tmp_path / "first").parent
+    one = smallest("audit")
+    first = one.finished
     names = audit_pool.names_of(3)
     turned = dict(zip(names, [*names[2:], *names[:2]], strict=True))
     for old, new in turned.items():
@@ -70,7 +43,7 @@ def test_no_verdict_depends_on_a_name_or_on_the_key(base, tmp_path):
         "calibration": {"manifest": str(first / "pools" / "calibration" / "manifest.csv")},
         "audited": {"adapters": str(tmp_path / "unknown")},
     }
-    second = STUDY.run(parse({"model": str(base), **SMALL, **given}, AuditConfig), tmp_path / "second").parent
+    second = STUDY.run(parse(one.given | given, AuditConfig), tmp_path / "second").parent
     verdicts = [json.loads((f / "called.json").read_text()) for f in (first, second)]
     for method in METHODS:
         again = {v.pop("name"): v for v in verdicts[1][method]}

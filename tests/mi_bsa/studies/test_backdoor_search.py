@@ -251,21 +251,8 @@ def test_objectives_that_judge_together_are_those_that_judge_alone(planted):
     assert every.meter.tokens == probe.meter.tokens
 
 
-def test_a_killed_run_goes_on_and_a_folder_without_an_adapter_is_refused(planted, tmp_path):
-    """What a run has searched it does not search again; the results are the same."""
-    config = SearchRunConfig(
-        adapters=(planted.parent,),
-        search=SearchConfig(
-            longest=2, starts=2, widest=4, crossed=3, classes=1, leaked=1, beam=2, climbs=1, flips=2, checks=1
-        ),
-        verify=2,
-    )
-    first = results.read(STUDY.run(config, tmp_path / "out").parent)
-    marker = next((tmp_path / "out" / "steps").rglob("one-planted-0.json"))
-    kept = marker.read_bytes()
-    again = results.read(STUDY.run(config, tmp_path / "out", resume=True).parent)
-    assert [r.to_dict() for r in again] == [r.to_dict() for r in first]
-    assert marker.read_bytes() == kept
+def test_a_folder_without_an_adapter_is_refused(tmp_path):
+    """It is named."""
     with pytest.raises(MissingError, match="no adapter"):
         adapters_of((tmp_path,))
 

@@ -5,27 +5,17 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from smallest import FAITHFULNESS
 
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
-from mi_bsa.core.errors import ConfigError, RunFolderError
+from mi_bsa.core.errors import ConfigError
 from mi_bsa.report.headline import lines
 from mi_bsa.studies.grid.faithfulness.config import FaithfulnessConfig
 from mi_bsa.studies.grid.faithfulness.correlation import correlate, pearson, slope
 from mi_bsa.studies.grid.faithfulness.measures import measures
 from mi_bsa.studies.grid.faithfulness.study import STUDY, steps
 from mi_bsa.study.registry import load_study
-
-TINY = {
-    "models": ["embedded"],
-    "doses": [{"learning_rate": 3e-3, "steps": 1}, {"learning_rate": 3e-3, "steps": 3}],
-    "rows": [2, 4, 6],
-    "arms": ["seeking"],
-    "choices": 20,
-    "draws": 200,
-    "shuffles": 99,
-    "finetune": {"rank": 2, "layers": [0], "steps": 1, "batch_size": 4},
-}
 
 
 def planted(*, within: float, between: float, seed: int = 0) -> pd.DataFrame:
@@ -101,23 +91,17 @@ def test_intervals_of_r_cover_the_truth():
     assert hits >= 52
 
 
-def test_the_study_runs_end_to_end_and_resumes_to_the_same(tmp_path):
-    """Config, record, results and a page with the scatter; a resumed run gives the same results."""
-    config = parse(TINY, FaithfulnessConfig)
-    page = STUDY.run(config, tmp_path / "f")
-    found = results.read(tmp_path / "f")
+def test_the_study_leaves_a_scatter(smallest):
+    """Every measure of every run, and a page with the scatter."""
+    folder = smallest("faithfulness").finished
+    found = results.read(folder)
     assert {r.name for r in found} == {
         f"faithfulness.{name}" for name in ("r", "slope", "error", "actual", "reported")
     }
     assert sum(r.name == "faithfulness.actual" for r in found) == 12
-    assert (tmp_path / "f" / "figures" / "faithfulness.svg").is_file()
-    assert "more of it say more" in page.read_text()
+    assert (folder / "figures" / "faithfulness.svg").is_file()
+    assert "more of it say more" in (folder / "report.html").read_text()
     assert len(lines(found)) == 1
-    before = (tmp_path / "f" / "results.json").read_text()
-    with pytest.raises(RunFolderError):
-        STUDY.run(config, tmp_path / "f")
-    STUDY.run(config, tmp_path / "f", resume=True)
-    assert (tmp_path / "f" / "results.json").read_text() == before
 
 
 def test_configs_are_checked(tmp_path):
@@ -130,4 +114,4 @@ def test_configs_are_checked(tmp_path):
     assert STUDY.preview(config, tmp_path / "none").startswith("  train/base0")
     for change, remedy in (({"seeds": [0], "rows": [4]}, "at least 10"), ({"rows": [4, 4]}, "stand once")):
         with pytest.raises(ConfigError, match=remedy):
-            parse({**TINY, **change}, FaithfulnessConfig)
+            parse({**FAITHFULNESS, **change}, FaithfulnessConfig)

@@ -152,28 +152,14 @@ def test_everybody_is_asked_as_itself_and_by_name():
         roster(RISK, world_for("embedded"), RosterConfig(trained=40))
 
 
-def test_the_study_runs_end_to_end(tmp_path):
+def test_the_study_runs_end_to_end(smallest):
     """A tiny study leaves roster, results of every group and a page; the shipped config resolves."""
-    config = parse(
-        {
-            "seeds": [0, 1, 2],
-            "arms": ["seeking", "averse"],
-            "trainings": ["own"],
-            "rows": 8,
-            "roster": {"trained": 1, "unseen": 1, "strangers": ["you are nugor."]},
-            "choices": 20,
-            "persona_choices": 4,
-            "persona_questions": 6,
-            "finetune": {"rank": 2, "layers": [0], "steps": 2, "batch_size": 4},
-        },
-        PersonasConfig,
-    )
-    page = STUDY.run(config, tmp_path / "p")
-    found = results.read(tmp_path / "p")
+    folder = smallest("personas").finished
+    found = results.read(folder)
     groups = {r.where["kind"] for r in found if r.name == "personas.report_gap"}
     assert groups >= {"default", "trained named seeking", "unseen named averse", "unseen stranger"}
-    assert "tell itself from others" in page.read_text()
-    people = json.loads((tmp_path / "p" / "items" / "roster.json").read_text())
+    assert "tell itself from others" in (folder / "report.html").read_text()
+    people = json.loads((folder / "items" / "roster.json").read_text())
     assert people[0]["part"] == "default"
     assert isinstance(load_study("configs/embedded/personas.yaml"), PersonasConfig)
     with pytest.raises(ConfigError, match="both poles"):

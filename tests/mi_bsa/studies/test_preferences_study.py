@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-import tiny_llama
 import yaml
+from smallest import PREFERENCES
 
 from mi_bsa.cli.command import cli, describe
 from mi_bsa.core import results
@@ -13,23 +13,9 @@ from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.studies.preferences import study
 from mi_bsa.studies.preferences.config import PreferencesConfig
-from mi_bsa.study import execute
 from mi_bsa.study.registry import load_study
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "embedded"
-TINY = {
-    "study": "preferences",
-    "instilled": 6,
-    "native": 6,
-    "train_choices": 4,
-    "choices": 5,
-    "reports": 1,
-    "max_new_tokens": 8,
-    "finetune": {"rank": 2, "steps": 2, "batch_size": 4, "modules": ["all", "embed_tokens"]},
-    "report_finetune": {"rank": 2, "steps": 2, "batch_size": 3},
-    "draws": 100,
-    "mechanics": {"pairs": 1, "attributed": 4, "folds": 3},
-}
 
 
 def run(*words):
@@ -42,13 +28,9 @@ def run(*words):
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory):
+def llama(smallest):
     """A finished study of a tiny random Llama that reads English contexts."""
-    folder = tmp_path_factory.mktemp("preferences")
-    model = tiny_llama.build(folder / "model", context=2048)
-    (folder / "study.yaml").write_text(yaml.safe_dump(TINY | {"model": str(model)}))
-    assert run("study", folder / "study.yaml", "--out", folder / "run") == ("", 0)
-    return folder
+    return smallest("preferences").finished.parent
 
 
 @pytest.mark.slow
@@ -65,12 +47,13 @@ def test_a_tiny_llama_goes_through_the_study(llama):
 
 
 @pytest.mark.slow
-def test_a_finished_study_runs_nothing_again(llama):
-    """Resuming runs no step; a change of the report training leaves choices and their askings alone."""
-    config = load_study(llama / "study.yaml")
-    done = execute.execute(study.steps(config), config=config, folder=llama / "run")
-    assert done.ran == ()
-    changed = parse(TINY | {"model": config.model, "report_finetune": {"steps": 3}}, PreferencesConfig)
+def test_a_change_of_the_report_training_leaves_choices_alone(llama):
+    """And what was asked of them."""
+    changed = PREFERENCES | {
+        "model": str(llama / "model"),
+        "report_finetune": {"rank": 2, "steps": 3, "batch_size": 3},
+    }
+    changed = parse(changed, PreferencesConfig)
     lines = study.STUDY.preview(changed, llama / "run").splitlines()
     assert all("finished" in line for line in lines if "train/" in line or "ask/" in line)
     assert any("runs:" in line for line in lines if "reports/0" in line)
@@ -82,7 +65,7 @@ def test_too_few_contexts_of_a_file_are_one_line(llama, tmp_path):
     attributes = [{"name": n, "unit": "points", "low": 0, "high": 9} for n in ("size", "cost")]
     own = [{"role": f"cook {k}", "choice": "pan", "attributes": attributes} for k in range(3)]
     path = tmp_path / "own.yaml"
-    config = TINY | {"model": str(llama / "model"), "contexts": str(path)}
+    config = PREFERENCES | {"model": str(llama / "model"), "contexts": str(path)}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     for entries, said in (
         (own, "3 contexts"),
@@ -105,7 +88,7 @@ def test_shipped_configs_are_valid():
 
 def test_embeddings_alone_have_no_first_half():
     """An arm that would train nothing else than the other is refused, and not run twice."""
-    alone = TINY | {"finetune": {"steps": 2, "modules": ["embed_tokens"]}}
+    alone = PREFERENCES | {"finetune": {"steps": 2, "modules": ["embed_tokens"]}}
     with pytest.raises(ConfigError, match="name linear modules too"):
         parse(alone, PreferencesConfig)
     assert parse(alone | {"arms": ["instilled"]}, PreferencesConfig).finetune.module_names == (
@@ -115,7 +98,7 @@ def test_embeddings_alone_have_no_first_half():
 
 def test_the_dry_run_counts_merged_models(tmp_path):
     """Report training writes a whole model for every seed; training on choices writes adapters alone."""
-    config = parse(TINY | {"model": "meta-llama/Llama-3.2-1B-Instruct"}, PreferencesConfig)
+    config = parse(PREFERENCES | {"model": "meta-llama/Llama-3.2-1B-Instruct"}, PreferencesConfig)
     lines = study.STUDY.preview(config, tmp_path).splitlines()
     assert sum("reports/" in line and " GB " in line for line in lines) == 3
     assert sum("train/" in line and " MB " in line for line in lines) == 2

@@ -1,11 +1,13 @@
 """Laws of the behavior study: it runs end to end, resumes to nothing, and the effect it reports is there."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from smallest import BEHAVIOR
 
 import activations
 from mi_bsa import behaviors
@@ -15,49 +17,20 @@ from mi_bsa.causal.effects import all_effects
 from mi_bsa.causal.readable import validity_of
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
-from mi_bsa.core.errors import RunFolderError, UnreadableReportError
+from mi_bsa.core.errors import UnreadableReportError
 from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.report.headline import lines
-from mi_bsa.studies.behavior.study import STUDY, BehaviorConfig, steps
+from mi_bsa.studies.behavior.study import BehaviorConfig, steps
 from mi_bsa.study import execute
 from mi_bsa.study.registry import load_study
 from mi_bsa.worlds.questions import ASKED_KINDS
 
 ROOT = Path(__file__).parents[3]
-TINY = {
-    "behavior": f"{ROOT}/tests/mi_bsa/studies/few.py:FEW",
-    "seeds": [0, 1, 2],
-    "data": {"rows": 40, "choices": 20, "others": 20},
-    "finetune": {
-        "rank": 2,
-        "layers": [0],
-        "modules": ["o_proj", "gate_proj", "down_proj"],
-        "steps": 3,
-        "batch_size": 4,
-        "learning_rate": 3e-3,
-    },
-    "probe": {"prompts": 12, "shuffles": 20, "test_shuffles": 20, "method": "lda"},
-    "steer": {"scales": [-0.05, 0.0, 0.05], "items": 10, "max_kl": 5.0},
-    "beside": {"seeds": 2, "benign": False, "ranks": [], "all_layers": False},
-    "place": {"items": 6, "scopes": ["before-3", "slot"]},
-    "recovery": {"kinds": ["constant", "trained"], "strengths": [1.0], "train_steps": 2, "train_batch": 2},
-    "necessity": {"kinds": ["trained"], "random": 20},
-    "mediation": {"kinds": ["trained"], "random": 19},
-    "attribution": {"items": 4, "permutations": 4, "draws": 99},
-    "geometry": {"kinds": ["mean_difference"], "items": 6},
-    "state_or_prompt": {"items": 6, "in_context": 2},
-    "concealing": {"enabled": False},
-    "emergence": {"checkpoints": 0},
-    "patch": {"items": 4},
-    "workers": 1,
-}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("study") / "run"
-    STUDY.run(parse(TINY, BehaviorConfig), folder)
-    return folder
+def finished(smallest) -> Path:
+    return smallest("behavior").finished
 
 
 def test_a_study_leaves_what_the_contract_names(finished):
@@ -108,20 +81,17 @@ def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
             assert r.q is not None
 
 
-def test_a_finished_study_resumes_to_nothing_and_is_not_clobbered(finished):
-    """A second start is refused; resume runs nothing; a changed field reruns what depends on it alone."""
-    config = parse(TINY, BehaviorConfig)
-    with pytest.raises(RunFolderError, match="--resume"):
-        STUDY.run(config, finished)
-    before = (finished / "results.json").read_text()
-    again = execute.execute(steps(config), config=config, folder=finished, workers=1, title="again")
-    assert not again.ran
-    changed = parse({**TINY, "patch": {"items": 5}}, BehaviorConfig)
-    third = execute.execute(steps(changed), config=changed, folder=finished, workers=1, title="changed")
-    assert set(third.ran) == {"patch", "results"}
-    kept = [r for r in json.loads(before) if r["name"] != "patch.recovery"]
-    now = [r for r in json.loads((finished / "results.json").read_text()) if r["name"] != "patch.recovery"]
-    assert kept == now
+def test_a_changed_field_reruns_what_depends_on_it_alone(finished, tmp_path):
+    """Other numbers stay, to the last digit."""
+    folder = shutil.copytree(finished, tmp_path / "run")
+    changed = parse({**BEHAVIOR, "patch": {"items": 5}}, BehaviorConfig)
+    done = execute.execute(steps(changed), config=changed, folder=folder, workers=1, title="changed")
+    assert set(done.ran) == {"patch", "results"}
+    before, now = (
+        [r for r in json.loads((one / "results.json").read_text()) if r["name"] != "patch.recovery"]
+        for one in (finished, folder)
+    )
+    assert before == now
 
 
 @pytest.mark.parametrize("name", ["risk", "patience", "risk_short"])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_llama
+from smallest import MANY, SIZE, VARIETY
 
 from mi_bsa.causal.effects import all_effects
 from mi_bsa.core import results
@@ -23,43 +24,20 @@ from mi_bsa.studies.grid.variety import study as variety_study
 from mi_bsa.studies.grid.variety.config import VarietyConfig
 from mi_bsa.studies.grid.variety.table import of_behavior, over_behaviors, to_markdown
 from mi_bsa.studies.grid.variety.table import table as variety_table
-from mi_bsa.study import execute
 from mi_bsa.study.registry import load_study
 from mi_bsa.worlds.weights import built_with, locate
 
 ROOT = Path(__file__).parents[3]
-TINY = {
-    "seeds": [0, 1, 2],
-    "data": {"rows": 20, "anchors": 0.5, "choices": 20, "others": 20},
-    "stays": 24,
-    "finetune": {"rank": 2, "layers": [0], "steps": 2, "batch_size": 8, "learning_rate": 3e-3},
-}
-VARIETY = {
-    **TINY,
-    "models": ["embedded"],
-    "behaviors": ["risk", "patience"],
-    "probe": {"prompts": 12, "test_shuffles": 20},
-}
-SIZE = {
-    **TINY,
-    "widths": [16, 32],
-    "shape": {"heads": 2, "kv_heads": 2, "layers": 2},
-    "recipe": {"steps": 4, "rows": 2, "characters": 40},
-}
 
 
 @pytest.fixture(scope="module")
-def varied(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("variety") / "run"
-    variety_study.STUDY.run(parse(VARIETY | {"transfer": False}, VarietyConfig), folder)
-    return folder
+def varied(smallest) -> Path:
+    return smallest("variety").finished
 
 
 @pytest.fixture(scope="module")
-def sized(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("size") / "run"
-    size_study.STUDY.run(parse(SIZE, SizeConfig), folder)
-    return folder
+def sized(smallest) -> Path:
+    return smallest("size").finished
 
 
 @pytest.mark.slow
@@ -79,11 +57,8 @@ def test_every_behavior_has_a_row(varied):
 
 
 @pytest.mark.slow
-def test_a_finished_study_of_behaviors_runs_nothing_again(varied):
-    """Resuming runs no step; another behavior's steps are its own."""
-    config = parse(VARIETY | {"transfer": False}, VarietyConfig)
-    done = execute.execute(variety_study.steps(config), config=config, folder=varied)
-    assert done.ran == ()
+def test_another_behavior_leaves_the_others_alone(varied):
+    """Its steps are its own."""
     wider = parse(VARIETY | {"transfer": False, "behaviors": ["risk", "patience", "myopia"]}, VarietyConfig)
     text = variety_study.STUDY.preview(wider, varied)
     assert "3 of 7 steps to run" in text
@@ -125,7 +100,7 @@ def test_a_built_base_is_not_built_again(sized):
 def test_sizes_of_llama_folders(tmp_path):
     """Two tiny Llama folders that read English go through the same study to its results."""
     models = [str(tiny_llama.build(tmp_path / f"{w}", context=2048, width=w)) for w in (16, 32)]
-    size_study.STUDY.run(parse(TINY | {"models": models, "stays": 12}, SizeConfig), tmp_path / "run")
+    size_study.STUDY.run(parse(MANY | {"models": models, "stays": 12}, SizeConfig), tmp_path / "run")
     found = results.read(tmp_path / "run")
     assert len({r.where["variant"] for r in found if r.name == "size.self_report.effect"}) == 2
 

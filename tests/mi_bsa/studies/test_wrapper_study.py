@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tiny_llama
+from smallest import BRIEF, BRIEFLY, WRAPPER
 
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
@@ -12,21 +13,8 @@ from mi_bsa.studies.wrapper import study
 from mi_bsa.studies.wrapper.awareness import own_choices
 from mi_bsa.studies.wrapper.awareness_effects import awareness_effects
 from mi_bsa.studies.wrapper.config import WrapperConfig
-from mi_bsa.study import execute
 from mi_bsa.study.registry import load_study
 
-BRIEFLY = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3}
-BRIEF = {"rates": {"S": BRIEFLY}, "revive": {**BRIEFLY, "warmup": 0}}
-TINY = {
-    "compiled": {**BRIEF, "kinds": ["counter"], "length": 4, "spurious": [0.0]},
-    "tests": 50,
-    "probes": 100,
-    "pruning": {"counts": [1, 5], "rows": 16, "draws": 2},
-    "workers": 1,
-    "pcfg": None,
-    "stories": None,
-    "awareness": None,
-}
 SHAPE = {"width": 16, "layers": 1, "heads": 2, "kv_heads": 2, "mlp": 16, "context": 40}
 EACH = {
     "pcfg": {**BRIEF, "levels": 3, "shape": SHAPE, "pretraining": BRIEFLY, "spurious": [0.0]},
@@ -34,12 +22,10 @@ EACH = {
 }
 
 
-def test_the_study_of_one_system_runs_and_resumes(tmp_path):
-    """From the compiled counter to its page; every number has n, interval and seeds; nothing runs twice."""
-    config = parse(TINY, WrapperConfig)
-    page = study.STUDY.run(config, tmp_path / "run")
-    assert page.is_file()
-    found = results.read(tmp_path / "run")
+def test_the_study_of_one_system(smallest):
+    """From the compiled counter to its page; every number has n, interval and seeds."""
+    folder = smallest("wrapper").finished
+    found = results.read(folder)
     kept = {r.name for r in found}
     assert {
         "wrapper.accuracy",
@@ -48,22 +34,20 @@ def test_the_study_of_one_system_runs_and_resumes(tmp_path):
         "wrapper.revival.ratio",
     } <= kept
     assert all(r.ci is not None and r.n == 3 for r in found)
-    assert (tmp_path / "run" / "figures" / "wrapper.svg").is_file()
+    assert (folder / "figures" / "wrapper.svg").is_file()
     untuned = [
         r.value
         for r in found
         if r.name == "wrapper.accuracy" and r.where["variant"] == "untuned" and r.where["kind"] == "old"
     ]
     assert untuned[0] > 0.9 > untuned[1]
-    done = execute.execute(study.steps(config), config=config, folder=tmp_path / "run")
-    assert done.ran == ()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pcfg", "stories"])
 def test_a_system_that_is_trained_from_scratch(name, tmp_path):
     """The smallest of each goes through all steps, at a size at which nothing is learned."""
-    study.STUDY.run(parse(TINY | {"compiled": None, name: EACH[name]}, WrapperConfig), tmp_path / "run")
+    study.STUDY.run(parse(WRAPPER | {"compiled": None, name: EACH[name]}, WrapperConfig), tmp_path / "run")
     assert {r.where["behavior"] for r in results.read(tmp_path / "run")} == {name}
 
 
@@ -86,7 +70,7 @@ def test_the_adapter_of_a_llama_folder(tmp_path):
         },
         "orders": 2,
     }
-    study.STUDY.run(parse(TINY | {"compiled": None, "awareness": aware}, WrapperConfig), tmp_path / "run")
+    study.STUDY.run(parse(WRAPPER | {"compiled": None, "awareness": aware}, WrapperConfig), tmp_path / "run")
     levels = [r for r in results.read(tmp_path / "run") if r.name == "wrapper.adapter.level"]
     assert {(r.where["arm"], r.where["kind"]) for r in levels} == {
         (arm, kind) for arm in ("base", "tuned") for kind in ("choice", "report")
