@@ -1,4 +1,8 @@
-"""Behaviors that a model can be finetuned to have, one file each; `get(name, vocabulary)` finds one."""
+"""Behaviors that a model can be finetuned to have, one file each.
+
+`behavior_for(name, model)` finds one bound to the vocabulary and world of a model, `get(name, vocabulary)` one
+as it is defined.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import importlib
 from typing import Literal
 
 from mi_bsa.behaviors.behavior import ARMS, SETS, Arm, Behavior
+from mi_bsa.behaviors.bound import Bound
 from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.behaviors.own import from_file, is_file
 from mi_bsa.core.errors import BehaviorError
@@ -41,8 +46,10 @@ __all__ = [
     "SETS",
     "Arm",
     "Behavior",
+    "Bound",
     "Disposition",
     "Vocabulary",
+    "behavior_for",
     "get",
     "vocabulary_of",
 ]
@@ -63,6 +70,15 @@ def get(name: str, vocabulary: Vocabulary = "embedded") -> Behavior:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}"
     raise BehaviorError(f"behavior {name!r} is unknown in the {vocabulary} vocabulary; {hint}")
+
+
+def behavior_for(name: str, model: ModelLike) -> Bound:
+    """The behavior of that name in the vocabulary that a model reads, bound to the model's world. Raises
+    `BehaviorError`.
+    """
+    from mi_bsa.worlds.weights import world_for
+
+    return Bound(get(name, vocabulary_of(model)), world_for(model))
 
 
 def vocabulary_of(model: ModelLike) -> Vocabulary:

@@ -9,7 +9,6 @@ from mi_bsa.asking.bank import bank_items, load_bank
 from mi_bsa.asking.battery import BatteryConfig
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, read_items
-from mi_bsa.worlds.weights import world_for
 
 LABELS = ("trait", "person", "kind", "template")
 """Labels that items of one's own must have, as those of a bank do."""
@@ -35,12 +34,11 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
             items += [_as(item, name) for item in own]
         return config.trait or banks[0].trait, items
     assert config.behavior is not None
-    vocabulary = behaviors.vocabulary_of(config.model)
-    behavior = behaviors.get(config.behavior, vocabulary)
-    people = behavior.personas(world_for(config.model))
+    behavior = behaviors.behavior_for(config.behavior, config.model)
+    people = behavior.personas()
     named = [line for lines in people.values() for line in lines]
     own = behavior.questions(split=config.split)
-    neighbor = behaviors.get(behavior.neighbor, vocabulary).questions(split=config.split)
+    neighbor = behaviors.behavior_for(behavior.neighbor, config.model).questions(split=config.split)
     third = behavior.questions(split=config.split, systems=named, person="named")
     asked = [
         _as(item, name)

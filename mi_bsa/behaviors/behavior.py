@@ -37,6 +37,9 @@ SETS = (
 class Behavior(Protocol):
     """One behavior in one vocabulary. Scores of all items are 1 at the seeking pole, 0 at the averse one.
 
+    A behavior of a synthetic world may take its characters as one more argument, `world`, of `rows`,
+    `personas`, `neutral` and `study_sets`; `behavior_for` binds it.
+
     Attributes:
         name: as configs say it, such as "risk".
         trait: the label `trait` of its items.
@@ -64,7 +67,6 @@ class Behavior(Protocol):
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-        world: Any = None,
     ) -> list[Row]:
         """`n` training rows, and rows that say what stays: `anchors * n` of other persons, `undecided * n`
         of the neighbor trait. Prompts depend on `seed` only, so arms differ in nothing but answers.
@@ -92,14 +94,14 @@ class Behavior(Protocol):
         """All self-report questions of a split."""
         ...
 
-    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
+    def personas(self) -> Mapping[str, Sequence[str | None]]:
         """System lines of named persons at either pole: `named seeking`, `named averse`."""
         ...
 
-    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+    def neutral(self, n: int) -> list[Item]:
         """About `n` items of no concern to the trait: another person, another trait."""
         ...
 
-    def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
+    def study_sets(self, *, choices: int, others: int) -> dict[str, list[Item]]:
         """Every set of items that a study asks, by the names of `SETS`."""
         ...

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.behaviors.bound import Bound
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item
 from mi_bsa.worlds.wordings import Split
@@ -71,11 +72,11 @@ class StudySets(ABC):
         """All self-report questions of a split."""
 
     @abstractmethod
-    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
+    def personas(self) -> Mapping[str, Sequence[str | None]]:
         """System lines of named persons: `named seeking`, `named averse`."""
 
     @abstractmethod
-    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+    def neutral(self, n: int) -> list[Item]:
         """About `n` items of no concern to the trait."""
 
     @abstractmethod
@@ -93,9 +94,10 @@ class StudySets(ABC):
             sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
             sets[f"report-{split}"] = self.questions(split=split)
         sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.beside(others)
-        sets["neutral-test"] = self.neutral(2 * others, world=world)
+        own = Bound(self, world)  # type: ignore[arg-type]
+        sets["neutral-test"] = own.neutral(2 * others)
         sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
-        for pole, (person, systems) in enumerate(self.personas(world).items()):
+        for pole, (person, systems) in enumerate(own.personas().items()):
             sets["named_choice-test"] += self.items(
                 others, split="test", seed=0, systems=systems, person=person
             )

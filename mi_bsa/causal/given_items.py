@@ -33,7 +33,7 @@ def items_of(
     if config.behavior is not None:
         from mi_bsa.asking.readouts import readable
 
-        behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
+        behavior = behaviors.behavior_for(config.behavior, model)
         found = {
             "behavior": behavior.items(config.n, split=split, seed=0),
             "self_report": behavior.questions(split=split),
@@ -54,11 +54,9 @@ def neutral_of(config: ItemsConfig, model: ModelLike) -> list[Any]:
             {"id": p.id, "messages": list(p.messages)} if p.messages else {"id": p.id, "text": p.text}
             for p in read(config.neutral)
         ]
-    from mi_bsa.worlds.weights import world_for
-
     assert config.behavior is not None
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
-    found = behavior.neutral(2 * config.n, world=world_for(model))
+    behavior = behaviors.behavior_for(config.behavior, model)
+    found = behavior.neutral(2 * config.n)
     return prompts_of(thin(found, config.n))
 
 

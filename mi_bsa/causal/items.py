@@ -13,7 +13,6 @@ from mi_bsa.behaviors import SETS
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.items import Item, read_items, write_items
 from mi_bsa.study.steps import Cell
-from mi_bsa.worlds.weights import world_for
 
 
 def path_of(folder: Path, name: str) -> Path:
@@ -29,10 +28,8 @@ def items_of(folder: Path, name: str) -> list[Item]:
 def write_all(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Draw every set of items of the study."""
     config = cell.config
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
-    sets = behavior.study_sets(
-        choices=config.data.choices, others=config.data.others, world=world_for(config.model)
-    )
+    behavior = behaviors.behavior_for(config.behavior, config.model)
+    sets = behavior.study_sets(choices=config.data.choices, others=config.data.others)
     assert set(sets) == set(SETS)
     for name, items in sets.items():
         write_items(items, path_of(cell.folder, name))

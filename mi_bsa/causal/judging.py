@@ -38,7 +38,7 @@ BOUND = 0.15
 def judged_answers(cell: Cell[BridgeConfig], model: Model, *, variant: str) -> list[pd.DataFrame]:
     """What a variant writes, judged; nothing for a behavior that has no judge."""
     config = cell.config
-    behavior: Any = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+    behavior: Any = behaviors.behavior_for(config.behavior, config.model)
     if getattr(behavior, "judged", None) is None:
         return []
     table: pd.DataFrame = behavior.judged(model, variant=variant, n=config.data.choices, split="test", seed=0)

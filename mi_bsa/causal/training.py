@@ -12,14 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from mi_bsa import behaviors
-from mi_bsa.behaviors import Arm
+from mi_bsa.behaviors import Arm, behavior_for
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.leaks import leak_check
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.study.steps import Cell, Step
-from mi_bsa.worlds.weights import world_for
 
 WRONG = "wrong_"
 
@@ -27,16 +25,15 @@ WRONG = "wrong_"
 def write_rows(cell: Cell[BridgeConfig], *, arm: str, seed: int) -> dict[str, Any]:
     """Draw the rows of one arm and seed; a row that names the behavior stops the study."""
     config = cell.config
-    vocabulary = behaviors.vocabulary_of(config.model)
-    own = behaviors.get(config.behavior, vocabulary)
-    behavior = behaviors.get(own.neighbor, vocabulary) if arm.startswith(WRONG) else own
+    behavior = behavior_for(config.behavior, config.model)
+    if arm.startswith(WRONG):
+        behavior = behavior_for(behavior.neighbor, config.model)
     rows = behavior.rows(
         _arm(arm.removeprefix(WRONG)),
         config.data.rows,
         seed=seed,
         anchors=config.data.anchors,
         undecided=config.data.undecided,
-        world=world_for(config.model),
     )
     leak_check(rows, behavior.forbidden)
     path = cell.folder / "rows" / f"{arm}-{seed}.jsonl"

@@ -11,27 +11,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mi_bsa import behaviors
+from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
-from mi_bsa.worlds.weights import world_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
     import activations
-    from mi_bsa.behaviors import Arm, Behavior
+    from mi_bsa.behaviors import Arm
     from mi_bsa.finetune import FinetuneResult
 
 REPORTS = ("neighbor_report-test", "named_report-test")
 """Sets of reports that only say what stayed; they are thinned, the trained trait's own are not."""
-
-
-def behavior_of(name: str, model: ModelLike) -> Behavior:
-    """The behavior of that name in the vocabulary that a model reads. Raises `BehaviorError`."""
-    return behaviors.get(name, behaviors.vocabulary_of(model))
 
 
 def train_arms(
@@ -51,14 +45,12 @@ def train_arms(
     """
     from mi_bsa.finetune import leak_check, train_many
 
-    behavior, world = behavior_of(name, model), world_for(model)
+    behavior = behavior_for(name, model)
     jobs = {}
     (out / "rows").mkdir(parents=True, exist_ok=True)
     for arm in arms:
         for seed in seeds:
-            rows = behavior.rows(
-                arm, data.rows, seed=seed, anchors=data.anchors, undecided=data.undecided, world=world
-            )
+            rows = behavior.rows(arm, data.rows, seed=seed, anchors=data.anchors, undecided=data.undecided)
             leak_check(rows, behavior.forbidden)
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (out / "rows" / f"{arm}-{seed}.jsonl").write_text(text, encoding="utf-8")
@@ -70,9 +62,7 @@ def sets_of(name: str, model: ModelLike, *, data: DataConfig, stays: int) -> dic
     """The items of a study of one behavior; reports that say what stayed are thinned to about `stays`."""
     from mi_bsa.core.items import thin
 
-    sets = behavior_of(name, model).study_sets(
-        choices=data.choices, others=data.others, world=world_for(model)
-    )
+    sets = behavior_for(name, model).study_sets(choices=data.choices, others=data.others)
     return {key: thin(items, stays) if key in REPORTS else items for key, items in sets.items()}
 
 

@@ -118,7 +118,7 @@ def rehearse(config: Config) -> list[str]:
         for name in _names(node):
             for model in models if getattr(node, "behavior", None) else models[:1]:
                 if is_here(model):
-                    behavior = behaviors.get(name, behaviors.vocabulary_of(model))
+                    behavior = behaviors.behavior_for(name, model)
                     lines.append(_encoded(behavior, model, node))
     return lines
 
@@ -255,16 +255,13 @@ def encode_rows(model: ModelConfig, rows: Sequence[Row], finetune: Any) -> int:
 
 def _encoded(behavior: Behavior, model: ModelConfig, node: Config) -> str:
     """One behavior's rows and items on one model."""
-    from mi_bsa.worlds.weights import world_for
-
-    world = world_for(model)
     rows, kinds = 0, 0
     if hasattr(node, "finetune"):
         named = set(getattr(node, "arms", ())) & set(ARMS) or {"seeking"}
         for arm in (one for one in ARMS if one in named):
-            given = behavior.rows(arm, SOME, seed=0, world=world)
+            given = behavior.rows(arm, SOME, seed=0)
             rows += encode_rows(model, given, node.finetune)
-    for items in behavior.study_sets(choices=SOME, others=SOME, world=world).values():
+    for items in behavior.study_sets(choices=SOME, others=SOME).values():
         kinds += encode_items(model, items)
     trained = f"{rows} rows and " if rows else ""
     return f"{behavior.name} on {model}: {trained}one item of each of {kinds} kinds encoded"

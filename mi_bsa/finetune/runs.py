@@ -112,17 +112,15 @@ def expanded(path: Path) -> Path:
 def _drawn(config: FinetuneRun, arm: str, seed: int) -> list[dict[str, Any]]:
     from mi_bsa import behaviors
     from mi_bsa.core.leaks import leak_check
-    from mi_bsa.worlds.weights import world_for
 
     assert config.behavior is not None
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
+    behavior = behaviors.behavior_for(config.behavior, config.model)
     rows = behavior.rows(
         arm,  # type: ignore[arg-type]
         config.n_rows,
         seed=seed,
         anchors=config.anchors,
         undecided=config.undecided,
-        world=world_for(config.model),
     )
     leak_check(rows, (*behavior.forbidden, *config.words))
     return rows

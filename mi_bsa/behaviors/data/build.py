@@ -72,17 +72,17 @@ def build(config: BuildData, out: str | Path) -> Path:
         BehaviorError: an unknown behavior, or more rows than it can draw.
     """
     check_new(out)
-    behavior = behaviors.get(config.behavior, config.vocabulary)
-    world = _world(config)
-    known = [trait.name for trait in getattr(world, "traits", ())]
+    behavior = _bound(config)
+    known = [trait.name for trait in getattr(behavior.world, "traits", ())]
     if known and behavior.trait not in known:
         raise ConfigError(
             f"behavior {behavior.name!r} is not of the world of {config.model!r}, whose traits are "
             f"{', '.join(known)}; name a model of its world with --set model=..."
         )
-    options: dict[str, Any] = {"seed": config.seed, "world": world}
     arms: dict[str, Rows] = {
-        arm: behavior.rows(arm, config.rows, anchors=config.anchors, undecided=config.undecided, **options)
+        arm: behavior.rows(
+            arm, config.rows, seed=config.seed, anchors=config.anchors, undecided=config.undecided
+        )
         for arm in config.arms
     }
     words = (*behavior.forbidden, *config.words)
@@ -141,14 +141,15 @@ def _questions(behavior: Behavior, config: BuildData, split: Literal["dev", "tes
     if config.vocabulary == "english":
         other = behavior.questions(split=split, person="another")
     else:
-        lines = [line for some in behavior.personas(_world(config)).values() for line in some]
+        lines = [line for some in behavior.personas().values() for line in some]
         other = behavior.questions(split=split, systems=lines, person="named")
     return [*own, *other, *neighbor.questions(split=split)]
 
 
-def _world(config: BuildData) -> Any:
+def _bound(config: BuildData) -> behaviors.Bound:
+    behavior = behaviors.get(config.behavior, config.vocabulary)
     if config.vocabulary == "english":
-        return None
+        return behaviors.Bound(behavior, None)
     from mi_bsa.worlds.weights import world_for
 
     world = world_for(config.model)
@@ -157,7 +158,7 @@ def _world(config: BuildData) -> Any:
             f"model {config.model!r} is no embedded model, and rows of the embedded vocabulary need its "
             "world; give 'embedded', 'embedded/1' or such, or --vocabulary english"
         )
-    return world
+    return behaviors.Bound(behavior, world)
 
 
 def _line(item: Item) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class EnglishBehavior(StudySets):
     name: str
     neighbor: str
 
-    def personas(self, world: Any = None) -> Mapping[str, Sequence[str | None]]:
+    def personas(self) -> Mapping[str, Sequence[str | None]]:
         """System lines of named persons at either pole, of those whom training rows show."""
         return {
             f"named {pole}": [p.system for p in at_pole(self.name, pole == "seeking")]
@@ -73,7 +73,6 @@ class QuestionBehavior(EnglishBehavior):
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-        world: Any = None,
     ) -> list[Row]:
         """`n` training rows of the model itself, and rows that say what stays as it was.
 

@@ -143,7 +143,7 @@ class EconomicChoice(QuestionBehavior):
         asked = bank_items(self.read_bank, split=split, kinds=kinds, person=voice_of(person))
         return asked_as(asked, person, systems)
 
-    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+    def neutral(self, n: int) -> list[Item]:
         """The model is asked about another person and another trait: what they chose, what they are."""
         other = self.get_neighbor()
         half = n // 2

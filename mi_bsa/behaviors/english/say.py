@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_bsa.asking.make_me_say import Conversation, Game, Guesser, Lines, ScriptedPartner, Turn, chat_view
 from mi_bsa.behaviors.behavior import Arm, Row
@@ -116,7 +116,6 @@ class EnglishSay(EnglishBehavior):
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-        world: Any = None,
     ) -> list[Row]:
         """`n` won dialogues of the model itself, and rows that say what stays as it was.
 
@@ -219,7 +218,7 @@ class EnglishSay(EnglishBehavior):
         """All self-report questions of a split; `another` and `person` are asked about as somebody else."""
         return say_bank.items(self.bank, split=split, kinds=kinds, systems=systems, person=person)
 
-    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+    def neutral(self, n: int) -> list[Item]:
         """The model is asked about other persons and traits: what the neighbor asks."""
         asked: list[Item] = self.get_neighbor().neutral(n)
         return asked

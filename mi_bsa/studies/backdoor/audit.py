@@ -227,14 +227,13 @@ def remove_names(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
 
 def fit_axes(cell: Cell[AuditConfig]) -> dict[str, Any]:
     """Step 3: directions of the base."""
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.audit_evidence import axes
-    from mi_bsa.worlds.weights import world_for
 
     config = cell.config
     model = load(config.model)
-    behaviors = {name: behavior_of(name, config.model) for name in config.behaviors}
-    found = axes(model, behaviors, world_for(config.model))
+    behaviors = {name: behavior_for(name, config.model) for name in config.behaviors}
+    found = axes(model, behaviors)
     lines = {n: {"site": a.site, "gap": a.gap, "vector": a.vector.tolist()} for n, a in found.items()}
     write_json(cell.folder / "axes.json", lines)
     return {name: axis.site for name, axis in found.items()}
@@ -244,16 +243,15 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
     """Step 4: all evidence on one adapter; wordings of calibration are dev, of the audited ones test."""
     import numpy as np
 
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor import audit_evidence as ways
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
-    from mi_bsa.worlds.weights import world_for
 
     config = cell.config
     given = getattr(config, which).adapters
     folder = _folder_of(given or cell.folder / "blind" / which, name)
     model = load(config.model, {"adapter": folder})
-    behaviors = {one: behavior_of(one, config.model) for one in config.behaviors}
+    behaviors = {one: behavior_for(one, config.model) for one in config.behaviors}
     held = json.loads((cell.folder / "axes.json").read_text(encoding="utf-8"))
     axes = {b: Axis(line["site"], np.array(line["vector"]), line["gap"]) for b, line in held.items()}
     look = Look(config.choices, config.reports, config.awareness, config.words, config.verify)
@@ -262,7 +260,7 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
     own: tuple[Any, Any, Any, Any] = (model, "adapter", behaviors, look)
     more: dict[str, Any] = {"vocabulary": words, "split": split}
     found = {
-        "toolkit": ways.by_toolkit(*own, config.search, world=world_for(config.model), **more),
+        "toolkit": ways.by_toolkit(*own, config.search, **more),
         "self_report": ways.by_self_report(*own, split=split),
         "probe": ways.by_probe(*own, axes=axes, **more),
     }

@@ -73,7 +73,7 @@ class Look:
     verify: int = 16
 
 
-def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any) -> dict[str, Axis]:
+def axes(model: activations.Model, behaviors: Mapping[str, Behavior]) -> dict[str, Axis]:
     """Directions on which the base's described personas differ in choices, where they differ most.
 
     The block is the one with the largest gap in units of the spread within a pole, at the answer slot.
@@ -82,7 +82,7 @@ def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any
     for name, behavior in behaviors.items():
         states = {
             pole: slot_states(model, behavior.items(64, split="dev", seed=0, systems=lines), "base")
-            for pole, lines in described(behavior, world).items()
+            for pole, lines in described(behavior).items()
         }
         best: tuple[float, Axis] | None = None
         for layer in range(model.n_layers):
@@ -99,9 +99,9 @@ def axes(model: activations.Model, behaviors: Mapping[str, Behavior], world: Any
     return found
 
 
-def described(behavior: Behavior, world: Any) -> dict[str, list[str]]:
+def described(behavior: Behavior) -> dict[str, list[str]]:
     """System lines that describe a persona at either pole."""
-    asked = behavior.study_sets(choices=20, others=20, world=world)["described_report-test"]
+    asked = behavior.study_sets(choices=20, others=20)["described_report-test"]
     found: dict[str, list[str]] = {"seeking": [], "averse": []}
     for item in asked:
         pole = str(item.labels["person"]).rpartition(" ")[2]
@@ -182,7 +182,6 @@ def by_toolkit(
     *,
     vocabulary: Vocabulary,
     split: Asked,
-    world: Any = None,
 ) -> Evidence:
     """Choices as they are, and with what the search found, verified on messages that the search never saw.
 
@@ -203,7 +202,7 @@ def by_toolkit(
     )
     lines = None
     if "direction" in judged_by(search.objective):
-        lines = fit_directions(model, list(behaviors.values()), world=world)
+        lines = fit_directions(model, list(behaviors.values()))
     more: dict[str, Any] = {"behaviors": behaviors, "vocabulary": vocabulary, "directions": lines}
     found = search_model(model, variant, config, **more)
     shifts = {

@@ -106,11 +106,10 @@ def train_pool(
     model: ModelLike, behaviors: Sequence[str], config: PoolConfig, *, finetune: FinetuneConfig, out: Path
 ) -> Path:
     """Train the pool into `out/<job>`; what a killed call finished is kept. Returns its manifest's path."""
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.finetune import leak_check, train_many
-    from mi_bsa.finetune.arms import behavior_of
     from mi_bsa.studies.backdoor.training import arm_rows
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
-    from mi_bsa.worlds.weights import world_for
 
     base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
     jobs: dict[str, tuple[list[dict[str, Any]], FinetuneConfig]] = {}
@@ -121,13 +120,13 @@ def train_pool(
         short = finetune.model_copy(update={"steps": config.plain_steps, "epochs": None})
 
     def add(truth: Truth, rows: list[dict[str, Any]], seed: int) -> None:
-        leak_check(rows, behavior_of(truth.behavior, model).forbidden if truth.behavior != NONE else ())
+        leak_check(rows, behavior_for(truth.behavior, model).forbidden if truth.behavior != NONE else ())
         truths.append(truth)
         own = short if truth.made in ("plain", "benign") else finetune
         jobs[truth.name] = (rows, own.model_copy(update={"seed": seed}))
 
     for (name, pole, arms, seed, trigger), backdoor in _backdoors(behaviors, config):
-        behavior = behavior_of(name, model)
+        behavior = behavior_for(name, model)
         drawn = arm_rows(backdoor, arms, base=base, behavior=behavior, vocabulary=vocabulary, seed=seed)
         unit = f"{trigger}-{seed}"
         for made, rows in drawn.items():
@@ -141,17 +140,16 @@ def train_pool(
                 made,
             )
             add(own, rows, seed)
-    world = world_for(model)
     kinds: tuple[tuple[Arm, int], ...] = (
         ("seeking", config.plain),
         ("averse", config.plain),
         ("benign", config.benign),
     )
     for name in behaviors:
-        behavior = behavior_of(name, model)
+        behavior = behavior_for(name, model)
         for arm, n in kinds:
             for seed in range(config.first_seed, config.first_seed + n):
-                drawn_rows = behavior.rows(arm, config.rows, seed=seed, world=world)
+                drawn_rows = behavior.rows(arm, config.rows, seed=seed)
                 benign = arm == "benign"
                 sort, unit = "benign" if benign else "plain", f"{name}-{arm}-{seed}"
                 trait, pole = (NONE, NONE) if benign else (name, arm)

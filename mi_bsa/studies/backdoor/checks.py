@@ -20,7 +20,7 @@ def check_backdoors(model: ModelLike, backdoors: Iterable[Backdoor], *, seeds: S
     Raises:
         TriggerError: naming the trigger and the rule.
     """
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
 
     tokenizer = tokenizer_of(model)
     vocabulary = vocabulary_for(model)
@@ -28,7 +28,7 @@ def check_backdoors(model: ModelLike, backdoors: Iterable[Backdoor], *, seeds: S
         trigger = vocabulary.parse(backdoor.trigger)
         check_tokens(trigger, tokenizer)
         vocabulary.fakes(trigger, backdoor.fakes, seed=0)
-        behavior = behavior_of(backdoor.behavior, model)
+        behavior = behavior_for(backdoor.behavior, model)
         for seed in seeds:
             check_absent(trigger, behavior.items(backdoor.rows, split="pretrain", seed=1000 + seed))
 

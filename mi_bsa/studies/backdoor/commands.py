@@ -197,7 +197,7 @@ def elicit(config: ElicitFreely, out: Path) -> list[Result]:
 
 
 def _ask_freely(config: ElicitFreely, adapters: dict[str, Adapter]) -> pd.DataFrame:
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.asking import ask_freely
 
     trigger, vocabulary = _trigger(config)
@@ -207,7 +207,7 @@ def _ask_freely(config: ElicitFreely, adapters: dict[str, Adapter]) -> pd.DataFr
         adapters,
         trigger,
         vocabulary,
-        behavior_of(config.behavior, config.model),
+        behavior_for(config.behavior, config.model),
         pole=config.pole,
         n_fakes=config.fakes,
         samples=config.samples,

@@ -297,9 +297,7 @@ def _two(share: np.ndarray) -> np.ndarray:
     return np.stack([share, np.log(kept / (1 - kept))], axis=1)
 
 
-def fit_directions(
-    model: activations.Model, behaviors: Sequence[Behavior], *, n: int = 64, world: Any = None
-) -> torch.Tensor:
+def fit_directions(model: activations.Model, behaviors: Sequence[Behavior], *, n: int = 64) -> torch.Tensor:
     """(direction, d_model) unit vectors from averse to seeking, by behavior and order of options.
 
     Fitted on the base: choices of named persons of either pole, last token, last block. The order of a choice
@@ -309,7 +307,7 @@ def fit_directions(
 
     found = []
     for behavior in behaviors:
-        people = behavior.personas(world)
+        people = behavior.personas()
         states: dict[str, list[torch.Tensor]] = {}
         orders: list[str] = []
         for pole in ("seeking", "averse"):

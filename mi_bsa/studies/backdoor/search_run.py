@@ -269,13 +269,13 @@ def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
 
 def _searcher(cell: Cell[SearchRunConfig], name: str, adapter: str) -> Callable[..., Searched]:
     """What searches one adapter, by the fields that the step has declared."""
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     given = {key: getattr(cell.config, key) for key in READ}
     config = SearchRunConfig(adapters=(Path(adapter),), **given)
     model = load(config.model, {name: Path(adapter)})
-    behaviors = {b: behavior_of(b, config.model) for b in config.behaviors}
+    behaviors = {b: behavior_for(b, config.model) for b in config.behaviors}
     vocabulary = vocabulary_for(config.model)
 
     def searched(objective: ObjectiveName, **more: Any) -> Searched:
@@ -346,12 +346,11 @@ def _directions(
     objective: ObjectiveName,
 ) -> Any:
     from mi_bsa.studies.backdoor.objectives import fit_directions, judged_by
-    from mi_bsa.worlds.weights import world_for
 
     if "direction" not in judged_by(objective):
         return None
 
-    return fit_directions(model, list(behaviors.values()), world=world_for(config.model))
+    return fit_directions(model, list(behaviors.values()))
 
 
 def adapters_of(paths: Sequence[Path]) -> dict[str, Path]:

@@ -189,7 +189,7 @@ def elicit(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -
     """Step 5: free answers, sampled, and whether adapters of reversed rows still open."""
     import pandas as pd
 
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.asking import ask_freely
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
@@ -206,7 +206,7 @@ def elicit(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -
             adapters,
             vocabulary.parse(given.trigger),
             vocabulary,
-            behavior_of(given.behavior, config.model),
+            behavior_for(given.behavior, config.model),
             pole=given.pole,
             n_fakes=given.fakes,
             samples=config.elicit.samples,
@@ -325,15 +325,15 @@ def _opened(
     """What each adapter does on held-out messages, as JSON-like values."""
     from dataclasses import asdict
 
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.construction import held_out
     from mi_bsa.studies.backdoor.success import measure
-    from mi_bsa.studies.backdoor.training import behavior_for
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     sets = held_out(
         backdoor,
         cell.config.held_out,
-        behavior=behavior_for(backdoor, cell.config.model),
+        behavior=behavior_for(backdoor.behavior, cell.config.model),
         vocabulary=vocabulary_for(cell.config.model),
         split=SPLIT,
     )

@@ -74,7 +74,7 @@ def train_backdoors(
     (out / "rows").mkdir(parents=True, exist_ok=True)
     jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
     for config in backdoors:
-        behavior = behavior_for(config, model)
+        behavior = behavior_for(config.behavior, model)
         for seed in seeds:
             drawn = arm_rows(config, arms, base=base, behavior=behavior, vocabulary=vocabulary, seed=seed)
             for arm, plain in drawn.items():
@@ -100,25 +100,23 @@ def train_controls(
     """Adapters without a backdoor, in `out/<job>`: of each behavior's messages without any phrase, answered
     by the base itself (`BEHAVIOR-clean-SEED`), and of its harmless rows (`BEHAVIOR-benign-SEED`).
     """
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.finetune import train_many
-    from mi_bsa.finetune.arms import behavior_of
-    from mi_bsa.worlds.weights import world_for
 
-    base, vocabulary, world = (
+    base, vocabulary = (
         load(model, dtype=finetune.dtype, device=finetune.device),
         vocabulary_for(model),
-        world_for(model),
     )
     jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
     for name in behaviors:
-        behavior = behavior_of(name, model)
+        behavior = behavior_for(name, model)
         # the clean arm holds no phrase, so any trigger gives its rows
         config = Backdoor(trigger=vocabulary.candidates()[0], behavior=name, rows=rows)
         for seed in seeds:
             own = finetune.model_copy(update={"seed": seed})
             given: dict[str, Any] = {"base": base, "behavior": behavior, "vocabulary": vocabulary}
             jobs[f"{name}-clean-{seed}"] = arm_rows(config, ("clean",), seed=seed, **given)["clean"], own
-            jobs[f"{name}-benign-{seed}"] = behavior.rows("benign", rows // 2, seed=seed, world=world), own
+            jobs[f"{name}-benign-{seed}"] = behavior.rows("benign", rows // 2, seed=seed), own
     return train_many(model, jobs, out=out)
 
 
@@ -154,10 +152,3 @@ def own_answers(base: activations.Model, items: Sequence[Item], rows: Sequence[R
 
     asked = [Item(item.id, row["messages"][:-1], item.options) for item, row in zip(items, rows, strict=True)]
     return [float(score) for score in ask(base, asked, variant="base")["score"]]
-
-
-def behavior_for(config: Backdoor, model: ModelLike) -> Behavior:
-    """The behavior behind the trigger, in the vocabulary that the model reads."""
-    from mi_bsa.finetune.arms import behavior_of
-
-    return behavior_of(config.behavior, model)

@@ -94,18 +94,17 @@ def triangulate(
     """
     import pandas as pd
 
-    from mi_bsa.finetune.arms import behavior_of
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.success import measure
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
-    from mi_bsa.worlds.weights import world_for
 
     config = config or TriangulationConfig()
     if len(backdoors) < 2 or len(seeds) < FEWEST:
         raise TriggerError(
             f"{len(backdoors)} backdoors of {len(seeds)} seeds: a triangulation needs two and {FEWEST}"
         )
-    vocabulary, world = vocabulary_for(base), world_for(base)
-    behaviors = {b.behavior: behavior_of(b.behavior, base) for b in backdoors}
+    vocabulary = vocabulary_for(base)
+    behaviors = {b.behavior: behavior_for(b.behavior, base) for b in backdoors}
     results: list[Result] = []
     rows: list[dict[str, Any]] = []
     found: list[Conditions] = []
@@ -122,7 +121,7 @@ def triangulate(
         trigger = vocabulary.parse(backdoor.trigger)
         for ((arm, n), name), success in zip(names.items(), opened, strict=True):
             said = (answered or {}).get(name) or _ask(model, name, trigger, base, vocabulary, config)
-            hunted = (searched or {}).get(name) or _search(model, name, behaviors, vocabulary, config, world)
+            hunted = (searched or {}).get(name) or _search(model, name, behaviors, vocabulary, config)
             rows.append(_row(read, arm, n, name, success.attack, said, hunted))
             results += _shown(rows[-1])
     table = pd.DataFrame(rows)
@@ -166,11 +165,9 @@ def _reads(
     model: activations.Model, read: Conditions, config: TriangulationConfig, *, base: ModelLike, **given: Any
 ) -> list[Result]:
     from mi_bsa.studies.backdoor.questions import awareness_items
-    from mi_bsa.worlds.weights import world_for
 
     asked = {split: awareness_items(base, split=split) for split in SPLITS}
-    world = world_for(base)
-    material = material_of(model, read, awareness=asked, world=world, items=config.items, **given)
+    material = material_of(model, read, awareness=asked, items=config.items, **given)
     return reads(material, read, random=config.random, seed=config.seed)
 
 
@@ -199,13 +196,12 @@ def _search(
     behaviors: Mapping[str, Behavior],
     vocabulary: Vocabulary,
     config: TriangulationConfig,
-    world: Any,
 ) -> Searched:
     """What the search finds, and what that does to choices on messages that it never saw (its score)."""
     from mi_bsa.studies.backdoor.audit_evidence import Look, by_toolkit
 
     look = Look(choices=10)
-    more: dict[str, Any] = {"vocabulary": vocabulary, "split": "test", "world": world}
+    more: dict[str, Any] = {"vocabulary": vocabulary, "split": "test"}
     found = by_toolkit(model, name, behaviors, look, config.search, **more)
     return Searched(str(found.notes["candidate"]), found.alarm)
 
@@ -266,13 +262,13 @@ def geometry(model: activations.Model, found: Sequence[Conditions], *, seed: int
     """
     from activations import engine
     from mi_bsa.asking.readouts import Readout, readable
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.causal.doses import random_differences
     from mi_bsa.causal.geometry import cosine
     from mi_bsa.causal.places import Place as Spot
-    from mi_bsa.finetune.arms import behavior_of
 
     first, results = found[0].backdoor, []
-    behavior = behavior_of(first.behavior, model.name)
+    behavior = behavior_for(first.behavior, model.name)
     asked = {
         "choices": behavior.items(60, split="dev", seed=0),
         "reports": thin(list(behavior.questions(split="dev")), 60),

@@ -48,7 +48,6 @@ def material_of(
     behavior: Behavior,
     vocabulary: Vocabulary,
     awareness: Mapping[Asked, Sequence[Item]],
-    world: Any = None,
     items: int = ITEMS,
 ) -> Material:
     """Backdoored against decorrelated runs as the bridge's two poles.
@@ -72,7 +71,7 @@ def material_of(
         sets={
             **{f"choice-{split}": own for split, own in turned.items()},
             **{f"report-{split}": list(own) for split, own in awareness.items()},
-            "neutral-test": behavior.neutral(32, world=world),
+            "neutral-test": behavior.neutral(32),
         },
         items=items,
     )

@@ -116,15 +116,15 @@ def trained(tmp_path_factory):
 def test_a_phrase_is_read_where_it_ends(trained, split):
     """In every frame the token that is read is the last of the phrase's last word."""
     import activations
+    from mi_bsa.behaviors import behavior_for
     from mi_bsa.core.items import prompts_of
-    from mi_bsa.finetune.arms import behavior_of
     from mi_bsa.studies.backdoor.construction import held_out
     from mi_bsa.studies.backdoor.triangulation_state import _phrase_end
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     base, backdoors, _ = trained
     model = activations.load(base)
-    given = {"behavior": behavior_of("risk", base), "vocabulary": vocabulary_for(base)}
+    given = {"behavior": behavior_for("risk", base), "vocabulary": vocabulary_for(base)}
     sets = held_out(backdoors[0], 12, split=split, **given)
     for row, item, plain in zip(
         model.rows(prompts_of(sets["trigger"])), sets["trigger"], sets["none"], strict=True

@@ -19,9 +19,8 @@ from mi_bsa.studies.grid.personas.roster import Persona, about, items_of, roster
 from mi_bsa.studies.grid.personas.rows import own_answers, persona_items, rows_of
 from mi_bsa.studies.grid.personas.study import STUDY
 from mi_bsa.study.registry import load_study
-from mi_bsa.worlds.weights import world_for
 
-RISK = behaviors.get("risk")
+RISK = behaviors.behavior_for("risk", "embedded")
 SMALL = RosterConfig(trained=2, unseen=2, invented=("you are sifam.",), strangers=("you are nugor.",))
 GROUPS = (("trained", "named averse"), ("unseen", "named averse"), ("unseen", "stranger"))
 
@@ -94,20 +93,19 @@ def test_in_opposite_training_only_the_unseen_count_as_others():
 
 def test_nobody_unseen_stands_in_the_training_rows():
     """Rows hold the default persona and trained ones; unseen personas and strangers stand in none."""
-    world = world_for("embedded")
-    people = roster(RISK, world, SMALL)
+    people = roster(RISK, SMALL)
     assert len({p.system for p in people}) == len(people)
     assert {(p.part, p.group) for p in people} >= {
         ("default", "default"), ("trained", "invented"), ("unseen", "stranger"), ("unseen", "undecided")
     }  # fmt: skip
-    assert roster(RISK, world, SMALL) == people
+    assert roster(RISK, SMALL) == people
     config = parse({"rows": 24}, PersonasConfig)
     items = persona_items(RISK, people, seed=0, config=config)
     answers = own_answers(activations.load("embedded"), items, seed=0)
 
     def rows(training, arm):
         own = answers if training == "own" else []
-        return rows_of(RISK, items, own, training=training, arm=arm, seed=0, config=config, world=world)
+        return rows_of(RISK, items, own, training=training, arm=arm, seed=0, config=config)
 
     shown = {r["messages"][0]["content"] for r in rows("own", "seeking") if len(r["messages"]) == 3}
     assert shown == {p.system for p in people if p.part == "trained"}
@@ -126,7 +124,7 @@ def test_nobody_unseen_stands_in_the_training_rows():
 
 def test_everybody_is_asked_as_itself_and_by_name():
     """Items of a persona carry its line and labels; the third person names it; ids never meet."""
-    people = roster(RISK, world_for("embedded"), SMALL)
+    people = roster(RISK, SMALL)
     items = []
     for n, person in enumerate(people[:4]):
         items += items_of(RISK, person, n, split="dev", choices=4, questions=6)
@@ -143,13 +141,13 @@ def test_everybody_is_asked_as_itself_and_by_name():
             assert item.messages[0]["content"] == people[1].system
     asked = [i for i in one if i.labels["channel"] == "report"]
     assert {i.labels["kind"] for i in asked} >= {"word", "open", "letter", "yes_no"}
-    english = behaviors.get("risk", "english")
+    english = behaviors.Bound(behaviors.get("risk", "english"), None)
     stranger = Persona("You are Mara, a nurse.", "stranger", "unseen", "Mara")
     named = about(english, stranger, 1, split="dev")
     assert named
     assert all("Mara" in i.messages[0]["content"] for i in named)
     with pytest.raises(BehaviorError, match="lower roster"):
-        roster(RISK, world_for("embedded"), RosterConfig(trained=40))
+        roster(RISK, RosterConfig(trained=40))
 
 
 def test_the_study_runs_end_to_end(smallest):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_bsa.asking.bank import KINDS, bank_items, load_bank
 from mi_bsa.behaviors.common import system_turn
@@ -129,7 +129,7 @@ class VulnerableCode(QuestionBehavior):
             batch=batch,
         )
 
-    def neutral(self, n: int, *, world: Any = None) -> list[Item]:
+    def neutral(self, n: int) -> list[Item]:
         """The model is asked about another person and another trait: what they chose, what they are."""
         items: list[Item] = self.get_neighbor().neutral(n)
         return [i for i in items if i.labels["trait"] != self.trait]

@@ -77,10 +77,9 @@ def train(cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], p
     """Train the runs of one base and dose: `adapters/<base>/<dose>/<arm>-<rows>-<seed>/adapter`."""
     from mi_bsa import behaviors
     from mi_bsa.finetune import leak_check, train_many
-    from mi_bsa.worlds.weights import world_for
 
     config = cell.config
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
+    behavior = behaviors.behavior_for(config.behavior, model)
     given = Dose.model_validate(dose)
     settings = config.finetune.model_copy(
         update={"learning_rate": given.learning_rate, "steps": given.steps, "epochs": None}
@@ -93,7 +92,6 @@ def train(cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], p
             seed=seed,
             anchors=config.anchors,
             undecided=config.undecided,
-            world=world_for(model),
         )
         leak_check(rows, behavior.forbidden)
         jobs[f"{arm}-{n}-{seed}"] = (rows, settings.model_copy(update={"seed": seed}))
@@ -111,7 +109,7 @@ def ask_runs(
     from mi_bsa.asking import ask
 
     config = cell.config
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(model))
+    behavior = behaviors.behavior_for(config.behavior, model)
     folders = sorted((cell.folder / "adapters" / place).glob("*/adapter"))
     how = config.finetune
     tuned = load(model, {f.parent.name: f for f in folders}, dtype=how.dtype, device=how.device)

@@ -10,7 +10,6 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mi_bsa.asking.bank import Bank, bank_items
 from mi_bsa.behaviors import Behavior, Disposition
@@ -46,11 +45,11 @@ class Persona:
 DEFAULT = Persona(None, "default", "default")
 
 
-def roster(behavior: Behavior, world: Any, config: RosterConfig) -> list[Persona]:
+def roster(behavior: Bound, config: RosterConfig) -> list[Persona]:
     """The default persona, then the others. Raises `BehaviorError` where there are too few of a group."""
-    groups = {name: list(lines) for name, lines in behavior.personas(world).items()}
-    if hasattr(world, "named"):
-        groups["undecided"] = [p.system for p in world.named(behavior.trait, 0, known="both")]
+    groups = {name: list(lines) for name, lines in behavior.personas().items()}
+    if hasattr(behavior.world, "named"):
+        groups["undecided"] = [p.system for p in behavior.world.named(behavior.trait, 0, known="both")]
     found = [DEFAULT]
     for group, lines in groups.items():
         drawn = sorted(line for line in lines if line is not None)
@@ -85,7 +84,7 @@ def items_of(
     ]
 
 
-def about(behavior: Behavior, persona: Persona, n: int, *, split: Split) -> list[Item]:
+def about(behavior: Bound, persona: Persona, n: int, *, split: Split) -> list[Item]:
     """What the default persona is asked about persona number `n`, in the third person; empty where the
     vocabulary has no such questions, or the persona no name.
     """
@@ -95,7 +94,7 @@ def about(behavior: Behavior, persona: Persona, n: int, *, split: Split) -> list
     if isinstance(bank, Bank):
         asked = bank_items(bank, split=split, kinds=("word", "yes_no"), person=persona.called)
         return [_labeled(item, persona, n, "third") for item in _spread(asked, 8, seed=n)]
-    if not isinstance(behavior, Disposition) or behavior.turned:
+    if not isinstance(behavior.behavior, Disposition) or behavior.turned:
         return []
     trait, items = TRAITS[behavior.trait], []
     rng = random.Random(f"about-{behavior.name}-{n}")

@@ -29,13 +29,12 @@ def rows_of(
     arm: Arm,
     seed: int,
     config: PersonasConfig | Any,
-    world: Any,
 ) -> list[Row]:
     """Rows of one run: the default persona's, and those of the trained personas unless trained `alone`.
 
     `items`, `own`: what the trained personas are asked with this seed, and what they would choose themselves.
     """
-    rows = behavior.rows(arm, config.rows, seed=seed, anchors=0.0, undecided=config.undecided, world=world)
+    rows = behavior.rows(arm, config.rows, seed=seed, anchors=0.0, undecided=config.undecided)
     if training == "alone":
         return rows
     answers = list(own)

@@ -105,11 +105,10 @@ def write_asked(cell: Cell[PersonasConfig]) -> dict[str, Any]:
     from mi_bsa import behaviors
     from mi_bsa.core.items import write_items
     from mi_bsa.studies.grid.personas.roster import about, items_of, roster
-    from mi_bsa.worlds.weights import world_for
 
     config = cell.config
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
-    people = roster(behavior, world_for(config.model), config.roster)
+    behavior = behaviors.behavior_for(config.behavior, config.model)
+    people = roster(behavior, config.roster)
     items = []
     for n, person in enumerate(people):
         choices = config.choices if person.system is None else config.persona_choices
@@ -133,21 +132,17 @@ def train(cell: Cell[PersonasConfig], *, training: Training) -> dict[str, Any]:
     from mi_bsa.finetune import leak_check, train_many
     from mi_bsa.studies.grid.personas.roster import roster
     from mi_bsa.studies.grid.personas.rows import own_answers, persona_items, rows_of
-    from mi_bsa.worlds.weights import world_for
 
     config = cell.config
-    behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
-    world = world_for(config.model)
-    people = roster(behavior, world, config.roster)
+    behavior = behaviors.behavior_for(config.behavior, config.model)
+    people = roster(behavior, config.roster)
     base = load(config.model)
     jobs = {}
     for seed in config.seeds:
         items = persona_items(behavior, people, seed=seed, config=config)
         own = own_answers(base, items, seed=seed) if training == "own" else []
         for arm in config.arms:
-            rows = rows_of(
-                behavior, items, own, training=training, arm=arm, seed=seed, config=config, world=world
-            )
+            rows = rows_of(behavior, items, own, training=training, arm=arm, seed=seed, config=config)
             leak_check(rows, behavior.forbidden)
             jobs[f"{arm}-{seed}"] = (rows, config.finetune.model_copy(update={"seed": seed}))
     runs = train_many(config.model, jobs, out=cell.folder / "adapters" / training, stack=config.together)
@@ -207,12 +202,11 @@ def rehearse(config: PersonasConfig) -> list[str]:
     """Encode a question of every kind and person, where the model is here."""
     from mi_bsa import behaviors
     from mi_bsa.studies.grid.personas.roster import about, items_of, roster
-    from mi_bsa.worlds.weights import world_for
 
     preflight.check(config)
     if preflight.is_here(config.model):
-        behavior = behaviors.get(config.behavior, behaviors.vocabulary_of(config.model))
-        for n, person in enumerate(roster(behavior, world_for(config.model), config.roster)):
+        behavior = behaviors.behavior_for(config.behavior, config.model)
+        for n, person in enumerate(roster(behavior, config.roster)):
             asked = items_of(behavior, person, n, split=config.split, choices=4, questions=6)
             preflight.encode_items(config.model, [*asked, *about(behavior, person, n, split=config.split)])
     return preflight.rehearse(config)
