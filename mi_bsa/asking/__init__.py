@@ -8,6 +8,7 @@ from mi_bsa.core.quantities import register_file
 
 if TYPE_CHECKING:
     from mi_bsa.asking.asking import ask as ask
+    from mi_bsa.asking.asking import ask_many as ask_many
     from mi_bsa.asking.bank import Bank as Bank
     from mi_bsa.asking.bank import bank_items as bank_items
     from mi_bsa.asking.bank import load_bank as load_bank
@@ -45,6 +46,7 @@ _HOMES = {
     "THRESHOLD": "validity",
     "Validity": "validity",
     "ask": "asking",
+    "ask_many": "asking",
     "bank_items": "bank",
     "by_kind": "scoring",
     "gap": "scoring",

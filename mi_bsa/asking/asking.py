@@ -9,7 +9,7 @@ arXiv 2501.11120).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import numpy as np
 from mi_bsa.asking.likelihood import Askable, option_log_probs
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, unique_ids
+from mi_bsa.core.variants import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,3 +63,27 @@ def ask(
             }
         )
     return pd.DataFrame(rows)
+
+
+def ask_many(
+    model: Askable,
+    sets: Mapping[str, Sequence[Item]] | Sequence[Item],
+    variants: Iterable[str] | Mapping[str, Variant],
+    *,
+    max_tokens: int = 2048,
+) -> pd.DataFrame:
+    """What every variant answers to every set: the rows of `ask`, one variant after the other, with `set`
+    (where sets have names), `variant`, `arm` and `seed` (-1 for the base).
+
+    `variants`: names such as `base` and `seeking-0`, or who each is where its name does not say so.
+    """
+    import pandas as pd
+
+    who = variants if isinstance(variants, Mapping) else {name: Variant.parse(name) for name in variants}
+    tables = []
+    for name, variant in who.items():
+        for key, items in sets.items() if isinstance(sets, Mapping) else [(None, sets)]:
+            table = ask(model, items, variant=name, max_tokens=max_tokens)
+            table = table if key is None else table.assign(set=key)
+            tables.append(table.assign(variant=name, arm=variant.arm, seed=variant.seed))
+    return pd.concat(tables, ignore_index=True)

@@ -14,9 +14,7 @@ from mi_bsa.core.errors import MissingError
 from mi_bsa.core.items import Item
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    import activations
+    pass
 
 
 class BatteryConfig(AskingConfig):
@@ -68,8 +66,8 @@ def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)
     }
     for name, path in config.model.adapters.items():
-        arm, dash, seed = name.rpartition("-")
-        found[name] = (arm, int(seed), path) if dash and seed.isdigit() else (name, 0, path)
+        own = Variant.parse(name)
+        found[name] = (own.arm, own.seed, path)
     if config.finetuned is not None:
         folders = sorted((config.finetuned / "adapters").glob("*-*/adapter"))
         if not folders:
@@ -77,8 +75,8 @@ def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
                 f"{config.finetuned}: no adapters/ARM-SEED/adapter in it; give a finetune's output"
             )
         for folder in folders:
-            arm, _, seed = folder.parent.name.rpartition("-")
-            found[folder.parent.name] = (arm, int(seed), folder)
+            own = Variant.parse(folder.parent.name)
+            found[folder.parent.name] = (own.arm, own.seed, folder)
     return found
 
 
@@ -88,26 +86,3 @@ def split_of(config: BatteryConfig, items: Sequence[Item]) -> str:
         return config.split
     own = sorted({str(item.labels.get("split", "unsaid")) for item in items})
     return " + ".join(own)
-
-
-def ask_battery(
-    model: activations.Model,
-    items: list[Item],
-    adapters: dict[str, tuple[str, int, Path]],
-    *,
-    max_tokens: int = 2048,
-) -> pd.DataFrame:
-    """Answers of the base and of every adapter, with columns `variant`, `arm` and `seed` (base: arm `base`,
-    seed -1).
-    """
-    import pandas as pd
-
-    from mi_bsa.asking.asking import ask
-
-    tables = [
-        ask(model, items, variant="base", max_tokens=max_tokens).assign(variant="base", arm="base", seed=-1)
-    ]
-    for name, (arm, seed, _) in adapters.items():
-        table = ask(model, items, variant=name, max_tokens=max_tokens)
-        tables.append(table.assign(variant=name, arm=arm, seed=seed))
-    return pd.concat(tables, ignore_index=True)

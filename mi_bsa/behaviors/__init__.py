@@ -1,7 +1,7 @@
 """Behaviors that a model can be finetuned to have, one file each.
 
-`behavior_for(name, model)` finds one bound to the vocabulary and world of a model, `get(name, vocabulary)` one
-as it is defined.
+`behavior_for(name, model)` finds one bound to a model's vocabulary and world, `get(name, vocabulary)` one as
+it is defined.
 """
 
 from __future__ import annotations

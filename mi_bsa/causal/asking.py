@@ -12,6 +12,7 @@ from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
 from mi_bsa.causal.judging import judged_answers
 from mi_bsa.core import model_config
+from mi_bsa.core.variants import Variant
 from mi_bsa.study.steps import Cell, Step
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def answers(folder: Path, variants: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.concat([pd.read_csv(table_path(folder, v)) for v in variants], ignore_index=True)
-    arm, _, seed = table["variant"].str.rpartition("-").T.to_numpy()
-    base = table["variant"] == "base"
-    table["arm"] = ["base" if b else a for b, a in zip(base, arm, strict=True)]
-    table["seed"] = [-1 if b else int(s) for b, s in zip(base, seed, strict=True)]
+    who = {name: Variant.parse(name) for name in variants}
+    table["arm"] = [who[name].arm for name in table["variant"]]
+    table["seed"] = [who[name].seed for name in table["variant"]]
     return table

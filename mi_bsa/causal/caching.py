@@ -11,6 +11,7 @@ from mi_bsa.causal.asking import load
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
 from mi_bsa.core.items import prompts_of, thin
+from mi_bsa.core.variants import Variant
 from mi_bsa.study.steps import Cell
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def examples(
     frames, stacks = [], dict[int, list[np.ndarray]]()
     for variant in variants:
         store = activations.Store(folder / "caches" / name / f"{variant}.h5")
-        arm, _, seed = variant.rpartition("-")
+        own = Variant.parse(variant)
         table = store.table()
         frames.append(
             table.assign(
-                pole=int(arm.removeprefix("wrong_") == "seeking"),
-                seed=int(seed) if arm else -1,
+                pole=int(own.pole == "seeking"),
+                seed=own.seed,
                 adapter=variant,
             )
         )

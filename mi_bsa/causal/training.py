@@ -16,20 +16,20 @@ from mi_bsa.behaviors import Arm, behavior_for
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.leaks import leak_check
+from mi_bsa.core.variants import Variant
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.study.steps import Cell, Step
-
-WRONG = "wrong_"
 
 
 def write_rows(cell: Cell[BridgeConfig], *, arm: str, seed: int) -> dict[str, Any]:
     """Draw the rows of one arm and seed; a row that names the behavior stops the study."""
     config = cell.config
     behavior = behavior_for(config.behavior, config.model)
-    if arm.startswith(WRONG):
+    own = Variant.parse(f"{arm}-{seed}")
+    if own.apart == "wrong":
         behavior = behavior_for(behavior.neighbor, config.model)
     rows = behavior.rows(
-        _arm(arm.removeprefix(WRONG)),
+        _arm(own.pole),
         config.data.rows,
         seed=seed,
         anchors=config.data.anchors,

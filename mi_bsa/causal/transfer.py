@@ -26,6 +26,7 @@ from mi_bsa.causal.causes import write
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.options import ProbeConfig
 from mi_bsa.core.results import Null, Result
+from mi_bsa.core.variants import Variant
 from mi_bsa.study.steps import Cell
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def fit_and_test(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     runs = tuple(f"{arm}-{seed}" for arm in POLES for seed in config.seeds)
     sets: dict[str, Set] = {name: examples(cell.folder, name, runs, site) for name in RUN_SETS}
     others = sorted(path.stem for path in (cell.folder / "caches" / "report-test").glob("*.h5"))
-    for name, beginning in (("wrong", "wrong_"), ("benign", "benign-")):
-        own = tuple(other for other in others if other.startswith(beginning))
+    who = {other: Variant.parse(other) for other in others}
+    for name in ("wrong", "benign"):
+        own = tuple(other for other, one in who.items() if name in (one.apart, one.arm))
         if own:
             sets[name] = examples(cell.folder, "report-test", own, site)
     for name in ("choice-dev", "choice-test", "report-test", "described_report-test"):

@@ -37,13 +37,15 @@ def self_report(settings: BatteryConfig, out: Path, resume: bool, dry_run: bool)
 def _run(
     settings: BatteryConfig, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
 ) -> None:
-    from mi_bsa.asking.battery import ask_battery, split_of
+    from mi_bsa.asking import ask_many
+    from mi_bsa.asking.battery import split_of
     from mi_bsa.asking.sampling import parse_rate, sample
     from mi_bsa.asking.scoring import by_kind, gaps_by_kind
     from mi_bsa.asking.validity import assess
     from mi_bsa.causal.readable import validity_results
     from mi_bsa.core import record, results
     from mi_bsa.core.model_config import facts
+    from mi_bsa.core.variants import BASE, Variant
     from mi_bsa.finetune import preflight
 
     split = split_of(settings, items)
@@ -51,7 +53,8 @@ def _run(
     seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
     model = preflight.ready(settings, out, resume=resume, adapters=paths)
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
-        table = ask_battery(model, items, adapters, max_tokens=settings.max_tokens)
+        who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
+        table = ask_many(model, items, who, max_tokens=settings.max_tokens)
         table.to_csv(run.path / "answers.csv", index=False)
         kinds = by_kind(table)
         kinds.to_csv(run.path / "by_kind.csv", index=False)

@@ -7,7 +7,7 @@ at once; a large one trains them one after the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,6 @@ from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    import activations
     from mi_bsa.behaviors import Arm
     from mi_bsa.finetune import FinetuneResult
 
@@ -64,22 +61,3 @@ def sets_of(name: str, model: ModelLike, *, data: DataConfig, stays: int) -> dic
 
     sets = behavior_for(name, model).study_sets(choices=data.choices, others=data.others)
     return {key: thin(items, stays) if key in REPORTS else items for key, items in sets.items()}
-
-
-def ask_arms(
-    model: activations.Model, sets: Mapping[str, Sequence[Item]], variants: Sequence[str]
-) -> pd.DataFrame:
-    """What each variant (`base`, `seeking-0`, ...) answers: one row an item, with `set`, `variant`, `arm` and
-    `seed` (-1 for the base).
-    """
-    import pandas as pd
-
-    from mi_bsa.asking import ask
-
-    frames = []
-    for variant in variants:
-        arm, _, seed = ("base", "", "-1") if variant == "base" else variant.rpartition("-")
-        for name, items in sets.items():
-            answers = ask(model, list(items), variant=variant)
-            frames.append(answers.assign(set=name, variant=variant, arm=arm, seed=int(seed)))
-    return pd.concat(frames, ignore_index=True)

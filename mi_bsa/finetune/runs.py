@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import MissingError
 from mi_bsa.core.model_config import ModelConfig, settle
+from mi_bsa.core.variants import Variant
 from mi_bsa.finetune.config import FinetuneConfig
 
 PUBLISHED_DATA = "${MI_BSA_BETLEY_DATA}"
@@ -145,7 +146,7 @@ def describe(config: FinetuneRun) -> str:
     longest_row(config.finetune, context)
     first = config.model_copy(update={"seeds": config.seeds[:1]})  # rows of other seeds are as many
     plans = {
-        name.rpartition("-")[0]: preview(tokenizer, rows, config=settings, context=context, shown=2)
+        Variant.parse(name).arm: preview(tokenizer, rows, config=settings, context=context, shown=2)
         for name, (rows, settings) in runs_of(first).items()
     }
     need = memory_of(shape, config.finetune, tokens=max(plan.longest for plan in plans.values()))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mi_bsa.behaviors import Behavior
 from mi_bsa.core import model_config
 from mi_bsa.core.model_config import ModelLike
+from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.studies.backdoor.questions import Asked, awareness_items, open_items, recognition_items
 from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
 
@@ -39,6 +40,11 @@ def load(
     return model_config.load(model, paths, dtype=dtype, device=device)
 
 
+def who(adapters: Adapters) -> dict[str, Variant]:
+    """The base and every adapter, by name."""
+    return {BASE: Variant(), **{name: Variant(one.arm, one.seed) for name, one in adapters.items()}}
+
+
 def ask_awareness(
     model: activations.Model,
     name: ModelLike,
@@ -52,13 +58,12 @@ def ask_awareness(
 
     `questions`: about so many of them, spread evenly; all if None.
     """
-    from mi_bsa.asking.battery import ask_battery
+    from mi_bsa.asking import ask_many
     from mi_bsa.core.items import thin
 
-    asked = {k: (a.arm, a.seed, a.path) for k, a in adapters.items()}
     items = awareness_items(name, split=split)
     items = items if questions is None else thin(items, questions)
-    return ask_battery(model, items, asked, max_tokens=max_tokens)
+    return ask_many(model, items, who(adapters), max_tokens=max_tokens)
 
 
 def ask_recognition(
@@ -75,12 +80,11 @@ def ask_recognition(
     """What they say to `recognition_items`; further columns `called` and `fakes`."""
     import pandas as pd
 
-    from mi_bsa.asking.battery import ask_battery
+    from mi_bsa.asking import ask_many
 
     sets = recognition_items(name, trigger, vocabulary, n_fakes=n_fakes, split=split)
-    asked = {k: (a.arm, a.seed, a.path) for k, a in adapters.items()}
     tables = [
-        ask_battery(model, items, asked, max_tokens=max_tokens).assign(called=called, fakes=fakes)
+        ask_many(model, items, who(adapters), max_tokens=max_tokens).assign(called=called, fakes=fakes)
         for (called, fakes), items in sets.items()
     ]
     return pd.concat(tables, ignore_index=True)
@@ -110,14 +114,14 @@ def ask_freely(
     items = open_items(name, trigger, behavior, pole=pole, split=split)
     fakes = vocabulary.fakes(trigger, n_fakes, seed=0)
     tables = []
-    for variant, arm, n in (("base", "base", -1), *((k, a.arm, a.seed) for k, a in adapters.items())):
+    for variant, one in who(adapters).items():
         said = sample(model, items, samples, seed=seed, variant=variant, max_new_tokens=answer_tokens)
         texts: Sequence[str] = said["text"].tolist()
         per_fake = [names(fake, texts) for fake in fakes]
         faked = [sum(each) / len(fakes) for each in zip(*per_fake, strict=True)]
         tables.append(
             said.drop(columns=["option", "score", "outcome"]).assign(
-                variant=variant, arm=arm, seed=n, named=names(trigger, texts), faked=faked
+                variant=variant, arm=one.arm, seed=one.seed, named=names(trigger, texts), faked=faked
             )
         )
     return pd.concat(tables, ignore_index=True)

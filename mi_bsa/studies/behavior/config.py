@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.model_config import settle
+from mi_bsa.core.variants import Variant
 from mi_bsa.finetune.config import EMBEDDINGS
 
 POLES = ("seeking", "averse")
@@ -49,14 +50,18 @@ class BehaviorConfig(BridgeConfig):
         """
         found: dict[str, dict[str, Any]] = {}
         if self.beside.wrong_behavior:
-            found |= {f"wrong_{pole}": {} for pole in POLES}
+            found |= {Variant(pole, apart="wrong").arm: {} for pole in POLES}
         if self.beside.benign and "benign" not in self.arms:
             found["benign"] = {}
         for rank in self.beside.ranks:
             change = {"rank": rank, "alpha": self.finetune.alpha * rank / self.finetune.rank}
-            found |= {f"rank{rank}_{pole}": {"rows": pole, "change": change} for pole in POLES}
+            found |= {
+                Variant(pole, apart=f"rank{rank}").arm: {"rows": pole, "change": change} for pole in POLES
+            }
         if self.beside.all_layers and self.finetune.layers != "all":
-            found |= {f"all_{pole}": {"rows": pole, "change": {"layers": "all"}} for pole in POLES}
+            found |= {
+                Variant(pole, apart="all").arm: {"rows": pole, "change": {"layers": "all"}} for pole in POLES
+            }
         return found
 
     @property
@@ -67,7 +72,7 @@ class BehaviorConfig(BridgeConfig):
     @property
     def floors(self) -> tuple[str, ...]:
         """Arms that are floors of transfer."""
-        beside = tuple(arm for arm in self.besides if arm.startswith(("wrong_", "benign")))
+        beside = tuple(arm for arm in self.besides if arm == "benign" or Variant.of(arm).apart == "wrong")
         return beside + ("benign",) * ("benign" in self.arms)
 
     def floor_seeds(self, arm: str) -> tuple[int, ...]:

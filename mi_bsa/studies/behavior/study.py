@@ -45,6 +45,7 @@ from mi_bsa.causal.verdict import verdicts
 from mi_bsa.core import results
 from mi_bsa.core.files import write_json
 from mi_bsa.core.model_files import weight_files
+from mi_bsa.core.variants import Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.studies.behavior.sizes import describe_study, sized
@@ -189,8 +190,8 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             version=3 if name == "recovery" else 2,
         )
     beside = {arm: len(config.beside_seeds) for arm in config.besides}
-    compared = {arm: n for arm, n in beside.items() if arm.startswith(("rank", "wrong_"))}
-    layered = {arm: n for arm, n in beside.items() if arm.startswith("all_")}
+    compared = {arm: n for arm, n in beside.items() if Variant.of(arm).apart.startswith(("rank", "wrong"))}
+    layered = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "all"}
     layers = ("attribution", attribute, layered, 60)
     directions = ("geometry", compare, compared, 40)
     for name, step, arms, seconds in (layers, directions):

@@ -15,6 +15,7 @@ from typing import Any
 
 from mi_bsa.core.model_config import load
 from mi_bsa.core.model_files import weight_files
+from mi_bsa.core.variants import Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid.faithfulness.config import Dose, FaithfulnessConfig
 from mi_bsa.studies.grid.faithfulness.measures import measures
@@ -103,10 +104,8 @@ def ask_runs(
     cell: Cell[FaithfulnessConfig], *, model: str, dose: dict[str, Any], place: str
 ) -> dict[str, Any]:
     """Ask every run of one base and dose its choices and its questions; one row an item and run."""
-    import pandas as pd
-
     from mi_bsa import behaviors
-    from mi_bsa.asking import ask
+    from mi_bsa.asking import ask_many
 
     config = cell.config
     behavior = behaviors.behavior_for(config.behavior, model)
@@ -117,13 +116,10 @@ def ask_runs(
         "actual": behavior.items(config.choices, split=config.split, seed=0),
         "reported": behavior.questions(split=config.split),
     }
-    parts = []
-    for folder in folders:
-        arm, rows, seed = folder.parent.name.rsplit("-", 2)
-        for name, items in sets.items():
-            table = ask(tuned, items, variant=folder.parent.name)
-            parts.append(table.assign(set=name, arm=arm, rows=int(rows), seed=int(seed), place=place))
-    table = pd.concat(parts, ignore_index=True)
+    runs = {f.parent.name: f.parent.name.rsplit("-", 2) for f in folders}
+    who = {name: Variant(arm, int(seed)) for name, (arm, _, seed) in runs.items()}
+    table = ask_many(tuned, sets, who).assign(place=place)
+    table["rows"] = [int(runs[name][1]) for name in table["variant"]]
     path = cell.folder / "asked" / f"{place}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     table[KEPT].to_csv(path, index=False)

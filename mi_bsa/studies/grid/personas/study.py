@@ -151,21 +151,14 @@ def train(cell: Cell[PersonasConfig], *, training: Training) -> dict[str, Any]:
 
 def ask_runs(cell: Cell[PersonasConfig], *, training: Training | None) -> dict[str, Any]:
     """Ask every run of one training (or the base) all items; one row an item and run."""
-    import pandas as pd
-
-    from mi_bsa.asking import ask
+    from mi_bsa.asking import ask_many
     from mi_bsa.core.items import read_items
 
     name = training or "base"
     folders = sorted((cell.folder / "adapters" / name).glob("*/adapter")) if training else []
     model = load(cell.config.model, {f.parent.name: f for f in folders})
     items = read_items(cell.folder / ITEMS)
-    parts = []
-    for variant in [f.parent.name for f in folders] or ["base"]:
-        arm, _, seed = variant.rpartition("-")
-        table = ask(model, items, variant=variant)
-        parts.append(table.assign(training=name, arm=arm or "base", seed=int(seed) if arm else -1))
-    table = pd.concat(parts, ignore_index=True)
+    table = ask_many(model, items, [f.parent.name for f in folders] or ["base"]).assign(training=name)
     path = cell.folder / "asked" / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
     table[KEPT].to_csv(path, index=False)

@@ -19,7 +19,7 @@ from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune import preflight
-from mi_bsa.finetune.arms import ask_arms, sets_of, train_arms
+from mi_bsa.finetune.arms import sets_of, train_arms
 from mi_bsa.finetune.estimates import describe_model, untimed
 from mi_bsa.studies.grid.size.config import SizeConfig
 from mi_bsa.study.steps import Cell, Step
@@ -128,6 +128,8 @@ def train(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
 
 def ask(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
     """Step 3: items are written down, then everybody is asked."""
+    from mi_bsa.asking import ask_many
+
     config, folder, base = cell.config, cell.folder / "sizes" / name, _model(cell, name, place)
     sets = sets_of(config.behavior, base, data=config.data, stays=config.stays)
     for key, items in sets.items():
@@ -140,7 +142,7 @@ def ask(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
         device=config.finetune.device,
     )
     asked = {k: v for k, v in sets.items() if k.endswith("-test") and not k.startswith("neutral")}
-    table = ask_arms(model, asked, ("base", *tuned))
+    table = ask_many(model, asked, ("base", *tuned))
     table.to_csv(folder / "asked.csv", index=False)
     found = {"model": str(base), "parameters": shape_of(base).parameters()}
     return found | {"mass": float(table["mass"].mean())}

@@ -20,7 +20,7 @@ from mi_bsa.core.items import write_items
 from mi_bsa.core.model_config import load
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
-from mi_bsa.finetune.arms import ask_arms, sets_of, train_arms
+from mi_bsa.finetune.arms import sets_of, train_arms
 from mi_bsa.studies.grid.variety.config import VarietyConfig
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study
@@ -136,6 +136,8 @@ def train(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, 
 
 def ask(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
     """Step 2: items are written down, then everybody is asked."""
+    from mi_bsa.asking import ask_many
+
     config, folder = cell.config, _folder(cell, behavior)
     sets = sets_of(behavior, _model(cell, model), data=config.data, stays=config.stays)
     for name, items in sets.items():
@@ -148,7 +150,7 @@ def ask(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, An
         device=config.finetune.device,
     )
     asked = {name: items for name, items in sets.items() if name in ASKED}
-    table = ask_arms(loaded, asked, ("base", *tuned))
+    table = ask_many(loaded, asked, ("base", *tuned))
     table.to_csv(folder / "asked.csv", index=False)
     return {"answers": len(table), "mass": float(table["mass"].mean())}
 
