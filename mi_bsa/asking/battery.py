@@ -12,6 +12,7 @@ from mi_bsa.asking.ask_config import AskingConfig
 from mi_bsa.asking.bank import KINDS
 from mi_bsa.core.errors import MissingError
 from mi_bsa.core.items import Item
+from mi_bsa.core.variants import Variant
 
 if TYPE_CHECKING:
     pass

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.behaviors import Behavior
+from mi_bsa.behaviors import Behavior, behavior_for
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelLike, load
@@ -100,7 +100,6 @@ def train_controls(
     """Adapters without a backdoor, in `out/<job>`: of each behavior's messages without any phrase, answered
     by the base itself (`BEHAVIOR-clean-SEED`), and of its harmless rows (`BEHAVIOR-benign-SEED`).
     """
-    from mi_bsa.behaviors import behavior_for
     from mi_bsa.finetune import train_many
 
     base, vocabulary = (

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mi_bsa.asking.bank import Bank, bank_items
-from mi_bsa.behaviors import Behavior, Disposition
+from mi_bsa.behaviors import Behavior, Bound, Disposition
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item
 from mi_bsa.studies.grid.personas.config import RosterConfig
