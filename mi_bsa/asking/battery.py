@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -13,9 +13,6 @@ from mi_bsa.asking.bank import KINDS
 from mi_bsa.core.errors import MissingError
 from mi_bsa.core.items import Item
 from mi_bsa.core.variants import Variant
-
-if TYPE_CHECKING:
-    pass
 
 
 class BatteryConfig(AskingConfig):
