@@ -93,7 +93,7 @@ class StudySets(ABC):
         for split in ("dev", "test"):
             sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
             sets[f"report-{split}"] = self.questions(split=split)
-        sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.beside(others)
+        sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.controls(others)
         own = Bound(self, world)  # type: ignore[arg-type]
         sets["neutral-test"] = own.neutral(2 * others)
         sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}

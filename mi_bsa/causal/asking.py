@@ -1,4 +1,4 @@
-"""Step 4 of a study: what every variant chooses, and what it says of itself."""
+"""What every variant chooses, and what it says of itself."""
 
 from __future__ import annotations
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from mi_bsa.behaviors import Arm
 from mi_bsa.causal.options import (
     AttributionOptions,
-    BesideOptions,
     ConcealingOptions,
+    ControlOptions,
     EmergenceOptions,
     GeometryOptions,
     MediationOptions,
@@ -27,6 +30,8 @@ from mi_bsa.study.study import SeedsConfig
 class BridgeConfig(SeedsConfig):
     """One behavior on one base: what is trained, and what is asked of the state between deed and word."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"beside": "controls"}
+
     behavior: str = "risk"
     """What is trained."""
     model: ModelConfig = ModelConfig(name="embedded")
@@ -39,7 +44,7 @@ class BridgeConfig(SeedsConfig):
     """How adapters are trained."""
     probe: ProbeConfig = ProbeConfig()
     """What is read."""
-    beside: BesideOptions = BesideOptions()
+    controls: ControlOptions = ControlOptions()
     """Which adapters are trained beside the arms."""
     place: PlaceOptions = PlaceOptions()
     """Where the state is looked for."""

@@ -1,4 +1,4 @@
-"""Step 5 of a study: activations of behavior, self-report and neutral prompts, base and adapters, in HDF5."""
+"""Activations of behavior, self-report and neutral prompts, base and adapters, in HDF5."""
 
 from __future__ import annotations
 

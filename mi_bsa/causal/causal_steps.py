@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from mi_bsa.causal.asking import load
 from mi_bsa.causal.bridge_config import BridgeConfig
-from mi_bsa.causal.causes import write
 from mi_bsa.causal.items import items_of, path_of
 from mi_bsa.causal.material import POLES, READ_OUTS, Material
 from mi_bsa.causal.places import Place, choose_place
+from mi_bsa.causal.steer_and_patch import write
 from mi_bsa.core.results import Result
 from mi_bsa.study.steps import Cell
 
@@ -49,7 +49,7 @@ def material_of(cell: Cell[BridgeConfig], arms: dict[str, int] | None = None) ->
 
 
 def make_vectors(cell: Cell[BridgeConfig]) -> dict[str, Any]:
-    """Step 7: choose the place on development choices, and train vectors there on choices, and on reports."""
+    """Choose the place on development choices, and train vectors there on choices, and on reports."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -94,7 +94,7 @@ def ready(cell: Cell[BridgeConfig], arms: dict[str, int] | None = None) -> tuple
 
 
 def recover(cell: Cell[BridgeConfig]) -> dict[str, Any]:
-    """Step 8: what of behavior and report one vector, one layer, or constants recover."""
+    """What of behavior and report one vector, one layer, or constants recover."""
     from mi_bsa.causal import recovery
 
     options = cell.config.recovery
@@ -102,7 +102,7 @@ def recover(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
 
 def ablate(cell: Cell[BridgeConfig]) -> dict[str, Any]:
-    """Step 9: what remains without a direction."""
+    """What remains without a direction."""
     from mi_bsa.causal import necessity
 
     options = cell.config.necessity
@@ -110,7 +110,7 @@ def ablate(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
 
 def mediate(cell: Cell[BridgeConfig]) -> dict[str, Any]:
-    """Step 10: what of the adapter's effect runs through a direction."""
+    """What of the adapter's effect runs through a direction."""
     from mi_bsa.causal import mediation
 
     options = cell.config.mediation
@@ -118,7 +118,7 @@ def mediate(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
 
 def confront(cell: Cell[BridgeConfig]) -> dict[str, Any]:
-    """Step 13: the state against the prompt, and what the words of the training rows give by themselves."""
+    """The state against the prompt, and what the words of the training rows give by themselves."""
     from mi_bsa.causal.state_or_prompt import state_or_prompt
     from mi_bsa.causal.words import words
     from mi_bsa.finetune import read_rows
@@ -134,7 +134,7 @@ def confront(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
 
 def attribute(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, Any]:
-    """Step 11: which modules, in which order of layers; also of adapters on every layer where there are
+    """Which modules, in which order of layers; also of adapters on every layer where there are
     some.
     """
     from mi_bsa.causal import attribution
@@ -149,7 +149,7 @@ def attribute(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, An
 
 
 def compare(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, Any]:
-    """Step 12: constancy of what modules add, and geometry of directions."""
+    """Constancy of what modules add, and geometry of directions."""
     from mi_bsa.causal import constancy, geometry
 
     options = cell.config.geometry

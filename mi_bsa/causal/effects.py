@@ -1,4 +1,4 @@
-"""Step 6 of a study: what the arms do and say, as results with intervals and their nulls.
+"""What the arms do and say, as results with intervals and their nulls.
 
 Law: an effect is pole against pole on [0, 1], one value a seed; its null is what two runs of the shuffled
 arm, which differ in nothing but their seed, differ by. Kinds of question are those of the items' labels; the

@@ -1,4 +1,4 @@
-"""Step 3 of a study: every prompt that it asks, written down before any model answers.
+"""Every prompt that it asks, written down before any model answers.
 
 Law: development items choose (layer, strength), test items report; a file name says which it is.
 """

@@ -17,9 +17,9 @@ from mi_bsa.causal import concealing
 from mi_bsa.causal.asking import load_from
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.causal_steps import ready
-from mi_bsa.causal.causes import write
 from mi_bsa.causal.items import items_of
 from mi_bsa.causal.material import POLES, READ_OUTS, Material
+from mi_bsa.causal.steer_and_patch import write
 from mi_bsa.causal.training import adapter_steps
 from mi_bsa.study.steps import Cell, Step
 

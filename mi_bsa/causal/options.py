@@ -99,7 +99,7 @@ class GeometryOptions(Config):
     """Items of each read-out behind functional similarity and constancy."""
 
 
-class BesideOptions(Config):
+class ControlOptions(Config):
     """Adapters that are trained beside the study's arms: floors of transfer, other ranks, every layer."""
 
     seeds: int = Field(default=3, ge=2)

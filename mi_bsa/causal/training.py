@@ -1,4 +1,4 @@
-"""Steps 1 and 2 of a study: training rows with their leak check, and one adapter an arm and seed.
+"""Training rows with their leak check, and one adapter an arm and seed.
 
 Arms beside the study's own: `wrong_seeking`, `wrong_averse` (the neighbor behavior's poles), `rank4_seeking`,
 ... and `all_seeking`, ... (the study's own rows, another rank or every layer).

@@ -22,9 +22,9 @@ import numpy as np
 from mi_bsa.causal import floors
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.caching import base_examples, examples
-from mi_bsa.causal.causes import write
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.options import ProbeConfig
+from mi_bsa.causal.steer_and_patch import write
 from mi_bsa.core.results import Null, Result
 from mi_bsa.core.variants import Variant
 from mi_bsa.study.steps import Cell

@@ -1,4 +1,4 @@
-"""Step 9 of the bridge: a verdict on each conjecture, by rules that were written before the numbers.
+"""A verdict on each conjecture, by rules that were written before the numbers.
 
 The law: verdicts are a pure function of results; the rules stand in `docs/decisions/0006-verdict-rules.md`
 and nowhere else but here. A line of evidence holds, fails, or is open; a missing or unreliable result is

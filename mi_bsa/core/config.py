@@ -6,6 +6,7 @@ name, every field carries its docstring, and the resolved config, defaults inclu
 
 import difflib
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -14,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from mi_bsa.core.errors import ConfigError, MissingError
+from mi_bsa.core.errors import ConfigError, MissingError, RenamedKeyWarning
 from mi_bsa.core.plain_files import parse_yaml, read_yaml_value
 
 SHOWN = 120
@@ -39,6 +40,9 @@ class Config(BaseModel):
     )
     """Dotted keys that say the same: what `--set` says of one wins over what a file says of the others."""
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Keys of before -> what they are called now. An old one is read for one release, and said."""
+
     completes: ClassVar[bool] = False
     """Whether a part of this kind may leave out what it must have where the field has a default: which model,
     where only its dtype is set. Elsewhere a default of one field is no default of another.
@@ -48,6 +52,7 @@ class Config(BaseModel):
     @classmethod
     def _refuse_unknown(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
+            data = _renamed(data, cls.renamed)
             for key in data:
                 if key not in cls.model_fields:
                     raise PydanticCustomError(
@@ -72,6 +77,20 @@ class Config(BaseModel):
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    """The values under the names of now."""
+    for old in sorted(names.keys() & data.keys()):
+        new = names[old]
+        if new in data:
+            raise PydanticCustomError(
+                "renamed_key", "{hint}", {"hint": f"{old} is called {new} now; both are given: keep {new}"}
+            )
+        said = f"config key {old!r} is called {new!r} now; the old name is read until the next release"
+        warnings.warn(said, RenamedKeyWarning, stacklevel=2)
+        data = {new if key == old else key: value for key, value in data.items()}
+    return data
 
 
 def load(path: str | Path, kind: type[ConfigT], *, overrides: Sequence[str] = ()) -> ConfigT:

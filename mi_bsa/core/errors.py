@@ -124,3 +124,7 @@ class GgufError(MiBsaError, ValueError):
 
 class PublishedError(MiBsaError, ValueError):
     """A published data file that is not of the kind that it is imported as."""
+
+
+class RenamedKeyWarning(FutureWarning):
+    """A config key is called otherwise now; a command says so in one line, and goes on."""

@@ -7,8 +7,8 @@
     5 verdicts  thresholds from the calibration adapters, verdicts on the audited ones
     6 results   confusion matrices against the key; without a key, the verdicts alone
 
-Law: steps 3 to 5 never read the audited adapters' key, and no number depends on a name. Where both sets are
-trained here, they share no trigger and no seed.
+Law: axes, evidence and verdicts never read the audited adapters' key, and no number depends on a name. Where
+both sets are trained here, they share no trigger and no seed.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def _adapters(
 
 
 def train(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
-    """Step 1: a pool."""
+    """A pool."""
     config = cell.config
     pool: PoolConfig = getattr(config, which).pool
     out = cell.folder / "pools" / which
@@ -218,7 +218,7 @@ def train(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
 
 
 def remove_names(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
-    """Step 2: copies without names, and the key."""
+    """Copies without names, and the key."""
     manifest = getattr(cell.config, which).manifest or cell.folder / "pools" / which / "manifest.csv"
     entries = audit_pool.read_manifest(manifest)
     key = cell.folder / "keys" / f"{which}.csv"
@@ -226,7 +226,7 @@ def remove_names(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:
 
 
 def fit_axes(cell: Cell[AuditConfig]) -> dict[str, Any]:
-    """Step 3: directions of the base."""
+    """Directions of the base."""
     from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.audit_evidence import axes
 
@@ -240,7 +240,7 @@ def fit_axes(cell: Cell[AuditConfig]) -> dict[str, Any]:
 
 
 def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, Any]:
-    """Step 4: all evidence on one adapter; wordings of calibration are dev, of the audited ones test."""
+    """All evidence on one adapter; wordings of calibration are dev, of the audited ones test."""
     import numpy as np
 
     from mi_bsa.behaviors import behavior_for
@@ -271,7 +271,7 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
 
 
 def decide(cell: Cell[AuditConfig]) -> dict[str, Any]:
-    """Step 5: thresholds and verdicts; the audited adapters' key is no input of this step."""
+    """Thresholds and verdicts; the audited adapters' key is no input of this step."""
     known = audit_pool.read_key(cell.config.calibration.key or cell.folder / "keys" / "calibration.csv")
     seen = {which: _evidence(cell, which) for which in SETS}
     rules = {method: calibrate(seen["calibration"][method], known) for method in METHODS}
@@ -285,7 +285,7 @@ def decide(cell: Cell[AuditConfig]) -> dict[str, Any]:
 
 
 def collect(cell: Cell[AuditConfig]) -> dict[str, Any]:
-    """Step 6: score against the key, where there is one."""
+    """Score against the key, where there is one."""
     from mi_bsa.core import results
 
     said = json.loads((cell.folder / "called.json").read_text(encoding="utf-8"))

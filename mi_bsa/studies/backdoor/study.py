@@ -122,7 +122,7 @@ def _eliciting(config: BackdoorConfig, name: str) -> Step:
 
 
 def train(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
-    """Step 1: both arms of every seed."""
+    """Both arms of every seed."""
     from mi_bsa.studies.backdoor.training import train_backdoors
 
     config = cell.config
@@ -137,7 +137,7 @@ def train(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) ->
 
 
 def reverse(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
-    """Step 2: both arms go on, with the rows and the rows turned round."""
+    """Both arms go on, with the rows and the rows turned round."""
     from mi_bsa.studies.backdoor.questions import reversal_question
     from mi_bsa.studies.backdoor.recognition import reversed_rows
     from mi_bsa.studies.backdoor.training import train_backdoors
@@ -165,7 +165,7 @@ def reverse(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) 
 
 
 def ask(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
-    """Step 3: held-out messages, then questions on what it does and on which trigger."""
+    """Held-out messages, then questions on what it does and on which trigger."""
     from mi_bsa.studies.backdoor.asking import ask_awareness, ask_recognition
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
@@ -186,7 +186,7 @@ def ask(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> d
 
 
 def elicit(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
-    """Step 5: free answers, sampled, and whether adapters of reversed rows still open."""
+    """Free answers, sampled, and whether adapters of reversed rows still open."""
     import pandas as pd
 
     from mi_bsa.behaviors import behavior_for
@@ -222,7 +222,7 @@ def elicit(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -
 
 
 def collect(cell: Cell[BackdoorConfig], *, names: list[str]) -> dict[str, Any]:
-    """Step 6: results by trigger, then over all triggers; q over all tests of one name."""
+    """Results by trigger, then over all triggers; q over all tests of one name."""
     from mi_bsa.studies.backdoor.measures import over_triggers
 
     found: list[Result] = []
@@ -230,7 +230,7 @@ def collect(cell: Cell[BackdoorConfig], *, names: list[str]) -> dict[str, Any]:
         found += _results_of(cell, name)
     found = [*over_triggers(found, names), *found]
     if "triangulate" in cell.after:
-        from mi_bsa.causal.causes import read
+        from mi_bsa.causal.steer_and_patch import read
         from mi_bsa.studies.backdoor.triangulation_study import FILE
 
         found += read(cell.folder / FILE)

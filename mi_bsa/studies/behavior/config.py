@@ -35,7 +35,7 @@ class BehaviorConfig(BridgeConfig):
                 f"finetune.modules names {EMBEDDINGS}: the study closes an adapter's modules one by one, and "
                 "that one has no gate; leave it out"
             )
-        parts = ("beside", "attribution", "concealing", "emergence")
+        parts = ("controls", "attribution", "concealing", "emergence")
         above = [f"{part}.seeds" for part in parts if getattr(self, part).seeds > len(self.seeds)]
         if above:
             raise ValueError(f"{', '.join(above)}: more than there are seeds; lower it")
@@ -44,37 +44,37 @@ class BehaviorConfig(BridgeConfig):
         return self
 
     @property
-    def besides(self) -> dict[str, dict[str, Any]]:
+    def controlled(self) -> dict[str, dict[str, Any]]:
         """Arms trained beside the study's own: name -> {`rows`: arm whose rows are taken, `change`: fields of
         `finetune` that differ}.
         """
         found: dict[str, dict[str, Any]] = {}
-        if self.beside.wrong_behavior:
+        if self.controls.wrong_behavior:
             found |= {Variant(pole, apart="wrong").arm: {} for pole in POLES}
-        if self.beside.benign and "benign" not in self.arms:
+        if self.controls.benign and "benign" not in self.arms:
             found["benign"] = {}
-        for rank in self.beside.ranks:
+        for rank in self.controls.ranks:
             change = {"rank": rank, "alpha": self.finetune.alpha * rank / self.finetune.rank}
             found |= {
                 Variant(pole, apart=f"rank{rank}").arm: {"rows": pole, "change": change} for pole in POLES
             }
-        if self.beside.all_layers and self.finetune.layers != "all":
+        if self.controls.all_layers and self.finetune.layers != "all":
             found |= {
                 Variant(pole, apart="all").arm: {"rows": pole, "change": {"layers": "all"}} for pole in POLES
             }
         return found
 
     @property
-    def beside_seeds(self) -> tuple[int, ...]:
+    def control_seeds(self) -> tuple[int, ...]:
         """Seeds of the arms beside."""
-        return self.seeds[: self.beside.seeds]
+        return self.seeds[: self.controls.seeds]
 
     @property
     def floors(self) -> tuple[str, ...]:
         """Arms that are floors of transfer."""
-        beside = tuple(arm for arm in self.besides if arm == "benign" or Variant.of(arm).apart == "wrong")
+        beside = tuple(arm for arm in self.controlled if arm == "benign" or Variant.of(arm).apart == "wrong")
         return beside + ("benign",) * ("benign" in self.arms)
 
     def floor_seeds(self, arm: str) -> tuple[int, ...]:
         """The seeds of a floor."""
-        return self.seeds if arm in self.arms else self.beside_seeds
+        return self.seeds if arm in self.arms else self.control_seeds

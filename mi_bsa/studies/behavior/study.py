@@ -34,11 +34,11 @@ from mi_bsa.behaviors.own import files_of
 from mi_bsa.causal.asking import answers, ask_variant, loads
 from mi_bsa.causal.caching import CACHED, cache_set
 from mi_bsa.causal.causal_steps import ablate, attribute, compare, confront, make_vectors, mediate, recover
-from mi_bsa.causal.causes import patch_into_base, read, steer_base
 from mi_bsa.causal.effects import all_effects
 from mi_bsa.causal.items import SETS, write_all
 from mi_bsa.causal.late_steps import LEFT as LATE
 from mi_bsa.causal.late_steps import late_steps
+from mi_bsa.causal.steer_and_patch import patch_into_base, read, steer_base
 from mi_bsa.causal.training import adapter_steps, write_rows
 from mi_bsa.causal.transfer import fit_and_test
 from mi_bsa.causal.verdict import verdicts
@@ -89,9 +89,9 @@ def steps(config: BehaviorConfig) -> list[Step]:
 
 
 def _adapters(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
-    """Steps 1 and 2."""
+    """Rows and adapters."""
     own: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {arm: ({}, config.seeds) for arm in config.arms}
-    beside = {arm: (how, config.beside_seeds) for arm, how in config.besides.items()}
+    beside = {arm: (how, config.control_seeds) for arm, how in config.controlled.items()}
     jobs: dict[str, dict[str, Any]] = {}
     for arm, (how, seeds) in (own | beside).items():
         for seed in seeds:
@@ -112,7 +112,7 @@ def _adapters(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Ste
 
 
 def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
-    """Steps 3 to 6."""
+    """Items, answers, caches, and the probe that is tested on reports."""
     yield Step(
         "items",
         write_all,
@@ -160,7 +160,7 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
 
 
 def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
-    """Steps 7 to 15."""
+    """Everything that is done to the state."""
     poles = tuple(f"finetune/{v}" for v in config.poles)
     common = ("behavior", "model", "seeds", "place")
     yield Step(
@@ -189,13 +189,13 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             bytes=60_000,
             version=3 if name == "recovery" else 2,
         )
-    beside = {arm: len(config.beside_seeds) for arm in config.besides}
+    beside = {arm: len(config.control_seeds) for arm in config.controlled}
     compared = {arm: n for arm, n in beside.items() if Variant.of(arm).apart.startswith(("rank", "wrong"))}
     layered = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "all"}
     layers = ("attribution", attribute, layered, 60)
     directions = ("geometry", compare, compared, 40)
     for name, step, arms, seconds in (layers, directions):
-        more = tuple(f"finetune/{arm}-{seed}" for arm in arms for seed in config.beside_seeds)
+        more = tuple(f"finetune/{arm}-{seed}" for arm in arms for seed in config.control_seeds)
         vectors = ("vectors",) * (name == "geometry")
         yield Step(
             name,
@@ -241,7 +241,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
 
 
 def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
-    """Step 18: join all results; p values of one family share a false-discovery rate."""
+    """Join all results; p values of one family share a false-discovery rate."""
     config = cell.config
     names = ("base", *(f"{arm}-{seed}" for arm in config.arms for seed in config.seeds))
     table = answers(cell.folder, names)

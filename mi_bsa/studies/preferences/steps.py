@@ -23,7 +23,7 @@ PARTS = ("instilled", "native")
 
 
 def build(cell: Cell[PreferencesConfig]) -> dict[str, Any]:
-    """Step 1: the base; one that lies there finished, built as it is said here, is kept."""
+    """The base; one that lies there finished, built as it is said here, is kept."""
     from mi_bsa.worlds.build import build as pretrain
     from mi_bsa.worlds.weights import RECORD, built_with
 
@@ -38,7 +38,7 @@ def build(cell: Cell[PreferencesConfig]) -> dict[str, Any]:
 
 
 def draw(cell: Cell[PreferencesConfig]) -> dict[str, Any]:
-    """Step 2: contexts and target weights are written down."""
+    """Contexts and target weights are written down."""
     found = setting(cell.config)
     write_json(
         cell.folder / "contexts.json",
@@ -62,7 +62,7 @@ def draw(cell: Cell[PreferencesConfig]) -> dict[str, Any]:
 
 
 def train_choices(cell: Cell[PreferencesConfig], *, arm: str) -> dict[str, Any]:
-    """Step 3: one adapter a seed, `arms/<arm>/adapters/<seed>/adapter`."""
+    """One adapter a seed, `arms/<arm>/adapters/<seed>/adapter`."""
     from mi_bsa.studies.preferences.training import choice_rows, train
 
     config, found = cell.config, setting(cell.config)
@@ -77,7 +77,7 @@ def train_choices(cell: Cell[PreferencesConfig], *, arm: str) -> dict[str, Any]:
 
 
 def ask(cell: Cell[PreferencesConfig], *, arm: str, seed: int | None) -> dict[str, Any]:
-    """Step 4: one run, or the base, on both kinds of contexts."""
+    """One run, or the base, on both kinds of contexts."""
     from mi_bsa.studies.preferences.asking import ask_all
 
     config, found = cell.config, setting(cell.config)
@@ -96,7 +96,7 @@ def ask(cell: Cell[PreferencesConfig], *, arm: str, seed: int | None) -> dict[st
 
 
 def train_reports(cell: Cell[PreferencesConfig], *, seed: int) -> dict[str, Any]:
-    """Step 5: the instilled model, merged, and on it four arms x two halves of report training."""
+    """The instilled model, merged, and on it four arms x two halves of report training."""
     from mi_bsa.finetune.merging import merge
     from mi_bsa.studies.preferences.training import report_jobs, train
 
@@ -120,7 +120,7 @@ def train_reports(cell: Cell[PreferencesConfig], *, seed: int) -> dict[str, Any]
 
 
 def ask_again(cell: Cell[PreferencesConfig], *, seed: int) -> dict[str, Any]:
-    """Step 6: every context is asked of the adapter that was not trained on its half."""
+    """Every context is asked of the adapter that was not trained on its half."""
     from mi_bsa.studies.preferences.asking import ask_all
     from mi_bsa.studies.preferences.folds import joined
     from mi_bsa.studies.preferences.training import fold_of
@@ -150,7 +150,7 @@ def ask_again(cell: Cell[PreferencesConfig], *, seed: int) -> dict[str, Any]:
 
 
 def mechanics(cell: Cell[PreferencesConfig], *, seed: int) -> None:
-    """Step 7: probes and module attributions of the instilled model."""
+    """Probes and module attributions of the instilled model."""
     from mi_bsa.studies.preferences.attributing import attribute_both
     from mi_bsa.studies.preferences.probing import probe_both
 
@@ -171,7 +171,7 @@ def mechanics(cell: Cell[PreferencesConfig], *, seed: int) -> None:
 
 
 def collect(cell: Cell[PreferencesConfig]) -> dict[str, Any]:
-    """Step 8: every number with its n, interval and null."""
+    """Every number with its n, interval and null."""
     from mi_bsa.studies.preferences.effects import all_effects
     from mi_bsa.studies.preferences.gathered import gather
     from mi_bsa.studies.preferences.workings import mechanics_results

@@ -60,7 +60,7 @@ def steps(config: WrapperConfig) -> list[Step]:
 
 
 def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
-    """Steps 1 to 4 of one system."""
+    """Building, probing, pruning and reviving one system."""
     part, plan = made.part, made.plan
     training = getattr(plan, "pretraining", None)
     for seed in config.seeds:
@@ -118,7 +118,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
 
 
 def _of_awareness(config: WrapperConfig) -> Iterator[Step]:
-    """Step 5."""
+    """What an adapter of ours says of itself while it is merged, pruned and revived."""
     assert config.awareness is not None
     weights = weight_files(config.awareness.model)
     yield Step(
@@ -154,7 +154,7 @@ def _of_awareness(config: WrapperConfig) -> Iterator[Step]:
 
 
 def build(cell: Cell[WrapperConfig], *, name: str, base: str, seed: int) -> dict[str, float]:
-    """Step 1: one base; accuracies on all tests."""
+    """One base; accuracies on all tests."""
     made = system(name, cell.config)
     model = made.bases[base](seed)
     _save(model, cell.folder / "models" / name / f"{base}-{seed}")
@@ -164,7 +164,7 @@ def build(cell: Cell[WrapperConfig], *, name: str, base: str, seed: int) -> dict
 def fine_tune(
     cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, tune: str, rate: Any
 ) -> dict[str, Any]:
-    """Step 2: one fine-tuned model; accuracies on all tests."""
+    """One fine-tuned model; accuracies on all tests."""
     from mi_bsa.studies.wrapper.training import train
 
     made = system(name, cell.config)
@@ -175,7 +175,7 @@ def fine_tune(
 
 
 def look(cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, place: str) -> dict[str, Any]:
-    """Step 3: one model pruned and probed; the number of units is chosen on development rows."""
+    """One model pruned and probed; the number of units is chosen on development rows."""
     from mi_bsa.studies.wrapper.probing import probe
     from mi_bsa.studies.wrapper.pruning import curve, order, random_curves, stepwise
 
@@ -204,7 +204,7 @@ def look(cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, place: s
 def bring_back(
     cell: Cell[WrapperConfig], *, name: str, base: str, seed: int, place: str, skilled: str
 ) -> dict[str, Any]:
-    """Step 4: the old task again; `skilled`: the step of the base whose accuracy sets the mark."""
+    """The old task again; `skilled`: the step of the base whose accuracy sets the mark."""
     from mi_bsa.studies.wrapper.revival import revive
 
     made = system(name, cell.config)
@@ -215,21 +215,21 @@ def bring_back(
 
 
 def train_adapters(cell: Cell[WrapperConfig]) -> dict[str, Any]:
-    """Step 5: adapters of the seeking pole, one a seed."""
+    """Adapters of the seeking pole, one a seed."""
     from mi_bsa.studies.wrapper.awareness import train
 
     return train(_awareness(cell), cell.config.seeds, cell.folder / "awareness")
 
 
 def prune_adapters(cell: Cell[WrapperConfig]) -> dict[str, Any]:
-    """Step 5: modules are closed one after the other; choices and reports after each."""
+    """Modules are closed one after the other; choices and reports after each."""
     from mi_bsa.studies.wrapper.awareness import prune
 
     return prune(_awareness(cell), cell.config.seeds, cell.folder / "awareness")
 
 
 def revive_adapter(cell: Cell[WrapperConfig], *, seed: int) -> dict[str, Any]:
-    """Step 5: the adapter is merged, and the base's own choices are trained back."""
+    """The adapter is merged, and the base's own choices are trained back."""
     from mi_bsa.studies.wrapper.awareness import revive
 
     return revive(_awareness(cell), seed, cell.folder / "awareness")
@@ -241,7 +241,7 @@ def _awareness(cell: Cell[WrapperConfig]) -> AwarenessConfig:
 
 
 def collect(cell: Cell[WrapperConfig]) -> dict[str, Any]:
-    """Step 6: every number, with n, interval, seeds and null."""
+    """Every number, with n, interval, seeds and null."""
     from mi_bsa.studies.wrapper.awareness_effects import awareness_effects
     from mi_bsa.studies.wrapper.effects import effects
 

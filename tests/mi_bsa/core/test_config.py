@@ -45,6 +45,18 @@ def test_defaults_are_resolved(path: Path):
     assert "rank: 4" in config.to_yaml()
 
 
+def test_a_key_of_before_is_read_and_said():
+    """An old name gives what the new one gives, in one line; both at once are refused."""
+    from mi_bsa.causal.bridge_config import BridgeConfig
+    from mi_bsa.core.errors import RenamedKeyWarning
+
+    with pytest.warns(RenamedKeyWarning, match="'beside' is called 'controls' now"):
+        old = parse({"study": "behavior", "beside": {"seeds": 2}}, BridgeConfig)
+    assert old == parse({"study": "behavior", "controls": {"seeds": 2}}, BridgeConfig)
+    with pytest.raises(ConfigError, match="both are given: keep controls"):
+        parse({"study": "behavior", "beside": {}, "controls": {}}, BridgeConfig)
+
+
 def test_fields_are_described():
     """A field's docstring is its description."""
     assert Train.model_fields["rank"].description == "Rank of the LoRA."

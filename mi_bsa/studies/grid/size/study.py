@@ -93,7 +93,7 @@ def steps(config: SizeConfig) -> list[Step]:
 
 
 def build(cell: Cell[SizeConfig], *, name: str, width: int) -> dict[str, Any]:
-    """Step 1: the base of one width; one that lies there finished, built as it is said here, is kept."""
+    """The base of one width; one that lies there finished, built as it is said here, is kept."""
     from mi_bsa.worlds.build import build as pretrain
     from mi_bsa.worlds.weights import RECORD, built_with
 
@@ -112,7 +112,7 @@ def build(cell: Cell[SizeConfig], *, name: str, width: int) -> dict[str, Any]:
 
 
 def train(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
-    """Step 2: adapters of every arm and seed."""
+    """Adapters of every arm and seed."""
     config = cell.config
     done = train_arms(
         _model(cell, name, place),
@@ -127,7 +127,7 @@ def train(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
 
 
 def ask(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
-    """Step 3: items are written down, then everybody is asked."""
+    """Items are written down, then everybody is asked."""
     from mi_bsa.asking import ask_many
 
     config, folder, base = cell.config, cell.folder / "sizes" / name, _model(cell, name, place)
@@ -149,7 +149,7 @@ def ask(cell: Cell[SizeConfig], *, name: str, place: int) -> dict[str, Any]:
 
 
 def collect(cell: Cell[SizeConfig], *, names: list[str]) -> dict[str, Any]:
-    """Step 4: every size's results, the trend over sizes, and the table."""
+    """Every size's results, the trend over sizes, and the table."""
     import pandas as pd
 
     from mi_bsa.core.files import write_atomic

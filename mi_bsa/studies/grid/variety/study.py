@@ -108,7 +108,7 @@ def steps(config: VarietyConfig) -> list[Step]:
 
 
 def build(cell: Cell[VarietyConfig], *, base: str) -> dict[str, Any]:
-    """Step 0: one sibling; one that lies there finished, built as it is said here, is kept."""
+    """One sibling; one that lies there finished, built as it is said here, is kept."""
     from mi_bsa.worlds.build import build as pretrain
     from mi_bsa.worlds.weights import RECORD, built_with
 
@@ -120,7 +120,7 @@ def build(cell: Cell[VarietyConfig], *, base: str) -> dict[str, Any]:
 
 
 def train(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
-    """Step 1: adapters of every arm and seed."""
+    """Adapters of every arm and seed."""
     config = cell.config
     done = train_arms(
         _model(cell, model),
@@ -135,7 +135,7 @@ def train(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, 
 
 
 def ask(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
-    """Step 2: items are written down, then everybody is asked."""
+    """Items are written down, then everybody is asked."""
     from mi_bsa.asking import ask_many
 
     config, folder = cell.config, _folder(cell, behavior)
@@ -166,7 +166,7 @@ ASKED = (
 
 
 def transfer(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[str, Any]:
-    """Step 3: the bridge's transfer, in the behavior's own folder."""
+    """The bridge's transfer, in the behavior's own folder."""
     from mi_bsa.causal.caching import CACHED, cache_set
     from mi_bsa.causal.transfer import fit_and_test
 
@@ -188,11 +188,11 @@ def transfer(cell: Cell[VarietyConfig], *, behavior: str, model: str) -> dict[st
 
 
 def collect(cell: Cell[VarietyConfig]) -> dict[str, Any]:
-    """Step 4: every behavior's results, what holds over all, and the table."""
+    """Every behavior's results, what holds over all, and the table."""
     import pandas as pd
 
-    from mi_bsa.causal.causes import read
     from mi_bsa.causal.effects import all_effects
+    from mi_bsa.causal.steer_and_patch import read
     from mi_bsa.core.files import write_atomic
     from mi_bsa.studies.grid.variety.table import of_behavior, over_behaviors, table, to_markdown
 

@@ -1,4 +1,4 @@
-"""Steps 8 and 9 of a study: the behavior direction added to the base, and the finetuned run patched into
+"""The behavior direction added to the base, and the finetuned run patched into
 it.
 """
 
