@@ -9,12 +9,14 @@ from probes.errors import StatisticsError
 from probes.statistics import (
     Estimate,
     bootstrap_interval,
+    is_constant,
     paired_bootstrap,
     studentized_interval,
     t_interval,
     two_way_interval,
 )
 from probes.statistics.intervals import no_interval, ratio_of_sums, studentize
+from probes.statistics.spread import slack
 
 VALUES = [0.3, 0.9, 0.5, 0.7, 0.62]
 
@@ -65,6 +67,26 @@ def test_t_over_units_at_any_level_and_on_the_logit_scale():
     assert t_interval(single) == t_interval(single.astype(np.float64))
 
 
+@pytest.mark.parametrize("cosines", [[0.2, -0.5, 0.1, 0.9], [1.0, 0.3, -1.0], [1.0, 1.0, 0.9]])
+def test_cosines_on_fishers_scale(cosines):
+    """The linear interval of arctanh, turned back; 1 and -1 are held off the edge by 1e-12."""
+    turned = np.arctanh([max(min(c, 1 - 1e-12), -1 + 1e-12) for c in cosines])
+    found = t_interval(cosines, scale="fisher")
+    assert ends(found) == pytest.approx(np.tanh(ends(t_interval(turned))))
+    assert found.method == "t over units, Fisher z"
+
+
+def test_what_differs_by_rounding_is_constant():
+    """By 1e-12 of 1 or of their size, whatever type they have; the answer is a bool, or one a column."""
+    assert is_constant([0.5, 0.5 + 0.8e-12]) is True
+    assert is_constant([0.5, 0.5 + 1.5e-12]) is False
+    assert is_constant([True, True]) is True
+    assert is_constant([[1.0, 2.0], [1.0, 3.0]], axis=0).tolist() == [True, False]
+    assert slack([]) == 1e-12
+    assert slack(0.5) == 1e-12
+    assert slack(np.array([-128], dtype=np.int8), scale=0.0) == pytest.approx(128e-12)
+
+
 def test_what_carries_no_interval_is_refused():
     """One value, and values that are no numbers."""
     with pytest.raises(StatisticsError, match="1 values"):
@@ -98,10 +120,10 @@ def test_intervals_do_not_know_their_unit(unit):
     """An interval of values in another unit is the interval in that unit."""
     x = np.array([0.1, 0.4, 0.5, 2.0])
     for interval in (t_interval, studentized_interval):
-        assert ends(interval(unit * x)) == pytest.approx(unit * np.array(ends(interval(x))))
+        assert np.array(ends(interval(unit * x))) / unit == pytest.approx(np.array(ends(interval(x))))
     y, codes = np.random.default_rng(0).normal(size=48), np.repeat(np.arange(12), 4)
     plain, scaled = (paired_bootstrap(k * y, 0 * y, codes) for k in (1.0, unit))
-    assert ends(scaled) == pytest.approx(unit * np.array(ends(plain)))
+    assert np.array(ends(scaled)) / unit == pytest.approx(np.array(ends(plain)))
 
 
 def test_percentile_bootstrap_is_the_loop():

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import mi_bsa.causal  # noqa: F401  (registers the names of the results below)
 from mi_bsa.core.errors import MissingError, ResultError
 from mi_bsa.core.results import Null, Result, check, read, write
 
@@ -114,6 +116,13 @@ def test_the_least_that_is_a_result(tmp_path: Path):
     assert (first.n, first.ci, first.p, first.q) == (1, (0.9, 0.9), 0.0, 1.0)
     assert (second.ci, second.ci_method) == (None, "none: exact count")
     assert json.loads((tmp_path / "results.json").read_text())[1]["ci"] is None
+
+
+def test_a_mirrored_null_of_counts():
+    """Draws without a sign of their own have both, whatever type they come in."""
+    null = Null.of("draws", np.array([1, 2], dtype=np.uint8), mirrored=True)
+    assert (null.n, null.mean) == (4, 0.0)
+    assert null.low == pytest.approx(-null.high)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5 + 0.8e-9, 0.5), (1e6 + 8e-4, 1e6), (-1e6 + 8e-4, -1e6)])
