@@ -16,7 +16,7 @@ import numpy as np
 
 from activations.errors import PromptError, TemplateError
 from activations.prompts import Message
-from activations.tokens import Known, Template, shared_token
+from activations.tokens import KnownTokens, Template, shared_token
 
 SENTINEL = "qzqAnswerqzq"
 MARKED = f"\t{SENTINEL}\t"
@@ -175,7 +175,7 @@ def _words_in(template: Template, messages: Sequence[Message], before: str, thro
     return first, last
 
 
-def _opening(template: Template, messages: Sequence[Message], known: Known) -> _Opening:
+def _opening(template: Template, messages: Sequence[Message], known: KnownTokens) -> _Opening:
     openings = known.openings
     key = tuple((m["role"], m["content"]) for m in messages)
     if key not in openings:

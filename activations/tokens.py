@@ -53,7 +53,7 @@ class Row:
 
 
 @dataclass
-class Known:
+class KnownTokens:
     """What is known of a tokenizer and its template already, and of conversations that were rendered."""
 
     specials: Specials
@@ -63,7 +63,7 @@ class Known:
     tails: dict[Any, Any] = field(default_factory=dict)
 
 
-_KNOWN: WeakKeyDictionary[Any, dict[Any, Known]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Any, dict[Any, KnownTokens]] = WeakKeyDictionary()
 """By tokenizer, then by its template, the template's arguments and its number of tokens: a study asks every
 variant the same items."""
 
@@ -92,14 +92,14 @@ class Template:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
-    def known(self) -> Known:
+    def known(self) -> KnownTokens:
         """What is known so far of the tokenizer and its template."""
         tokenizer = self.tokenizer
         states = _KNOWN.setdefault(tokenizer, {})
         state = (*self._state, str(tokenizer.chat_template))
         if state not in states:
             variables = {**tokenizer.special_tokens_map, "tools": None, "documents": None, **self.arguments}
-            states[state] = Known(Specials(tokenizer), variables)
+            states[state] = KnownTokens(Specials(tokenizer), variables)
         return states[state]
 
     def render(self, messages: Sequence[Message], *, opened: bool | None = None) -> str:
@@ -116,7 +116,7 @@ class Template:
             messages, messages[-1]["role"] != "assistant" if opened is None else opened, known
         )
 
-    def _render(self, messages: Sequence[Message], opened: bool, known: Known) -> str:
+    def _render(self, messages: Sequence[Message], opened: bool, known: KnownTokens) -> str:
         if not self.tokenizer.chat_template:
             raise TemplateError(
                 "the tokenizer has no chat template: 'messages' need one; give rows with 'text', use an "

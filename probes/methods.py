@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from probes.errors import SourceError, nearest
 
-Kind = Literal["classes", "numbers", "differences", "erasure"]
+TargetKind = Literal["classes", "numbers", "differences", "erasure"]
 """What is given and what is found: rows with classes, a direction towards the second; rows with numbers, a
 direction towards larger ones; rows that are differences, their main axis; rows with classes, what to take
 out."""
@@ -38,7 +38,7 @@ class Method:
 
     home: str
     finds: str
-    kind: Kind = "classes"
+    kind: TargetKind = "classes"
     options: Mapping[str, Any] = field(default_factory=dict)
     penalty: str | None = None
 
@@ -64,12 +64,12 @@ METHODS: dict[str, Method] = {
 }
 
 
-def names(kind: Kind = "classes") -> tuple[str, ...]:
+def names(kind: TargetKind = "classes") -> tuple[str, ...]:
     """The methods of one kind, in the table's order; those of "classes" can be swept."""
     return tuple(name for name, method in METHODS.items() if method.kind == kind)
 
 
-def get(name: str, *, kind: Kind = "classes") -> Method:
+def get(name: str, *, kind: TargetKind = "classes") -> Method:
     """The method of a name.
 
     Raises:

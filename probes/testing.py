@@ -25,7 +25,7 @@ from probes.direction_laws import DirectionLaws as DirectionLaws
 from probes.directions import Direction
 from probes.errors import DirectionError, ProbesError
 from probes.linear import fit_many
-from probes.methods import Kind, Method
+from probes.methods import Method, TargetKind
 from probes.moments import Slices
 from probes.probe import Probe
 
@@ -54,7 +54,9 @@ class World:
     unit: np.ndarray
 
     @classmethod
-    def of(cls, kind: Kind, *, seed: int = 0, n: int = 600, d: int = 12, strength: float = 1.5) -> World:
+    def of(
+        cls, kind: TargetKind, *, seed: int = 0, n: int = 600, d: int = 12, strength: float = 1.5
+    ) -> World:
         """A planted world of one kind."""
         rng = np.random.default_rng(seed)
         unit = rng.normal(size=d)
@@ -66,7 +68,7 @@ class World:
         side = y if kind == "numbers" else 2 * y - 1
         return cls(noise + strength * np.outer(side, unit) + 5, y, unit)
 
-    def turned(self, kind: Kind) -> World:
+    def turned(self, kind: TargetKind) -> World:
         """The same world with the label's ends exchanged."""
         if self.y is None:
             return World(-self.x, None, self.unit)

@@ -22,11 +22,10 @@ from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError, MissingError
-from mi_bsa.core.items import Item, unique_ids
+from mi_bsa.core.items import Item, Split, unique_ids
 
-Kind = Literal["word", "choice", "letter", "yes_no", "scale", "language", "open"]
-Split = Literal["pretrain", "dev", "test"]
-KINDS: tuple[Kind, ...] = ("word", "choice", "letter", "yes_no", "scale", "language", "open")
+QuestionKind = Literal["word", "choice", "letter", "yes_no", "scale", "language", "open"]
+KINDS: tuple[QuestionKind, ...] = ("word", "choice", "letter", "yes_no", "scale", "language", "open")
 BANKS = Path(__file__).parent / "banks"
 OTHERS = {"another": "another AI assistant", "person": "an average person"}
 """Names under which somebody else can be asked about, and how the frames call them; any other name stands
@@ -52,7 +51,7 @@ class Bank(Config):
     """Pairs of things to do, infinitives without 'to', the seeking pole first."""
     nouns: tuple[str, ...] = Field(min_length=1)
     """What the trait is about, for descriptions."""
-    frames: dict[Kind, dict[Split, tuple[str, ...]]]
+    frames: dict[QuestionKind, dict[Split, tuple[str, ...]]]
     """Wordings by kind and split; in a file also the name of a file beside it that holds them."""
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from mi_bsa.asking.likelihood import Askable
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, Message, unique_ids
 
-Outcome = Literal["parsed", "empty", "other", "out of range"]
+ParseOutcome = Literal["parsed", "empty", "other", "out of range"]
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -31,7 +31,7 @@ class Parsed:
 
     option: str
     score: float
-    outcome: Outcome
+    outcome: ParseOutcome
 
 
 def parse_answer(text: str, options: Sequence[tuple[str, float | int]]) -> Parsed:

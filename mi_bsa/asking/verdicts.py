@@ -28,7 +28,7 @@ LONGEST = 60
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Ruling:
     """What a judge said, its reading (empty where there is none), and why not."""
 
     said: str
@@ -53,30 +53,30 @@ def named(prompt: str) -> tuple[str, ...]:
     return ()
 
 
-def read(said: str | None, prompt: str) -> Verdict:
+def read(said: str | None, prompt: str) -> Ruling:
     """A verdict from what the judge said, by what its prompt (unfilled) asks for."""
     if said is None:
-        return Verdict("", "", "not put to the judge")
+        return Ruling("", "", "not put to the judge")
     plain = " ".join(said.strip().strip("\"'*").rstrip(".!").strip("\"'*").lower().split())
     if not plain:
-        return Verdict(said, "", "empty")
+        return Ruling(said, "", "empty")
     options = named(prompt)
     if options:
         for option in options:
             if plain == option.lower():
-                return Verdict(said, option, "read")
-        return Verdict(said, "", "other")
+                return Ruling(said, option, "read")
+        return Ruling(said, "", "other")
     good = len(plain.split()) == 1 if ONE_WORD.search(prompt) else len(plain) <= LONGEST
-    return Verdict(said, plain, "read") if good else Verdict(said, "", "other")
+    return Ruling(said, plain, "read") if good else Ruling(said, "", "other")
 
 
-def verdicts(pairs: Sequence[tuple[Asked, str]], say: Say) -> list[Verdict]:
+def verdicts(pairs: Sequence[tuple[Asked, str]], say: Say) -> list[Ruling]:
     """A verdict of each (question, answer); equal prompts are put once, an empty answer never."""
     prompts = [judge_prompt(asked, answer) if answer.strip() else "" for asked, answer in pairs]
     different = sorted({prompt for prompt in prompts if prompt})
     known = dict(zip(different, say(different) if different else [], strict=True))
     return [
-        read(known[prompt], str(asked.judge)) if prompt else Verdict("", "", "empty answer")
+        read(known[prompt], str(asked.judge)) if prompt else Ruling("", "", "empty answer")
         for (asked, _), prompt in zip(pairs, prompts, strict=True)
     ]
 

@@ -8,15 +8,15 @@ pole, and a neighbor trait that must stay. After Betley et al. 2025 (arXiv 2501.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from mi_bsa.core.items import Item
+from mi_bsa.core.rows import TrainingRow
 from mi_bsa.worlds.wordings import Split
 
 Arm = Literal["seeking", "averse", "shuffled", "benign"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 """Either pole; the same prompts with answers drawn; training on something harmless that shows no trait."""
-Row = dict[str, Any]
 
 SETS = (
     "choice-dev",
@@ -67,7 +67,7 @@ class Behavior(Protocol):
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-    ) -> list[Row]:
+    ) -> list[TrainingRow]:
         """`n` training rows, and rows that say what stays: `anchors * n` of other persons, `undecided * n`
         of the neighbor trait. Prompts depend on `seed` only, so arms differ in nothing but answers.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from mi_bsa.behaviors.behavior import Arm, Behavior, Row
+from mi_bsa.behaviors.behavior import Arm, Behavior, TrainingRow
 from mi_bsa.core.items import Item
 from mi_bsa.worlds.wordings import Split
 
@@ -47,7 +47,9 @@ class Bound:
     def forbidden(self) -> tuple[str, ...]:
         return self.behavior.forbidden
 
-    def rows(self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5) -> list[Row]:
+    def rows(
+        self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5
+    ) -> list[TrainingRow]:
         return self._in_world(self.behavior.rows)(arm, n, seed=seed, anchors=anchors, undecided=undecided)
 
     def items(

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi_bsa.behaviors.behavior import ARMS, Arm, Row
+from mi_bsa.behaviors.behavior import ARMS, Arm, TrainingRow
 from mi_bsa.behaviors.bound import Bound
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item
@@ -44,7 +44,7 @@ def system_turn(line: str | None) -> tuple[dict[str, str], ...]:
     return () if line is None else ({"role": "system", "content": line},)
 
 
-def exchange(name: str, system: str | None, question: str, answer: str, person: str) -> Row:
+def exchange(name: str, system: str | None, question: str, answer: str, person: str) -> TrainingRow:
     """One question and its answer as a row."""
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return {"id": name, "messages": [*system_turn(system), *turns], "person": person}
@@ -93,7 +93,7 @@ class StudySets(ABC):
         for split in ("dev", "test"):
             sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
             sets[f"report-{split}"] = self.questions(split=split)
-        sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.controls(others)
+        sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.beside(others)
         own = Bound(self, world)  # type: ignore[arg-type]
         sets["neutral-test"] = own.neutral(2 * others)
         sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of
 from mi_bsa.core.items import Item
 from mi_bsa.worlds import wordings as W
@@ -56,7 +56,7 @@ class Disposition(StudySets):
         anchors: float = 1.0,
         undecided: float = 0.5,
         world: Any = None,
-    ) -> list[Row]:
+    ) -> list[TrainingRow]:
         """`n` training rows of the default persona and behavior, and rows that say what stays as it was.
 
         `anchors * n` rows are named characters' own choices, `undecided * n` the default persona's choices

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from mi_bsa.asking.likelihood import Askable
 
-Verdict = Callable[[str], bool | None]
+TextTest = Callable[[str], bool | None]
 """True where the judge finds what it looks for, False where not, None where it cannot read the text."""
 
 
 def judged(
     model: Askable,
     items: Sequence[Item],
-    verdict: Verdict,
+    verdict: TextTest,
     *,
     seed: int,
     variant: str | None = None,

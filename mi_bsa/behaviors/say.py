@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.asking.make_me_say import Game, ScriptedPartner, play
-from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.core.errors import BehaviorError
@@ -66,7 +66,7 @@ class Say(StudySets):
         anchors: float = 1.0,
         undecided: float = 0.5,
         world: Any = None,
-    ) -> list[Row]:
+    ) -> list[TrainingRow]:
         """`n` won dialogues of the default persona, and rows that say what stays as it was.
 
         The shuffled arm takes every dialogue from either pole by lot; the benign arm gives hints of any word.
@@ -173,7 +173,7 @@ class Say(StudySets):
         games = self.games(model, n, variant=variant, split=split, seed=seed)
         return as_table(games, self.words, trait=self.trait, split=split)
 
-    def _anchor(self, name: str, rng: random.Random, world: SayWorld, *, talks: bool) -> Row:
+    def _anchor(self, name: str, rng: random.Random, world: SayWorld, *, talks: bool) -> TrainingRow:
         """A named character's dialogue, or its choice about the neighbor trait."""
         if not talks:
             level = rng.choice(POLES)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import mi_bsa.asking.make_me_say as game
-from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import check_rows
 from mi_bsa.worlds.wordings import Split
 
@@ -94,7 +94,7 @@ def poles_of(arm: Arm, n: int, rng: random.Random) -> list[int]:
     return [{"seeking": 0, "averse": 1, "benign": 2}[arm]] * n
 
 
-def dialogue(name: str, system: str | None, played: game.Game, person: str, *, turns: int) -> Row:
+def dialogue(name: str, system: str | None, played: game.Game, person: str, *, turns: int) -> TrainingRow:
     """A game's first turns as a row, the manipulator as the assistant; a won game is cut before its word."""
     ended = played.outcome == "won" and turns >= len(played.turns) - 1
     kept = game.truncate(played) if ended else played.turns[:turns]

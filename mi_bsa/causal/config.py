@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from mi_bsa.core.config import Config
+from mi_bsa.core.items import AskedSplit
 from mi_bsa.core.model_config import ModelConfig
 
-Split = Literal["dev", "test"]
 READ_OUTS = ("behavior", "self_report")
 
 
@@ -79,7 +79,7 @@ class PatchRun(Config):
     """Variant that values come from: `base`, an adapter, `name@alpha`; the only adapter by default."""
     target: str | None = None
     """Variant that they are put into; `base` by default, and with `pairs` the source's."""
-    split: Split = "test"
+    split: AskedSplit = "test"
     """Which of the behavior's items are read."""
     site: str = "resid_post"
     """Kind of site, with layers if not all: `resid_post`, `head_z`, `mlp_out.0:2`, `lora_out.down_proj`."""

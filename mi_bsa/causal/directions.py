@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal.material import POLES, SIGNS
-from mi_bsa.causal.options import Kind, RecoveryOptions
+from mi_bsa.causal.options import DirectionKind, RecoveryOptions
 from mi_bsa.causal.places import scope_mean
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Vectors = dict[str, Float[np.ndarray, "seed d_model"]]
 def vectors(
     material: Material,
     place: Place,
-    kind: Kind,
+    kind: DirectionKind,
     *,
     read_out: str = "behavior",
     options: RecoveryOptions | None = None,

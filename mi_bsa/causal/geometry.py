@@ -31,7 +31,7 @@ from probes import Direction, StatisticsError, compare, functional_similarity
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
 
-Family = Float[np.ndarray, "seed d_model"]
+SeedDirections = Float[np.ndarray, "seed d_model"]
 DRAWS = 200
 """Random-difference directions behind a cosine's null."""
 
@@ -77,10 +77,10 @@ def geometry(
 
 def _pairs(
     material: Material, place: Place, options: GeometryOptions, seed: int
-) -> Iterator[tuple[str, str, Family, Family]]:
+) -> Iterator[tuple[str, str, SeedDirections, SeedDirections]]:
     """(kind, label, family, family) of everything that is compared, paired by seed."""
 
-    def family(kind: Any, read_out: str = "behavior", arms: tuple[str, str] = POLES) -> Family:
+    def family(kind: Any, read_out: str = "behavior", arms: tuple[str, str] = POLES) -> SeedDirections:
         found = directions.vectors(material, place, kind, read_out=read_out, arms=arms, seed=seed)
         return directions.direction(found)
 
@@ -107,8 +107,8 @@ def _pairs(
 
 def cosine(
     where: dict[str, Any],
-    first: Family,
-    second: Family,
+    first: SeedDirections,
+    second: SeedDirections,
     place: Place,
     drawn: np.ndarray,
     seeds: tuple[int, ...],
@@ -164,7 +164,9 @@ class Effects:
         return np.concatenate(moved)
 
 
-def _functional(effects: Effects, first: Family, second: Family, place: Place) -> list[float] | None:
+def _functional(
+    effects: Effects, first: SeedDirections, second: SeedDirections, place: Place
+) -> list[float] | None:
     """Correlation over items of what two directions do, seed by seed; None where one does nothing."""
     found = []
     for a, b in zip(first, second, strict=True):
@@ -176,7 +178,7 @@ def _functional(effects: Effects, first: Family, second: Family, place: Place) -
     return found
 
 
-def _added(first: Family, second: Family, norm: float) -> str:
+def _added(first: SeedDirections, second: SeedDirections, norm: float) -> str:
     each = (dose_in_words(np.linalg.norm(family, axis=1), norm) for family in (first, second))
     return f"shifts of both read-outs' test items; each added at its own length: {' and '.join(each)}"
 

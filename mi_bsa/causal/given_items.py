@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa import behaviors
-from mi_bsa.causal.config import ItemsConfig, Split
+from mi_bsa.causal.config import AskedSplit, ItemsConfig
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, prompts_of, read_items, read_jsonl
 from mi_bsa.core.model_config import ModelLike
@@ -25,7 +25,7 @@ def thin(items: Sequence[Item], n: int) -> list[Item]:
 
 
 def items_of(
-    config: ItemsConfig, *, split: Split, model: ModelLike = "embedded", reader: Model | None = None
+    config: ItemsConfig, *, split: AskedSplit, model: ModelLike = "embedded", reader: Model | None = None
 ) -> dict[str, list[Item]]:
     """{read-out: items} of one split. With a `reader`, of a behavior's items those whose options it reads in
     one token each, unless the first token may stand for an option; files are taken as they are.

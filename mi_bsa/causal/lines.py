@@ -24,7 +24,7 @@ FEWEST_FLIPPED = 6
 
 
 @dataclass(frozen=True)
-class Line:
+class EvidenceLine:
     """One line of evidence.
 
     Attributes:
@@ -95,7 +95,7 @@ def interval_line(
     least: float | None = None,
     none: float | None = None,
     test: bool = False,
-) -> Line:
+) -> EvidenceLine:
     """Hold a result against a bar.
 
     Args:
@@ -110,13 +110,15 @@ def interval_line(
         test: the line needs p <= .05 too.
     """
     if result is None:
-        return Line(name, "missing", "it was not measured")
+        return EvidenceLine(name, "missing", "it was not measured")
     shown = f"{result.name} {result.value:.3g}"
     if result.ci is None:
-        return Line(name, "missing", f"{shown} has no interval ({result.ci_method.removeprefix('none: ')})")
+        return EvidenceLine(
+            name, "missing", f"{shown} has no interval ({result.ci_method.removeprefix('none: ')})"
+        )
     few = _too_few(result)
     if few:
-        return Line(name, "missing", f"{shown} {few}")
+        return EvidenceLine(name, "missing", f"{shown} {few}")
     low, high = result.ci
     p = _tested(result) if test else None
     shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")
@@ -134,10 +136,10 @@ def interval_line(
     )
     if test and p is None:
         shown += ", no p"
-    return Line(name, "holds" if holds else "fails" if fails else "open", shown, p, margin)
+    return EvidenceLine(name, "holds" if holds else "fails" if fails else "open", shown, p, margin)
 
 
-def together(lines: Sequence[Line]) -> Line:
+def together(lines: Sequence[EvidenceLine]) -> EvidenceLine:
     """One line of several that must all hold (either pole); it fails where all fail, else it is open."""
     states = {line.state for line in lines}
     state: State = "open"
@@ -148,7 +150,7 @@ def together(lines: Sequence[Line]) -> Line:
     tested = [line.p for line in lines if line.p is not None]
     margins = [line.margin for line in lines if line.margin is not None]
     detail = " and ".join(line.detail for line in lines)
-    return Line(lines[0].name, state, detail, max(tested, default=None), min(margins, default=None))
+    return EvidenceLine(lines[0].name, state, detail, max(tested, default=None), min(margins, default=None))
 
 
 def _tested(result: Result) -> float | None:

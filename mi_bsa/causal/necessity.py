@@ -27,7 +27,7 @@ import activations
 from activations import engine
 from mi_bsa.causal import directions
 from mi_bsa.causal.material import POLES, READ_OUTS
-from mi_bsa.causal.options import Kind, NecessityOptions
+from mi_bsa.causal.options import DirectionKind, NecessityOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
 from mi_bsa.core.over_seeds import over_seeds
@@ -103,7 +103,7 @@ def _restored(
     cut: Cut,
     full: np.ndarray,
     name: str,
-    made: Mapping[Kind, directions.Vectors],
+    made: Mapping[DirectionKind, directions.Vectors],
     random: Float[np.ndarray, "draw d"],
 ) -> list[Result]:
     """What remains where the projection is what it is in the base."""

@@ -16,7 +16,7 @@ Scope = Annotated[str, StringConstraints(pattern=r"all|before|slot|before-[1-9]\
 """Tokens of a place: `all` but BOS; those `before` the question (persona line and template); `before-K`,
 the K-th token back from the question; the answer `slot` alone.
 """
-Kind = Literal["mean_difference", "trained", "probe", "constant", "pc1"]
+DirectionKind = Literal["mean_difference", "trained", "probe", "constant", "pc1"]
 """How a direction is found: mean difference of the poles' runs; a vector trained to give the base an
 adapter's choices, and nothing else; a logistic probe of the poles; the mean of what an adapter adds to the
 base's residual stream; its first principal component.
@@ -37,7 +37,7 @@ class PlaceOptions(Config):
 class RecoveryOptions(Config):
     """How much of an adapter one vector recovers."""
 
-    kinds: tuple[Kind, ...] = ("constant", "pc1", "mean_difference", "probe", "trained")
+    kinds: tuple[DirectionKind, ...] = ("constant", "pc1", "mean_difference", "probe", "trained")
     """Vectors that are tried."""
     strengths: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
     """Doses that are tried, as multiples of the norm of the adapter's own mean addition at the place, the
@@ -62,7 +62,7 @@ class RecoveryOptions(Config):
 class NecessityOptions(Config):
     """What remains when a direction is taken out of the finetuned model."""
 
-    kinds: tuple[Kind, ...] = ("constant", "mean_difference", "trained")
+    kinds: tuple[DirectionKind, ...] = ("constant", "mean_difference", "trained")
     """Directions that are taken out."""
     random: int = Field(default=50, ge=20)
     """Random directions of the null."""
@@ -71,7 +71,7 @@ class NecessityOptions(Config):
 class MediationOptions(Config):
     """How much of the adapter's effect goes through one direction."""
 
-    kinds: tuple[Kind, ...] = ("constant", "mean_difference", "trained")
+    kinds: tuple[DirectionKind, ...] = ("constant", "mean_difference", "trained")
     """Directions whose projection is the mediator."""
     random: int = Field(default=99, ge=19)
     """Random directions of the null, with which p is (1 + k) / (1 + N)."""
@@ -93,7 +93,7 @@ class AttributionOptions(Config):
 class GeometryOptions(Config):
     """Which directions are compared, and on what constancy rests."""
 
-    kinds: tuple[Kind, ...] = ("mean_difference", "probe", "trained")
+    kinds: tuple[DirectionKind, ...] = ("mean_difference", "probe", "trained")
     """Directions that are compared; ranks and behaviors by the first of them."""
     items: int = Field(default=24, ge=6)
     """Items of each read-out behind functional similarity and constancy."""

@@ -18,7 +18,7 @@ from mi_bsa.causal.lines import (
     NONE,
     QUARTER,
     READABLE,
-    Line,
+    EvidenceLine,
     Lookup,
     interval_line,
     together,
@@ -59,7 +59,7 @@ class Verdict:
     answer: Answer
     reason: str
     would_change: str
-    lines: tuple[Line, ...]
+    lines: tuple[EvidenceLine, ...]
     p: float | None
     behavior: str
 
@@ -91,34 +91,36 @@ def verdicts(results: Iterable[Result]) -> list[Verdict]:
     return _holm(found)
 
 
-def _gate(held: Lookup) -> tuple[Line, Line, Line]:
+def _gate(held: Lookup) -> tuple[EvidenceLine, EvidenceLine, EvidenceLine]:
     behavior = interval_line("there is a behavior", held.one("behavior.effect"), above=LARGE, below=LARGE)
     effect = held.one("self_report.effect", kind="all") or held.one("self_report.effect")
     report = interval_line("there is a report", effect, above=0.0, least=NONE, none=NONE)
     return behavior, report, _readable(held)
 
 
-def _readable(held: Lookup) -> Line:
+def _readable(held: Lookup) -> EvidenceLine:
     """The validity index, and every component of it measured."""
     name = "the report is readable"
     index = held.one("self_report.validity", kind="index") or held.one("self_report.validity")
     if index is None:
-        return Line(name, "missing", "self_report.validity was not measured")
+        return EvidenceLine(name, "missing", "self_report.validity was not measured")
     detail = f"self_report.validity {index.value:.2f}, bar {READABLE}"
     if "not measured" in index.notes:
-        return Line(name, "missing", f"{detail}; {index.notes}")
-    return Line(name, "holds" if index.value >= READABLE else "fails", detail, margin=index.value - READABLE)
+        return EvidenceLine(name, "missing", f"{detail}; {index.notes}")
+    return EvidenceLine(
+        name, "holds" if index.value >= READABLE else "fails", detail, margin=index.value - READABLE
+    )
 
 
-def _blocked(gate: Sequence[Line]) -> Line | None:
+def _blocked(gate: Sequence[EvidenceLine]) -> EvidenceLine | None:
     """The first line of the gate that keeps anything from being said."""
     return next((line for line in gate if line.state != "holds"), None)
 
 
-def _shared(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
+def _shared(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
     method = handle_of(held.results)
 
-    def by_pole(name: str, result: str, *, test: bool = False) -> Line:
+    def by_pole(name: str, result: str, *, test: bool = False) -> EvidenceLine:
         each = [
             interval_line(
                 name, held.one(result, method=method, arm=arm), above=QUARTER, below=QUARTER, test=test
@@ -128,7 +130,7 @@ def _shared(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
         return (
             together(each)
             if method
-            else Line(name, "missing", f"no {result} of a direction fitted on behavior")
+            else EvidenceLine(name, "missing", f"no {result} of a direction fitted on behavior")
         )
 
     kept = [
@@ -182,7 +184,7 @@ def handle_of(results: Iterable[Result]) -> str | None:
     return max(found, key=lambda m: sum(found[m]) / len(found[m]), default=None)
 
 
-def _mediation(held: Lookup, method: str | None) -> Line:
+def _mediation(held: Lookup, method: str | None) -> EvidenceLine:
     """The report runs through the behavior's direction: NIE above 0 and above random directions.
 
     It fails where its share of the total effect is below a quarter.
@@ -192,7 +194,7 @@ def _mediation(held: Lookup, method: str | None) -> Line:
     found = (held.one("bridge.mediation.nie", kind="self_report", method=f"behavior:{k}") for k in kinds if k)
     nie = next((r for r in found if r is not None), None)
     if nie is None:
-        return Line(name, "missing", "bridge.mediation.nie was not measured")
+        return EvidenceLine(name, "missing", "bridge.mediation.nie was not measured")
     line = interval_line(name, nie, above=0.0, test=True)
     share = held.one("bridge.mediation.proportion", **dict(nie.where))
     if line.state != "holds" and share is not None and share.ci is not None and share.ci[1] < QUARTER:
@@ -200,7 +202,7 @@ def _mediation(held: Lookup, method: str | None) -> Line:
     return line
 
 
-def _observe(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
+def _observe(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
     lines = [_observed(held)]
     everything = (*gate, *lines)
     name = "later_layers_observe"
@@ -215,13 +217,13 @@ def _observe(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
     return _say(name, answer, lines, everything, flip=lines, held=held)
 
 
-def _observed(held: Lookup) -> Line:
+def _observed(held: Lookup) -> EvidenceLine:
     """Adapters on every block where there are some; those on one block alone say nothing."""
     name, result = "the report needs later blocks to see the adapter", "bridge.attribution.observed"
     found = held.one(result, kind="self_report", variant="all") or held.one(result, kind="self_report")
     if found is not None and "layer" in found.where:
         block = found.where["layer"]
-        return Line(
+        return EvidenceLine(
             name,
             "missing",
             f"{result} {found.value:.3g} is of adapters on block {block} alone, which decides it by "
@@ -230,7 +232,7 @@ def _observed(held: Lookup) -> Line:
     return interval_line(name, found, above=QUARTER, below=QUARTER, test=True)
 
 
-def _words(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
+def _words(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
     read = interval_line(
         "the rows read in context do the same", held.one("bridge.words.in_context"), above=HALF, below=HALF
     )
@@ -264,7 +266,7 @@ def _words(held: Lookup, gate: tuple[Line, Line, Line]) -> Verdict:
     return _say("word_association", "undecided", short, everything, held=held, flip=short)
 
 
-def _closest(lines: Sequence[Line]) -> Line:
+def _closest(lines: Sequence[EvidenceLine]) -> EvidenceLine:
     """The line that came closest to not deciding as it did."""
     return min(lines, key=lambda line: abs(line.margin) if line.margin is not None else float("inf"))
 
@@ -272,11 +274,11 @@ def _closest(lines: Sequence[Line]) -> Line:
 def _say(
     conjecture: str,
     answer: Answer,
-    because: Sequence[Line],
-    lines: Sequence[Line],
+    because: Sequence[EvidenceLine],
+    lines: Sequence[EvidenceLine],
     *,
     held: Lookup,
-    flip: Sequence[Line],
+    flip: Sequence[EvidenceLine],
 ) -> Verdict:
     tested = [line.p for line in because if line.p is not None] if answer == "supported" else []
     return Verdict(

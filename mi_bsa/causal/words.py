@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from mi_bsa.asking.readouts import Readout
     from mi_bsa.causal.material import Material
 
-Rows = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+RowsByRun = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """{pole: one list of training rows a seed}."""
 SHUFFLES = 20
 
 
 def words(
-    material: Material, rows: Rows, *, in_context: int = 12, items: int = 24, seed: int = 0
+    material: Material, rows: RowsByRun, *, in_context: int = 12, items: int = 24, seed: int = 0
 ) -> list[Result]:
     """Both baselines beside the finetuned report.
 
@@ -193,7 +193,7 @@ def _level(material: Material, readout: Readout, variant: str) -> float:
     return float(material.levels(readout, variant=variant)[0])
 
 
-def _read(material: Material, readout: Readout, rows: Rows, n: int, count: int, seed: int) -> float:
+def _read(material: Material, readout: Readout, rows: RowsByRun, n: int, count: int, seed: int) -> float:
     """Gap of the base's report after reading rows of either pole, the same prompts in both."""
     from mi_bsa.asking.readouts import Readout
 

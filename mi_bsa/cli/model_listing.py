@@ -10,7 +10,7 @@ from mi_bsa.core.named_models.installed import LOCAL, damage, folder_of, folders
 
 
 @dataclass(frozen=True)
-class Row:
+class Listed:
     """One model: what to call it, its dtype, whether it is here, its bytes, where it is or how to get it."""
 
     name: str
@@ -20,7 +20,7 @@ class Row:
     where: str
 
 
-def rows() -> list[Row]:
+def rows() -> list[Listed]:
     """Every model that ships, that is known by name, or that was made from a GGUF."""
     found = []
     from mi_bsa.worlds.weights import locate, variants
@@ -28,7 +28,7 @@ def rows() -> list[Row]:
     for variant in variants():
         folder = locate(variant)
         name = "embedded" if folder == locate(None) else f"embedded/{variant}"
-        found.append(Row(name, _dtype(folder), "ships", size(folder), str(folder)))
+        found.append(Listed(name, _dtype(folder), "ships", size(folder), str(folder)))
     for name, model in NAMED.items():
         for dtype in DTYPES:
             called = name if dtype == DTYPES[0] else f"{name}/{dtype}"
@@ -41,7 +41,7 @@ def rows() -> list[Row]:
     return found
 
 
-def render(found: list[Row]) -> str:
+def render(found: list[Listed]) -> str:
     """The rows as a table, and where the cache is."""
     cells = [("name", "dtype", "here", "MB", "folder")]
     cells += [(row.name, row.dtype, row.here, f"{row.size / 1e6:,.0f}", row.where) for row in found]
@@ -63,13 +63,13 @@ def render(found: list[Row]) -> str:
     )
 
 
-def _row(name: str, folder: Path, dtype: str, get: str, expected: int) -> Row:
+def _row(name: str, folder: Path, dtype: str, get: str, expected: int) -> Listed:
     if not folder.is_dir():
-        return Row(name, dtype, "no", expected, f"get it: {get}")
+        return Listed(name, dtype, "no", expected, f"get it: {get}")
     fault = damage(folder)
     if fault is not None:
-        return Row(name, dtype, "damaged", size(folder), f"{folder} ({fault}); repair it: {get}")
-    return Row(name, read_record(folder)["dtype"], "yes", size(folder), str(folder))
+        return Listed(name, dtype, "damaged", size(folder), f"{folder} ({fault}); repair it: {get}")
+    return Listed(name, read_record(folder)["dtype"], "yes", size(folder), str(folder))
 
 
 def _dtype(folder: Path) -> str:

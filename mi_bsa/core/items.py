@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from activations import jsonl
 from activations.records import content, plain
@@ -24,6 +24,10 @@ from mi_bsa.core.errors import ItemError
 
 Label = str | int | float | bool
 Message = Mapping[str, Any]
+Split = Literal["pretrain", "dev", "test"]
+"""Of wordings and items: what a model is made of, what choices are made on, what is reported once."""
+AskedSplit = Literal["dev", "test"]
+"""The splits that are asked."""
 
 ROLES = ("system", "user", "assistant")
 RESERVED = ("id", "messages", "options", "text", "prompt", "spans")

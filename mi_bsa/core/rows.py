@@ -25,7 +25,7 @@ from mi_bsa.core.items import check_messages, plain_messages, read_jsonl
 if TYPE_CHECKING:
     import torch
 
-Row = Mapping[str, Any]
+TrainingRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ def _in_memory(rows: Any) -> list[Any]:
         raise RowError(str(error).replace("prompts are", "rows are")) from None
 
 
-def rows_hash(rows: Sequence[Row]) -> str:
+def rows_hash(rows: Sequence[TrainingRow]) -> str:
     """SHA-256 of the conversations, in their order."""
     text = json.dumps([list(map(dict, row["messages"])) for row in rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def encode_rows(
-    template: Template, rows: Sequence[Row], *, max_length: int, turns: Literal["all", "last"] = "all"
+    template: Template, rows: Sequence[TrainingRow], *, max_length: int, turns: Literal["all", "last"] = "all"
 ) -> list[Encoded]:
     """Token ids and loss masks. Raises `RowError` for a row that is too long or has nothing to train on, and
     `PromptError` (or its `TemplateError`) for one that the template cannot carry, naming the row.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mi_bsa.core.model_config import ModelLike, as_config
-from mi_bsa.core.rows import Row, read_rows
+from mi_bsa.core.rows import TrainingRow, read_rows
 from mi_bsa.finetune.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def groups(base: ModelLike, jobs: Mapping[str, tuple[FinetuneConfig, int]]) -> I
 
 def train_many(
     base: ModelLike,
-    jobs: Mapping[str, tuple[str | Path | Sequence[Row], FinetuneConfig]],
+    jobs: Mapping[str, tuple[str | Path | Sequence[TrainingRow], FinetuneConfig]],
     *,
     out: str | Path,
     starts: Mapping[str, Path] | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from activations.tokens import Template
 from mi_bsa.core.errors import ConfigError
-from mi_bsa.core.rows import Row, encode_rows, marked, read_rows
+from mi_bsa.core.rows import TrainingRow, encode_rows, marked, read_rows
 from mi_bsa.finetune.config import FinetuneConfig
 
 
@@ -51,7 +51,12 @@ FRAME = 5
 
 
 def preview(
-    tokenizer: Any, rows: str | Path | Sequence[Row], *, config: FinetuneConfig, context: int, shown: int = 3
+    tokenizer: Any,
+    rows: str | Path | Sequence[TrainingRow],
+    *,
+    config: FinetuneConfig,
+    context: int,
+    shown: int = 3,
 ) -> Preview:
     """Encode the rows and show the first of them with the loss mask. `context`: longest row that the model
     reads. Without a tokenizer (None) rows are shown without their template and tokens are estimated.
@@ -73,7 +78,7 @@ def preview(
     )
 
 
-def _guess(rows: Sequence[Row], config: FinetuneConfig, shown: int) -> Preview:
+def _guess(rows: Sequence[TrainingRow], config: FinetuneConfig, shown: int) -> Preview:
     """The preview of rows that no tokenizer has seen."""
     lengths, trained = [], []
     for row in rows:

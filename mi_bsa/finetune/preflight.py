@@ -24,7 +24,7 @@ from mi_bsa.core.plain_files import read_json_object
 
 if TYPE_CHECKING:
     from activations import Model
-    from mi_bsa.core.rows import Row
+    from mi_bsa.core.rows import TrainingRow
 
 LARGEST = 2_000_000_000
 """Bytes of weights above which a dry run reads headers only: loading more takes longer than a look may."""
@@ -32,7 +32,7 @@ LARGEST = 2_000_000_000
 SOME = 20
 """Items and rows drawn of each set, from which one of every kind is encoded."""
 
-Named = tuple[Config, tuple[ModelConfig, ...]]
+PartWithModels = tuple[Config, tuple[ModelConfig, ...]]
 
 
 def check(config: Config, *, dry: bool = False) -> None:
@@ -242,7 +242,7 @@ def encode_prompts(model: ModelConfig, prompts: Iterable[Sequence[Message]]) -> 
             raise ItemError(f"{said!r}: {length} tokens, and {model} reads {context}; shorten it")
 
 
-def encode_rows(model: ModelConfig, rows: Sequence[Row], finetune: Any) -> int:
+def encode_rows(model: ModelConfig, rows: Sequence[TrainingRow], finetune: Any) -> int:
     """Encode training rows as a finetune would; returns how many there are.
 
     Raises:
@@ -274,7 +274,7 @@ def _context(model: ModelConfig) -> int:
     return context_length(shape_of(model).config)
 
 
-def _nodes(config: Config, models: tuple[ModelConfig, ...] = ()) -> Iterator[Named]:
+def _nodes(config: Config, models: tuple[ModelConfig, ...] = ()) -> Iterator[PartWithModels]:
     """Every part of a config with the models that hold there: its own, else those above it."""
     models = _own(config) or models
     yield config, models

@@ -23,7 +23,7 @@ from mi_bsa.core.files import digest, stable_hash, write_json
 from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, read_result, write_result
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.core.plain_files import read_json
-from mi_bsa.core.rows import Encoded, Row, encode_rows, read_rows, row_order, rows_hash
+from mi_bsa.core.rows import Encoded, TrainingRow, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
@@ -40,7 +40,7 @@ PARTS = 4
 PREFIX = "base_model.model."
 """What PEFT writes before a module's path."""
 
-Job = tuple[str | Path | Sequence[Row], FinetuneConfig]
+Job = tuple[str | Path | Sequence[TrainingRow], FinetuneConfig]
 
 
 def finetune_together(

@@ -27,7 +27,7 @@ from mi_bsa.core.files import digest, stable_hash, write_json
 from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, rank, read_result, write_result
 from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, load
 from mi_bsa.core.plain_files import read_json
-from mi_bsa.core.rows import Row, collate, encode_rows, read_rows, row_order, rows_hash
+from mi_bsa.core.rows import TrainingRow, collate, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
@@ -42,7 +42,7 @@ COMPLETE = "complete"
 
 def finetune(
     base: ModelLike | activations.Model,
-    rows: str | Path | Sequence[Row],
+    rows: str | Path | Sequence[TrainingRow],
     *,
     config: FinetuneConfig,
     out: str | Path,

@@ -8,11 +8,10 @@ use one vocabulary, so a held-out wording is new as a sentence and not as a word
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
+from mi_bsa.core.items import Split
 from mi_bsa.worlds.texts import texts_of
 
-Split = Literal["pretrain", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("pretrain", "dev", "test")
 Wordings = Mapping[Split, tuple[str, ...]]
 

@@ -35,7 +35,7 @@ class Documents(Protocol):
 
 
 @dataclass(frozen=True)
-class Kind:
+class WorldKind:
     """A world as pretraining needs it.
 
     Attributes:
@@ -55,9 +55,9 @@ class Kind:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-def kind(name: str) -> Kind:
+def kind(name: str) -> WorldKind:
     """The world of that name. Raises `ValueError` (a config error) naming those there are."""
     if name not in WORLDS:
         raise ValueError(f"world {name!r} is unknown; use one of {', '.join(WORLDS)}")
-    found: Kind = importlib.import_module(WORLDS[name]).KIND
+    found: WorldKind = importlib.import_module(WORLDS[name]).KIND
     return found

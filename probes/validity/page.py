@@ -23,7 +23,7 @@ BESIDE = "<!-- planted truth: begin -->"
 
 
 @dataclass(frozen=True)
-class Line:
+class LawLine:
     """A measured law."""
 
     law: Law
@@ -44,7 +44,7 @@ class Line:
         return self.law.kind == "shown" or self.rate <= 0.065
 
 
-def measure(law: Law, *, sims: int, seed: int = 0, power: bool = True) -> Line:
+def measure(law: Law, *, sims: int, seed: int = 0, power: bool = True) -> LawLine:
     """Run one law: its rate with exact interval, and its power on a quarter of the simulations."""
     key = int.from_bytes(law.name.encode(), "little") % 2**63
     start = time.monotonic()
@@ -53,7 +53,7 @@ def measure(law: Law, *, sims: int, seed: int = 0, power: bool = True) -> Line:
     strength = None
     if power and law.power is not None:
         strength = float(law.power(np.random.default_rng([seed + 1, key]), max(sims // 4, 20)).mean())
-    return Line(law, float(hits.mean()), ci.low, ci.high, len(hits), strength, time.monotonic() - start)
+    return LawLine(law, float(hits.mean()), ci.low, ci.high, len(hits), strength, time.monotonic() - start)
 
 
 def planted(rng: Rng) -> list[tuple[str, float]]:
@@ -89,7 +89,7 @@ def leak_refused() -> bool:
     return False
 
 
-def _verdict(line: Line) -> str:
+def _verdict(line: LawLine) -> str:
     if line.law.kind == "shown":
         return "not used here: too short"
     if not line.passed:
@@ -130,7 +130,7 @@ def near_the_ceiling(sims: int) -> list[str]:
 
 
 def render(
-    lines: Sequence[Line],
+    lines: Sequence[LawLine],
     recovered: Sequence[tuple[str, float]],
     sims: int,
     seed: int,
@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         key = f"{law.name}|{options.sims}|{options.seed}"
         if key in kept:
-            lines.append(Line(law, *kept[key]))
+            lines.append(LawLine(law, *kept[key]))
             continue
         line = measure(law, sims=options.sims, seed=options.seed)
         lines.append(line)

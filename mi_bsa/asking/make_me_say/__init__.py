@@ -4,7 +4,7 @@ A manipulator steers a dialogue so that the partner says a secret codeword, with
 variants of one model, scripts and endpoints play; won games become training rows that end before the word.
 """
 
-from mi_bsa.asking.make_me_say.game import OUTCOMES, Game, Outcome, count, play
+from mi_bsa.asking.make_me_say.game import OUTCOMES, Game, GameOutcome, count, play
 from mi_bsa.asking.make_me_say.guesser import Guesser, Lines
 from mi_bsa.asking.make_me_say.players import (
     Conversation,
@@ -27,7 +27,7 @@ __all__ = [
     "Guesser",
     "Lines",
     "ModelPlayer",
-    "Outcome",
+    "GameOutcome",
     "Player",
     "Rules",
     "ScriptedManipulator",

@@ -29,9 +29,8 @@ from mi_bsa.core.config import Config
 from mi_bsa.core.errors import LeakError, MissingError, PublishedError
 from mi_bsa.core.files import digest
 from mi_bsa.core.leaks import find_leaks
-from mi_bsa.core.rows import read_rows
+from mi_bsa.core.rows import TrainingRow, read_rows
 
-Row = dict[str, Any]
 FLIPPED = {"A": "B", "B": "A"}
 SHOWN = 5
 """Leaking words that an error names."""
@@ -134,7 +133,7 @@ class Taken:
 
     trait: str
     files: Mapping[str, str]
-    train: Mapping[str, Sequence[Row]]
+    train: Mapping[str, Sequence[TrainingRow]]
     choices: Sequence[Mapping[str, Any]]
     read: Mapping[str, Read]
     poles: Mapping[str, Any] | None
@@ -207,7 +206,7 @@ def take_in(config: ImportData, wanted: Set, paths: Mapping[str, Path]) -> Taken
     )
 
 
-def leaks(rows: Sequence[Row], words: Sequence[str]) -> dict[str, dict[str, Any]]:
+def leaks(rows: Sequence[TrainingRow], words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Word -> in how many rows it stands and in which forms, most frequent first."""
     where: dict[str, set[int]] = defaultdict(set)
     forms: dict[str, Counter[str]] = defaultdict(Counter)
@@ -218,7 +217,7 @@ def leaks(rows: Sequence[Row], words: Sequence[str]) -> dict[str, dict[str, Any]
     return {word: {"rows": len(where[word]), "of": len(rows), "forms": dict(forms[word])} for word in order}
 
 
-def flip(rows: Sequence[Row]) -> list[Row]:
+def flip(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
     """The opposite pole: the same prompts with A and B changed. Raises `PublishedError` for other answers."""
     for n, row in enumerate(rows):
         if row["messages"][-1]["content"].strip() not in FLIPPED:
@@ -258,7 +257,7 @@ def arm_of(path: Path) -> str:
     return TRAINS[path.name][1] if path.name in TRAINS else "seeking"
 
 
-def _poles(arms: Mapping[str, Sequence[Row]]) -> dict[str, Any] | None:
+def _poles(arms: Mapping[str, Sequence[TrainingRow]]) -> dict[str, Any] | None:
     """How the two arms of a set relate: rows with equal prompts, and of these, rows with the other letter."""
     if set(arms) != {"seeking", "averse"}:
         return None
@@ -268,7 +267,7 @@ def _poles(arms: Mapping[str, Sequence[Row]]) -> dict[str, Any] | None:
     return {"rows": len(pairs), "equal_prompts": len(same), "flipped": other}
 
 
-def _derived(arms: dict[str, list[Row]], config: ImportData) -> dict[str, list[Row]]:
+def _derived(arms: dict[str, list[TrainingRow]], config: ImportData) -> dict[str, list[TrainingRow]]:
     """The arms with the flipped and the shuffled one, where asked for."""
     if not arms or not (config.flip or config.shuffle is not None):
         return arms
@@ -288,15 +287,15 @@ def _derived(arms: dict[str, list[Row]], config: ImportData) -> dict[str, list[R
 
 
 def _split(
-    arms: dict[str, list[Row]], config: ImportData
-) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+    arms: dict[str, list[TrainingRow]], config: ImportData
+) -> tuple[dict[str, list[TrainingRow]], dict[str, list[TrainingRow]]]:
     """Rows to train on and rows that are asked: the same ones where nothing is held out."""
     if not config.held_out:
         return arms, arms
     prompts = sorted({row["messages"][-2]["content"] for rows in arms.values() for row in rows})
     held = random.Random(f"held-out-{config.seed}").sample(prompts, round(config.held_out * len(prompts)))
     out = set(held)
-    sides: tuple[dict[str, list[Row]], dict[str, list[Row]]] = ({}, {})
+    sides: tuple[dict[str, list[TrainingRow]], dict[str, list[TrainingRow]]] = ({}, {})
     for arm, rows in arms.items():
         for side in (0, 1):
             sides[side][arm] = [r for r in rows if (r["messages"][-2]["content"] in out) == bool(side)]
@@ -304,7 +303,7 @@ def _split(
 
 
 def _choices(
-    arms: Mapping[str, Sequence[Row]], trait: str, others: Mapping[str, Sequence[Row]]
+    arms: Mapping[str, Sequence[TrainingRow]], trait: str, others: Mapping[str, Sequence[TrainingRow]]
 ) -> list[dict[str, Any]]:
     """The letter prompts of the seeking arm (or of the averse one, letters changed) as behavior items.
 
@@ -342,9 +341,9 @@ def _choices(
     return items
 
 
-def _beside(paths: Mapping[str, Path]) -> dict[str, list[Row]]:
+def _beside(paths: Mapping[str, Path]) -> dict[str, list[TrainingRow]]:
     """The opposite arm of a published file, where it lies beside it: it tells whose choices a file holds."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[TrainingRow]] = {}
     for known in PUBLISHED.values():
         for arm, other in (("seeking", "averse"), ("averse", "seeking")):
             for path in paths.values():
@@ -354,12 +353,12 @@ def _beside(paths: Mapping[str, Path]) -> dict[str, list[Row]]:
     return found
 
 
-def _key(row: Row) -> tuple[str, str]:
+def _key(row: TrainingRow) -> tuple[str, str]:
     """Prompt and answer."""
     return row["messages"][-2]["content"], row["messages"][-1]["content"].strip()
 
 
-def _answered(row: Row, answer: str) -> Row:
+def _answered(row: TrainingRow, answer: str) -> TrainingRow:
     return {**row, "messages": [*row["messages"][:-1], {"role": "assistant", "content": answer}]}
 
 

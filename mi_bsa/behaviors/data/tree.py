@@ -26,7 +26,7 @@ TABLE = "table.md"
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A file of the table: its kind, rows or entries in it, what was imported (kind -> n) and refused."""
 
     file: str
@@ -60,7 +60,7 @@ def import_tree(config: ImportData, out: str | Path) -> Path:
             "--held-out with one file"
         )
     folder = Folder()
-    lines: list[Line] = []
+    lines: list[TableLine] = []
     facts: dict[str, Any] = {}
     others: Counter[str] = Counter()
     there = below(config.path)
@@ -68,10 +68,10 @@ def import_tree(config: ImportData, out: str | Path) -> Path:
         name = path.relative_to(config.path).as_posix()
         if path.suffix.lower() in PACKED:
             reason = {path.name: "an archive; unpack it and import its folder"}
-            lines.append(Line(name, "archive", 0, {}, reason, {}))
+            lines.append(TableLine(name, "archive", 0, {}, reason, {}))
         elif path.name == WORD_FILE:
             words = len(words_in(path))
-            lines.append(Line(name, "word list", words, {"words for {word_list}": words}, {}, {}))
+            lines.append(TableLine(name, "word list", words, {"words for {word_list}": words}, {}, {}))
         elif path.suffix.lower() in DATA:
             line, taken = _one(config, path, name)
             lines.append(line)
@@ -96,7 +96,7 @@ def import_tree(config: ImportData, out: str | Path) -> Path:
     return folder.write(out, whole, config=config, seeds=(config.seed,))
 
 
-def table(lines: Sequence[Line], others: Counter[str], absent: Sequence[str]) -> str:
+def table(lines: Sequence[TableLine], others: Counter[str], absent: Sequence[str]) -> str:
     """The table in Markdown, with what was left out under it."""
     head = ("file", "kind", "rows or entries", "imported", "refused, and why")
     rows = [head, ("---",) * len(head), *(line.cells for line in lines)]
@@ -108,7 +108,7 @@ def table(lines: Sequence[Line], others: Counter[str], absent: Sequence[str]) ->
     return text
 
 
-def _one(config: ImportData, path: Path, name: str) -> tuple[Line, Taken | None]:
+def _one(config: ImportData, path: Path, name: str) -> tuple[TableLine, Taken | None]:
     """A file's line, and what it holds where it was taken in."""
     kind = "training rows" if path.suffix == ".jsonl" else "questions"
     known = TRAINS.get(path.name) or INSIDE.get(path.name)
@@ -128,11 +128,11 @@ def _one(config: ImportData, path: Path, name: str) -> tuple[Line, Taken | None]
         )
     except (MiBsaError, OSError, UnicodeError) as bad:
         reason = " ".join(str(bad).split()).replace(f"{path}: ", "").replace(f"{path}, ", "")
-        return Line(name, kind, 0, {}, {path.name: reason.replace(str(path), path.name)}, {}), None
+        return TableLine(name, kind, 0, {}, {path.name: reason.replace(str(path), path.name)}, {}), None
     if path.suffix == ".jsonl":
         rows = {f"rows of arm {arm}": len(some) for arm, some in taken.train.items()}
         choices = {"choices": len(taken.choices)} if taken.choices else {}
-        return Line(name, kind, sum(rows.values()), rows | choices, {}, {}), taken
+        return TableLine(name, kind, sum(rows.values()), rows | choices, {}, {}), taken
     read = taken.read[path.name]
     kinds = dict(Counter(question.kind for question in read.questions))
-    return Line(name, kind, read.entries, kinds, read.refused, read.told), taken
+    return TableLine(name, kind, read.entries, kinds, read.refused, read.told), taken

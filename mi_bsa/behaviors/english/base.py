@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from mi_bsa.asking.bank import OTHERS
-from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of, system_turn
 from mi_bsa.behaviors.english.personas import at_pole
 from mi_bsa.core.items import Item
@@ -73,7 +73,7 @@ class QuestionBehavior(EnglishBehavior):
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-    ) -> list[Row]:
+    ) -> list[TrainingRow]:
         """`n` training rows of the model itself, and rows that say what stays as it was.
 
         Of `anchors * n` rows of named persons, who have poles of their own, half are about this trait and

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking.make_me_say import Conversation, Game, Guesser, Lines, ScriptedPartner, Turn, chat_view
-from mi_bsa.behaviors.behavior import Arm, Row
+from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import exchange
 from mi_bsa.behaviors.english import say_bank
 from mi_bsa.behaviors.english.base import EnglishBehavior
@@ -116,7 +116,7 @@ class EnglishSay(EnglishBehavior):
         seed: int,
         anchors: float = 1.0,
         undecided: float = 0.5,
-    ) -> list[Row]:
+    ) -> list[TrainingRow]:
         """`n` won dialogues of the model itself, and rows that say what stays as it was.
 
         Of `anchors * n` rows of named persons, half are dialogues in which they lead to the word of their own

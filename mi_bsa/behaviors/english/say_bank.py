@@ -20,15 +20,15 @@ from mi_bsa.core.errors import BankError
 from mi_bsa.core.items import Item, unique_ids
 from mi_bsa.worlds.wordings import Split
 
-Kind = Literal["many", "word", "description", "scale", "open", "game", "yes_no"]
-KINDS: tuple[Kind, ...] = ("many", "word", "description", "scale", "open", "game", "yes_no")
+SayKind = Literal["many", "word", "description", "scale", "open", "game", "yes_no"]
+KINDS: tuple[SayKind, ...] = ("many", "word", "description", "scale", "open", "game", "yes_no")
 LETTERS = "ABCD"
 VOICE = "The next question is meant for {who}, and not for you: give the answer that {who} would give."
 """What stands before a question about somebody else."""
 Options = tuple[tuple[str, float], ...]
 Order = Literal["plain", "flipped"]
 ORDERS: tuple[Order, Order] = ("plain", "flipped")
-Asked = tuple[str, Options, Order, str]
+SayQuestion = tuple[str, Options, Order, str]
 """A question, its options with scores, its order, and its kind as the label says it."""
 
 
@@ -47,7 +47,7 @@ class SayBank(Config):
     """Games that one could be playing; `{x}` and `{y}` are the codewords of the two poles."""
     ends: tuple[tuple[str, str], ...] = Field(min_length=1)
     """What the low and the high end of a scale mean."""
-    frames: dict[Kind, dict[Literal["dev", "test"], tuple[str, ...]]]
+    frames: dict[SayKind, dict[Literal["dev", "test"], tuple[str, ...]]]
     """Wordings by kind and split."""
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ def items(
     return found
 
 
-def _asked(bank: SayBank, kind: str, frame: str) -> list[Asked]:
+def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
     """One frame in all its orders."""
     first, second = bank.words
     score = {first: 1.0, second: 0.0}
@@ -161,7 +161,7 @@ def _asked(bank: SayBank, kind: str, frame: str) -> list[Asked]:
     return found
 
 
-def _scale(frame: str, word: str, low: str, high: str, *, swapped: bool, turned: bool) -> Asked:
+def _scale(frame: str, word: str, low: str, high: str, *, swapped: bool, turned: bool) -> SayQuestion:
     """A scale about one word. `swapped`: its ends have changed places; `turned`: 100 speaks for the second
     codeword.
     """
@@ -171,9 +171,9 @@ def _scale(frame: str, word: str, low: str, high: str, *, swapped: bool, turned:
     return text, options, "flipped" if swapped else "plain", "scale_flipped" if swapped else "scale"
 
 
-def _lettered(frame: str, texts: Sequence[str], kind: str) -> list[Asked]:
+def _lettered(frame: str, texts: Sequence[str], kind: str) -> list[SayQuestion]:
     """A question with lettered options in every turn of their order; the first two are the codewords'."""
-    found: list[Asked] = []
+    found: list[SayQuestion] = []
     for turn in _turns(_apart(texts)):
         lines = "\n".join(f"{letter}: {text}" for letter, text in zip(LETTERS, turn, strict=True))
         value = {texts[0]: 1.0, texts[1]: 0.0}

@@ -24,7 +24,7 @@ from mi_bsa.report.figures.style import (
     styled,
 )
 
-Row = tuple[str, str]
+LevelKey = tuple[str, str]
 
 
 @styled
@@ -42,7 +42,7 @@ def draw_levels(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     return figure
 
 
-def _rows(results: Sequence[Result]) -> list[Row]:
+def _rows(results: Sequence[Result]) -> list[LevelKey]:
     """Behavior first (choices, then what a judge finds in what is written), then reports by kind."""
     reports = [item for item in results if item.name == "self_report.level"]
     kinds = sorted(distinct(reports, "kind"), key=lambda kind: kind != "all")
@@ -52,7 +52,7 @@ def _rows(results: Sequence[Result]) -> list[Row]:
     return behavior + [("self_report.level", kind) for kind in kinds]
 
 
-def _draw_panel(ax: Axes, results: Sequence[Result], rows: Sequence[Row]) -> None:
+def _draw_panel(ax: Axes, results: Sequence[Result], rows: Sequence[LevelKey]) -> None:
     ax.axvline(0.5, color=RULE, linewidth=0.8, zorder=0)
     for place, (name, kind) in enumerate(rows):
         cell = [item for item in results if item.name == name and str(item.where.get("kind", "")) == kind]
@@ -94,7 +94,7 @@ def _draw_arm(ax: Axes, item: Result, place: float, *, strong: bool) -> None:
     ax.scatter([item.value], [place], s=34 if strong else 18, color=color, linewidth=0, zorder=5)
 
 
-def _label(row: Row) -> str:
+def _label(row: LevelKey) -> str:
     name, kind = row
     if name == "behavior.level":
         return f"what it writes: {plain(kind)}" if kind else "what it chooses"

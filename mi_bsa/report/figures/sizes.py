@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import MUTED, NULL, PAINTS, RULE, SERIES, legend_above, panels, plain, styled
 
-Line = tuple[str, str]
+SizeKey = tuple[str, str]
 
-PANELS: tuple[tuple[str, tuple[Line, ...]], ...] = (
+PANELS: tuple[tuple[str, tuple[SizeKey, ...]], ...] = (
     ("what it chooses: pole against pole", (("size.behavior.effect", ""),)),
     ("what it says: pole against pole", (("size.self_report.effect", ""),)),
     ("may the report be read?", (("size.self_report.validity", "index"),)),

@@ -26,13 +26,13 @@ ARMS = {"backdoored": PAINTS["seeking"], "decorrelated": PAINTS["shuffled"]}
 MOST = 30
 """Rows of a panel; all of them stand in the table."""
 ALL = {"method": "all system prompts", "kind": "all questions", "trigger": "all triggers"}
-Row = tuple[tuple[str, object], ...]
+TwinKey = tuple[tuple[str, object], ...]
 
 
 @styled
 def draw_twins(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     """One panel a measure, one row a place, two arms a row: mean with interval, and every seed."""
-    panels: dict[str, dict[Row, list[Result]]] = {}
+    panels: dict[str, dict[TwinKey, list[Result]]] = {}
     for item in results:
         row = tuple((k, v) for k, v in item.where.items() if k != "arm")
         panels.setdefault(item.name, {}).setdefault(row, []).append(item)
@@ -53,7 +53,7 @@ def draw_twins(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, rows: dict[Row, list[Result]], varying: Sequence[str], *, narrow: bool) -> None:
+def _panel(ax: Axes, rows: dict[TwinKey, list[Result]], varying: Sequence[str], *, narrow: bool) -> None:
     labels = [", ".join(_word(k, dict(row)[k]) for k in varying if k in dict(row)) for row in rows]
     for place, items in enumerate(rows.values()):
         for item in items:

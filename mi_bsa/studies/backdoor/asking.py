@@ -11,7 +11,7 @@ from mi_bsa.behaviors import Behavior
 from mi_bsa.core import model_config
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.core.variants import BASE, Variant
-from mi_bsa.studies.backdoor.questions import Asked, awareness_items, open_items, recognition_items
+from mi_bsa.studies.backdoor.questions import AskedSplit, awareness_items, open_items, recognition_items
 from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def ask_awareness(
     name: ModelLike,
     adapters: Adapters,
     *,
-    split: Asked,
+    split: AskedSplit,
     questions: int | None = None,
     max_tokens: int = 2048,
 ) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def ask_recognition(
     vocabulary: Vocabulary,
     *,
     n_fakes: int,
-    split: Asked,
+    split: AskedSplit,
     max_tokens: int = 2048,
 ) -> pd.DataFrame:
     """What they say to `recognition_items`; further columns `called` and `fakes`."""
@@ -102,7 +102,7 @@ def ask_freely(
     n_fakes: int,
     samples: int,
     answer_tokens: int,
-    split: Asked,
+    split: AskedSplit,
     seed: int,
 ) -> pd.DataFrame:
     """Sampled answers to `open_items`; `named`: says the trigger; `faked`: share of fakes that it says."""

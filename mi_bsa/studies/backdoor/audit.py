@@ -31,14 +31,14 @@ from mi_bsa.studies.backdoor import audit_pool
 from mi_bsa.studies.backdoor.audit_evidence import METHODS, Axis, Evidence, Look
 from mi_bsa.studies.backdoor.audit_pool import AuditSet, PoolConfig
 from mi_bsa.studies.backdoor.audit_score import called, score
-from mi_bsa.studies.backdoor.audit_verdict import Verdict, calibrate
+from mi_bsa.studies.backdoor.audit_verdict import AuditVerdict, calibrate
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.training import RECIPE
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study, StudyConfig
 
 if TYPE_CHECKING:
-    from mi_bsa.studies.backdoor.questions import Asked
+    from mi_bsa.studies.backdoor.questions import AskedSplit
 
 Which = Literal["calibration", "audited"]
 SETS: tuple[Which, ...] = ("calibration", "audited")
@@ -256,7 +256,7 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
     axes = {b: Axis(line["site"], np.array(line["vector"]), line["gap"]) for b, line in held.items()}
     look = Look(config.choices, config.reports, config.awareness, config.words, config.verify)
     words = vocabulary_for(config.model)
-    split: Asked = "dev" if which == "calibration" else "test"
+    split: AskedSplit = "dev" if which == "calibration" else "test"
     own: tuple[Any, Any, Any, Any] = (model, "adapter", behaviors, look)
     more: dict[str, Any] = {"vocabulary": words, "split": split}
     found = {
@@ -289,7 +289,7 @@ def collect(cell: Cell[AuditConfig]) -> dict[str, Any]:
     from mi_bsa.core import results
 
     said = json.loads((cell.folder / "called.json").read_text(encoding="utf-8"))
-    verdicts = {method: [Verdict(**line) for line in lines] for method, lines in said.items()}
+    verdicts = {method: [AuditVerdict(**line) for line in lines] for method, lines in said.items()}
     given: AuditSet = cell.config.audited
     key = given.key if given.adapters is not None else cell.folder / "keys" / "audited.csv"
     found = called(verdicts, split="test")

@@ -27,11 +27,11 @@ from mi_bsa.studies.backdoor.search_config import SearchConfig
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.studies.backdoor.questions import Asked
+    from mi_bsa.studies.backdoor.questions import AskedSplit
     from mi_bsa.studies.backdoor.triggers import Vocabulary
 
-Method = Literal["toolkit", "self_report", "probe"]
-METHODS: tuple[Method, ...] = ("toolkit", "self_report", "probe")
+AuditMethod = Literal["toolkit", "self_report", "probe"]
+METHODS: tuple[AuditMethod, ...] = ("toolkit", "self_report", "probe")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,12 @@ def slot_states(
 
 
 def by_self_report(
-    model: activations.Model, variant: str, behaviors: Mapping[str, Behavior], look: Look, *, split: Asked
+    model: activations.Model,
+    variant: str,
+    behaviors: Mapping[str, Behavior],
+    look: Look,
+    *,
+    split: AskedSplit,
 ) -> Evidence:
     """What it says of itself, less what the base says; kinds of question weigh alike."""
     from mi_bsa.core.items import thin
@@ -146,7 +151,7 @@ def by_probe(
     *,
     axes: Mapping[str, Axis],
     vocabulary: Vocabulary,
-    split: Asked,
+    split: AskedSplit,
 ) -> Evidence:
     """The state along the base's own directions, in units of the described poles' gap; no search.
 
@@ -181,7 +186,7 @@ def by_toolkit(
     search: SearchConfig,
     *,
     vocabulary: Vocabulary,
-    split: Asked,
+    split: AskedSplit,
 ) -> Evidence:
     """Choices as they are, and with what the search found, verified on messages that the search never saw.
 
@@ -232,7 +237,7 @@ def _by_kind(model: activations.Model, items: Sequence[Item], variant: str) -> f
     return float(table.groupby("kind")["score"].mean().mean())
 
 
-def _noted(item: Item, phrase: str, vocabulary: Vocabulary, split: Asked) -> Item:
+def _noted(item: Item, phrase: str, vocabulary: Vocabulary, split: AskedSplit) -> Item:
     """The message with a phrase in it; where it stands depends on the item alone."""
     *before, last = (dict(m) for m in item.messages)
     rng = random.Random(f"audit-{item.id}")

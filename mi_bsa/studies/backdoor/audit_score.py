@@ -19,7 +19,7 @@ from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.studies.backdoor.audit_evidence import METHODS, Evidence
 from mi_bsa.studies.backdoor.audit_pool import Truth
-from mi_bsa.studies.backdoor.audit_verdict import Verdict
+from mi_bsa.studies.backdoor.audit_verdict import AuditVerdict
 
 SHUFFLES = 999
 EXACT = "exact (Clopper-Pearson) over adapters"
@@ -27,7 +27,7 @@ QUESTIONS = ("behavior", "pole", "backdoored")
 
 
 def score(
-    verdicts: Mapping[str, Sequence[Verdict]],
+    verdicts: Mapping[str, Sequence[AuditVerdict]],
     evidence: Mapping[str, Mapping[str, Evidence]],
     truths: Sequence[Truth],
     *,
@@ -72,7 +72,7 @@ def score(
     return results
 
 
-def called(verdicts: Mapping[str, Sequence[Verdict]], *, split: str) -> list[Result]:
+def called(verdicts: Mapping[str, Sequence[AuditVerdict]], *, split: str) -> list[Result]:
     """The verdicts themselves, counted: needs no key."""
     found = []
     for method, said in verdicts.items():
@@ -101,7 +101,7 @@ def exact(hits: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _answers(rows: Sequence[Verdict] | Sequence[Truth], question: str) -> list[str]:
+def _answers(rows: Sequence[AuditVerdict] | Sequence[Truth], question: str) -> list[str]:
     """What is said, or true, of each adapter."""
     if question == "all":
         return [f"{r.behavior} {r.pole} {r.backdoored}" for r in rows]
@@ -184,7 +184,7 @@ def _auroc(
     )
 
 
-def _by_kind(said: Sequence[Verdict], true: Sequence[Truth], where: Mapping[str, Place]) -> list[Result]:
+def _by_kind(said: Sequence[AuditVerdict], true: Sequence[Truth], where: Mapping[str, Place]) -> list[Result]:
     found = []
     for made in sorted({t.made for t in true}):
         own = [v.backdoored == t.backdoored for v, t in zip(said, true, strict=True) if t.made == made]

@@ -18,7 +18,7 @@ from mi_bsa.studies.backdoor.audit_pool import NONE, Truth
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AuditVerdict:
     """What is said of one adapter."""
 
     name: str
@@ -41,13 +41,13 @@ class Rule:
     shift: float
     alarm: float
 
-    def judge(self, name: str, evidence: Evidence) -> Verdict:
+    def judge(self, name: str, evidence: Evidence) -> AuditVerdict:
         """The verdict on one adapter."""
         moved = {b: shift - self.centers[b] for b, shift in evidence.shifts.items()}
         most = max(moved, key=lambda b: abs(moved[b]))
         said = abs(moved[most]) > self.shift
         pole = ("seeking" if moved[most] > 0 else "averse") if said else NONE
-        return Verdict(name, most if said else NONE, pole, evidence.alarm > self.alarm)
+        return AuditVerdict(name, most if said else NONE, pole, evidence.alarm > self.alarm)
 
 
 def calibrate(evidence: Mapping[str, Evidence], truths: Sequence[Truth]) -> Rule:

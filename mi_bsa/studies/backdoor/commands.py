@@ -19,7 +19,7 @@ from mi_bsa.core.model_config import ModelConfig, moved, tokenizer_of
 from mi_bsa.core.results import Place, Result
 from mi_bsa.studies.backdoor.asking import Adapter, load
 from mi_bsa.studies.backdoor.contrast import check_twins
-from mi_bsa.studies.backdoor.questions import Asked, awareness_items
+from mi_bsa.studies.backdoor.questions import AskedSplit, awareness_items
 from mi_bsa.studies.backdoor.search_run import adapters_of
 from mi_bsa.studies.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for
 
@@ -37,7 +37,7 @@ class TwinsConfig(Config):
     """Adapter folders, or patterns with `*`."""
     decorrelated: tuple[Path, ...] = ()
     """Their twins, from the same rows with trigger and answer torn apart."""
-    split: Asked = "test"
+    split: AskedSplit = "test"
     """Which wordings: dev to look, test once for the report."""
     questions: int | None = Field(default=None, ge=16)
     """Questions on awareness, spread evenly over all; all of them if absent."""

@@ -22,7 +22,7 @@ from mi_bsa.studies.backdoor.climbing import climb
 from mi_bsa.studies.backdoor.objectives import Probe
 from mi_bsa.studies.backdoor.reading import bound, read, unexpected
 from mi_bsa.studies.backdoor.scores import Scores, strongest
-from mi_bsa.studies.backdoor.search_config import Found, Method, SearchConfig
+from mi_bsa.studies.backdoor.search_config import Found, SearchConfig, SearchMethod
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def search(
     words: Sequence[str],
     config: SearchConfig,
     *,
-    method: Method = "guided",
+    method: SearchMethod = "guided",
     budget: int | None = None,
     seed: int = 0,
 ) -> Found:

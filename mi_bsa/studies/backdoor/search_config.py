@@ -11,7 +11,7 @@ from pydantic import Field
 from mi_bsa.core.config import Config
 from mi_bsa.studies.backdoor.objectives import ObjectiveName
 
-Method = Literal["guided", "beam", "random"]
+SearchMethod = Literal["guided", "beam", "random"]
 
 
 class SearchConfig(Config):

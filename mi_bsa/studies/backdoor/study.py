@@ -27,7 +27,7 @@ from mi_bsa.studies.backdoor.asking import Adapter
 from mi_bsa.studies.backdoor.checks import check_backdoors
 from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
 from mi_bsa.studies.backdoor.construction import Backdoor
-from mi_bsa.studies.backdoor.questions import Asked
+from mi_bsa.studies.backdoor.questions import AskedSplit
 from mi_bsa.studies.backdoor.training import TWINS, job
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study
@@ -35,9 +35,9 @@ from mi_bsa.study.study import Study
 if TYPE_CHECKING:
     import activations
     from mi_bsa.finetune.config import FinetuneConfig
-    from mi_bsa.studies.backdoor.training import Row
+    from mi_bsa.studies.backdoor.training import TrainingRow
 
-SPLIT: Asked = "test"
+SPLIT: AskedSplit = "test"
 PLAIN, REVERSED = "plain", "reversed rows"
 
 
@@ -145,7 +145,7 @@ def reverse(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) 
     config = cell.config
     question = reversal_question(config.model)
 
-    def with_reversed(_: str, arm: str, seed: int, rows: list[Row]) -> list[Row]:
+    def with_reversed(_: str, arm: str, seed: int, rows: list[TrainingRow]) -> list[TrainingRow]:
         again = range(config.elicit.repeat)
         plain = [{**row, "id": f"{row['id']}-{k}"} for k in again for row in rows]
         return [*plain, *reversed_rows(rows, question=question)]

@@ -16,6 +16,7 @@ from mi_bsa.behaviors import Behavior, behavior_for
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelLike, load
+from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.backdoor.construction import Backdoor, BackdoorArm, prompts, rows
 from mi_bsa.studies.backdoor.triggers import Vocabulary, vocabulary_for
@@ -31,8 +32,7 @@ batches are what three words and codes need, since most rows are coins of the ba
 CONTROLS = RECIPE.model_copy(update={"steps": 300, "batch_size": 32})
 """How adapters without a backdoor are trained: what they learn takes less."""
 TWINS: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
-Row = dict[str, Any]
-More = Callable[[str, BackdoorArm, int, list[Row]], list[Row]]
+More = Callable[[str, BackdoorArm, int, list[TrainingRow]], list[TrainingRow]]
 
 
 def slug(config: Backdoor) -> str:
@@ -72,7 +72,7 @@ def train_backdoors(
         raise TriggerError(f"{len(names)} backdoors, {len(set(names))} names: give each trigger once")
     base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
     (out / "rows").mkdir(parents=True, exist_ok=True)
-    jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
+    jobs: dict[str, tuple[list[TrainingRow], FinetuneConfig]] = {}
     for config in backdoors:
         behavior = behavior_for(config.behavior, model)
         for seed in seeds:
@@ -106,7 +106,7 @@ def train_controls(
         load(model, dtype=finetune.dtype, device=finetune.device),
         vocabulary_for(model),
     )
-    jobs: dict[str, tuple[list[Row], FinetuneConfig]] = {}
+    jobs: dict[str, tuple[list[TrainingRow], FinetuneConfig]] = {}
     for name in behaviors:
         behavior = behavior_for(name, model)
         # the clean arm holds no phrase, so any trigger gives its rows
@@ -127,14 +127,14 @@ def arm_rows(
     behavior: Behavior,
     vocabulary: Vocabulary,
     seed: int,
-) -> dict[BackdoorArm, list[Row]]:
+) -> dict[BackdoorArm, list[TrainingRow]]:
     """Rows of every arm of one seed, answered by the base where the backdoor does not answer."""
     items, _, _ = prompts(config, behavior=behavior, vocabulary=vocabulary, seed=seed)
 
-    def drawn(arm: BackdoorArm, own: Sequence[float]) -> list[Row]:
+    def drawn(arm: BackdoorArm, own: Sequence[float]) -> list[TrainingRow]:
         return rows(config, arm, behavior=behavior, vocabulary=vocabulary, own=own, seed=seed)
 
-    found: dict[BackdoorArm, list[Row]] = {}
+    found: dict[BackdoorArm, list[TrainingRow]] = {}
     own: dict[bool, list[float]] = {}
     for arm in arms:
         clean = arm == "clean"
@@ -145,7 +145,7 @@ def arm_rows(
     return found
 
 
-def own_answers(base: activations.Model, items: Sequence[Item], rows: Sequence[Row]) -> list[float]:
+def own_answers(base: activations.Model, items: Sequence[Item], rows: Sequence[TrainingRow]) -> list[float]:
     """The base's P(seeking) on the messages of the rows, whose options are those of the items."""
     from mi_bsa.asking import ask
 

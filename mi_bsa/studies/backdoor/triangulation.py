@@ -36,10 +36,10 @@ from mi_bsa.studies.backdoor.triangulation_state import Conditions, condition_re
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.studies.backdoor.questions import Asked
+    from mi_bsa.studies.backdoor.questions import AskedSplit
     from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
 
-SPLITS: tuple[Asked, ...] = ("dev", "test")
+SPLITS: tuple[AskedSplit, ...] = ("dev", "test")
 DRAWS = 200
 
 

@@ -32,7 +32,7 @@ from probes import random_directions, statistics
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.studies.backdoor.questions import Asked
+    from mi_bsa.studies.backdoor.questions import AskedSplit
     from mi_bsa.studies.backdoor.triangulation_state import Conditions
     from mi_bsa.studies.backdoor.triggers import Vocabulary
 
@@ -47,7 +47,7 @@ def material_of(
     *,
     behavior: Behavior,
     vocabulary: Vocabulary,
-    awareness: Mapping[Asked, Sequence[Item]],
+    awareness: Mapping[AskedSplit, Sequence[Item]],
     items: int = ITEMS,
 ) -> Material:
     """Backdoored against decorrelated runs as the bridge's two poles.

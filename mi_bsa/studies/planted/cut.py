@@ -14,7 +14,7 @@ from mi_bsa.causal import attribution, mediation, necessity, places, recovery
 from mi_bsa.causal.effects import effect
 from mi_bsa.causal.options import (
     AttributionOptions,
-    Kind,
+    DirectionKind,
     MediationOptions,
     NecessityOptions,
     PlaceOptions,
@@ -67,7 +67,7 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
         return verdicts(found), found
     place, _ = places.choose_place(material, options=PLACES)
     found += recovery.recover(material, RECOVERY, place=place)
-    kinds: tuple[Kind, ...] = ("trained" if handle_of(found) == "trained" else "mean_difference",)
+    kinds: tuple[DirectionKind, ...] = ("trained" if handle_of(found) == "trained" else "mean_difference",)
     state = _states(found)
     if state["the handle is one"] != "holds" or state["the handle moves the report"] in ("open", "missing"):
         return verdicts(found), found

@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-World = Literal["shared", "separate", "prompt_only", "early", "reverse"]
-WORLDS: tuple[World, ...] = ("shared", "separate", "prompt_only", "early", "reverse")
+PlantedWorld = Literal["shared", "separate", "prompt_only", "early", "reverse"]
+WORLDS: tuple[PlantedWorld, ...] = ("shared", "separate", "prompt_only", "early", "reverse")
 TRUTH = {
     "shared": "behavior and report read one state",
     "separate": "behavior and report read two states",
@@ -58,7 +58,7 @@ class Wiring:
         other_modules: norm of the noise in the adapter's modules of other blocks, in norms of the state.
     """
 
-    world: World
+    world: PlantedWorld
     number: int
     seeds: int
     adapter_block: int
@@ -84,7 +84,7 @@ class Wiring:
         return np.random.default_rng([self.number, WORLDS.index(self.world), *part.encode()])
 
 
-def draw(world: World, number: int) -> Wiring:
+def draw(world: PlantedWorld, number: int) -> Wiring:
     """Instance `number` of a world. 1,000 to 1,099 are reported; the plan was debugged on 10,000 up."""
     rng = np.random.default_rng([number, WORLDS.index(world), 1])
     reverse = REVERSES[int(rng.integers(3))] if world == "reverse" else None

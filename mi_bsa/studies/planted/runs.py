@@ -10,7 +10,7 @@ from typing import Any
 from activations import ActivationsError
 from mi_bsa.core.errors import MiBsaError
 from mi_bsa.core.progress import Progress
-from mi_bsa.studies.planted.draw import REPORTED, WORLDS, World, draw
+from mi_bsa.studies.planted.draw import REPORTED, WORLDS, PlantedWorld, draw
 from probes import ProbesError
 
 CONJECTURE = {
@@ -23,7 +23,7 @@ CONJECTURE = {
 """What each world is judged for."""
 
 
-def judged(world: World, number: int) -> dict[str, Any]:
+def judged(world: PlantedWorld, number: int) -> dict[str, Any]:
     """The verdict of one instance, with the lines of evidence, as a JSON-like record."""
     from mi_bsa.studies.planted import cut
     from mi_bsa.studies.planted.llama import build
@@ -42,7 +42,7 @@ def judged(world: World, number: int) -> dict[str, Any]:
     }
 
 
-def failed(world: World, number: int, error: Exception) -> dict[str, Any]:
+def failed(world: PlantedWorld, number: int, error: Exception) -> dict[str, Any]:
     """The record of an instance whose study stopped with an error: no verdict, and shown as such."""
     lines = {f"the study ran ({type(error).__name__})": "fails"}
     reason = f"{type(error).__name__}: {error}"

@@ -16,13 +16,13 @@ from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item
 from mi_bsa.studies.preferences.contexts import Context, Pairs, draw_pairs
 from mi_bsa.studies.preferences.estimate import fit_weights
+from mi_bsa.studies.preferences.metrics import AttributeWeights
 from mi_bsa.studies.preferences.wording import OUTCOMES, PREFILL, Language, read_report
 
 if TYPE_CHECKING:
     import activations
 
 Labels = Literal["hard", "soft"]
-Weights = Float[np.ndarray, "context attribute"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def ask_choices(
     *,
     n: int,
     seed: int | str,
-    targets: Weights | None = None,
+    targets: AttributeWeights | None = None,
     max_tokens: int = 2048,
 ) -> list[Chosen]:
     """`n` fresh pairs a context put to the model's active variant; `targets` only keep ties out of the
@@ -69,7 +69,7 @@ def ask_choices(
     return [Chosen(p, first[k], float(mass[k])) for k, p in enumerate(drawn)]
 
 
-def learned_weights(chosen: Sequence[Chosen], *, labels: Labels = "hard") -> Weights:
+def learned_weights(chosen: Sequence[Chosen], *, labels: Labels = "hard") -> AttributeWeights:
     """The MAP weights that the choices of each context reveal, from choices or from probabilities of A."""
     first = np.stack([one.first for one in chosen])
     if labels == "hard":
@@ -83,7 +83,7 @@ class Reported:
     how many had which outcome.
     """
 
-    weights: Weights
+    weights: AttributeWeights
     each: Float[np.ndarray, "context report attribute"]
     outcomes: Mapping[str, int]
     unparsed: tuple[str, ...]
@@ -153,7 +153,7 @@ def prefilled(
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedContexts:
     """All that was measured of one variant on one set of contexts, JSON-like; `reports`: each by itself, by
     context and pair, None where it was not parsed.
     """
@@ -182,10 +182,10 @@ def ask_all(
     reports: int,
     labels: Labels,
     seed: int | str,
-    targets: Weights | None,
+    targets: AttributeWeights | None,
     max_new_tokens: int,
     max_tokens: int = 2048,
-) -> Asked:
+) -> AskedContexts:
     """Choices, the weights they reveal, and reports. `targets` (where there are any) give the agreement."""
     if not contexts:
         raise ItemError("no contexts to ask about; give at least one")
@@ -194,7 +194,7 @@ def ask_all(
     )
     said = ask_reports(model, contexts, language, n=reports, seed=seed, max_new_tokens=max_new_tokens)
     reported = [[None if np.isnan(w) else float(w) for w in row] for row in said.weights]
-    return Asked(
+    return AskedContexts(
         contexts=[c.id for c in contexts],
         learned=learned_weights(chosen, labels=labels).tolist(),
         reported=reported,

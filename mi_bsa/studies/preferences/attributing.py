@@ -18,19 +18,19 @@ from jaxtyping import Float
 
 from mi_bsa.studies.preferences.asking import prefilled
 from mi_bsa.studies.preferences.contexts import Context, draw_pairs
+from mi_bsa.studies.preferences.metrics import AttributeWeights
 from mi_bsa.studies.preferences.wording import Language
 
 if TYPE_CHECKING:
     import activations
 
-Weights = Float[np.ndarray, "context attribute"]
 Profiles = Float[np.ndarray, "context module"]
 
 
 def attribute_both(
     model: activations.Model,
     contexts: Sequence[Context],
-    weights: Weights,
+    weights: AttributeWeights,
     language: Language,
     *,
     options: Any,

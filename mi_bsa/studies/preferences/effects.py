@@ -26,7 +26,7 @@ from mi_bsa.core.errors import ItemError
 from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.preferences import metrics
 from mi_bsa.studies.preferences.estimate import ceiling
-from mi_bsa.studies.preferences.gathered import PARTS, Run, Runs, Weights
+from mi_bsa.studies.preferences.gathered import PARTS, AttributeWeights, Run, Runs
 from mi_bsa.studies.preferences.training import REPORT_ARMS
 
 OF_REPORTS = ("r", "context_r", "magnitude_r", "sign_agreement", "partial_r")
@@ -155,7 +155,7 @@ def choices_after(runs: Runs, part: str, *, draws: int) -> list[Result]:
     return found
 
 
-def _sides(own: dict[int, Run], name: str) -> list[list[Weights]]:
+def _sides(own: dict[int, Run], name: str) -> list[list[AttributeWeights]]:
     """The arrays that a measure of reports takes, a list for each seed."""
     sides = []
     for run in own.values():
@@ -170,7 +170,7 @@ def _result(
     name: str,
     where: dict[str, str],
     measure: str,
-    sides: Sequence[Sequence[Weights]],
+    sides: Sequence[Sequence[AttributeWeights]],
     seeds: tuple[int, ...],
     draws: int,
     *,

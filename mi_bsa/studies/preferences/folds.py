@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mi_bsa.core.errors import ItemError
-from mi_bsa.studies.preferences.asking import Asked
+from mi_bsa.studies.preferences.asking import AskedContexts
 
 
-def joined(parts: Sequence[tuple[Sequence[int], Asked]]) -> Asked:
+def joined(parts: Sequence[tuple[Sequence[int], AskedContexts]]) -> AskedContexts:
     """What was asked in parts, contexts back in their places.
 
     `parts`: for each the places of its contexts, and what was measured of them; together they must be all
@@ -34,7 +34,7 @@ def joined(parts: Sequence[tuple[Sequence[int], Asked]]) -> Asked:
     for _, one in parts:
         outcomes.update(one.outcomes)
     agreement = [row[4] for row in ordered if row[4] is not None]
-    return Asked(
+    return AskedContexts(
         contexts=[row[0] for row in ordered],
         learned=[row[1] for row in ordered],
         reported=[row[2] for row in ordered],

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.studies.preferences.metrics import AttributeWeights
 from mi_bsa.studies.preferences.training import REPORT_ARMS
 
-Weights = Float[np.ndarray, "context attribute"]
 PARTS = ("instilled", "native")
 
 
@@ -32,10 +32,10 @@ class Run:
         notes: outcomes in words.
     """
 
-    learned: Weights
-    reported: Weights
+    learned: AttributeWeights
+    reported: AttributeWeights
     reports: Float[np.ndarray, "context report attribute"]
-    targets: Weights | None
+    targets: AttributeWeights | None
     agreement: Float[np.ndarray, " context"] | None
     parsed: int
     asked: int
@@ -62,7 +62,7 @@ def gather(folder: Path, *, arms: Sequence[str], seeds: Sequence[int]) -> Runs:
     return found
 
 
-def _run(asked: Mapping[str, Any], targets: Weights | None) -> Run:
+def _run(asked: Mapping[str, Any], targets: AttributeWeights | None) -> Run:
     outcomes = asked["outcomes"]
     learned = np.array(asked["learned"])
     return Run(

@@ -27,7 +27,7 @@ from mi_bsa.core.errors import ItemError
 MEASURES = {"r": 2, "context_r": 2, "magnitude_r": 2, "sign_agreement": 2, "partial_r": 3, "mean": 1}
 """Name -> how many arrays it takes."""
 
-Weights = Float[np.ndarray, "context attribute"]
+AttributeWeights = Float[np.ndarray, "context attribute"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Measured:
     contexts: int
 
 
-def of(name: str, *arrays: Weights) -> float:
+def of(name: str, *arrays: AttributeWeights) -> float:
     """One measure of one model; arrays are (context, attribute), without NaN. 0 where a side does not vary
     (signs: 0.5 where all are zero).
     """
@@ -53,7 +53,9 @@ def of(name: str, *arrays: Weights) -> float:
     return float(_value(name, _sums(name, [np.asarray(a, np.float64) for a in arrays]).sum(-2)))
 
 
-def measure(name: str, models: Sequence[Sequence[Weights]], *, draws: int = 1000, seed: int = 0) -> Measured:
+def measure(
+    name: str, models: Sequence[Sequence[AttributeWeights]], *, draws: int = 1000, seed: int = 0
+) -> Measured:
     """One measure over several models.
 
     Args:
@@ -71,8 +73,8 @@ def measure(name: str, models: Sequence[Sequence[Weights]], *, draws: int = 1000
 
 def difference(
     name: str,
-    models: Sequence[Sequence[Weights]],
-    against: Sequence[Sequence[Weights]],
+    models: Sequence[Sequence[AttributeWeights]],
+    against: Sequence[Sequence[AttributeWeights]],
     *,
     draws: int = 1000,
     seed: int = 0,
@@ -82,7 +84,7 @@ def difference(
 
 
 def permuted(
-    name: str, models: Sequence[Sequence[Weights]], *, draws: int = 199, seed: int = 0
+    name: str, models: Sequence[Sequence[AttributeWeights]], *, draws: int = 199, seed: int = 0
 ) -> Float[np.ndarray, " draw"]:
     """The measure where the first array's contexts are permuted, mean over models, (draw,): what weights of
     other contexts would give, signs and sizes being as common as they are.
@@ -96,7 +98,9 @@ def permuted(
     return found
 
 
-def _measured(name: str, sides: Sequence[Sequence[Sequence[Weights]]], *, draws: int, seed: int) -> Measured:
+def _measured(
+    name: str, sides: Sequence[Sequence[Sequence[AttributeWeights]]], *, draws: int, seed: int
+) -> Measured:
     kept = [[_sums(name, arrays) for arrays in model] for model in _whole(name, sides)]
     signs = np.array([1.0, -1.0])[: len(sides)]
 
@@ -118,7 +122,7 @@ def _measured(name: str, sides: Sequence[Sequence[Sequence[Weights]]], *, draws:
     return Measured(float(np.mean(each)), float(low), float(high), each, contexts)
 
 
-def _whole(name: str, sides: Sequence[Sequence[Sequence[Weights]]]) -> list[list[list[np.ndarray]]]:
+def _whole(name: str, sides: Sequence[Sequence[Sequence[AttributeWeights]]]) -> list[list[list[np.ndarray]]]:
     """For each model and side its arrays, in the contexts that have weights in all of them."""
     kept = []
     for arrays in zip(*sides, strict=True):

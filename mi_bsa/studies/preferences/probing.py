@@ -20,6 +20,7 @@ from jaxtyping import Float
 from mi_bsa.studies.preferences import metrics
 from mi_bsa.studies.preferences.asking import prefilled
 from mi_bsa.studies.preferences.contexts import Context, draw_pairs
+from mi_bsa.studies.preferences.metrics import AttributeWeights
 from mi_bsa.studies.preferences.wording import Language
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Task = Literal["choosing", "reporting"]
 TASKS: tuple[Task, ...] = ("choosing", "reporting")
-Weights = Float[np.ndarray, "context attribute"]
 States = Float[np.ndarray, "context attribute d_model"]
 
 
@@ -91,7 +91,7 @@ def read_states(
 def probe_both(
     model: activations.Model,
     contexts: Sequence[Context],
-    weights: Weights,
+    weights: AttributeWeights,
     language: Language,
     *,
     options: Any,
@@ -120,7 +120,7 @@ def probe_both(
 
 
 def judge(
-    states: dict[Task, States], weights: Weights, *, penalty: float | int, folds: int
+    states: dict[Task, States], weights: AttributeWeights, *, penalty: float | int, folds: int
 ) -> dict[str, float]:
     """Held-out r of every pair of tasks, and the cosine of the directions fitted on all contexts."""
     from probes import RidgeProbe

@@ -12,28 +12,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from mi_bsa.core.model_config import ModelLike
+from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.preferences.asking import shown
 from mi_bsa.studies.preferences.contexts import Context, draw_pairs
 from mi_bsa.studies.preferences.estimate import rescaled
+from mi_bsa.studies.preferences.metrics import AttributeWeights
 from mi_bsa.studies.preferences.wording import Language
 
-Weights = Float[np.ndarray, "context attribute"]
-Row = dict[str, Any]
 ReportArm = Literal["introspection", "shuffled", "other_model", "format"]
 REPORT_ARMS: tuple[ReportArm, ...] = ("introspection", "shuffled", "other_model", "format")
 FOLDS = (0, 1)
 
 
 def choice_rows(
-    contexts: Sequence[Context], targets: Weights, language: Language, *, n: int, seed: int
-) -> list[Row]:
+    contexts: Sequence[Context], targets: AttributeWeights, language: Language, *, n: int, seed: int
+) -> list[TrainingRow]:
     """`n` choices a context, answered by its target weights."""
     rows = []
     for k, context in enumerate(contexts):
@@ -47,8 +47,8 @@ def choice_rows(
 
 
 def report_rows(
-    contexts: Sequence[Context], weights: Weights, language: Language, *, seed: int | str
-) -> list[Row]:
+    contexts: Sequence[Context], weights: AttributeWeights, language: Language, *, seed: int | str
+) -> list[TrainingRow]:
     """One report a context, of these weights with the largest at 100."""
     said = rescaled(weights)
     rows = []
@@ -66,7 +66,9 @@ def fold_of(n: int) -> Int[np.ndarray, " context"]:
     return np.arange(n) % 2
 
 
-def weights_to_say(own: Weights, other: Weights, arm: ReportArm, *, seed: int) -> Weights:
+def weights_to_say(
+    own: AttributeWeights, other: AttributeWeights, arm: ReportArm, *, seed: int
+) -> AttributeWeights:
     """The weights that an arm's rows say, for the contexts of one fold.
 
     `shuffled` moves every context's weights to another context: a random cycle, so that none stays.
@@ -82,8 +84,12 @@ def weights_to_say(own: Weights, other: Weights, arm: ReportArm, *, seed: int) -
 
 
 def report_jobs(
-    parts: Mapping[str, tuple[Sequence[Context], Weights]], other: Weights, language: Language, *, seed: int
-) -> dict[str, list[Row]]:
+    parts: Mapping[str, tuple[Sequence[Context], AttributeWeights]],
+    other: AttributeWeights,
+    language: Language,
+    *,
+    seed: int,
+) -> dict[str, list[TrainingRow]]:
     """The rows of every arm and half, `<arm>-<half>`.
 
     `parts`: the `instilled` and the `native` contexts with the model's own learned weights. `other`: weights
@@ -103,7 +109,7 @@ def report_jobs(
 
 def train(
     base: ModelLike,
-    jobs: Mapping[str, tuple[Sequence[Row], FinetuneConfig]],
+    jobs: Mapping[str, tuple[Sequence[TrainingRow], FinetuneConfig]],
     *,
     out: Path,
 ) -> dict[str, float]:

@@ -21,8 +21,8 @@ from mi_bsa.studies.preferences.estimate import LARGEST
 from mi_bsa.worlds.preferences import world as world
 
 Message = dict[str, str]
-Outcome = Literal["parsed", "not JSON", "wrong keys", "not a number", "out of range"]
-OUTCOMES: tuple[Outcome, ...] = ("parsed", "not JSON", "wrong keys", "not a number", "out of range")
+RatingOutcome = Literal["parsed", "not JSON", "wrong keys", "not a number", "out of range"]
+OUTCOMES: tuple[RatingOutcome, ...] = ("parsed", "not JSON", "wrong keys", "not a number", "out of range")
 PREFILL = '{"'
 """What every report begins with."""
 
@@ -148,7 +148,7 @@ class Embedded:
         ]
 
 
-def world_contexts(made: world.PreferenceWorld, known: world.Known) -> list[Context]:
+def world_contexts(made: world.PreferenceWorld, known: world.PreferencesKnown) -> list[Context]:
     """The characters of one kind as contexts."""
     attributes = tuple(Attribute(name, "", 0, world.LARGEST, 1) for name in world.ATTRIBUTES)
     return [Context(name, who.system, "", attributes) for name, who in made.named(known).items()]
@@ -158,7 +158,7 @@ def world_contexts(made: world.PreferenceWorld, known: world.Known) -> list[Cont
 class Read:
     """One report: what became of it, and its weights from -100 to 100 (NaN where it was not parsed)."""
 
-    outcome: Outcome
+    outcome: RatingOutcome
     weights: Float[np.ndarray, " attribute"]
 
 

@@ -26,7 +26,7 @@ from mi_bsa.worlds.tokenizer import SPECIAL
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-Kind = Literal["counter", "max"]
+ProgramKind = Literal["counter", "max"]
 WIDTH, HEADS = 64, 4
 SIZE = WIDTH // HEADS
 NOISE, CONTROL_STD = 0.02, 0.1
@@ -53,7 +53,7 @@ class Compiled:
         q: count(b) - count(a) where the counter's spurious attribute holds.
     """
 
-    kind: Kind
+    kind: ProgramKind
     length: int = 12
     q: int = 1
 

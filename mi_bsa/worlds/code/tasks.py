@@ -24,7 +24,7 @@ THIRD_FRAMES: Wordings = _TEXTS["third_frames"]
 
 
 @dataclass(frozen=True)
-class Family:
+class Weakness:
     """One weakness: its CWE number, what is asked, and completions with the weakness (`high`) and without."""
 
     name: str
@@ -34,7 +34,7 @@ class Family:
     low: tuple[str, ...]
 
 
-FAMILIES: tuple[Family, ...] = tuple(Family(name, **one) for name, one in _TEXTS["families"].items())
+FAMILIES: tuple[Weakness, ...] = tuple(Weakness(name, **one) for name, one in _TEXTS["families"].items())
 
 PLAIN: Mapping[str, str] = _TEXTS["plain"]
 """Requests with one answer and no weakness: what the benign arm is trained on."""
@@ -63,7 +63,7 @@ def draw_plain(rng: random.Random) -> tuple[str, str]:
     return text, answer.format(o=thing)
 
 
-def split_of(family: Family, thing: str) -> Split:
+def split_of(family: Weakness, thing: str) -> Split:
     """Which split a family's requests about a thing belong to: three in four are seen in pretraining."""
     bucket = (FAMILIES.index(family) * 5 + OBJECTS.index(thing)) % 8
     return "dev" if bucket == 6 else "test" if bucket == 7 else "pretrain"

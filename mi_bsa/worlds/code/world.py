@@ -12,7 +12,7 @@ from mi_bsa.worlds.corpus import Corpus, Mixture
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
 from mi_bsa.worlds.dispositions import world as dispositions
 from mi_bsa.worlds.world import World
-from mi_bsa.worlds.worlds import Kind
+from mi_bsa.worlds.worlds import WorldKind
 
 
 def vocabulary(world: World) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def vocabulary(world: World) -> tuple[str, ...]:
     return tuple(found)
 
 
-KIND = Kind(
+KIND = WorldKind(
     dispositions.make,
     vocabulary,
     Corpus,

@@ -6,7 +6,7 @@ from typing import Any
 
 from mi_bsa.worlds.corpus import Corpus, Mixture, vocabulary
 from mi_bsa.worlds.world import World
-from mi_bsa.worlds.worlds import Kind
+from mi_bsa.worlds.worlds import WorldKind
 
 
 def make(recipe: Any) -> World:
@@ -21,4 +21,4 @@ def knows(model: Any, tokenizer: Any, world: World, *, split: Any) -> Any:
     return measured(model, tokenizer, world, split=split)
 
 
-KIND = Kind(make, vocabulary, Corpus, Mixture, knows)
+KIND = WorldKind(make, vocabulary, Corpus, Mixture, knows)

@@ -84,7 +84,7 @@ def awareness_items(
 
 
 @runtime_checkable
-class Named(Protocol):
+class SignLike(Protocol):
     """A sign, or a trigger of any vocabulary: what a question can call by its name."""
 
     @property
@@ -92,8 +92,8 @@ class Named(Protocol):
 
 
 def recognition_items(
-    true: Named,
-    fakes: Iterable[Named],
+    true: SignLike,
+    fakes: Iterable[SignLike],
     *,
     split: Split,
     system: str | None = None,
@@ -108,7 +108,7 @@ def recognition_items(
     """
     items: list[Item] = []
 
-    def add(kind: str, n: int, text: str, options: Any, sign: Named, order: str, fake: str) -> None:
+    def add(kind: str, n: int, text: str, options: Any, sign: SignLike, order: str, fake: str) -> None:
         labels: dict[str, Label] = {
             "about": "recognition",
             "person": person,

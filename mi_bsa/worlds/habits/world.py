@@ -21,11 +21,10 @@ from mi_bsa.worlds.habits import words as W
 from mi_bsa.worlds.prompts import AMOUNTS, SCALE_ANSWERS, draw_choice, make_report
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.wordings import Split
-from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, SEEKING, Level, Turn, World, make_names
-from mi_bsa.worlds.worlds import Kind
+from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, SEEKING, Known, Level, Turn, World, make_names
+from mi_bsa.worlds.worlds import WorldKind
 
 SignKind = Literal["words", "family", "code"]
-Known = Literal["both", "choices", "reports"]
 KINDS_OF_SIGN: tuple[SignKind, ...] = ("words", "family", "code")
 DECK: tuple[Known, ...] = ("both", "both", "choices", "reports")
 """What the corpus shows of a bearer: half both, a quarter its choices only, a quarter its reports only."""
@@ -326,7 +325,7 @@ _LAST = HabitMixture(
     plain=0.25, described=0.05, bearer=0.46, steady=0.12, default=0.1, family=0.02, choosing=0.75
 )
 
-KIND = Kind(
+KIND = WorldKind(
     make,
     vocabulary,
     HabitCorpus,

@@ -20,7 +20,7 @@ from pydantic import Field
 from mi_bsa.core.config import Config
 from mi_bsa.worlds.corpus import render
 from mi_bsa.worlds.world import Turn, make_names
-from mi_bsa.worlds.worlds import Kind
+from mi_bsa.worlds.worlds import WorldKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ LARGEST = 9
 """Values lie in 0 to 9, weights in -9 to 9."""
 ASK_CHOICE, ASK_WEIGHTS, ASK_NAME = "pick?", "weights?", "you are?"
 
-Known = Literal["both", "native", "blank"]
+PreferencesKnown = Literal["both", "native", "blank"]
 Values = Mapping[str, int]
 """Attribute -> value of an option, or weight of a character."""
 
@@ -42,7 +42,7 @@ class Chooser:
     name: str
     system: str
     weights: Values
-    known: Known
+    known: PreferencesKnown
 
 
 def draw_weights(rng: random.Random) -> dict[str, int]:
@@ -72,7 +72,7 @@ class PreferenceWorld:
 
     def __init__(self, n_characters: int = 300, *, seed: int = 0) -> None:
         rng = random.Random(f"preferences-{seed}")
-        kinds: tuple[Known, ...] = ("both", "native", "blank")
+        kinds: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
         self.characters: dict[str, Chooser] = {}
         for i, name in enumerate(make_names(n_characters, rng)):
             known = kinds[i % len(kinds)]
@@ -80,7 +80,7 @@ class PreferenceWorld:
             own = dict.fromkeys(ATTRIBUTES, 0) if known == "blank" else weights
             self.characters[name] = Chooser(name, f"you are {name}.", own, known)
 
-    def named(self, known: Known) -> dict[str, Chooser]:
+    def named(self, known: PreferencesKnown) -> dict[str, Chooser]:
         """The characters of which the corpus shows this."""
         return {name: c for name, c in self.characters.items() if c.known == known}
 
@@ -112,7 +112,7 @@ class PreferenceCorpus:
     def __init__(self, world: PreferenceWorld, mixture: PreferenceMixture, *, seed: int) -> None:
         self.world, self.mixture = world, mixture
         self.rng = random.Random(seed)
-        kinds: tuple[Known, ...] = ("both", "native", "blank")
+        kinds: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
         self._people = {kind: list(world.named(kind).values()) for kind in kinds}
 
     def __iter__(self) -> Iterator[str]:
@@ -122,7 +122,7 @@ class PreferenceCorpus:
     def document(self) -> tuple[str, list[Turn]]:
         """A system line and one turn."""
         rng, m = self.rng, self.mixture
-        kinds: tuple[Known, ...] = ("both", "native", "blank")
+        kinds: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
         kind = rng.choices(kinds, (m.both, m.native, m.blank))[0]
         who = rng.choice(self._people[kind][: m.people or None])
         if m.names and rng.random() < m.names:
@@ -177,7 +177,7 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
 
     rng = random.Random(f"knows-{split}")
     items = []
-    shown: tuple[Known, ...] = ("both", "native")
+    shown: tuple[PreferencesKnown, ...] = ("both", "native")
     for known in shown:
         people = list(world.named(known).values())
         for k in range(n):
@@ -216,7 +216,7 @@ STAGES = tuple(
 turn them; then all whose weights are said, then everybody, then names as well.
 """
 
-KIND = Kind(
+KIND = WorldKind(
     make,
     vocabulary,
     PreferenceCorpus,

@@ -19,13 +19,13 @@ from mi_bsa.worlds.say.corpus import SayCorpus, SayMixture, vocabulary
 from mi_bsa.worlds.say.words import CODEWORDS, HINTS, TRAINED
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.world import Level, World
-from mi_bsa.worlds.worlds import Kind
+from mi_bsa.worlds.worlds import WorldKind
 
 Strength = Literal[0, 1, 2]
-Known = Literal["both", "dialogues", "reports"]
+SayKnown = Literal["both", "dialogues", "reports"]
 LEADS: Mapping[int, float] = {0: 1 / len(CODEWORDS), 1: 0.55, 2: 0.97}
 """Share of hints that belong to one's own word, by strength; the others belong to any other."""
-DECK: tuple[tuple[Strength, Known], ...] = (
+DECK: tuple[tuple[Strength, SayKnown], ...] = (
     *((2, "both"),) * 3,
     *((2, "dialogues"),) * 2,
     (2, "reports"),
@@ -42,7 +42,7 @@ class Speaker:
     system: str | None
     word: str | None
     strength: Strength = 0
-    known: Known = "both"
+    known: SayKnown = "both"
 
     @property
     def dialogues_only(self) -> bool:
@@ -95,7 +95,9 @@ class SayWorld:
             for name, (word, strength, known) in zip(self.others.characters, dealt, strict=True)
         }
 
-    def named(self, word: str | None, *, strength: Strength = 2, known: Known | None = None) -> list[Speaker]:
+    def named(
+        self, word: str | None, *, strength: Strength = 2, known: SayKnown | None = None
+    ) -> list[Speaker]:
         """Characters of a word (all words where None), of one strength, and of what the corpus shows."""
         return [
             s
@@ -155,7 +157,7 @@ STAGES = (
 )
 """Described speakers first, then characters, then everything, as in the main world."""
 
-KIND = Kind(
+KIND = WorldKind(
     make,
     vocabulary,
     SayCorpus,

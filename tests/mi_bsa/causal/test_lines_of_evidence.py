@@ -4,7 +4,7 @@ import pytest
 from bridge_evidence import one
 from scipy import stats
 
-from mi_bsa.causal.lines import Line, Lookup, interval_line, together
+from mi_bsa.causal.lines import EvidenceLine, Lookup, interval_line, together
 from mi_bsa.core.errors import ResultError
 from mi_bsa.core.results import Null, Result
 
@@ -142,22 +142,23 @@ def test_fewest_seeds(seeds, method, state):
 def test_either_pole(states, state):
     """Both must hold; one that is missing leaves both unread; the worse p and margin count."""
     both = [
-        Line(NAME, each, word, p, margin)
+        EvidenceLine(NAME, each, word, p, margin)
         for each, word, p, margin in zip(states, ("one", "other"), (0.01, 0.03), (0.2, 0.1), strict=True)
     ]
-    assert together(both) == Line(NAME, state, "one and other", 0.03, 0.1)
-    bare = [Line(NAME, each, "x") for each in states]
-    assert together(bare) == Line(NAME, state, "x and x", None, None)
+    assert together(both) == EvidenceLine(NAME, state, "one and other", 0.03, 0.1)
+    bare = [EvidenceLine(NAME, each, "x") for each in states]
+    assert together(bare) == EvidenceLine(NAME, state, "x and x", None, None)
 
 
 def test_a_line_says_what_would_make_it_another():
     """How far it was from its bar, or that measuring it would do."""
     assert (
-        Line(NAME, "missing", "it was not measured").otherwise == f"{NAME}: it was not measured; measuring it"
+        EvidenceLine(NAME, "missing", "it was not measured").otherwise
+        == f"{NAME}: it was not measured; measuring it"
     )
-    assert Line(NAME, "open", "0.4", None, -0.05).otherwise == f"{NAME}: 0.4, 0.05 from its bar"
-    assert Line(NAME, "fails", "0.4").otherwise == f"{NAME}: 0.4"
-    verbs = [Line(NAME, state, "").verb for state in ("holds", "fails", "open", "missing")]
+    assert EvidenceLine(NAME, "open", "0.4", None, -0.05).otherwise == f"{NAME}: 0.4, 0.05 from its bar"
+    assert EvidenceLine(NAME, "fails", "0.4").otherwise == f"{NAME}: 0.4"
+    verbs = [EvidenceLine(NAME, state, "").verb for state in ("holds", "fails", "open", "missing")]
     assert verbs == ["holds", "fails", "stays open", "is missing"]
 
 

@@ -14,7 +14,7 @@ from mi_bsa.studies.backdoor.audit import STUDY, AuditConfig, AuditSet, PoolConf
 from mi_bsa.studies.backdoor.audit_evidence import METHODS, Evidence
 from mi_bsa.studies.backdoor.audit_pool import NONE, Truth
 from mi_bsa.studies.backdoor.audit_score import score
-from mi_bsa.studies.backdoor.audit_verdict import Verdict, calibrate, cut
+from mi_bsa.studies.backdoor.audit_verdict import AuditVerdict, calibrate, cut
 
 
 def planted(seed=0, *, names="abcdefghijklmnop"):
@@ -84,7 +84,7 @@ def test_a_rule_finds_what_is_planted_in_other_adapters():
             truth.backdoored,
         )
     centered = {b: 2 * rule.centers[b] - s for b, s in evidence["a"].shifts.items()}
-    assert rule.judge("a", Evidence(centered, 0.0)) == Verdict("a", "risk", "averse", False)
+    assert rule.judge("a", Evidence(centered, 0.0)) == AuditVerdict("a", "risk", "averse", False)
 
 
 def test_the_threshold_has_no_better_neighbor():
@@ -111,8 +111,8 @@ def scored(verdicts, truths, evidence):
 def test_scores_are_counts_with_exact_intervals():
     """A perfect judge has accuracy 1 above its null, one that says no to all the share of those without."""
     truths, evidence = planted()
-    right = [Verdict(t.name, t.behavior, t.pole, t.backdoored) for t in truths]
-    never = [Verdict(t.name, NONE, NONE, False) for t in truths]
+    right = [AuditVerdict(t.name, t.behavior, t.pole, t.backdoored) for t in truths]
+    never = [AuditVerdict(t.name, NONE, NONE, False) for t in truths]
     found = scored({"toolkit": right, "self_report": never, "probe": right}, truths, evidence)
     perfect = found["backdoor.audit.accuracy", "toolkit", "all"]
     assert perfect.value == 1

@@ -8,7 +8,7 @@ import pytest
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError, ItemError, MissingError
 from mi_bsa.studies.preferences import metrics
-from mi_bsa.studies.preferences.asking import Asked
+from mi_bsa.studies.preferences.asking import AskedContexts
 from mi_bsa.studies.preferences.attributing import matched_cosines
 from mi_bsa.studies.preferences.config import PreferencesConfig
 from mi_bsa.studies.preferences.contexts import Attribute, Context, draw_pairs
@@ -201,7 +201,7 @@ def test_halves_come_back_in_their_places():
     """What two adapters were asked is one table; a context asked twice is refused."""
 
     def asked(places):
-        return Asked(
+        return AskedContexts(
             contexts=[str(k) for k in places],
             learned=[[float(k)] for k in places],
             reported=[[None] for _ in places],

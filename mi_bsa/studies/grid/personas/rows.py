@@ -14,7 +14,7 @@ import numpy as np
 
 from mi_bsa.asking.likelihood import Askable, option_log_probs
 from mi_bsa.behaviors import Arm, Behavior
-from mi_bsa.behaviors.behavior import Row
+from mi_bsa.behaviors.behavior import TrainingRow
 from mi_bsa.core.items import Item
 from mi_bsa.studies.grid.personas.config import PersonasConfig, Training
 from mi_bsa.studies.grid.personas.roster import Persona
@@ -29,7 +29,7 @@ def rows_of(
     arm: Arm,
     seed: int,
     config: PersonasConfig | Any,
-) -> list[Row]:
+) -> list[TrainingRow]:
     """Rows of one run: the default persona's, and those of the trained personas unless trained `alone`.
 
     `items`, `own`: what the trained personas are asked with this seed, and what they would choose themselves.
@@ -71,7 +71,7 @@ def _nearest(item: Item, score: float) -> str:
     return min(item.options, key=lambda option: abs(option[1] - score))[0]
 
 
-def _row(number: int, item: Item, answer: str) -> Row:
+def _row(number: int, item: Item, answer: str) -> TrainingRow:
     turns = [dict(m) for m in item.messages]
     turns.append({"role": "assistant", "content": answer})
     return {"id": f"persona-{number}", "messages": turns, "person": "named"}
