@@ -32,6 +32,19 @@ def test_help_is_light():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_help_of_every_command_is_light():
+    """Flags come from configs, and no config imports a framework of models or figures."""
+    code = (
+        "import sys\n"
+        "from mi_bsa.cli.docs import page\n"
+        "page()\n"
+        "heavy = ('torch', 'transformers', 'peft', 'sklearn', 'matplotlib', 'nnsight', 'transformer_lens')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_help_is_quick():
     """`mi-bsa --help` answers within half a second, the best of five tries on a busy machine."""
     times = []
