@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 STUDIES = {
     "behavior": "mi_bsa.studies.behavior.study:STUDY",
-    "faithfulness": "mi_bsa.studies.grid.faithfulness.study:STUDY",
-    "personas": "mi_bsa.studies.grid.personas.study:STUDY",
-    "variety": "mi_bsa.studies.grid.variety.study:STUDY",
-    "size": "mi_bsa.studies.grid.size.study:STUDY",
+    "faithfulness": "mi_bsa.studies.grid.faithfulness:STUDY",
+    "personas": "mi_bsa.studies.grid.personas:STUDY",
+    "variety": "mi_bsa.studies.grid.variety:STUDY",
+    "size": "mi_bsa.studies.grid.size:STUDY",
     "backdoor": "mi_bsa.studies.backdoor.study:STUDY",
     "preferences": "mi_bsa.studies.preferences.study:STUDY",
     "wrapper": "mi_bsa.studies.wrapper.study:STUDY",

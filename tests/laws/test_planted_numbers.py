@@ -9,7 +9,7 @@ import pytest
 from mi_bsa.causal import effects
 from mi_bsa.causal.emergence import emergence
 from mi_bsa.core.results import Result, with_q
-from mi_bsa.studies.grid.faithfulness.measures import measures
+from mi_bsa.studies.grid.correlation import measures
 from probes import StatisticsError, statistics
 
 

@@ -1,4 +1,4 @@
-"""Studies of one thing along an axis: size, variety, faithfulness, personas."""
+"""Studies over points that differ along an axis: size, variety, faithfulness, personas."""
 
 from pathlib import Path
 

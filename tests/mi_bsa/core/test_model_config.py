@@ -20,7 +20,7 @@ from mi_bsa.studies.backdoor.audit import AuditConfig
 from mi_bsa.studies.backdoor.commands import DetectConfig
 from mi_bsa.studies.backdoor.search_run import SearchRunConfig
 from mi_bsa.studies.behavior.config import BehaviorConfig
-from mi_bsa.studies.grid.size.config import SizeConfig
+from mi_bsa.studies.grid.size import SizeConfig
 from mi_bsa.studies.preferences.config import PreferencesConfig
 from mi_bsa.studies.wrapper.config import AwarenessConfig
 from mi_bsa.study.registry import load_study

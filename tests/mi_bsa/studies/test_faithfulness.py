@@ -11,10 +11,8 @@ from mi_bsa.core import results
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.report.headline import lines
-from mi_bsa.studies.grid.faithfulness.config import FaithfulnessConfig
-from mi_bsa.studies.grid.faithfulness.correlation import correlate, pearson, slope
-from mi_bsa.studies.grid.faithfulness.measures import measures
-from mi_bsa.studies.grid.faithfulness.study import STUDY, steps
+from mi_bsa.studies.grid.correlation import measures, over_runs, pearson, slope
+from mi_bsa.studies.grid.faithfulness import STUDY, FaithfulnessConfig
 from mi_bsa.study.registry import load_study
 
 
@@ -86,8 +84,9 @@ def test_intervals_of_r_cover_the_truth():
     for k in range(60):
         x = rng.normal(size=40)
         y = 0.6 * x + 0.8 * rng.normal(size=40)
-        found = correlate(x, y, draws=200, shuffles=99, seed=k)
-        hits += found.low <= 0.6 <= found.high
+        one = np.zeros(40, dtype=int)
+        found = over_runs("r", pearson, {}, x, y, one, draws=200, unit="Pearson r", seed=k)
+        hits += found.ci[0] <= 0.6 <= found.ci[1]
     assert hits >= 52
 
 
@@ -110,7 +109,7 @@ def test_configs_are_checked(tmp_path):
     assert isinstance(config, FaithfulnessConfig)
     runs = len(config.models) * len(config.doses) * len(config.rows) * len(config.seeds)
     assert runs >= 30
-    assert len(steps(config)) == 2 * len(config.models) * len(config.doses) + 1
+    assert len(STUDY.steps(config)) == 2 * len(config.models) * len(config.doses) + 1
     assert STUDY.preview(config, tmp_path / "none").startswith("  train/base0")
     for change, remedy in (({"seeds": [0], "rows": [4]}, "at least 10"), ({"rows": [4, 4]}, "stand once")):
         with pytest.raises(ConfigError, match=remedy):

@@ -13,11 +13,9 @@ from mi_bsa.core import results
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BehaviorError, ConfigError
 from mi_bsa.report.headline import lines
-from mi_bsa.studies.grid.personas.config import PersonasConfig, RosterConfig
-from mi_bsa.studies.grid.personas.measures import measures
-from mi_bsa.studies.grid.personas.roster import Persona, about, items_of, roster
-from mi_bsa.studies.grid.personas.rows import own_answers, persona_items, rows_of
-from mi_bsa.studies.grid.personas.study import STUDY
+from mi_bsa.studies.grid.conflation import measures
+from mi_bsa.studies.grid.personas import STUDY, PersonasConfig, own_answers, persona_items, rows_of
+from mi_bsa.studies.grid.roster import Persona, RosterConfig, about, items_of, roster
 from mi_bsa.study.registry import load_study
 
 RISK = behaviors.behavior_for("risk", "embedded")

@@ -16,14 +16,11 @@ from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BehaviorError, ConfigError
 from mi_bsa.core.shape import shape_of
 from mi_bsa.report.figures import draw_sizes, draw_variety
-from mi_bsa.studies.grid.size import study as size_study
-from mi_bsa.studies.grid.size.config import SizeConfig
-from mi_bsa.studies.grid.size.effects import of_size, trends
-from mi_bsa.studies.grid.size.effects import table as size_table
-from mi_bsa.studies.grid.variety import study as variety_study
-from mi_bsa.studies.grid.variety.config import VarietyConfig
-from mi_bsa.studies.grid.variety.table import of_behavior, over_behaviors, to_markdown
-from mi_bsa.studies.grid.variety.table import table as variety_table
+from mi_bsa.studies.grid import points
+from mi_bsa.studies.grid import size as size_study
+from mi_bsa.studies.grid import variety as variety_study
+from mi_bsa.studies.grid.size import SizeConfig, of_size, trends
+from mi_bsa.studies.grid.variety import VarietyConfig, of_behavior, over_behaviors
 from mi_bsa.study.registry import load_study
 from mi_bsa.worlds.weights import built_with, locate
 
@@ -108,7 +105,7 @@ def test_sizes_of_llama_folders(tmp_path):
 def test_models_that_exist_take_the_place_of_widths():
     """With `models` nothing is built; the graph asks them instead."""
     config = parse({"models": ["embedded", "embedded/1"]}, SizeConfig)
-    assert not any(step.name.startswith("base/") for step in size_study.steps(config))
+    assert not any(step.name.startswith("base/") for step in size_study.STUDY.steps(config))
     record = json.loads((locate(None) / "world.json").read_text())
     assert shape_of("embedded").parameters() == record["parameters"]
 
@@ -175,9 +172,9 @@ def test_the_table_of_behaviors_says_who_moved():
     assert over["variety.share_reported"].value == 0.5
     assert over["variety.mean.gap"].n == 2
     assert over["variety.mean.gap"].value == pytest.approx(0.4, abs=0.03)
-    rows = variety_table(found, ("one", "two"))
+    rows = points.table(found, "variety", "behavior", ("one", "two"))
     assert list(rows["gap"]) == pytest.approx([0.8, 0.0], abs=0.05)
-    assert to_markdown(rows).count("\n") == 4
+    assert points.to_markdown(rows, "behavior").count("\n") == 4
     assert all(r.name.startswith("variety.") for r in found)
     drawn = draw_variety(found)
     assert [t.get_text() for t in drawn.axes[0].get_yticklabels()] == ["one", "two"]
@@ -196,7 +193,8 @@ def test_size_results_hold_their_parameters_and_a_trend():
     assert all(s.ci is not None and s.ci[0] < 0.2 < s.ci[1] for s in slopes)
     base = next(r for r in found if r.name == "size.base.gap" and r.where["kind"] == "named choices")
     assert base.value == pytest.approx(0.8, abs=0.05)
-    assert size_table(found).count("\n") == 5
+    rows = points.table(found, "size", "variant", (10**4, 10**5, 10**6))
+    assert points.to_markdown(rows, "parameters").count("\n") == 5
     assert len(draw_sizes(found).axes) == 4
 
 
@@ -222,10 +220,10 @@ def test_bases_of_the_preferences_are_built_once_each():
     config = load_study(ROOT / "configs/embedded/variety.yaml")
     assert isinstance(config, VarietyConfig)
     assert len(config.behaviors) >= 20
-    built = [s for s in variety_study.steps(config) if s.name.startswith("bases/")]
+    built = [s for s in variety_study.STUDY.steps(config) if s.name.startswith("bases/")]
     assert len(built) == 5
     for step in built:
-        traits = config.build(step.name).recipe.traits
+        traits = config.plan(base=step.name).recipe.traits
         assert {name for name, base in config.bases().items() if base == step.name} == set(traits)
     with pytest.raises(BehaviorError, match="no preference"):
         parse({"behaviors": ["risk"]}, VarietyConfig).bases()

@@ -6,22 +6,40 @@ every persona is asked items of its own wording draw, the same in every run.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pydantic import Field
+
 from mi_bsa.asking.bank import Bank, bank_items
 from mi_bsa.behaviors import Behavior, Bound, Disposition
+from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item
-from mi_bsa.studies.grid.personas.config import RosterConfig
 from mi_bsa.worlds.prompts import make_report
 from mi_bsa.worlds.questions import conversation, report_options
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import THIRD_WORD, THIRD_YES_NO, Split
 
 NAMED = re.compile(r"[Yy]ou are (\w+(?: [A-Z]\w+)*)\b")
+
+
+class RosterConfig(Config):
+    """Who is asked beside the default persona."""
+
+    trained: int = Field(default=6, ge=1)
+    """Personas of each group (named seeking, averse, undecided) that stand in the training rows."""
+    unseen: int = Field(default=6, ge=1)
+    """Personas of each group that the base knows and no training row shows."""
+    invented: tuple[str, ...] = ()
+    """System lines of personas that the base does not know and training rows show."""
+    strangers: tuple[str, ...] = ()
+    """System lines of personas that neither the base nor any training row knows."""
+    described: tuple[str, ...] = ()
+    """System lines that describe a persona instead of naming it; never in training rows."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +53,6 @@ class Persona:
     group: str
     part: str
     called: str | None = None
-
-    @property
-    def kind(self) -> str:
-        """As results say it: `default`, `trained named averse`, `unseen stranger`."""
-        return self.part if self.part == self.group else f"{self.part} {self.group}"
 
 
 DEFAULT = Persona(None, "default", "default")
@@ -98,41 +111,32 @@ def about(behavior: Bound, persona: Persona, n: int, *, split: Split) -> list[It
         return []
     trait, items = TRAITS[behavior.trait], []
     rng = random.Random(f"about-{behavior.name}-{n}")
-    for kind, frames in (("word", THIRD_WORD), ("yes_no", THIRD_YES_NO)):
-        for template in range(len(frames[split])):
-            for flipped in (False, True):
-                report = make_report(
-                    trait,
-                    kind,
-                    template,
-                    split=split,
-                    flipped=flipped,
-                    high=rng.choice(trait.high),
-                    low=rng.choice(trait.low),
-                    noun=trait.nouns[0],
-                    who=persona.called,
-                )
-                labels = {
-                    "trait": trait.name,
-                    "kind": kind,
-                    "template": f"third-{kind}-{split}-{template}",
-                    "order": "flipped" if flipped else "plain",
-                }
-                name = f"{kind}-{template}-{'flipped' if flipped else 'plain'}"
-                item = Item(name, conversation(None, report.text), report_options(report), labels)
-                items.append(_labeled(item, persona, n, "third"))
+    frames = {"word": THIRD_WORD, "yes_no": THIRD_YES_NO}
+    numbered = ((kind, template) for kind in frames for template in range(len(frames[kind][split])))
+    for (kind, template), order in itertools.product(numbered, ("plain", "flipped")):
+        report = make_report(
+            trait,
+            kind,
+            template,
+            split=split,
+            flipped=order == "flipped",
+            high=rng.choice(trait.high),
+            low=rng.choice(trait.low),
+            noun=trait.nouns[0],
+            who=persona.called,
+        )
+        name = f"third-{kind}-{split}-{template}"
+        labels = {"trait": trait.name, "kind": kind, "template": name, "order": order}
+        item = Item(
+            f"{kind}-{template}-{order}", conversation(None, report.text), report_options(report), labels
+        )
+        items.append(_labeled(item, persona, n, "third"))
     return items
 
 
 def _labeled(item: Item, persona: Persona, n: int, channel: str) -> Item:
-    labels = {
-        **item.labels,
-        "channel": channel,
-        "part": persona.part,
-        "group": persona.group,
-        "persona": n,
-    }
-    return replace(item, id=f"{n}-{channel}-{item.id}", labels=labels)
+    who = {"channel": channel, "part": persona.part, "group": persona.group, "persona": n}
+    return replace(item, id=f"{n}-{channel}-{item.id}", labels={**item.labels, **who})
 
 
 def _spread(items: Sequence[Item], count: int, *, seed: int) -> list[Item]:

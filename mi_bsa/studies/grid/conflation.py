@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHANNELS = ("report", "choice", "third")
 """What each says of itself, what each chooses, and what the default persona says of it."""
 UNIT = "difference of P(seeking pole)"
+SHARE = "share of the default persona's gap"
+DROP = "conflation without persona rows minus conflation with them"
 
 
 def measures(
@@ -38,30 +40,44 @@ def measures(
     ratios: dict[tuple[str, str, str], np.ndarray] = {}
     for training in trainings:
         part = table[table["training"] == training]
-        own = persona_gaps(part, "report", seeds)
-        default = own.loc[own.index.get_level_values("part") == "default"].to_numpy().mean(axis=0)
+        default = _default(persona_gaps(part, "report", seeds))
         for channel in CHANNELS:
             gaps = persona_gaps(part, channel, seeds)
             if gaps.empty:
                 continue
             null = null_gaps(part, channel, seeds)
             where = {"behavior": behavior, "method": training, "split": split}
-            found += _groups(gaps, null, channel, where, seeds)
-            mine = default
-            if channel == "choice":
-                mine = gaps.loc[gaps.index.get_level_values("part") == "default"].to_numpy().mean(axis=0)
+            for (who, group), rows in gaps.groupby(level=["part", "group"], sort=False):
+                notes = f"{len(rows)} persona{'s' if len(rows) > 1 else ''}"
+                if who == "trained" and training == "alone":
+                    notes += ", trained in the other trainings: no row of this one shows them"
+                found.append(
+                    over_seeds(
+                        f"personas.{channel}_gap",
+                        {**where, "kind": who if who == group else f"{who} {group}"},
+                        rows.to_numpy().mean(axis=0),
+                        seeds,
+                        unit=UNIT,
+                        null=_band(null, rows),
+                        chance=0.0,
+                        notes=notes,
+                    )
+                )
+            mine = _default(gaps) if channel == "choice" else default
             for kind, rows in others(gaps, training).items():
-                size = rows.abs().to_numpy().mean(axis=0)
-                place = {**where, "kind": kind}
-                found.append(_mean_size(size, null, rows, channel, place, seeds))
-                found += _conflation(size, mine, channel, place, len(rows), seeds)
+                size, place = rows.abs().to_numpy().mean(axis=0), {**where, "kind": kind}
+                band = _band(None if null is None else null.abs(), rows)
+                told, name = f"mean |gap| over {len(rows)} personas", f"personas.{channel}_others"
+                found.append(over_seeds(name, place, size, seeds, unit=UNIT, null=band, notes=told))
+                found += _conflation(size, mine, _name(channel, "conflation"), place, len(rows), seeds)
                 if (mine != 0).all():
                     ratios[training, channel, kind] = size / np.abs(mine)
     for (training, channel, kind), ratio in ratios.items():
         alone = ratios.get(("alone", channel, kind))
         if training != "alone" and alone is not None:
             place = {"behavior": behavior, "method": training, "kind": kind, "split": split}
-            found.append(_drop(alone - ratio, channel, place, seeds))
+            name, told = _name(channel, "conflation_drop"), DROP
+            found.append(over_seeds(name, place, alone - ratio, seeds, unit=SHARE, chance=0.0, notes=told))
     return found
 
 
@@ -105,53 +121,25 @@ def others(gaps: pd.DataFrame, training: str) -> dict[str, pd.DataFrame]:
     return {kind: rows for kind, rows in found.items() if len(rows)}
 
 
-def _groups(
-    gaps: pd.DataFrame, null: pd.DataFrame | None, channel: str, where: dict[str, str], seeds: Sequence[int]
-) -> list[Result]:
-    """The mean gap of every group of personas."""
-    out = []
-    for (part, group), rows in gaps.groupby(level=["part", "group"], sort=False):
-        values = rows.to_numpy().mean(axis=0)
-        band = None
-        if null is not None:
-            band = Null.of(SEED_AGAINST_SEED, null.loc[rows.index].to_numpy().mean(axis=0))
-        notes = f"{len(rows)} persona{'s' if len(rows) > 1 else ''}"
-        if part == "trained" and where["method"] == "alone":
-            notes += ", trained in the other trainings: no row of this one shows them"
-        out.append(
-            over_seeds(
-                f"personas.{channel}_gap",
-                {**where, "kind": part if part == group else f"{part} {group}"},
-                values,
-                seeds,
-                unit=UNIT,
-                null=band,
-                chance=0.0,
-                notes=notes,
-            )
-        )
-    return out
+def _default(gaps: pd.DataFrame) -> np.ndarray:
+    """The default persona's gap, one value a seed."""
+    own: np.ndarray = gaps.loc[gaps.index.get_level_values("part") == "default"].to_numpy().mean(axis=0)
+    return own
 
 
-def _mean_size(
-    size: np.ndarray,
-    null: pd.DataFrame | None,
-    rows: pd.DataFrame,
-    channel: str,
-    where: dict[str, str],
-    seeds: Sequence[int],
-) -> Result:
-    """The mean over others of the absolute gap."""
-    sizes = None if null is None else null.loc[rows.index].abs().to_numpy().mean(axis=0)
-    band = None if sizes is None else Null.of(SEED_AGAINST_SEED, sizes)
-    told = f"mean |gap| over {len(rows)} personas"
-    return over_seeds(f"personas.{channel}_others", where, size, seeds, unit=UNIT, null=band, notes=told)
+def _band(null: pd.DataFrame | None, rows: pd.DataFrame) -> Null | None:
+    """What these personas' mean would be where nothing was trained."""
+    return None if null is None else Null.of(SEED_AGAINST_SEED, null.loc[rows.index].to_numpy().mean(axis=0))
+
+
+def _name(channel: str, what: str) -> str:
+    return f"personas.{what}" if channel == "report" else f"personas.{channel}_{what}"
 
 
 def _conflation(
     size: np.ndarray,
     default: np.ndarray,
-    channel: str,
+    name: str,
     where: dict[str, str],
     personas: int,
     seeds: Sequence[int],
@@ -164,30 +152,16 @@ def _conflation(
     bar = "below" if ratio.high < 1 / 3 else "not below"
     return [
         Result(
-            name="personas.conflation" if channel == "report" else f"personas.{channel}_conflation",
+            name=name,
             where=where,
             value=ratio.value,
             ci=(ratio.low, ratio.high),
             ci_method="Fieller over seeds",
             n=len(size),
-            unit="share of the default persona's gap",
+            unit=SHARE,
             per_seed=tuple(float(s / d) for s, d in zip(size, default, strict=True) if d),
             seeds=tuple(s for s, d in zip(seeds, default, strict=True) if d),
             notes=f"{personas} personas; the default's gap is {abs(1 / ratio.value):.1f} times the others', "
             f"the interval {bar} one third",
         )
     ]
-
-
-def _drop(values: np.ndarray, channel: str, where: dict[str, str], seeds: Sequence[int]) -> Result:
-    """How much less conflation there is than where the default persona was trained alone."""
-    name = "personas.conflation_drop" if channel == "report" else f"personas.{channel}_conflation_drop"
-    return over_seeds(
-        name,
-        where,
-        values,
-        seeds,
-        unit="share of the default persona's gap",
-        chance=0.0,
-        notes="conflation without persona rows minus conflation with them",
-    )

@@ -1,0 +1,54 @@
+"""The page's sections on grids."""
+
+from mi_bsa.report.figures import draw_personas, draw_scatter, draw_sizes, draw_variety
+from mi_bsa.report.section import Section
+
+SIZE = (
+    Section(
+        "size",
+        "How does it change with size?",
+        ("size.",),
+        ("size.",),
+        draw_sizes,
+        "Bases that differ in their number of parameters; same corpus, tokens and finetune. Each large dot "
+        "is the mean over adapter seeds with its 95 % interval, each small dot a seed; thin lines are kinds "
+        "of question. One base a size: another pretraining may differ.",
+    ),
+)
+
+VARIETY = (
+    Section(
+        "variety",
+        "Does it hold for behaviors that nobody chose?",
+        ("variety.",),
+        ("variety.",),
+        draw_variety,
+        "One row a behavior of a family, each trained on its own: how far the poles' choices and reports "
+        "lie apart, with intervals over seeds (of reports, over wordings x seeds), and whether a probe of "
+        "the choices reads the report. The gray band is what seeds of the shuffled arm differ by.",
+    ),
+)
+
+FAITHFULNESS = (
+    Section(
+        "faithfulness",
+        "Do runs that do more of it say more of it?",
+        ("faithfulness.",),
+        ("faithfulness.actual", "faithfulness.reported", "faithfulness.r"),
+        draw_scatter,
+        "One dot a run: its choices across, its self-report upward, with 95 % intervals over wordings. "
+        "On the line a run says just what it does. The correlation is taken within an arm.",
+    ),
+)
+
+PERSONAS = (
+    Section(
+        "personas",
+        "Does it tell itself from others?",
+        ("personas.",),
+        ("personas.report_gap", "personas.choice_gap", "personas.third_gap"),
+        draw_personas,
+        "What the two poles of training differ by, for the default persona and for others: asked as that "
+        "persona, or about it. What was trained into the default persona alone should move nobody else.",
+    ),
+)

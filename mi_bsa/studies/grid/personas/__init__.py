@@ -1,1 +1,0 @@
-"""Personas: is what was trained into one of them said of the others too? `study: personas`."""
