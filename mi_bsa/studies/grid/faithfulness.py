@@ -116,9 +116,9 @@ def axes(config: FaithfulnessConfig) -> Iterator[At]:
     """Every base with every dose."""
     runs = len(config.arms) * len(config.rows) * len(config.seeds)
     for (n, model), dose in itertools.product(enumerate(config.models), config.doses):
-        at = {"model": model.text, "dose": dose.dump(), "place": f"{config.base(n)}/{dose.name}"}
+        place = f"{config.base(n)}/{dose.name}"
         costs = {"train": (0.03 * runs * dose.steps, 200_000 * runs), "ask": (0.3 * runs, 60_000 * runs)}
-        yield At(at["place"], at, costs)
+        yield At(place, {"model": model.text, "dose": dose.dump(), "place": place}, costs)
 
 
 def point(config: FaithfulnessConfig, *, model: str, dose: dict[str, Any], place: str) -> Point:

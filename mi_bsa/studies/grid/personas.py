@@ -157,7 +157,7 @@ def rows_of(
     items: Sequence[Item],
     own: Sequence[str],
     *,
-    training: Training,
+    training: str,
     arm: Arm,
     seed: int,
     config: PersonasConfig,
