@@ -84,13 +84,24 @@ def rows_hash(rows: Sequence[TrainingRow]) -> str:
 
 
 def encode_rows(
-    template: Template, rows: Sequence[TrainingRow], *, max_length: int, turns: Literal["all", "last"] = "all"
+    template: Template,
+    rows: Sequence[TrainingRow],
+    *,
+    max_length: int,
+    turns: Literal["all", "last"] = "all",
+    known: dict[str, Encoded] | None = None,
 ) -> list[Encoded]:
-    """Token ids and loss masks. Raises `RowError` for a row that is too long or has nothing to train on, and
-    `PromptError` (or its `TemplateError`) for one that the template cannot carry, naming the row.
+    """Token ids and loss masks; `known`: rows of earlier calls with the same settings; these are added.
+
+    Raises `RowError` for a row that is too long or has nothing to train on, and `PromptError` (or its
+    `TemplateError`) for one that the template cannot carry, naming the row.
     """
     encoded = []
     for n, row in enumerate(rows):
+        text = "" if known is None else json.dumps(list(map(dict, row["messages"])), sort_keys=True)
+        if known is not None and text in known:
+            encoded.append(known[text])
+            continue
         try:
             ids, own = trained(template, row["messages"], turns=turns)
         except PromptError as error:
@@ -103,6 +114,8 @@ def encode_rows(
                 "shorten or drop the row, or raise max_length up to the model's context"
             )
         encoded.append(Encoded(ids, own))
+        if known is not None:
+            known[text] = encoded[-1]
     return encoded
 
 

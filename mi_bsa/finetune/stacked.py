@@ -49,6 +49,8 @@ class StackedLinear(nn.Module):
     def forward(self, x: Float[Tensor, "example pos d_in"]) -> Float[Tensor, "example pos d_out"]:
         """Rows of run s, which stand together, through W + scaling B_s A_s."""
         runs = self.a.shape[0]
+        # One product with W + scaling B A, made anew in every pass: for narrow models cheaper than x through
+        # A and then B, two thin products that read and write more than they multiply.
         weight = torch.baddbmm(self.base.weight.expand(runs, -1, -1), self.b, self.a, alpha=self.scaling)
         y = torch.bmm(x.reshape(runs, -1, x.shape[-1]), rearrange(weight, "run d_out d_in -> run d_in d_out"))
         y = y.view(*x.shape[:-1], -1)
@@ -70,6 +72,7 @@ class StackedEmbedding(nn.Module):
     def forward(self, ids: Int[Tensor, "example pos"]) -> Float[Tensor, "example pos d_model"]:
         """Token t of run s, whose rows stand together, as E[t] + scaling B_s A_s[t]."""
         runs, _, tokens = self.a.shape
+        # The runs' A as one long table, for one lookup: token t of run s is row s * tokens + t.
         own = ids.reshape(runs, -1)
         first = tokens * torch.arange(runs, device=ids.device)[:, None]
         inner = nn.functional.embedding(own + first, rearrange(self.a, "run rank token -> (run token) rank"))
@@ -130,10 +133,11 @@ class Stacked:
         count = torch.tensor([sum(sum(row.trained[1:]) for row in own) for own in rows], dtype=torch.float32)
         ordered = [sorted(own, key=lambda row: len(row.ids)) for own in rows]
         total = torch.zeros(self.runs)
+        # Every run gives equally many rows to a part: they stand together, and products can be batched.
         for chosen in np.array_split(np.arange(len(rows[0])), min(parts, len(rows[0]))):
             some = [own[n] for own in ordered for n in chosen]
             sums = self.sums(some, pad=pad) / count.to(self.model.device)
-            sums.sum().backward()
+            sums.sum().backward()  # runs share no weight, so each gets the gradient of its own loss alone
             total += sums.detach().cpu()
         return total
 

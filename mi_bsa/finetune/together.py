@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     import activations
 
 PARTS = 4
-"""Parts into which a batch is cut by length: less padding, and tensors that stay in the cache."""
+"""Parts into which a batch is cut by length: 7 % padding instead of 23 %. More parts were slower (8 by 7 %, 16
+by 35 %): what a part costs in small operations outgrows what it saves.
+"""
 
 PREFIX = "base_model.model."
 """What PEFT writes before a module's path."""
@@ -70,6 +72,7 @@ def finetune_together(
     done: dict[str, FinetuneResult] = {}
     waiting: dict[str, tuple[list[Encoded], FinetuneConfig]] = {}
     runs: dict[str, record.RunFolder] = {}
+    known: dict[str, Encoded] = {}  # arms of one seed share the rows that say what stays
     try:
         for job, (rows, own) in jobs.items():
             given = read_rows(rows)
@@ -79,7 +82,7 @@ def finetune_together(
             if resume and finished(out / job, identity):
                 done[job] = read_result(out / job)
                 continue
-            waiting[job] = (encode_rows(template, given, max_length=limit, turns=own.turns), own)
+            waiting[job] = (encode_rows(template, given, max_length=limit, turns=own.turns, known=known), own)
             folder = out / job
             runs[job] = record.start(folder, config=own, resume=resume, seeds=[own.seed], revisions=revisions)
             write_json(folder / "identity.json", identity)
