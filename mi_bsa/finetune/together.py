@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import activations
 
 PARTS = 4
-"""Parts into which a batch is cut by length: 7 % padding instead of 23 %. More parts were slower (8 by 7 %, 16
-by 35 %): what a part costs in small operations outgrows what it saves.
+"""Parts into which a batch is cut by length: 7 % padding instead of 23 %. More parts were slower (8 by 7 %,
+16 by 35 %): what a part costs in small operations outgrows what it saves.
 """
 
 PREFIX = "base_model.model."
