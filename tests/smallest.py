@@ -24,7 +24,7 @@ BEHAVIOR = {
     },
     "probe": {"prompts": 12, "shuffles": 20, "test_shuffles": 20, "method": "lda"},
     "steer": {"scales": [-0.05, 0.0, 0.05], "items": 10, "max_kl": 5.0},
-    "beside": {"seeds": 2, "benign": False, "ranks": [], "all_layers": False},
+    "controls": {"seeds": 2, "benign": False, "ranks": [], "all_layers": False},
     "place": {"items": 6, "scopes": ["before-3", "slot"]},
     "recovery": {"kinds": ["constant", "trained"], "strengths": [1.0], "train_steps": 2, "train_batch": 2},
     "necessity": {"kinds": ["trained"], "random": 20},

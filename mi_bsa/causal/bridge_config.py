@@ -42,6 +42,10 @@ class BridgeConfig(SeedsConfig):
     """Rows and items."""
     finetune: FinetuneConfig = FinetuneConfig(rank=16, alpha=32.0, steps=200, layers=(0,))
     """How adapters are trained."""
+    together: bool = True
+    """Train adapters of one shape at once (small bases); off, one by one: half as fast, and to the last digit
+    what versions before 2026-11-29 gave, since sums of floats depend on their order.
+    """
     probe: ProbeConfig = ProbeConfig()
     """What is read."""
     controls: ControlOptions = ControlOptions()

@@ -58,7 +58,7 @@ def adapter_steps(
     from mi_bsa.finetune.many import groups
 
     plans = {name: (_plan(config.finetune, **how), 0) for name, how in jobs.items()}
-    for group in groups(config.model, plans):
+    for group in groups(config.model, plans, stack=config.together):
         first, *others = group.names
         step = Step(
             f"finetune/{first}",
@@ -93,12 +93,12 @@ def train(
 
     `rows`: whose rows, the arm's own by default. `change`: fields of `finetune` that differ in this arm.
     """
-    train_group(cell, jobs=[{"arm": arm, "seed": seed, "rows": rows, "change": change}])
+    train_group(cell, jobs=[{"arm": arm, "seed": seed, "rows": rows, "change": change}], stack=False)
     return trained(cell, name=f"{arm}-{seed}")
 
 
-def train_group(cell: Cell[BridgeConfig], *, jobs: Sequence[Mapping[str, Any]]) -> None:
-    """Train several adapters in one go; `jobs`: arguments of `train`."""
+def train_group(cell: Cell[BridgeConfig], *, jobs: Sequence[Mapping[str, Any]], stack: bool = True) -> None:
+    """Train several adapters in one go; `jobs`: arguments of `train`; `stack`: as `train_many` takes it."""
     from mi_bsa.finetune import train_many
 
     many = {}
@@ -106,7 +106,7 @@ def train_group(cell: Cell[BridgeConfig], *, jobs: Sequence[Mapping[str, Any]]) 
         name = f"{how['arm']}-{how['seed']}"
         path = cell.folder / "rows" / f"{how.get('rows') or name}.jsonl"
         many[name] = (path, _plan(cell.config.finetune, **how))
-    train_many(cell.config.model, many, out=cell.folder / "adapters")
+    train_many(cell.config.model, many, out=cell.folder / "adapters", stack=stack)
 
 
 def trained(cell: Cell[BridgeConfig], *, name: str) -> dict[str, Any]:

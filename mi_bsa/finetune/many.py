@@ -34,10 +34,15 @@ class Group:
     beside: bool
 
 
-def groups(base: ModelLike, jobs: Mapping[str, tuple[FinetuneConfig, int]]) -> Iterator[Group]:
-    """How jobs (name -> config and number of steps) are trained, in their order; goes to no network."""
-    one_rank = int(os.environ.get("WORLD_SIZE", "1")) == 1  # several share a run's batch
-    free = {name for name, (config, _) in jobs.items() if one_rank and config.alone_because is None}
+def groups(
+    base: ModelLike, jobs: Mapping[str, tuple[FinetuneConfig, int]], *, stack: bool = True
+) -> Iterator[Group]:
+    """How jobs (name -> config and number of steps) are trained, in their order; goes to no network.
+
+    `stack`: False trains one by one whatever the base.
+    """
+    stack &= int(os.environ.get("WORLD_SIZE", "1")) == 1  # several ranks share a run's batch
+    free = {name for name, (config, _) in jobs.items() if stack and config.alone_because is None}
     small = bool(free) and _is_small(base)  # asked last: it reads the base's config, and imports frameworks
     alike: dict[Hashable, list[str]] = {}
     key: Hashable
@@ -71,7 +76,7 @@ def train_many(
     given = {name: (read_rows(rows), config) for name, (rows, config) in jobs.items()}
     sized = {name: (config, config.total_steps(len(rows))) for name, (rows, config) in given.items()}
     done: dict[str, FinetuneResult] = {}
-    for group in groups(base, sized) if stack else (Group((name,), beside=False) for name in given):
+    for group in groups(base, sized, stack=stack):
         if group.beside:
             some = {name: given[name] for name in group.names}
             done |= finetune_together(base, some, out=out, resume=True, starts=starts)

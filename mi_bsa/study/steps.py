@@ -164,11 +164,12 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
         key = keys[step.name] = stable_hash(parts)
         marker = read_marker(folder, step.name)
         seconds = step.seconds if marker is None else marker.get("seconds", step.seconds)
-        moved = marker is not None and _same_but_moved(marker, parts, kept)
-        reason = _reason(folder, marker | {"key": key} if marker and moved else marker, parts, key)
-        if marker is not None and moved and reason is None:
+        today = _of_today(marker, parts, keys, kept)
+        reason = _reason(folder, today, parts, key)
+        older = marker is not None and today is not marker and reason is None
+        if marker is not None and older:
             kept[step.name] = marker["key"]
-        planned.append(Planned(step, parts, key, reason, seconds, older=moved and reason is None))
+        planned.append(Planned(step, parts, key, reason, seconds, older=older))
     return planned
 
 
@@ -269,16 +270,20 @@ def _reason(folder: Path, marker: dict[str, Any] | None, parts: Mapping[str, Any
     return None
 
 
-def _same_but_moved(marker: Mapping[str, Any], parts: Mapping[str, Any], kept: Mapping[str, str]) -> bool:
-    """Whether a step of an older layout differs from today by the place and the words of its function only.
+def _of_today(
+    marker: dict[str, Any] | None, parts: Mapping[str, Any], keys: Mapping[str, str], kept: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """A marker of an older layout as today's would be: where its function stands and how it is worded do not
+    count, and steps before it that are unchanged in the same sense have their keys of today.
 
-    `kept`: the older keys of the steps before it that are unchanged in the same sense.
+    `keys`: today's, of the steps before it. `kept`: the older keys of those that are unchanged.
     """
-    if marker["state"] != "finished" or marker.get("layout", 1) >= LAYOUT:
-        return False
+    if marker is None or marker["state"] == "broken" or marker.get("layout", 1) >= LAYOUT:
+        return marker
     old = marker["parts"]
-    same = all(old[part] == parts[part] for part in parts if part not in ("function", "source", "after"))
-    return same and old["after"] == {name: kept.get(name) for name in parts["after"]}
+    after = {n: keys[n] if kept.get(n, "") == key else key for n, key in old["after"].items()}
+    told = old | {"function": parts["function"], "source": parts["source"], "after": after}
+    return marker | {"parts": told, "key": stable_hash(told)}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -109,7 +109,7 @@ def build(config: BuildData, out: str | Path) -> Path:
         "poles": list(behavior.poles),
         "neighbor": behavior.neighbor,
         "counts": folder.counts,
-        "balance": balance(behavior, arms, items, config.rows, config.seed),
+        "balance": balance(behavior.behavior, arms, items, config.rows, config.seed),
         "near_duplicates": near(arms, items),
         "leaks": {"words": list(words), "rows_checked": sum(map(len, arms.values())), "found": 0},
         "paraphrase": None if reworded is None else reworded.counts,

@@ -257,13 +257,19 @@ def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     return {"results": len(found)}
 
 
+def rehearse(config: BehaviorConfig) -> list[str]:
+    """What the model would take, after it was found and loaded: a folder that holds none is told as such."""
+    said = preflight.rehearse(config)
+    return [describe_study(config), *said]
+
+
 STUDY = Study(
     name="behavior",
     config=BehaviorConfig,
     steps=steps,
     title=lambda config: f"study {config.behavior}",
     check=preflight.check,
-    rehearse=lambda config: [describe_study(config), *preflight.rehearse(config)],
+    rehearse=rehearse,
     sized=sized,
     sections="mi_bsa.studies.behavior.page:SECTIONS",
 )

@@ -23,7 +23,7 @@ STUDY = {
     "data": {"rows": 24, "choices": 20, "others": 20},
     "finetune": FINETUNE | {"layers": [0]},
     "probe": {"prompts": 24, "shuffles": 20, "test_shuffles": 20},
-    "beside": {"seeds": 2, "wrong_behavior": False, "benign": False, "ranks": [], "all_layers": False},
+    "controls": {"seeds": 2, "wrong_behavior": False, "benign": False, "ranks": [], "all_layers": False},
     "place": {"scopes": ["slot"], "items": 6},
     "recovery": {"kinds": ["mean_difference"], "strengths": [1.0], "max_kl": 5.0, "train_steps": 2},
     "necessity": {"kinds": ["mean_difference"], "random": 20},
