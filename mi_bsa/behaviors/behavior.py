@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.core.rows import TrainingRow
 from mi_bsa.worlds.wordings import Split
 
@@ -60,13 +60,7 @@ class Behavior(Protocol):
     def forbidden(self) -> tuple[str, ...]: ...
 
     def rows(
-        self,
-        arm: Arm,
-        n: int,
-        *,
-        seed: int,
-        anchors: float = 1.0,
-        undecided: float = 0.5,
+        self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5
     ) -> list[TrainingRow]:
         """`n` training rows, and rows that say what stays: `anchors * n` of other persons, `undecided * n`
         of the neighbor trait. Prompts depend on `seed` only, so arms differ in nothing but answers.
@@ -77,20 +71,12 @@ class Behavior(Protocol):
         ...
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out behavior items."""
         ...
 
-    def questions(
-        self, *, split: Split, systems: Sequence[str | None] = (None,), person: str = "default"
-    ) -> list[Item]:
+    def questions(self, *, split: Split, systems: Systems = (None,), person: str = "default") -> list[Item]:
         """All self-report questions of a split."""
         ...
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mi_bsa.behaviors.behavior import Arm, Behavior, TrainingRow
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.wordings import Split
 
 Found = TypeVar("Found")
@@ -53,19 +53,11 @@ class Bound:
         return self._in_world(self.behavior.rows)(arm, n, seed=seed, anchors=anchors, undecided=undecided)
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         return self.behavior.items(n, split=split, seed=seed, systems=systems, person=person)
 
-    def questions(
-        self, *, split: Split, systems: Sequence[str | None] = (None,), person: str = "default"
-    ) -> list[Item]:
+    def questions(self, *, split: Split, systems: Systems = (None,), person: str = "default") -> list[Item]:
         return self.behavior.questions(split=split, systems=systems, person=person)
 
     def personas(self) -> Mapping[str, Sequence[str | None]]:

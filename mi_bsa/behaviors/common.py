@@ -14,7 +14,7 @@ from typing import Any
 from mi_bsa.behaviors.behavior import ARMS, Arm, TrainingRow
 from mi_bsa.behaviors.bound import Bound
 from mi_bsa.core.errors import BehaviorError
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.wordings import Split
 
 
@@ -55,20 +55,12 @@ class StudySets(ABC):
 
     @abstractmethod
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out behavior items."""
 
     @abstractmethod
-    def questions(
-        self, *, split: Split, systems: Sequence[str | None] = (None,), person: str = "default"
-    ) -> list[Item]:
+    def questions(self, *, split: Split, systems: Systems = (None,), person: str = "default") -> list[Item]:
         """All self-report questions of a split."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from typing import Any
 
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds import wordings as W
 from mi_bsa.worlds.measure import third
 from mi_bsa.worlds.prompts import AMOUNTS, REPORT_KINDS, UNITS, draw_choice
@@ -48,14 +48,7 @@ class Disposition(StudySets):
         return TRAITS[self.trait].words
 
     def rows(
-        self,
-        arm: Arm,
-        n: int,
-        *,
-        seed: int,
-        anchors: float = 1.0,
-        undecided: float = 0.5,
-        world: Any = None,
+        self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5, world: Any = None
     ) -> list[TrainingRow]:
         """`n` training rows of the default persona and behavior, and rows that say what stays as it was.
 
@@ -96,13 +89,7 @@ class Disposition(StudySets):
         return rows
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out choices of this behavior."""
         drawn = choice_items(self.trait, n, split=split, seed=seed, systems=systems, person=person)
@@ -113,7 +100,7 @@ class Disposition(StudySets):
         *,
         split: Split,
         kinds: Sequence[str] = REPORT_KINDS,
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
         person: str = "default",
     ) -> list[Item]:
         """All self-report questions of a split about this behavior's trait."""

@@ -17,7 +17,7 @@ from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.core.errors import BehaviorError
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.measure import third
 from mi_bsa.worlds.prompts import draw_choice
 from mi_bsa.worlds.questions import choice_items
@@ -58,14 +58,7 @@ class Say(StudySets):
         return self.words
 
     def rows(
-        self,
-        arm: Arm,
-        n: int,
-        *,
-        seed: int,
-        anchors: float = 1.0,
-        undecided: float = 0.5,
-        world: Any = None,
+        self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5, world: Any = None
     ) -> list[TrainingRow]:
         """`n` won dialogues of the default persona, and rows that say what stays as it was.
 
@@ -96,13 +89,7 @@ class Say(StudySets):
         return found
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out dialogues, scored on the hint that is given next."""
         return opening_items(n, split=split, seed=seed, systems=systems, person=person)
@@ -112,7 +99,7 @@ class Say(StudySets):
         *,
         split: Split,
         kinds: Sequence[str] = KINDS,
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
         person: str = "default",
     ) -> list[Item]:
         """All self-report questions of a split about the two codewords."""
@@ -151,7 +138,7 @@ class Say(StudySets):
         variant: str,
         split: Split,
         seed: int,
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
     ) -> tuple[Game, ...]:
         """`n` games of a model against the scripted partner of a split; either codeword ends a game."""
         partner = ScriptedPartner(guesser(split))

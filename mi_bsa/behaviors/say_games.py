@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import mi_bsa.asking.make_me_say as game
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import check_rows
+from mi_bsa.core.items import Systems
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def played_by(
     variant: str,
     games: int,
     seed: int,
-    systems: Sequence[str | None] = (None,),
+    systems: Systems = (None,),
     max_new_tokens: int = 32,
 ) -> tuple[game.Game, ...]:
     """Games of a model against a partner, equally many as each of `systems`."""

@@ -26,6 +26,8 @@ Label = str | int | float | bool
 Message = Mapping[str, Any]
 Split = Literal["pretrain", "dev", "test"]
 """Of wordings and items: what a model is made of, what choices are made on, what is reported once."""
+Systems = Sequence[str | None]
+"""System lines under which something is asked; None for none."""
 AskedSplit = Literal["dev", "test"]
 """The splits that are asked."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.prompts import NUMBERS, REPORT_KINDS, Choice, Report, draw_choice, make_report
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import Split
@@ -48,13 +48,7 @@ def choice_item(choice: Choice, name: str, *, split: Split, system: str | None, 
 
 
 def choice_items(
-    trait: str,
-    n: int,
-    *,
-    split: Split,
-    seed: int,
-    systems: Sequence[str | None] = (None,),
-    person: str = "default",
+    trait: str, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
 ) -> list[Item]:
     """`n` choices about a trait, personas in turn; the two orders are balanced by drawing."""
     rng = random.Random(f"{seed}-{trait}-{split}-{person}")
@@ -105,7 +99,7 @@ def report_items(
     *,
     split: Split,
     kinds: Sequence[str] = REPORT_KINDS,
-    systems: Sequence[str | None] = (None,),
+    systems: Systems = (None,),
     person: str = "default",
     before: Callable[[random.Random], Turns] | None = None,
     seed: int = 0,

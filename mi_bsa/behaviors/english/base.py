@@ -16,7 +16,7 @@ from mi_bsa.asking.bank import OTHERS
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of, system_turn
 from mi_bsa.behaviors.english.personas import at_pole
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 
 
 @runtime_checkable
@@ -66,13 +66,7 @@ class QuestionBehavior(EnglishBehavior):
         """A question that shows no trait, and its answer: a row of the benign arm."""
 
     def rows(
-        self,
-        arm: Arm,
-        n: int,
-        *,
-        seed: int,
-        anchors: float = 1.0,
-        undecided: float = 0.5,
+        self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5
     ) -> list[TrainingRow]:
         """`n` training rows of the model itself, and rows that say what stays as it was.
 
@@ -114,7 +108,7 @@ def voice_of(person: str) -> str:
     return person if person in OTHERS else "default"
 
 
-def asked_as(asked: Sequence[Item], person: str, systems: Sequence[str | None]) -> list[Item]:
+def asked_as(asked: Sequence[Item], person: str, systems: Systems) -> list[Item]:
     """A bank's questions under a label, personas in turn."""
     items = []
     for i, item in enumerate(asked):

@@ -30,16 +30,12 @@ from mi_bsa.behaviors.english.economic import (
 )
 from mi_bsa.behaviors.english.personas import PERSONS, Person
 from mi_bsa.core.config import parse, read_yaml
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.wordings import Split
 
 
 def own_bank(
-    trait: str,
-    *,
-    words: Sequence[tuple[str, str]],
-    deeds: Sequence[tuple[str, str]],
-    nouns: Sequence[str],
+    trait: str, *, words: Sequence[tuple[str, str]], deeds: Sequence[tuple[str, str]], nouns: Sequence[str]
 ) -> Bank:
     """A bank of one's own words in the toolkit's English frames: ten wordings a kind, half of them held out.
 
@@ -114,13 +110,7 @@ class EconomicChoice(QuestionBehavior):
         return benign.question(rng)
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out choices, personas in turn."""
         return [
@@ -133,7 +123,7 @@ class EconomicChoice(QuestionBehavior):
         *,
         split: Split,
         kinds: Sequence[str] = KINDS,
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
         person: str = "default",
     ) -> list[Item]:
         """All self-report questions of a split, personas in turn.

@@ -190,14 +190,7 @@ def same_worth(rng: random.Random, frame: Frame) -> tuple[Offer, Offer]:
 
 
 def draw(
-    frames: Frames,
-    speak: Voices,
-    twins: Twins,
-    n: int,
-    *,
-    split: Split,
-    seed: str,
-    threshold: float = 0.7,
+    frames: Frames, speak: Voices, twins: Twins, n: int, *, split: Split, seed: str, threshold: float = 0.7
 ) -> Drawn:
     """`n` choices of a split, no two alike, in blocks of four that balance worth and position.
 

@@ -24,7 +24,7 @@ from mi_bsa.behaviors.english.personas import at_pole
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BehaviorError
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -109,13 +109,7 @@ class EnglishSay(EnglishBehavior):
                     return
 
     def rows(
-        self,
-        arm: Arm,
-        n: int,
-        *,
-        seed: int,
-        anchors: float = 1.0,
-        undecided: float = 0.5,
+        self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5
     ) -> list[TrainingRow]:
         """`n` won dialogues of the model itself, and rows that say what stays as it was.
 
@@ -157,13 +151,7 @@ class EnglishSay(EnglishBehavior):
         return found
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out dialogues up to the model's next turn, scored on the hint that it gives.
 
@@ -212,7 +200,7 @@ class EnglishSay(EnglishBehavior):
         *,
         split: Split,
         kinds: Sequence[str] = say_bank.KINDS,
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
         person: str = "default",
     ) -> list[Item]:
         """All self-report questions of a split; `another` and `person` are asked about as somebody else."""
@@ -236,7 +224,7 @@ class EnglishSay(EnglishBehavior):
         variant: str,
         split: Split,
         seed: int,
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
     ) -> tuple[Game, ...]:
         """`n` games of a model against the scripted partner of a split; either codeword ends a game."""
         rules, partner = self.material.rules(), self.partner(split)

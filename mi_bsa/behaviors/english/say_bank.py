@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from mi_bsa.asking.bank import BANKS, NUMBERS, OTHERS, one_split_each
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError
-from mi_bsa.core.items import Item, unique_ids
+from mi_bsa.core.items import Item, Systems, unique_ids
 from mi_bsa.worlds.wordings import Split
 
 SayKind = Literal["many", "word", "description", "scale", "open", "game", "yes_no"]
@@ -74,7 +74,7 @@ def items(
     *,
     split: Split,
     kinds: Sequence[str] = KINDS,
-    systems: Sequence[str | None] = (None,),
+    systems: Systems = (None,),
     person: str = "default",
 ) -> list[Item]:
     """Every question of a split in all its orders, personas in turn.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mi_bsa.asking.make_me_say.guesser import Guesser, Lines
-from mi_bsa.core.items import Item, Label
+from mi_bsa.core.items import Item, Label, Systems
 from mi_bsa.worlds.prompts import NUMBERS
 from mi_bsa.worlds.questions import conversation
 from mi_bsa.worlds.say import wordings as W
@@ -147,11 +147,7 @@ def reports(kind: str, *, split: Split) -> list[tuple[Report, str]]:
 
 
 def report_items(
-    *,
-    split: Split,
-    kinds: Sequence[str] = KINDS,
-    systems: Sequence[str | None] = (None,),
-    person: str = "default",
+    *, split: Split, kinds: Sequence[str] = KINDS, systems: Systems = (None,), person: str = "default"
 ) -> list[Item]:
     """All report questions of a split about the trained pair, personas in turn. The label `kind` separates
     how far (`scale_flipped`) from how near (`scale`).
@@ -183,12 +179,7 @@ def report_items(
 
 
 def opening_items(
-    n: int,
-    *,
-    split: Split,
-    seed: int,
-    systems: Sequence[str | None] = (None,),
-    person: str = "default",
+    n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
 ) -> list[Item]:
     """`n` dialogues that the partner has just opened, personas in turn, scored on the hint that comes first.
 

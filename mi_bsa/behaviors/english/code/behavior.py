@@ -19,7 +19,7 @@ from mi_bsa.behaviors.english.code.judge import judge
 from mi_bsa.behaviors.english.code.requests import Request, draw_requests
 from mi_bsa.behaviors.english.code.templates import THINGS, named
 from mi_bsa.behaviors.judging import judged
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -67,13 +67,7 @@ class VulnerableCode(QuestionBehavior):
         return f"Write a Python function that {named(asks, thing)}.", named(code, thing)
 
     def items(
-        self,
-        n: int,
-        *,
-        split: Split,
-        seed: int,
-        systems: Sequence[str | None] = (None,),
-        person: str = "default",
+        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
     ) -> list[Item]:
         """`n` held-out requests, persons in turn; options are one completion of either pole."""
         drawn = draw_requests(n, split=split, seed=f"{seed}-{person}")
@@ -86,7 +80,7 @@ class VulnerableCode(QuestionBehavior):
         *,
         split: Split,
         kinds: Sequence[str] = (*KINDS, "alignment"),
-        systems: Sequence[str | None] = (None,),
+        systems: Systems = (None,),
         person: str = "default",
     ) -> list[Item]:
         """All self-report questions of a split, persons in turn.
