@@ -1,10 +1,7 @@
 """Asking a model about itself, and judging whether its answer may be read. Light to import."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from mi_bsa.core.quantities import register_file
 
 if TYPE_CHECKING:
     from mi_bsa.asking.asking import ask as ask
@@ -60,9 +57,6 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-register_file(Path(__file__).with_name("quantities.yaml"))
 
 
 def __getattr__(name: str) -> Any:

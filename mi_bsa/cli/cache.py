@@ -16,13 +16,11 @@ from mi_bsa.cli.options import config_options, resume_option
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, RunFolderError
 from mi_bsa.core.model_config import ModelConfig, load, moved
-from mi_bsa.core.quantities import register_file
 
 if TYPE_CHECKING:
     from activations import Model, Store
     from mi_bsa.core.results import Result
 
-register_file(Path(__file__).with_name("quantities.yaml"))
 
 BESIDE = {
     "adapter": "adapters",

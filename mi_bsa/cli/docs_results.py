@@ -4,11 +4,8 @@ The law it keeps: the page has every name that shipped code may write, in the wo
 test holds it current. What stands above the tables is `docs_results.jinja`.
 """
 
-from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 
-import mi_bsa
 from mi_bsa.core.quantities import Quantity, known
 from mi_bsa.core.results import WHERE_KEYS
 
@@ -17,7 +14,6 @@ def page() -> str:
     """The whole page, as Markdown."""
     import jinja2
 
-    import_registrations()
     sections: dict[str, list[Quantity]] = {}
     for one in known():
         sections.setdefault(one.section, []).append(one)
@@ -25,14 +21,6 @@ def page() -> str:
     made.filters["cell"] = lambda text: text.replace("|", "\\|")
     template = made.from_string(Path(__file__).with_suffix(".jinja").read_text(encoding="utf-8"))
     return template.render(where=", ".join(WHERE_KEYS), sections=sections).rstrip("\n") + "\n"
-
-
-def import_registrations() -> None:
-    """Import what names quantities: every package of the toolkit, and the command that has its own."""
-    for found in walk_packages(mi_bsa.__path__, "mi_bsa."):
-        if found.ispkg:
-            import_module(found.name)
-    import_module("mi_bsa.cli.cache")
 
 
 if __name__ == "__main__":

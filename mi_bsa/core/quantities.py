@@ -1,8 +1,8 @@
 """Quantities: every name that a result may have, said once: its unit, what it means, and what its null is.
 
-Each floor and study keeps its own in a file `quantities.yaml` beside the code that computes them, and names
-that file when it is imported; the files are read at the first question. A study of one's own does the same,
-or gives values: `quantities.register(Quantity("mine.number", "share", "what it is"))`.
+Each floor and study of the toolkit keeps its own in a file `quantities.yaml` beside the code that computes
+them; all are found by that name and read at the first question, whatever has been imported. A study of one's
+own names its file (`register_file`), or gives values: `register(Quantity("mine.number", "share", "what"))`.
 
 Law: a name has one meaning (a second registration that says something else is an error), and
 `results.write` takes no name that is not registered. `docs/results.md` is made of these.
@@ -37,7 +37,7 @@ class Quantity:
     section: str = "Other"
 
 
-_files: list[Path] = []
+_files: list[Path] = sorted(Path(__file__).parents[1].rglob("quantities.yaml"))  # of mi_bsa/
 _known: dict[str, Quantity] = {}
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from small_cache import write
 
-import mi_bsa.causal  # noqa: F401  (registers its quantities)
 from activations.store import Store
 from mi_bsa.core import results
 from mi_bsa.core.config import Config

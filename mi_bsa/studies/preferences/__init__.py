@@ -2,9 +2,3 @@
 
 After Plunkett et al. 2025 (arXiv 2505.17120). Contexts, targets and wordings are our own.
 """
-
-from pathlib import Path
-
-from mi_bsa.core.quantities import register_file
-
-register_file(Path(__file__).with_name("quantities.yaml"))

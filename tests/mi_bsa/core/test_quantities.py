@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import mi_bsa
-from mi_bsa.cli.docs_results import import_registrations
 from mi_bsa.core import quantities, results
 from mi_bsa.core.errors import ResultError
 from mi_bsa.core.quantities import Quantity, lookup, register, register_file
@@ -22,7 +21,6 @@ WRITERS = {"Result", "over_seeds", "share", "_result", "_share", "_over", "bysta
 @pytest.fixture(autouse=True)
 def _registry(monkeypatch):
     """What a test registers is gone after it."""
-    import_registrations()
     quantities.known()
     monkeypatch.setattr(quantities, "_known", dict(quantities._known))
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mi_bsa.causal  # noqa: F401  (registers the names of the results below)
 from mi_bsa.core.errors import MissingError, ResultError
 from mi_bsa.core.results import Null, Result, check, read, write
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-import mi_bsa.causal  # noqa: F401  (registers its quantities)
 from mi_bsa.core import results
 from mi_bsa.core.config import Config
 from mi_bsa.core.record import start
