@@ -72,7 +72,10 @@ def smallest(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """
     from smallest import Smallest
 
-    return functools.cache(lambda name: Smallest(name, tmp_path_factory.mktemp(name)))
+    here = tmp_path_factory.getbasetemp()
+    shared = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "smallest"
+    shared.mkdir(exist_ok=True)
+    return functools.cache(lambda name: Smallest(name, shared, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
 """The smallest config of every study: what it says, and what it needs beside it in a folder."""
 
 import copy
+import json
+import shutil
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tiny_llama
+from filelock import FileLock
 
 BRIEFLY = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3}
 BRIEF = {"rates": {"S": BRIEFLY}, "revive": {**BRIEFLY, "warmup": 0}}
@@ -207,10 +210,21 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 class Smallest:
-    """A study in its smallest form; it is run when its folder is first asked for."""
+    """A study in its smallest form; it is run when its folder is first asked for.
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.folder, self.given = name, folder, SMALLEST[name](folder)
+    Processes of one test run share `shared`: the first makes the inputs and runs the study there, each has a
+    copy of the finished folder to itself, since laws resume it.
+    """
+
+    def __init__(self, name: str, shared: Path, own: Path) -> None:
+        self.name, self.shared, self.own = name, shared / name, own
+        self.lock = FileLock(shared / f"{name}.lock")
+        said = self.shared / "given.json"
+        with self.lock:
+            if not said.exists():
+                self.shared.mkdir(exist_ok=True)
+                said.write_text(json.dumps(SMALLEST[name](self.shared)))
+        self.given: dict[str, Any] = json.loads(said.read_text())
 
     @cached_property
     def finished(self) -> Path:
@@ -218,5 +232,8 @@ class Smallest:
         from mi_bsa.core.config import parse
         from mi_bsa.study.registry import named
 
-        study = named(self.name)
-        return study.run(parse(self.given, study.config), self.folder / "run").parent
+        study, made = named(self.name), self.shared / "run"
+        with self.lock:
+            if not (made / "report.html").exists():
+                study.run(parse(self.given, study.config), made)
+        return Path(shutil.copytree(made, self.own / "run"))
