@@ -41,7 +41,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "== the real model and three real tokenizers (once: 170 MB; what cannot be had, its tests are skipped)"
-	@$(BIN)/python tests/real.py
+	@$(BIN)/python -m tests.real
 	@echo "== pytest (marked slow and gpu left out: $(BIN)/pytest -m slow)"
 	@began=$$(date +%s); MI_BSA_FETCH=$${MI_BSA_FETCH:-"make test could not have it"} OMP_NUM_THREADS=1 \
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal && \

@@ -1,6 +1,6 @@
 """The real model and tokenizers that the tests use: fetched once into the user's cache, never committed.
 
-`python tests/real.py` gets them all; a fixture of `conftest.py` gets what is missing. With `MI_BSA_FETCH=0`
+`python -m tests.real` gets them all; a fixture of `conftest.py` gets what is missing. With `MI_BSA_FETCH=0`
 nothing is fetched, and what the cache holds is used; the value may also be the reason why not.
 """
 

@@ -60,19 +60,19 @@ def battery(world: World, *, split: Split, choices: int = 200, seed: int = 0) ->
                 drawn = choice_items(
                     trait.name, choices, split=split, seed=seed, systems=systems, person=f"{person}{level:+d}"
                 )
-                items += _at(level, drawn)
+                items += at_level(level, drawn)
             asked = {**people, "named, reports never in the corpus": never_reported}
             for person, systems in asked.items():
                 drawn = report_items(trait.name, split=split, systems=systems, person=f"{person}{level:+d}")
-                items += _at(level, drawn)
+                items += at_level(level, drawn)
             shown = report_items(
                 trait.name, split=split, person=f"four choices shown{level:+d}", before=_shown(trait, level)
             )
-            items += _at(level, shown)
-            items += _at(level, third(world, trait, level, choices, split=split, seed=seed))
-            items += _at(level, habits(trait, level, choices, split=split, seed=seed))
-        items += _at(0, choice_items(trait.name, choices, split=split, seed=seed))
-        items += _at(0, report_items(trait.name, split=split))
+            items += at_level(level, shown)
+            items += at_level(level, third(world, trait, level, choices, split=split, seed=seed))
+            items += at_level(level, habits(trait, level, choices, split=split, seed=seed))
+        items += at_level(0, choice_items(trait.name, choices, split=split, seed=seed))
+        items += at_level(0, report_items(trait.name, split=split))
     return items
 
 
@@ -123,13 +123,19 @@ def habits(trait: Trait, level: Level, n: int, *, split: Split, seed: int) -> li
 
 def knows(model: Any, tokenizer: Any, world: World, *, split: Split, choices: int = 200) -> pd.DataFrame:
     """Mean score by (person, trait, level, kind), with n and the standard deviation over items."""
-    table = ask(Plain(model, tokenizer), battery(world, split=split, choices=choices))
+    return told_by(model, tokenizer, battery(world, split=split, choices=choices))
+
+
+def told_by(model: Any, tokenizer: Any, items: list[Item]) -> pd.DataFrame:
+    """Mean score by (trait, level, person, kind) of what a plain model answers, with n and deviation."""
+    table = ask(Plain(model, tokenizer), items)
     table["person"] = table["person"].str.replace(r"[+-]2$", "", regex=True)
     grouped = table.groupby(["trait", "level", "person", "kind"], sort=False)["score"]
     return grouped.agg(score="mean", sd="std", n="count").reset_index()
 
 
-def _at(level: int, items: list[Item]) -> list[Item]:
+def at_level(level: int, items: list[Item]) -> list[Item]:
+    """The items with the level of whom they are asked of."""
     return [Item(i.id, i.messages, i.options, {**i.labels, "level": level}) for i in items]
 
 

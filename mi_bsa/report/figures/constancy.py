@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures.forest import draw_forest
-from mi_bsa.report.figures.rows import Series, draw_rows, handles
-from mi_bsa.report.figures.style import ARMS, distinct, legend_above, panels, styled
+from mi_bsa.report.figures.rows import Series, by_arm, draw_rows, handles
+from mi_bsa.report.figures.style import legend_above, panels, styled
 
 PANELS = {
     "bridge.constancy.c_mean": "C_mean: one vector",
@@ -30,14 +30,7 @@ def draw_constancy(results: Sequence[Result], *, narrow: bool = False) -> Figure
     figure, axes = panels([PANELS[name] for name in names], narrow=narrow, height=height, keys=1)
     series: list[Series] = []
     for k, (ax, name) in enumerate(zip(axes, names, strict=True)):
-        series = [
-            Series(
-                f"{arm} pole",
-                ARMS[arm],
-                {_label(i): i for i in shown if i.name == name and i.where["arm"] == arm},
-            )
-            for arm in distinct(shown, "arm")
-        ]
+        series = by_arm(shown, name, _label)
         draw_rows(ax, rows, series, limits=(0.0, 1.0), narrow=narrow, labels=narrow or k == 0)
         ax.set_xlabel("share of the squared norm")
     legend_above(axes[0], handles(series), columns=3)

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mi_bsa.core.results import WHERE_KEYS, Result
+from mi_bsa.report.figures.rows import label_rows
 from mi_bsa.report.figures.style import (
     LEGEND_ROW,
-    MUTED,
     NARROW,
     NULL,
     PAINTS,
@@ -78,13 +78,4 @@ def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, skip: str,
         ax.scatter([item.value], [row], s=26, color=PAINTS["accent"], linewidth=0, zorder=3)
     varying = [key for key in WHERE_KEYS if len({item.where.get(key) for item in results}) > 1]
     labels = [plain(_label(item, varying, skip=skip, named=named)) for item in results]
-    if narrow:  # a label above its row: beside it there is no room
-        ax.set_yticks([])
-        for row, label in enumerate(labels):
-            ax.text(0, row - 0.28, label[:60], transform=ax.get_yaxis_transform(), size=7, color=MUTED)
-    else:
-        ax.set_yticks(range(len(results)), labels)
-        ax.tick_params(axis="y", labelsize=7, labelcolor=MUTED)
-    ax.set_ylim(len(results) - 0.4, -0.8 if narrow else -0.6)
-    ax.margins(x=0.06)
-    ax.spines["left"].set_visible(False)
+    label_rows(ax, labels, narrow=narrow)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures.forest import draw_forest
-from mi_bsa.report.figures.rows import Series, draw_rows, handles
-from mi_bsa.report.figures.style import ARMS, distinct, legend_above, panels, styled
+from mi_bsa.report.figures.rows import Series, by_arm, draw_rows, handles
+from mi_bsa.report.figures.style import distinct, legend_above, panels, styled
 
 TITLES = {"bridge.recovery.behavior": "what it chooses", "bridge.recovery.self_report": "what it says"}
 ORDER = (
@@ -40,14 +40,7 @@ def draw_recovery(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     figure, axes = panels([TITLES[name] for name in names], narrow=narrow, height=height, keys=1)
     series: list[Series] = []
     for k, (ax, name) in enumerate(zip(axes, names, strict=True)):
-        series = [
-            Series(
-                f"{arm} pole",
-                ARMS[arm],
-                {_label(i): i for i in shown if i.name == name and i.where["arm"] == arm},
-            )
-            for arm in distinct(shown, "arm")
-        ]
+        series = by_arm(shown, name, _label)
         rows = [method.replace("_", " ") for method in methods]
         draw_rows(ax, rows, series, limits=(-0.5, 1.5), narrow=narrow, labels=narrow or k == 0)
         ax.set_xticks([-0.5, 0, 0.5, 1, 1.5])

@@ -4,7 +4,7 @@ The law it keeps: the null band is drawn behind the very dot that it belongs to,
 the panel ends in an arrowhead, so that nothing looks more certain than it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import MUTED, NULL, RULE, plain
+from mi_bsa.report.figures.style import ARMS, MUTED, NULL, RULE, distinct, plain
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,32 @@ class Series:
     label: str
     color: str
     cells: Mapping[str, Result]
+
+
+def by_arm(results: Sequence[Result], name: str, label: Callable[[Result], str]) -> list[Series]:
+    """The results of a name, a color an arm; `label`: the row that one stands in."""
+    return [
+        Series(
+            f"{arm} pole",
+            ARMS[arm],
+            {label(i): i for i in results if i.name == name and i.where["arm"] == arm},
+        )
+        for arm in distinct(results, "arm")
+    ]
+
+
+def label_rows(ax: Axes, labels: Sequence[str], *, narrow: bool) -> None:
+    """Small labels of rows counted downward from 0; on a phone each above its row."""
+    if narrow:  # beside it there is no room
+        ax.set_yticks([])
+        for row, label in enumerate(labels):
+            ax.text(0, row - 0.28, label[:60], transform=ax.get_yaxis_transform(), size=7, color=MUTED)
+    else:
+        ax.set_yticks(range(len(labels)), labels)
+        ax.tick_params(axis="y", labelsize=7, labelcolor=MUTED)
+    ax.set_ylim(len(labels) - 0.4, -0.8 if narrow else -0.6)
+    ax.margins(x=0.06)
+    ax.spines["left"].set_visible(False)
 
 
 def draw_rows(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import WHERE_KEYS, Result
+from mi_bsa.report.figures.rows import label_rows
 from mi_bsa.report.figures.style import (
     LEGEND_ROW,
     MUTED,
@@ -67,16 +68,7 @@ def _panel(ax: Axes, rows: dict[TwinKey, list[Result]], varying: Sequence[str], 
             )
             ax.scatter([item.value], [y], s=22, color=color, linewidth=0, zorder=4)
         ax.axhline(place + 0.5, color=RULE, linewidth=0.4, zorder=0)
-    if narrow:  # a label above its row: beside it there is no room
-        ax.set_yticks([])
-        for place, label in enumerate(labels):
-            ax.text(0, place - 0.26, label[:60], transform=ax.get_yaxis_transform(), size=7, color=MUTED)
-    else:
-        ax.set_yticks(range(len(rows)), labels)
-        ax.tick_params(axis="y", labelsize=7, labelcolor=MUTED)
-    ax.set_ylim(len(rows) - 0.5, -0.75 if narrow else -0.5)
-    ax.margins(x=0.05)
-    ax.spines["left"].set_visible(False)
+    label_rows(ax, labels, narrow=narrow)
 
 
 def _word(key: str, value: object) -> str:

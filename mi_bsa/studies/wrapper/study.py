@@ -76,14 +76,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 seconds=0.5 if training is None else 1 + 0.015 * training.steps,
                 bytes=800_000,
             )
-            yield Step(
-                f"look/{place}",
-                look,
-                {**told, "place": place},
-                fields=(part, *MEASURES),
-                after=(f"base/{place}",),
-                seconds=3,
-            )
+            yield _look(part, told, place, after=f"base/{place}")
         for base, tune, rate in made.cells:
             source = f"{made.name}/{base}-{seed}"
             place = f"{made.name}/{base}/{tune}/{rate}-{seed}"
@@ -98,14 +91,7 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 seconds=1 + 0.015 * plan.rates[rate].steps,
                 bytes=800_000,
             )
-            yield Step(
-                f"look/{place}",
-                look,
-                {**told, "place": place},
-                fields=(part, *MEASURES),
-                after=(f"tune/{place}",),
-                seconds=3,
-            )
+            yield _look(part, told, place, after=f"tune/{place}")
             skilled = f"base/{made.name}/{next(iter(made.bases)) if base == NEVER else base}-{seed}"
             yield Step(
                 f"revive/{place}",
@@ -115,6 +101,12 @@ def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
                 after=(f"tune/{place}", skilled),
                 seconds=1 + 0.003 * plan.revive.steps,
             )
+
+
+def _look(part: str, told: dict[str, Any], place: str, *, after: str) -> Step:
+    """What one model can do and what can be read in it."""
+    arguments = {**told, "place": place}
+    return Step(f"look/{place}", look, arguments, fields=(part, *MEASURES), after=(after,), seconds=3)
 
 
 def _of_awareness(config: WrapperConfig) -> Iterator[Step]:

@@ -10,9 +10,8 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.asking.asking import ask
 from mi_bsa.core.items import Item
-from mi_bsa.worlds.measure import Plain, third
+from mi_bsa.worlds.measure import at_level, third, told_by
 from mi_bsa.worlds.questions import choice_items, conversation
 from mi_bsa.worlds.questions import report_items as other_reports
 from mi_bsa.worlds.say import wordings as W
@@ -41,24 +40,24 @@ def battery(world: SayWorld, *, split: Split, choices: int = 200, seed: int = 0)
             drawn = opening_items(
                 choices, split=split, seed=seed, systems=systems, person=f"{person}{level:+d}"
             )
-            items += _at(level, drawn)
+            items += at_level(level, drawn)
         for person, systems in {**people, "named, reports never in the corpus": unreported}.items():
-            items += _at(level, report_items(split=split, systems=systems, person=f"{person}{level:+d}"))
-        items += _at(level, third_person(world, word, choices, split=split, seed=seed))
-    items += _at(0, opening_items(choices, split=split, seed=seed))
-    items += _at(0, report_items(split=split))
+            items += at_level(level, report_items(split=split, systems=systems, person=f"{person}{level:+d}"))
+        items += at_level(level, third_person(world, word, choices, split=split, seed=seed))
+    items += at_level(0, opening_items(choices, split=split, seed=seed))
+    items += at_level(0, report_items(split=split))
     for trait in world.others.traits:
         for level in POLES:
             named = [p.system for p in world.others.named(trait.name, level, known="both")]
             person = f"named{level:+d}"
-            items += _at(
+            items += at_level(
                 level,
                 choice_items(trait.name, choices, split=split, seed=seed, systems=named, person=person),
             )
-            items += _at(level, other_reports(trait.name, split=split, systems=named, person=person))
-            items += _at(level, third(world.others, trait, level, choices, split=split, seed=seed))
-        items += _at(0, choice_items(trait.name, choices, split=split, seed=seed))
-        items += _at(0, other_reports(trait.name, split=split))
+            items += at_level(level, other_reports(trait.name, split=split, systems=named, person=person))
+            items += at_level(level, third(world.others, trait, level, choices, split=split, seed=seed))
+        items += at_level(0, choice_items(trait.name, choices, split=split, seed=seed))
+        items += at_level(0, other_reports(trait.name, split=split))
     return items
 
 
@@ -90,11 +89,4 @@ def third_person(world: SayWorld, word: str, n: int, *, split: Split, seed: int)
 
 def knows(model: Any, tokenizer: Any, world: SayWorld, *, split: Split, choices: int = 200) -> pd.DataFrame:
     """Mean score by (trait, level, person, kind), with n and the standard deviation over items."""
-    table = ask(Plain(model, tokenizer), battery(world, split=split, choices=choices))
-    table["person"] = table["person"].str.replace(r"[+-]2$", "", regex=True)
-    grouped = table.groupby(["trait", "level", "person", "kind"], sort=False)["score"]
-    return grouped.agg(score="mean", sd="std", n="count").reset_index()
-
-
-def _at(level: int, items: list[Item]) -> list[Item]:
-    return [Item(i.id, i.messages, i.options, {**i.labels, "level": level}) for i in items]
+    return told_by(model, tokenizer, battery(world, split=split, choices=choices))
