@@ -25,7 +25,6 @@ def cpu() -> float:
 def main() -> None:
     """Train, print a line a group and the ratio over all."""
     from mi_bsa.causal.training import train_group
-    from mi_bsa.finetune import many
     from mi_bsa.studies.behavior.study import steps
     from mi_bsa.study import execute
     from mi_bsa.study.registry import load_study
@@ -50,20 +49,18 @@ def main() -> None:
         (folder / "alone" / "rows").symlink_to(folder / "grouped" / "rows")
         groups = [step for step in graph if step.name.startswith("train/")][: given.groups]
 
-        def timed(where: str, jobs: list[Any]) -> float:
+        def timed(where: str, jobs: list[Any], *, stack: bool) -> float:
             cell: Any = Cell(folder / where, config, "train", ())
             began = cpu()
-            train_group(cell, jobs=jobs)
+            train_group(cell, jobs=jobs, stack=stack)
             return cpu() - began
 
-        timed("alone", groups[0].arguments["jobs"][-1:])  # what a process pays once: imports
+        timed("alone", groups[0].arguments["jobs"][-1:], stack=False)  # what a process pays once: imports
         for step in groups:
             jobs, single = step.arguments["jobs"], 0.0
-            many.groups, rule = _one_by_one, many.groups
             for job in jobs[: given.alone]:
-                single += timed("alone", [job])
-            many.groups = rule
-            grouped = timed("grouped", list(jobs))
+                single += timed("alone", [job], stack=False)
+            grouped = timed("grouped", list(jobs), stack=True)
             each = single / min(given.alone, len(jobs))
             print(
                 f"{step.name}: {each:.2f} s alone, {grouped / len(jobs):.2f} s in a group of {len(jobs)}",
@@ -76,12 +73,6 @@ def main() -> None:
     print(json.dumps({key: round(value, 2) for key, value in total.items()}))
     if given.out:
         given.out.write_text(json.dumps(total, indent=1) + "\n")
-
-
-def _one_by_one(base: Any, jobs: Any) -> Any:
-    from mi_bsa.finetune.many import Group
-
-    return (Group((name,), beside=False) for name in jobs)
 
 
 if __name__ == "__main__":

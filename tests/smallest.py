@@ -236,4 +236,7 @@ class Smallest:
         with self.lock:
             if not (made / "report.html").exists():
                 study.run(parse(self.given, study.config), made)
+        for one in self.shared.iterdir():  # what the study was given stands beside its copy too
+            if one != made:
+                (self.own / one.name).symlink_to(one)
         return Path(shutil.copytree(made, self.own / "run"))
