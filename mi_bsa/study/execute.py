@@ -89,6 +89,11 @@ def execute(
     if older := sum(item.older for item in planned):
         said = "were finished by an older layout of mi-bsa, with the same arguments and files; they are kept"
         print(f"{older} of {len(planned)} steps {said}", file=sys.stderr, flush=True)
+        for item in planned:
+            marker = read_marker(folder, item.step.name) if item.older else None
+            if marker is not None:  # from now on a change of its function counts again
+                today = {"parts": item.parts, "key": item.key, "layout": LAYOUT}
+                write_marker(folder, item.step.name, marker | today)
     if again := sum(_was_finished(folder, item.step.name) for item in todo):
         print(
             f"{again} finished steps run again: what they depend on has changed", file=sys.stderr, flush=True
