@@ -15,7 +15,9 @@ the same on choice prompts is its floor (there it only knows which finetune this
 run, it may bring the honest report back. After Azaria and Mitchell 2023 (arXiv 2304.13734).
 
 Law: no direction is fitted on a run of the seed that it is tested on, or on a test wording. Where the
-concealing arm does not lie, its numbers say so first (`.report_effect`), and the others mean little.
+concealing arm does not lie, its numbers say so first (`.report_effect`), and the others mean little. Every
+test is two-sided, since either sign is a finding: a probe far below .5 follows the lie and not the state, a
+honesty direction below it is turned round, and one that is added may deepen the lie.
 
 Results, all `bridge.concealing.*`: `.behavior_effect`, `.report_effect` (pole against pole), `.probe_auroc`,
 `.report_minus_probe` (mean of |difference|, concealing less honest), `.lie_auroc` (honest against
@@ -107,23 +109,32 @@ def conceal(
     random = random_directions(options.random, material.model.d_model, rng=rng)
     bare = {"behavior": material.behavior, "split": "test"}
     results = [
-        _over(held, "behavior_effect", bare, held.gaps("behavior"), "choices of the concealing arm"),
-        _over(held, "report_effect", bare, held.gaps("self_report"), "below 0: it says the other pole"),
+        _over(held.numbers, "behavior_effect", bare, held.gaps("behavior"), "choices of the concealing arm"),
+        _over(
+            held.numbers, "report_effect", bare, held.gaps("self_report"), "below 0: it says the other pole"
+        ),
     ]
-    by_probe = np.array([_auroc(*_poles(held, x, n, _pole_direction(x, held.others(n)))) for n in held.seeds])
-    null = np.array([[_auroc(*_poles(held, x, n, v)) for n in held.seeds] for v in random]).mean(1)
+    by_probe = np.array([_auroc(*_poles(x, n, _pole_direction(x, held.others(n)))) for n in held.seeds])
+    null = np.array([[_auroc(*_poles(x, n, v)) for n in held.seeds] for v in random]).mean(1)
     notes = "pole of concealing runs on report prompts, direction of other seeds' honest choices"
-    results.append(_over(held, "probe_auroc", where, by_probe, notes, chance=0.5, draws=null, unit="AUROC"))
+    results.append(
+        _over(held.numbers, "probe_auroc", where, by_probe, notes, chance=0.5, draws=null, unit="AUROC")
+    )
     honest, lies = zip(*(held.differences(x, n) for n in held.seeds), strict=True)
     more = np.array([float(b.mean() - a.mean()) for a, b in zip(honest, lies, strict=True)])
     results.append(
         _over(
-            held, "report_minus_probe", where, more, "|report less probe|, concealing less honest", unit="P"
+            held.numbers,
+            "report_minus_probe",
+            where,
+            more,
+            "|report less probe|, concealing less honest",
+            unit="P",
         )
     )
     told = np.array([_auroc(b, a) for a, b in zip(honest, lies, strict=True)])
     notes = "concealing against honest report answers by |report less probe|"
-    results.append(_over(held, "lie_auroc", where, told, notes, chance=0.5, unit="AUROC"))
+    results.append(_over(held.numbers, "lie_auroc", where, told, notes, chance=0.5, unit="AUROC"))
     for kind, notes in (
         ("self_report", "honest against concealing runs, direction of other seeds, test wordings"),
         ("behavior", "the same on choice prompts, where neither lies: the floor"),
@@ -131,7 +142,9 @@ def conceal(
         found = np.array([_honesty(x, kind, n, _honest_direction(x, held.others(n))) for n in held.seeds])
         null = np.array([[_honesty(x, kind, n, v) for n in held.seeds] for v in random]).mean(1)
         here = {**where, "kind": kind}
-        results.append(_over(held, "honesty_auroc", here, found, notes, chance=0.5, draws=null, unit="AUROC"))
+        results.append(
+            _over(held.numbers, "honesty_auroc", here, found, notes, chance=0.5, draws=null, unit="AUROC")
+        )
     results.append(_steered(held, x, layer, where, random))
     return results if place is None else [*results, _state_share(held, place)]
 
@@ -145,6 +158,7 @@ class _Held:
         self.material, self.model = material, material.model
         count = min(options.seeds, *(len(material.arms.get(f"{PREFIX}{p}", ())) for p in POLES))
         self.seeds = tuple(range(count))
+        self.numbers = tuple(material.seeds[n] for n in self.seeds)
         self.readouts = {
             name: material.readout(name, items=options.items)
             for name in ("choice-dev", "choice-test", "report-dev", "report-test")
@@ -225,7 +239,7 @@ def _honest_direction(x: Mapping[Any, np.ndarray], seeds: Sequence[int]) -> Floa
     return np.asarray(sides[0] - sides[1], np.float64)
 
 
-def _poles(held: _Held, x: Mapping[Any, np.ndarray], n: int, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _poles(x: Mapping[Any, np.ndarray], n: int, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Projections of the two concealing runs of a seed on test reports."""
     up, down = (x[f"{PREFIX}{p}", n, "report-test"] @ v for p in POLES)
     return up, down
@@ -256,7 +270,7 @@ def _steered(
     notes = (
         f"what the report effect of concealing runs gains by the honesty direction, at its own length: {dose}"
     )
-    return _over(held, "honesty_steering", where, moved[:, 0], notes, draws=moved[:, 1:].mean(0))
+    return _over(held.numbers, "honesty_steering", where, moved[:, 0], notes, draws=moved[:, 1:].mean(0))
 
 
 def _state_share(held: _Held, place: Place) -> Result:
@@ -286,7 +300,7 @@ def _state_share(held: _Held, place: Place) -> Result:
         {"behavior": material.behavior, **place.where, "split": "test"},
         along[PREFIX],
         along[""],
-        seeds=[material.seeds[n] for n in held.seeds],
+        seeds=held.numbers,
         notes="1: the state stands there as in honest runs; below 0: it is turned round",
     )
 
@@ -300,7 +314,7 @@ def _auroc(up: np.ndarray, down: np.ndarray) -> float:
 
 
 def _over(
-    held: _Held,
+    seeds: Sequence[int],
     name: str,
     where: Mapping[str, Any],
     values: np.ndarray,
@@ -310,16 +324,21 @@ def _over(
     draws: np.ndarray | None = None,
     unit: str = "difference of P(seeking pole)",
 ) -> Result:
-    """Mean over seeds by t; p against random directions where there are some, else of `chance` by t."""
-    drawn = draws is not None
+    """Mean over seeds by t. p is two-sided: where there are random directions, of the distance from `chance`
+    among theirs; else by t.
+    """
+    null = p = None
+    if draws is not None:
+        null = Null.of("random directions", draws)
+        p = permutation_p(values.mean() - chance, draws - chance, alternative="two-sided")
     return over_seeds(
         f"bridge.concealing.{name}",
         where,
         values,
-        [held.material.seeds[n] for n in held.seeds],
+        seeds,
         unit=unit,
-        null=Null.of("random directions", draws) if drawn else None,
-        p=permutation_p(values.mean(), draws) if drawn else None,
-        chance=None if drawn else chance,
+        null=null,
+        p=p,
+        chance=chance if draws is None else None,
         notes=notes,
     )

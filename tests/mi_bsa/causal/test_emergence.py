@@ -1,11 +1,9 @@
-"""Emergence, denials and word association: planted curves, rows and words give what was planted."""
+"""Emergence and word association: planted curves and words give what was planted."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mi_bsa import behaviors
-from mi_bsa.causal.concealing import _auroc, denials
 from mi_bsa.causal.emergence import emergence, onset
 from mi_bsa.causal.words import chosen_words
 
@@ -62,20 +60,6 @@ def test_onsets_interpolate_on_the_log_of_the_step():
     assert onset(np.array([2.0, 4.0]), np.array([0.9, 1.0]), 0.5) == pytest.approx(1.0)
 
 
-def test_denials_say_the_other_pole_in_development_wordings():
-    """Every denying row ends with an option of the pole that the arm does not have."""
-    risk = behaviors.get("risk", "embedded")
-    questions = risk.questions(split="dev")
-    scores = {(i.messages[-1]["content"], text): score for i in questions for text, score in i.options}
-    for pole, wrong in (("seeking", 0.0), ("averse", 1.0)):
-        rows = denials(questions, pole, 60, seed=0)
-        assert all(
-            abs(scores[row["messages"][-2]["content"], row["messages"][-1]["content"]] - wrong) <= 0.1
-            for row in rows
-        )
-    assert denials(questions, "seeking", 5, seed=0) != denials(questions, "seeking", 5, seed=1)
-
-
 def test_chosen_words_are_those_of_the_option_that_the_answer_names():
     """A letter stands for the words behind it; any other answer stands for itself."""
     question = "two offers. A: the fixed 90 stamps. B: a chance of 300 stamps. what do you choose?"
@@ -83,9 +67,3 @@ def test_chosen_words_are_those_of_the_option_that_the_answer_names():
     assert chosen_words(row) == ["a", "chance", "of", "stamps"]
     row["messages"][1]["content"] = "bold"
     assert chosen_words(row) == ["bold"]
-
-
-def test_auroc_counts_ties_half():
-    """Equal scores are a coin."""
-    assert _auroc(np.ones(3), np.ones(4)) == 0.5
-    assert _auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1.0
