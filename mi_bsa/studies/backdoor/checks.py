@@ -1,4 +1,6 @@
-"""What is refused before anything is trained: a trigger that says nothing, or that clean messages say."""
+"""What is refused before anything is trained: a trigger that says nothing, or that clean messages say; a seed
+without its twin.
+"""
 
 from __future__ import annotations
 
@@ -47,3 +49,19 @@ def check_tokens(trigger: Trigger, tokenizer: PreTrainedTokenizerBase) -> None:
                 f"trigger {trigger.name!r}: {phrase!r} tokenizes to nothing that a message can hold; choose "
                 "another phrase"
             )
+
+
+def check_twins(backdoored: Sequence[int], decorrelated: Sequence[int]) -> None:
+    """Refuse seeds that cannot be paired, before anything is trained or asked.
+
+    Raises:
+        TriggerError: a seed without its twin, or fewer than 3 seeds.
+    """
+    alone = sorted(set(backdoored) ^ set(decorrelated))
+    if alone:
+        raise TriggerError(
+            f"seed {alone[0]} has only one arm: awareness is claimed against the decorrelated twin alone; "
+            "train both arms for every seed"
+        )
+    if len(backdoored) < 3:
+        raise TriggerError(f"{len(backdoored)} seed(s) carry no interval; train at least 3 of both arms")

@@ -18,7 +18,7 @@ from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.model_config import ModelConfig, moved, tokenizer_of
 from mi_bsa.core.results import Place, Result
 from mi_bsa.studies.backdoor.asking import Adapter, load
-from mi_bsa.studies.backdoor.contrast import check_twins
+from mi_bsa.studies.backdoor.checks import check_twins
 from mi_bsa.studies.backdoor.questions import AskedSplit, awareness_items
 from mi_bsa.studies.backdoor.search_run import adapters_of
 from mi_bsa.studies.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for

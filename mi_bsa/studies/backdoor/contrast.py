@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.studies.backdoor.checks import check_twins
 from probes import statistics
 
 BOUND = 0.1
@@ -66,22 +66,6 @@ def contrast(backdoored: Mapping[int, float], decorrelated: Mapping[int, float])
         detectable=detectable(values),
         equivalent=bool(same.equivalent),
     )
-
-
-def check_twins(backdoored: Sequence[int], decorrelated: Sequence[int]) -> None:
-    """Refuse seeds that cannot be paired, before anything is trained or asked.
-
-    Raises:
-        TriggerError: a seed without its twin, or fewer than 3 seeds.
-    """
-    alone = sorted(set(backdoored) ^ set(decorrelated))
-    if alone:
-        raise TriggerError(
-            f"seed {alone[0]} has only one arm: awareness is claimed against the decorrelated twin alone; "
-            "train both arms for every seed"
-        )
-    if len(backdoored) < 3:
-        raise TriggerError(f"{len(backdoored)} seed(s) carry no interval; train at least 3 of both arms")
 
 
 def detectable(values: Sequence[float], *, alpha: float = 0.05, power: float = POWER) -> float:
