@@ -5,6 +5,7 @@ every time.
 import numpy as np
 import pytest
 import torch
+from tiny_items import WORDS
 
 import activations
 from activations import adapter_gates, attribution, metrics, testing
@@ -17,27 +18,9 @@ INSTANCES = 20
 def lens_pairs(model, count=3, length=14):
     """Plain texts of one length, source and target."""
     rng = np.random.default_rng(0)
-    words = [
-        "one",
-        "you",
-        "for",
-        "sure",
-        "the",
-        "quick",
-        "brown",
-        "fox",
-        "are",
-        "an",
-        "or",
-        "nothing",
-        "with",
-        "word",
-        "coins",
-        "take",
-    ]
     found: list = []
     while len(found) < 2 * count:
-        row = {"id": f"p{len(found)}", "text": " ".join(rng.choice(words, length - 3))}
+        row = {"id": f"p{len(found)}", "text": " ".join(rng.choice(WORDS, length - 3))}
         if len(model.rows([row])[0]) == length:
             found.append(row)
     return list(zip(found[:count], found[count:], strict=True))

@@ -4,6 +4,7 @@ is found, splits are kept.
 
 import numpy as np
 import pytest
+from tiny_items import items, neutral
 
 import activations
 import probes
@@ -14,49 +15,12 @@ from mi_bsa.causal import steering
 from mi_bsa.causal.coherence import strength_at
 from mi_bsa.causal.doses import Doses, dose_in_words, random_differences
 from mi_bsa.core.errors import ItemError, SteeringError
-from mi_bsa.core.items import Item
 from probes.statistics import permutation_p
-
-WORDS = [
-    "one",
-    "you",
-    "for",
-    "sure",
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "are",
-    "an",
-    "or",
-    "nothing",
-    "with",
-    "word",
-    "coins",
-    "take",
-]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return activations.load(testing.build(tmp_path_factory.mktemp("steering"), width=32, n_layers=3))
-
-
-def items(tag, count, options=(("A", 1.0), ("B", 0.0))):
-    rng = np.random.default_rng(sum(tag.encode()))
-    return [
-        Item(
-            f"{tag}{n}",
-            [{"role": "user", "content": " ".join(rng.choice(WORDS, 6 + n % 4))}],
-            options,
-            {"scenario": f"s{n % 5}"},
-        )
-        for n in range(count)
-    ]
-
-
-def neutral(count=4):
-    return [[{"role": "user", "content": " ".join(WORDS[n : n + 8])}] for n in range(count)]
 
 
 def direction(layer, seed=0, scale=4.0):
@@ -103,7 +67,7 @@ def run(model, directions, **changes):
     }
     given = {
         **split,
-        "neutral": neutral(),
+        "neutral": neutral(4),
         "strengths": [-1.0, 0.5, 1.0],
         "seed": 0,
         "max_kl": 20.0,

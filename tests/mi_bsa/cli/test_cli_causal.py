@@ -4,34 +4,15 @@ with exit code 2.
 
 import json
 
-import numpy as np
 import pytest
 import yaml
+from tiny_items import WORDS, items, message, neutral
 
 from activations import testing
 from mi_bsa.cli.command import main
 from mi_bsa.core import results
 from mi_bsa.core.config import load
-from mi_bsa.core.items import Item, write_items
-
-WORDS = [
-    "one",
-    "you",
-    "for",
-    "sure",
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "are",
-    "an",
-    "or",
-    "nothing",
-    "with",
-    "word",
-    "coins",
-    "take",
-]
+from mi_bsa.core.items import write_items
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +21,15 @@ def folder(tmp_path_factory):
     testing.build(path / "base", n_layers=2)
     testing.build_adapter(path / "k", path / "base", modules=("v_proj", "o_proj", "down_proj"))
     testing.build_adapter(path / "m", path / "base", seed=1, modules=("v_proj", "o_proj", "down_proj"))
-    rng = np.random.default_rng(0)
     for name in ("behavior", "self_report", "behavior_dev", "self_report_dev"):
-        items = [
-            Item(
-                f"{name}{n}",
-                [{"role": "user", "content": " ".join(rng.choice(WORDS, 6))}],
-                (("A", 1.0), ("B", 0.0)),
-                {"scenario": f"s{n % 4}"},
-            )
-            for n in range(8)
-        ]
-        write_items(items, path / f"{name}.jsonl")
-    neutral = [
-        {"id": f"n{n}", "messages": [{"role": "user", "content": " ".join(rng.choice(WORDS, 6))}]}
-        for n in range(3)
-    ]
-    (path / "neutral.jsonl").write_text("".join(json.dumps(row) + "\n" for row in neutral))
+        write_items(items(name, 8), path / f"{name}.jsonl")
+    rows = [{"id": f"n{n}", "messages": said} for n, said in enumerate(neutral(3))]
+    (path / "neutral.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     pairs = [
         {
             "id": f"p{n}",
-            "source": [{"role": "user", "content": f"take one {WORDS[n]} now"}],
-            "target": [{"role": "user", "content": f"take you {WORDS[n]} now"}],
+            "source": message(["take", "one", WORDS[n], "now"]),
+            "target": message(["take", "you", WORDS[n], "now"]),
             "answer": "A",
             "other": "B",
         }
