@@ -143,6 +143,7 @@ def start(
     revisions: Mapping[str, str],
     command: Sequence[str] | None = None,
     checked: bool = False,
+    registration: Mapping[str, Any] | None = None,
 ) -> RunFolder:
     """Make a run folder, or open one again.
 
@@ -154,6 +155,7 @@ def start(
         revisions: name -> revision or fingerprint of each model and data set.
         command: what was typed; the process's own arguments by default.
         checked: the caller has looked at the folder, which holds what the run made before its record.
+        registration: whether the run was registered (`mi_bsa.study.registration`), as of this start.
 
     Raises:
         RunFolderError: the folder exists and `resume` is False, is in use, or holds something else.
@@ -167,9 +169,11 @@ def start(
         _keep_config(path / "config.yaml", config.to_yaml())
         now = _invocation(sys.argv if command is None else command)
         identity = {"seeds": list(seeds), "revisions": dict(revisions), "environment": environment()}
+        if registration is not None:
+            identity["registration"] = dict(registration)
         if (path / "record.json").is_file():
-            record = run.record()
-            record["invocations"] = [*record["invocations"], now | identity]
+            record = run.record() | {k: v for k, v in identity.items() if k == "registration"}
+            record["invocations"] = [*record["invocations"], now | _briefly(identity)]
         else:
             record = {"schema_version": 1, **now, **identity, "invocations": []}
         write_json(path / "record.json", record)
@@ -177,6 +181,14 @@ def start(
         run.release()  # else who catches the error still holds the folder
         raise
     return run
+
+
+def _briefly(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What an invocation says of itself: of its registration the line and the hash, not the lock."""
+    told = {key: value for key, value in identity.items() if key != "registration"}
+    if "registration" in identity:
+        told["registration"] = {key: identity["registration"].get(key) for key in ("said", "hash")}
+    return told
 
 
 def check_free(path: str | Path, *, resume: bool) -> None:
@@ -231,7 +243,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: _version(name) for name in PACKAGES},
-        "git": _git(),
+        "git": git_state(),
         "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "accelerators": _accelerators()},
         "threads": os.environ.get("OMP_NUM_THREADS"),
     }
@@ -274,7 +286,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
+def git_state() -> dict[str, Any] | None:
     """Revision of the checkout that the toolkit runs from, None where it runs from no checkout."""
     source = Path(__file__).resolve().parents[1]
     revision = _output(["git", "-C", str(source), "rev-parse", "HEAD"])

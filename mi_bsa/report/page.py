@@ -54,13 +54,18 @@ class Run:
 def read_run(folder: str | Path) -> Run:
     """Read a run folder; `verdicts.json`, where a study wrote it, lists conjecture, verdict, because."""
     run = RunFolder.at(folder)
-    path = run.path / "verdicts.json"
-    verdicts = _verdicts(path) if path.is_file() else []
+    verdicts = read_verdicts(run.path)
     config = text_of(run.path / "config.yaml", error=BrokenFileError, what="file")
     return Run(run.path.resolve().name, run.record(), config, results_module.read(run.path), verdicts)
 
 
-def _verdicts(path: Path) -> list[dict[str, str]]:
+def read_verdicts(folder: Path) -> list[dict[str, str]]:
+    """What a study's `verdicts.json` says: conjecture, verdict, because, registration; none where it gives
+    none.
+    """
+    path = folder / "verdicts.json"
+    if not path.is_file():
+        return []
     verdicts = read_json(path, remedy=AGAIN)
     if not isinstance(verdicts, list) or not all(isinstance(one, dict) for one in verdicts):
         raise BrokenFileError(f"{path}: no list of verdicts; {AGAIN}")

@@ -134,7 +134,7 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
     for output in step.outputs:
         (folder / output).parent.mkdir(parents=True, exist_ok=True)
     declared: Any = Declared(config, step.fields, step=step.name)  # typed as the whole config
-    cell = Cell(folder, declared, step.name, step.after)
+    cell = Cell(folder, declared, step.name, step.after, step.judges)
     try:
         value = step.function(cell, **step.arguments)
         outputs = fingerprint(folder, step.outputs, step=step.name)

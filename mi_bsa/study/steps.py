@@ -23,6 +23,7 @@ from mi_bsa.core.errors import BrokenFileError, MissingError, StepError
 from mi_bsa.core.files import digest, digest_once, size, stable_hash, write_json
 from mi_bsa.core.plain_files import read_json_object
 from mi_bsa.core.progress import duration
+from mi_bsa.study.registration import said_in
 
 BROKEN: dict[str, Any] = {"key": "", "parts": {}, "state": "broken"}
 """What stands for a marker that is cut short or was changed: the step runs again."""
@@ -48,6 +49,8 @@ class Step:
         bytes: estimated size of the outputs, for the plan.
         resumable: keep what a killed attempt left of the outputs (the function continues there itself).
         version: raise it when code that the function calls changes its numbers.
+        judges: it gives verdicts: whether the study is registered is among what it depends on, and it may
+            read `cell.registration`.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Step:
     bytes: int = 0
     resumable: bool = False
     version: int = 1
+    judges: bool = False
 
 
 ConfigT_co = TypeVar("ConfigT_co", covariant=True)
@@ -75,12 +79,14 @@ class Cell(Generic[ConfigT_co]):
         config: the config; reading a field that is not among the step's `fields` raises.
         step: name of the step.
         after: names of the steps whose values may be read.
+        judges: whether the step declared that it gives verdicts.
     """
 
     folder: Path
     config: ConfigT_co
     step: str
     after: tuple[str, ...]
+    judges: bool = False
 
     def value(self, step: str) -> Any:
         """What a step before this one returned."""
@@ -90,6 +96,13 @@ class Cell(Generic[ConfigT_co]):
         if marker is None or marker["state"] != "finished":
             raise StepError(f"step {self.step!r} reads {step!r}, which has not finished")
         return marker["value"]
+
+    @property
+    def registration(self) -> str:
+        """Whether the study is registered or exploratory, in one line: it stands beside each verdict."""
+        if not self.judges:
+            raise StepError(f"step {self.step!r} reads the registration; set its `judges`")
+        return said_in(self.folder)
 
     def values(self) -> dict[str, Any]:
         """The values of all steps in `after`, by name."""
@@ -160,6 +173,8 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
             "after": {name: keys[name] for name in step.after},
             "outputs": list(step.outputs),
         }
+        if step.judges:
+            parts["registration"] = said_in(folder)
         parts = json.loads(json.dumps(parts, allow_nan=False))
         key = keys[step.name] = stable_hash(parts)
         marker = read_marker(folder, step.name)
@@ -304,6 +319,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
     ):
         if old[part] != new[part]:
             yield f"{words} changed"
+    if old.get("registration") != new.get("registration"):
+        yield "its registration changed"
 
 
 def _value_differences(path: str, old: Any, new: Any) -> Iterator[str]:

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from activations.errors import ActivationsError
 from mi_bsa.core.config import Config, imported
+from mi_bsa.core.errors import MissingError
+from mi_bsa.core.files import digest_once
 from mi_bsa.core.model_config import ModelConfig
-from mi_bsa.core.model_files import weights_hash
+from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.study.registration import Design, begin, design_config
+from mi_bsa.study.rules import Rules
 from mi_bsa.study.steps import Step, describe, plan
 
 if TYPE_CHECKING:
@@ -73,6 +78,9 @@ class Study(Generic[StudyT]):
         rehearse: does what a run does first, as a dry run may, and says it in lines.
         sized: config, graph -> the graph with the seconds and bytes of this model, for the plan.
         sections: `module:NAME` of the page's own sections, imported when a page is made: figures are slow.
+        rules: `module:NAME` of the `Rules` of its verdicts; None for a kind that gives none.
+        power: `module:NAME` of a function, config -> lines: the smallest effect that each line of evidence can
+            find, for `--plan`; None where nothing of the kind is worked out.
     """
 
     name: str
@@ -83,9 +91,13 @@ class Study(Generic[StudyT]):
     rehearse: Callable[[StudyT], list[str]]
     sized: Callable[[StudyT, list[Step]], list[Step]] = as_listed
     sections: str | None = None
+    rules: str | None = None
+    power: str | None = None
 
-    def run(self, config: StudyT, out: Path, *, resume: bool = False) -> Path:
+    def run(self, config: StudyT, out: Path, *, resume: bool = False, lock: Path | None = None) -> Path:
         """Run the study into a folder, or what is missing of it; returns the path of the report page.
+
+        `lock`: where the study's lock would lie (`mi_bsa.study.registration`); without one it is exploratory.
 
         Raises:
             RunFolderError: the folder exists and `resume` is False. What `check` and the steps raise.
@@ -99,7 +111,12 @@ class Study(Generic[StudyT]):
         graph = self.steps(config)
         revisions = {str(model): weights_hash(model) for model in models_of(config)}
         with record.start(
-            out, config=config, resume=resume, seeds=config.recorded, revisions=revisions
+            out,
+            config=config,
+            resume=resume,
+            seeds=config.recorded,
+            revisions=revisions,
+            registration=begin(self.design(config, graph), out=out, lock=lock),
         ) as opened:
             execute(
                 graph,
@@ -111,15 +128,61 @@ class Study(Generic[StudyT]):
             )
             return render(opened.path, self.page())
 
-    def preview(self, config: StudyT, out: Path) -> str:
+    def preview(self, config: StudyT, out: Path, *, lock: Path | None = None) -> str:
         """What `--dry-run` prints: what would run, after everything that the config names was loaded."""
         said = self.rehearse(config)
         graph = self.sized(config, self.steps(config))
-        return "\n".join([describe(plan(graph, config=config, folder=out)), *said])
+        would = begin(self.design(config, graph), out=out, lock=lock)["said"]
+        return "\n".join([describe(plan(graph, config=config, folder=out)), *said, f"would be {would}"])
+
+    def design(self, config: StudyT, graph: Sequence[Step] | None = None) -> Design:
+        """What a run of this config fixes before it measures.
+
+        `graph`: its steps; worked out by default, and left open where the files they need are not here.
+        """
+        rules: Rules | None = None if self.rules is None else imported(self.rules)
+        if graph is None:
+            try:
+                graph = self.steps(config)
+            except (MissingError, ActivationsError):
+                graph = None
+        weights = {str(model): _weights_here(model) for model in models_of(config)}
+        own = {path.resolve() for paths in weights.values() for path in paths}
+        inputs = None
+        if graph is not None and all(weights.values()):
+            files = {path for step in graph for path in step.files if path.resolve() not in own}
+            inputs = tuple(sorted(f"{path.name} {digest_once(path)}" for path in files))
+        return Design(
+            study=self.name,
+            rules=None if rules is None else rules.identity,
+            bars={} if rules is None else rules.bars,
+            splits={} if rules is None else dict(rules.splits),
+            seeds=config.recorded,
+            config=design_config(config.dump()),
+            models={str(m): weights_hash(m) if weights[str(m)] else None for m in models_of(config)},
+            inputs=inputs,
+        )
+
+    def planned(self, config: StudyT) -> list[str]:
+        """What `--plan` prints: the smallest effects that this config can find."""
+        if self.power is not None:
+            found: list[str] = imported(self.power)(config)
+            return found
+        from mi_bsa.study.power import of_seeds
+
+        return of_seeds(len(config.recorded))
 
     def page(self) -> Sequence[Section]:
         """The page's own sections, between those that every study has."""
         return () if self.sections is None else imported(self.sections)
+
+
+def _weights_here(model: ModelConfig) -> tuple[Path, ...]:
+    """The files of a model's weights; none where they are not on this machine."""
+    try:
+        return weight_files(model)
+    except (MissingError, ActivationsError):
+        return ()
 
 
 def models_of(config: Config) -> Iterator[ModelConfig]:

@@ -27,6 +27,7 @@ declared has changed. Development items choose, test items report.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=3,
+            version=4,
+            judges=True,
         )
     )
     return [loads(step) for step in graph]
@@ -241,7 +243,9 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
 
 
 def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
-    """Join all results; p values of one family share a false-discovery rate."""
+    """Join all results; p values of one family share a false-discovery rate. Beside each verdict stands
+    whether it was registered.
+    """
     config = cell.config
     names = ("base", *(f"{arm}-{seed}" for arm in config.arms for seed in config.seeds))
     table = answers(cell.folder, names)
@@ -250,9 +254,14 @@ def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
         if step in cell.after:
             found += read(cell.folder / file)
     judged = verdicts(found)
-    found += [one.to_result() for one in judged]
+    registration = cell.registration
+    numbers = [one.to_result() for one in judged]
+    found += [replace(one, notes=f"{one.notes} [{registration}]") for one in numbers]
     results.write(results.with_q(found), cell.folder)
-    said = [{"conjecture": v.claim, "verdict": v.answer, "because": v.reason} for v in judged]
+    said = [
+        {"conjecture": v.claim, "verdict": v.answer, "because": v.reason, "registration": registration}
+        for v in judged
+    ]
     write_json(cell.folder / "verdicts.json", said)
     return {"results": len(found)}
 
@@ -272,4 +281,5 @@ STUDY = Study(
     rehearse=rehearse,
     sized=sized,
     sections="mi_bsa.studies.behavior.page:SECTIONS",
+    rules="mi_bsa.causal.rules:RULES",
 )

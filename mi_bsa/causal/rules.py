@@ -1,0 +1,21 @@
+"""The rules of the bridge's verdicts, as one value: what a lock of a behavior study holds fixed."""
+
+from mi_bsa.study.rules import Rules
+
+RULES = Rules(
+    modules=("mi_bsa.causal.verdict", "mi_bsa.causal.lines"),
+    splits={
+        "chooses": ("choice-dev", "report-dev"),
+        "judged": ("choice-test", "report-test"),
+        "controls": (
+            "neighbor_choice-test",
+            "neighbor_report-test",
+            "named_choice-test",
+            "named_report-test",
+            "neutral-test",
+            "described_report-test",
+        ),
+        "held out together": ("scenario", "adapter seed"),
+    },
+)
+"""Every module that `verdict` takes a rule from is named here; a test holds it."""
