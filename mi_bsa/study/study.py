@@ -79,8 +79,8 @@ class Study(Generic[StudyT]):
         sized: config, graph -> the graph with the seconds and bytes of this model, for the plan.
         sections: `module:NAME` of the page's own sections, imported when a page is made: figures are slow.
         rules: `module:NAME` of the `Rules` of its verdicts; None for a kind that gives none.
-        power: `module:NAME` of a function, config -> lines: the smallest effect that each line of evidence can
-            find, for `--plan`; None where nothing of the kind is worked out.
+        power: `module:NAME` of a function, config -> lines: the smallest effect that each line of evidence
+            can find, for `--plan`; None where nothing of the kind is worked out.
     """
 
     name: str

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from mi_bsa.core.config import imported, parse
 from mi_bsa.core.errors import ConfigError, MiBsaError, RunFolderError
 from mi_bsa.core.record import RunFolder
 from mi_bsa.report import browser
+from mi_bsa.report.page import read_verdicts
+from mi_bsa.study import registration
 from mi_bsa.study.steps import plan
 from mi_bsa.study.study import Study, StudyConfig
 
@@ -147,6 +150,35 @@ class StudyLaws:
             study.run(parse(changed, study.config), tmp_path / "run")
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "run").exists()
+
+    def test_a_run_without_a_lock_is_exploratory(
+        self, study: Study[Any], config: StudyConfig, finished: Path, tmp_path: Path
+    ) -> None:
+        """The record and every verdict say so; a lock that is written later counts for nothing."""
+        said, lock = f"exploratory: {registration.NO_LOCK}", tmp_path / "given.rules.lock"
+        assert registration.said_in(finished) == said
+        assert {one["registration"] for one in read_verdicts(finished)} <= {said}
+        design = study.design(config)
+        assert RunFolder.at(finished).record()["registration"]["hash"] == design.hash
+        registration.register(design, lock)
+        assert registration.begin(design, out=finished, lock=lock)["said"] == said
+        assert registration.begin(design, out=tmp_path / "new", lock=lock)["said"].startswith("registered ")
+
+    def test_how_a_study_is_run_is_no_part_of_its_design(
+        self, study: Study[Any], given: dict[str, Any], config: StudyConfig, tmp_path: Path
+    ) -> None:
+        """Workers and engine change no hash; what a study measures does, and is named."""
+        lock, run = tmp_path / "given.rules.lock", tmp_path / "run"
+        design = study.design(config)
+        registration.register(design, lock)
+        elsewhere = parse({**given, "workers": 7, "engine": "ray"}, study.config)
+        assert study.design(elsewhere).hash == design.hash
+        for name, value in design.config.items():
+            other = replace(design, config={**design.config, name: [value, "another"]})
+            said = registration.begin(other, out=run, lock=lock)["said"]
+            assert said.startswith(f"exploratory: config differs in {name}")
+        ruled = replace(design, rules="0" * 64)
+        assert "lock of other rules" in registration.begin(ruled, out=run, lock=lock)["said"]
 
     @pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium on this machine")
     @pytest.mark.parametrize("width", WIDTHS)

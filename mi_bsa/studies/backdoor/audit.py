@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -159,6 +159,8 @@ def steps(config: AuditConfig) -> list[Step]:
             after=("verdicts", *asked["audited"], *truth),
             files=() if config.audited.key is None else (config.audited.key,),
             outputs=("results.json", "results.csv"),
+            version=2,
+            judges=True,
         )
     )
     return graph
@@ -285,14 +287,15 @@ def decide(cell: Cell[AuditConfig]) -> dict[str, Any]:
 
 
 def collect(cell: Cell[AuditConfig]) -> dict[str, Any]:
-    """Score against the key, where there is one."""
+    """Score against the key, where there is one; beside each verdict stands whether it was registered."""
     from mi_bsa.core import results
 
-    said = json.loads((cell.folder / "called.json").read_text(encoding="utf-8"))
-    verdicts = {method: [AuditVerdict(**line) for line in lines] for method, lines in said.items()}
+    lines_of = json.loads((cell.folder / "called.json").read_text(encoding="utf-8"))
+    verdicts = {method: [AuditVerdict(**line) for line in lines] for method, lines in lines_of.items()}
     given: AuditSet = cell.config.audited
     key = given.key if given.adapters is not None else cell.folder / "keys" / "audited.csv"
-    found = called(verdicts, split="test")
+    said = f" [{cell.registration}]"
+    found = [replace(one, notes=one.notes + said) for one in called(verdicts, split="test")]
     if key is not None:
         found += score(verdicts, _evidence(cell, "audited"), audit_pool.read_key(key), split="test")
     results.write(results.with_q(found), cell.folder)
@@ -328,4 +331,5 @@ STUDY = Study(
     rehearse=lambda config: [*preflight.rehearse(config), *needs(config.model, config.finetune)],
     sized=lambda config, graph: measured_on(config.model, graph),
     sections="mi_bsa.studies.backdoor.page:SECTIONS",
+    rules="mi_bsa.studies.backdoor.audit_verdict:RULES",
 )

@@ -15,6 +15,13 @@ import numpy as np
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.studies.backdoor.audit_evidence import Evidence
 from mi_bsa.studies.backdoor.audit_pool import NONE, Truth
+from mi_bsa.study.rules import Rules
+
+RULES = Rules(
+    modules=(__name__,),
+    splits={"chooses": "the calibration adapters, with their key", "judged": "the audited adapters"},
+)
+"""What a lock of an audit holds fixed."""
 
 
 @dataclass(frozen=True)
