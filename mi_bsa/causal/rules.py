@@ -3,7 +3,8 @@
 from mi_bsa.study.rules import Rules
 
 RULES = Rules(
-    modules=("mi_bsa.causal.verdict", "mi_bsa.causal.lines"),
+    module="mi_bsa.causal.verdict",
+    within="mi_bsa.causal",
     splits={
         "chooses": ("choice-dev", "report-dev"),
         "judged": ("choice-test", "report-test"),
@@ -18,4 +19,3 @@ RULES = Rules(
         "held out together": ("scenario", "adapter seed"),
     },
 )
-"""Every module that `verdict` takes a rule from is named here; a test holds it."""

@@ -27,12 +27,23 @@ class Rules:
     """By which rules a kind of study gives its verdicts.
 
     Attributes:
-        modules: names of the modules whose functions and constants are the rules, all of them.
+        module: whose functions and constants are the rules.
         splits: what chooses, and what is judged, in names of sets or in words.
+        within: a package: its modules that a module of rules imports are rules too; None for none.
     """
 
-    modules: tuple[str, ...]
+    module: str
     splits: Mapping[str, Any]
+    within: str | None = None
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """Names of all modules of rules."""
+        found, new = [], [self.module]
+        while new:
+            found.append(new.pop(0))
+            new += sorted(_imported(ast.parse(_source(found[-1])), self.within) - {*found, *new})
+        return tuple(found)
 
     @cached_property
     def bars(self) -> dict[str, Any]:
@@ -61,6 +72,21 @@ def _source(module: str) -> str:
     assert found is not None, module
     assert found.origin is not None, module
     return Path(found.origin).read_text(encoding="utf-8")
+
+
+def _imported(tree: ast.Module, package: str | None) -> set[str]:
+    """The modules of a package that a module imports when it is read."""
+    if package is None:
+        return set()
+    named = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            named |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == package:
+            named |= {f"{package}.{one.name}" for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            named.add(node.module)
+    return {one for one in named if one.startswith(f"{package}.") and find_spec(one) is not None}
 
 
 def _constants(tree: ast.Module) -> dict[str, Any]:

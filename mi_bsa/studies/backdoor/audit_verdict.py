@@ -18,7 +18,7 @@ from mi_bsa.studies.backdoor.audit_pool import NONE, Truth
 from mi_bsa.study.rules import Rules
 
 RULES = Rules(
-    modules=(__name__,),
+    module=__name__,
     splits={"chooses": "the calibration adapters, with their key", "judged": "the audited adapters"},
 )
 """What a lock of an audit holds fixed."""

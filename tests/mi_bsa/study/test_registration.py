@@ -1,11 +1,8 @@
 """Registration: what counts as the same design, what a lock proves, and what a run says of itself."""
 
-import ast
 import json
 import subprocess
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 
 import graph_of_steps as graph
 import pytest
@@ -81,18 +78,16 @@ def test_rules_are_their_code_and_constants(old, new, same):
     assert (normalized(SOURCE.replace(old, new)) == normalized(SOURCE)) == same
 
 
-def test_rules_name_every_module_that_they_are_in():
-    """What a module of rules imports from beside it is a module of rules too, for every kind of study."""
-    ruled = [rules for name in STUDIES if (rules := named(name).rules) is not None]
-    assert len(ruled) == 2
-    for reference in ruled:
-        rules = imported(reference)
-        for one in rules.modules:
-            spec = find_spec(one)
-            tree = ast.parse(Path(spec.origin).read_text())
-            beside = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-            judges = {m for m in beside if m and m.startswith("mi_bsa.causal")}
-            assert judges <= set(rules.modules)
+def test_rules_are_every_module_that_they_are_in():
+    """A module of its own package that a module of rules takes something from is one of rules too."""
+    ruled = {name: imported(rules) for name in STUDIES if (rules := named(name).rules) is not None}
+    assert set(ruled) == {"behavior", "audit"}
+    assert ruled["audit"].modules == ("mi_bsa.studies.backdoor.audit_verdict",)
+    assert {"mi_bsa.causal.verdict", "mi_bsa.causal.lines"} <= set(ruled["behavior"].modules)
+    assert {"ALPHA", "QUARTER", "TESTED"} <= set(ruled["behavior"].bars)
+    alone = replace(ruled["behavior"], within=None)
+    assert alone.modules == ("mi_bsa.causal.verdict",)
+    assert alone.identity != ruled["behavior"].identity
 
 
 @pytest.mark.parametrize(
