@@ -1,9 +1,8 @@
 """Two read-outs of one adapter: do the modules that move behavior move the self-report?
 
 The law: a module moves one read-out and not the other only where both are known: the interval of its share of
-the full effect lies beyond
-the bound in one and within it in the other. What is neither is called undecided. Equality of ranks is a
-correlation with an interval.
+the full effect lies beyond the bound in one and within it in the other. What is neither is called undecided.
+Equality of ranks is a correlation with an interval.
 """
 
 from dataclasses import dataclass, field
@@ -51,10 +50,9 @@ def compare(
     """Rank correlation of two profiles, and the map of modules that move one read-out but not the other.
 
     A module moves a read-out where the interval of its share of the full effect lies beyond `bound` on one
-    side, and does not move it
-    where the interval lies within -bound and bound; in between it is undecided. Columns: layer, module, share
-    and interval of each
-    read-out, and `moves` (`both`, one read-out's name, `neither`, `undecided`).
+    side, and does not move it where the interval lies within -bound and bound; in between it is undecided.
+    Columns: layer, module, share and interval of each read-out, and `moves` (`both`, one read-out's name,
+    `neither`, `undecided`).
 
     Raises:
         PatchError: profiles of different adapters, or without this method.

@@ -2,11 +2,9 @@
 amount?
 
 The law: signs are kept. C_mean = N |mean(d)|^2 / sum |d_i|^2 is 1 where every added vector d_i is the same
-and 1/N for noise; C_rank1 =
-s_1^2 / |D|_F^2 is 1 where all lie on one line, with either sign: |cos| near 1 can hide C_mean near 0. What a
-module may be replaced by is
-made on some prompts and judged on others.
-After the constant-vector reading of rank-1 adapters (arXiv 2507.08218; arXiv 2506.11618).
+and 1/N for noise; C_rank1 = s_1^2 / |D|_F^2 is 1 where all lie on one line, with either sign: |cos| near 1
+can hide C_mean near 0. What a module may be replaced by is made on some prompts and judged on others. After
+the constant-vector reading of rank-1 adapters (arXiv 2507.08218; arXiv 2506.11618).
 """
 
 from collections.abc import Sequence
@@ -201,11 +199,7 @@ def _replaced(site: Site, how: str, mean: np.ndarray, line: tuple[np.ndarray, fl
 
 
 def _read(
-    model: "Model",
-    prompts: Any,
-    metric: Metric | Function,
-    changes: Sequence[edits.Edit],
-    batch_tokens: int,
+    model: "Model", prompts: Any, metric: Metric | Function, changes: Sequence[edits.Edit], batch_tokens: int
 ) -> np.ndarray:
     rows = model.rows(prompts)
     ends = torch.from_numpy(slots(rows)).to(model.device)

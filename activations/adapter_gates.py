@@ -1,13 +1,10 @@
 """Adapter gates: which LoRA modules carry an effect; every module has a gate between 0 (closed) and 1.
 
 The law: Shapley values of the modules add up to the full effect of the adapter, in every permutation and so
-in their mean; a module that
-changes nothing has value 0. Leaving one out and keeping one in are the two ends of what the Shapley value
-averages; they differ where
-modules need one another. Gate settings run as rows of one batch.
-Shapley sampling: Castro et al. 2009 (doi 10.1016/j.cor.2008.04.004); permutations come in pairs with their
-reverse (Mitchell et al.
-2022, arXiv 2104.12199).
+in their mean; a module that changes nothing has value 0. Leaving one out and keeping one in are the two ends
+of what the Shapley value averages; they differ where modules need one another. Gate settings run as rows of
+one batch. Shapley sampling: Castro et al. 2009 (doi 10.1016/j.cor.2008.04.004); permutations come in pairs
+with their reverse (Mitchell et al. 2022, arXiv 2104.12199).
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,8 +67,7 @@ class Profile:
 
     def to_dataframe(self, *, level: float = 0.95) -> "pd.DataFrame":
         """One row a module and method: mean over examples with a t interval, the share of the full effect,
-        and the sampling error.
-        """
+        and the sampling error."""
         import pandas as pd
         from scipy.stats import t
 
@@ -106,8 +102,7 @@ class Profile:
 
 class Gated:
     """A read-out under any setting of an adapter's gates: `run(gates)` maps (setting, module) to (setting,
-    example).
-    """
+    example)."""
 
     def __init__(
         self,
@@ -275,8 +270,7 @@ def adapter_profile(
 
 def _shapley(game: Gated, n_permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean marginal contribution over permutations, and the standard error of its example mean over
-    permutation pairs.
-    """
+    permutation pairs."""
     rng = np.random.default_rng(seed)
     count = len(game.modules)
     pairs = []
@@ -347,8 +341,7 @@ def profiles(
     batch_tokens: int = 8192,
 ) -> dict[str, Profile]:
     """A profile of each read-out, {name: (prompts, metric)}, over the same permutations of the adapter's
-    gates.
-    """
+    gates."""
     return {
         name: adapter_profile(
             model,

@@ -2,15 +2,12 @@
 map.
 
 The law: nothing is aligned by luck. Rows of one length align by position; all others need roles: the tokens
-of a role are paired
-from its first token on, and a token that has no partner is never patched. A column is a role and a count
-inside it (or a position),
-so that prompts of different lengths share one map.
+of a role are paired from its first token on, and a token that has no partner is never patched. A column is a
+role and a count inside it (or a position), so that prompts of different lengths share one map.
 
 Roles of a chat row: `system`, `earlier turn`, `question`, `option A`, `option B`, ..., `answer slot` (the
-token that predicts the
-answer), `answer`, and `template` for all that the chat template wrote. Named spans of a row (`spans`) go
-before these.
+token that predicts the answer), `answer`, and `template` for all that the chat template wrote. Named spans of
+a row (`spans`) go before these.
 """
 
 from collections import Counter
@@ -50,8 +47,7 @@ class Column:
 @dataclass(frozen=True)
 class Alignment:
     """Columns, and for each pair what they hold: `at[pair]` has rows (column, source position, target
-    position).
-    """
+    position)."""
 
     columns: tuple[Column, ...]
     at: tuple[np.ndarray, ...]
@@ -134,8 +130,7 @@ def align(
     if by == "position" and len(lengths) > 1 and positions == "each":
         raise PositionError(
             f"prompts of {len(lengths)} different lengths ({min(lengths)[0] + 1} to {max(lengths)[0] + 1} "
-            "tokens) share no position; "
-            "pass align='roles', or align='end'"
+            "tokens) share no position; pass align='roles', or align='end'"
         )
     return _grouped(sources, targets, ends, by, positions)
 

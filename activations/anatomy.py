@@ -81,8 +81,7 @@ class Tap:
 class Parts:
     """A block's modules by what they do, found once a model and not once a call; None for a norm that the
     family does not have. Adapters replace linear modules inside these, so of those it is the parent that is
-    held.
-    """
+    held."""
 
     attention: nn.Module
     attention_norm: nn.Module | None

@@ -3,9 +3,8 @@
 The law: an attribution is the first-order estimate of what patching would do, (source - target) . d metric /
 d site, and it is checked against exact patching on its top cells before anyone reads it. Integrated gradients
 average the gradient along the way from the target's value to the source's, one site at a time, so that a
-layer's cells add up to the effect of patching the whole layer.
-Nanda 2023, "Attribution patching"; Sundararajan et al. 2017 (arXiv 1703.01365); Kramar et al. 2024 (arXiv
-2403.00745).
+layer's cells add up to the effect of patching the whole layer. Nanda 2023, "Attribution patching";
+Sundararajan et al. 2017 (arXiv 1703.01365); Kramar et al. 2024 (arXiv 2403.00745).
 
 The base's weights are frozen (PEFT does that), so the gradient is taken at a zero added to each site, never
 at a weight.

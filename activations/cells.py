@@ -29,8 +29,7 @@ together."""
 @dataclass(frozen=True)
 class Entries:
     """What every (pair, column) moves: `source` and `target` positions from `offset` on, `count` of them, the
-    first at `first`.
-    """
+    first at `first`."""
 
     pair: np.ndarray
     column: np.ndarray
@@ -124,8 +123,7 @@ class Cells:
 
     def _reachable(self, site: Site) -> np.ndarray:
         """Whether the answer slot can see an entry: from the last block's attention on, only the slot itself
-        counts.
-        """
+        counts."""
         e = self.entries
         late = (
             site.layer == self.model.n_layers - 1

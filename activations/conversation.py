@@ -27,8 +27,7 @@ MOST = 20_000
 @dataclass(frozen=True)
 class Tail:
     """An answer as it follows a prompt: the ids that the template puts first, the answer's own, and the
-    closing ones.
-    """
+    closing ones."""
 
     lead: tuple[int, ...]
     answer: tuple[int, ...]
@@ -159,8 +158,7 @@ def stop_ids(template: Template, messages: Sequence[Message] | None = None) -> t
 
 def _words_in(template: Template, messages: Sequence[Message], before: str, through: str) -> tuple[int, int]:
     """Characters [start, end) of what the assistant says last, in the text through its turn: white space
-    before its words is said with them, other words that the template puts there are not.
-    """
+    before its words is said with them, other words that the template puts there are not."""
     answer = messages[-1]["content"].strip()
     frame = _after(template, messages[:-1], before, SENTINEL)
     lead, _, closing = frame.partition(SENTINEL)

@@ -18,8 +18,7 @@ DTYPES = {
 
 def of_base(inner: nn.Module) -> str:
     """The base's type, e.g. `float32`; `nf4 (bfloat16 compute)` where it is quantized, and every type where
-    there are several, e.g. `bfloat16 and float32`.
-    """
+    there are several, e.g. `bfloat16 and float32`."""
     packed = sorted({kind for module in inner.modules() if (kind := quantizing.kind(module))})
     own = _types(inner, adapters=False)
     return f"{' and '.join(packed)} ({own} compute)" if packed else own

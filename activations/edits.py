@@ -2,11 +2,10 @@
 
 The law: an edit returns new tensors and never writes in place; the model is left as it was, also after an
 error; an edit of strength zero is an identity, and one that selects nothing is an error. Positions are
-absolute in each row's real tokens, also in
-`generate` with its cache, where a hook sees one token at a time: they come from the attention mask and the
-cache, never from the column. Every strength and vector may differ by row, so that many edits run as one
-batch. Steering by addition: Turner et al. 2023 (arXiv 2308.10248); projecting out: Arditi et al. 2024 (arXiv
-2406.11717).
+absolute in each row's real tokens, also in `generate` with its cache, where a hook sees one token at a time:
+they come from the attention mask and the cache, never from the column. Every strength and vector may differ
+by row, so that many edits run as one batch. Steering by addition: Turner et al. 2023 (arXiv 2308.10248);
+projecting out: Arditi et al. 2024 (arXiv 2406.11717).
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -244,8 +244,7 @@ def check_gap(before: np.ndarray, full: np.ndarray, metric: Metric) -> None:
     if gap.max() <= SAME * max(1.0, np.abs(full).max()):
         raise PatchError(
             f"metric {metric.name!r} is constant: source and target runs give the same value in all "
-            f"{len(gap)} pairs; "
-            "choose a metric or runs that differ"
+            f"{len(gap)} pairs; choose a metric or runs that differ"
         )
 
 

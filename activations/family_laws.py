@@ -30,8 +30,7 @@ def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> bool:
 
 class FamilyLaws:
     """What a family's record must say truly. A test subclasses it and provides the fixture `model`: eager
-    attention, three blocks or more, and one adapter at every linear module.
-    """
+    attention, three blocks or more, and one adapter at every linear module."""
 
     def test_nothing_of_a_block_is_left_out(self, model: Any) -> None:
         """Every norm and every linear module of a block stands in the record, and the other way round."""
@@ -112,8 +111,7 @@ class FamilyLaws:
 
     def test_adapters_are_read_where_they_act(self, model: Any) -> None:
         """At each linear module the output with the adapter is the base's plus `lora_out`, which is B of
-        `lora_a`, scaled.
-        """
+        `lora_a`, scaled."""
         batch, at = _batch(model)
         name = model.active_adapter
         for module in model.anatomy.family.modules:

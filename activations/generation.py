@@ -58,8 +58,7 @@ def answers(model: "Model", rows: Sequence[Row], how: Decoding) -> list[list[int
         if len(row) + max_new_tokens > model.context_length:
             raise PromptError(
                 f"prompt {row.prompt.id!r} has {len(row)} tokens and {max_new_tokens} more do not fit the "
-                f"context of {model.context_length}; "
-                "shorten it or lower max_new_tokens"
+                f"context of {model.context_length}; shorten it or lower max_new_tokens"
             )
     found: list[list[int]] = [[] for _ in rows]
     names = [row.prompt.id for row in rows]
@@ -91,8 +90,7 @@ def answers(model: "Model", rows: Sequence[Row], how: Decoding) -> list[list[int
 @contextmanager
 def nothing_else(inner: Any) -> Iterator[None]:
     """Inside, a model's own generation config is empty: `generate` fills from it whatever is left open, and
-    published ones hold repetition penalties, forced tokens and the like.
-    """
+    published ones hold repetition penalties, forced tokens and the like."""
     from transformers import GenerationConfig
 
     own = inner.generation_config
@@ -105,8 +103,7 @@ def nothing_else(inner: Any) -> Iterator[None]:
 
 def end_ids(model: "Model") -> list[int]:
     """What ends an answer: the token with which the chat template closes a turn, the tokenizer's end token,
-    and those of the base's generation config (the config of a base need not know the chat's).
-    """
+    and those of the base's generation config (the config of a base need not know the chat's)."""
     own = getattr(getattr(model.inner, "generation_config", None), "eos_token_id", None)
     ends = [] if own is None else np.atleast_1d(own).tolist()
     if model.tokenizer.chat_template:

@@ -77,9 +77,8 @@ def attach(tap: Tap, function: Callable[[Tensor], Tensor | None]) -> Any:
 def altering(model: "Model", site: Site, change: Change) -> Iterator[None]:
     """Inside, `change` maps the site's value in every forward pass; everything downstream sees the new value.
 
-    `change` returns a new tensor (or the same one, unchanged) and never writes in place.
-    `resid_mid` has no module of its own, so its change is added through what attention adds; a change of zero
-    is exact.
+    `change` returns a new tensor (or the same one, unchanged) and never writes in place. `resid_mid` has no
+    module of its own, so its change is added through what attention adds; a change of zero is exact.
 
     Raises:
         SiteError: the model does not have the site.

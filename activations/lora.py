@@ -1,8 +1,7 @@
 """LoRA adapters as an axis: unmerged, switched, scaled, and seen as weights.
 
 The law: with the adapter off the model is the base exactly, and nothing is ever merged (a merge in bf16
-rounds the weights, and cycles of merging drift).
-LoRA: Hu et al. 2021 (arXiv 2106.09685).
+rounds the weights, and cycles of merging drift). LoRA: Hu et al. 2021 (arXiv 2106.09685).
 """
 
 import hashlib
@@ -95,8 +94,7 @@ def check_gates(inner: nn.Module, name: str) -> None:
 
 def moved_tokens(inner: nn.Module, name: str, most: int) -> list[int]:
     """The tokens with the largest columns in an adapter's A of the embeddings, at most `most`; none without
-    such a LoRA, and none whose column is zero, which it does not move.
-    """
+    such a LoRA, and none whose column is zero, which it does not move."""
     sizes = [
         layer.lora_embedding_A[name].norm(dim=0) for layer in layers(inner) if name in layer.lora_embedding_A
     ]

@@ -1,12 +1,9 @@
 """Patch maps: what a patching experiment found, cell by cell, with every example kept.
 
 The law: recovery is 0 where nothing was moved and 1 where the run is as the other; it is a ratio of means,
-(patched - before) / (full -
-before), since a ratio for each example explodes where an example has no effect of its own. Its interval
-treats both means as random
-(linearized ratio estimator, t over examples; Cochran 1977, section 6.4). Groups of examples are the caller's:
-`effects` and
-`gap` hold one number an example.
+(patched - before) / (full - before), since a ratio for each example explodes where an example has no effect
+of its own. Its interval treats both means as random (linearized ratio estimator, t over examples; Cochran
+1977, section 6.4). Groups of examples are the caller's: `effects` and `gap` hold one number an example.
 """
 
 from dataclasses import dataclass, field
@@ -78,8 +75,7 @@ class PatchMap:
     @property
     def readable(self) -> bool:
         """Whether the mean gap's 95 % interval leaves out zero: where it does not, a recovery is a ratio to
-        nothing.
-        """
+        nothing."""
         from scipy.stats import t
 
         n = len(self.gap)
@@ -95,14 +91,12 @@ class PatchMap:
 
     def intervals(self, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(recovery, low, high, n) of each cell, shape (layer, column, head); bounds are NaN for a single
-        example.
-        """
+        example."""
         return ratio_of_means(self.effects, self.gap, level=level)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """One row a cell: site, layer, position, label, role, token, head, recovery, low, high, n, effect,
-        filled (share of examples).
-        """
+        filled (share of examples)."""
         import pandas as pd
 
         value, low, high, n = self.intervals()
@@ -142,8 +136,7 @@ class PatchMap:
         heads = f" x {len(self.heads)} heads" if self.heads else ""
         return (
             f"PatchMap({layers} x {len(self.columns)} columns{heads}, {self.source} -> {self.target}, "
-            f"{self.mode}, "
-            f"{self.metric}, n = {len(self.before)})"
+            f"{self.mode}, {self.metric}, n = {len(self.before)})"
         )
 
 

@@ -1,11 +1,10 @@
 """Metrics of a patching experiment: what is read off the logits at the answer slot, one number an example.
 
 The law: a metric says which tokens it reads, and no other logit is ever computed where that can be; what it
-reads is what the model itself says, with the adapter's part of the output layer. Logit differences are
-linear in the last residual
-and are the default choice of the literature (Heimersheim and Nanda 2024, arXiv 2404.15255; Zhang and Nanda
-2023, arXiv 2309.16042);
-probabilities saturate; KL compares whole distributions with the source's.
+reads is what the model itself says, with the adapter's part of the output layer. Logit differences are linear
+in the last residual and are the default choice of the literature (Heimersheim and Nanda 2024, arXiv
+2404.15255; Zhang and Nanda 2023, arXiv 2309.16042); probabilities saturate; KL compares whole distributions
+with the source's.
 """
 
 from collections.abc import Callable, Sequence

@@ -18,8 +18,7 @@ _LISTED = re.compile(
 
 def listed(text: str) -> dict[str, list[int]]:
     """By letter: the characters where it is listed; more than one where that is ambiguous, and none where the
-    letter is only spoken of.
-    """
+    letter is only spoken of."""
     found: dict[str, list[tuple[int, bool, str]]] = {}
     for match in _LISTED.finditer(text):
         starts = match["line"] is not None

@@ -1,14 +1,11 @@
 """Path patching: the direct path from a head or module to a later one, everything in between held as it was.
 
 The law: a sender's change reaches the receiver through the residual stream alone: every other head and MLP
-between them keeps the
-target's output. The receiver then answers to the changed input, and all behind it answers to the receiver. To
-the logits, direct paths
-of all senders and the rest add up before the final norm. Keys and values of one query head may be receivers
-also where several
-query heads share them (grouped queries): the head's own mix is computed with the changed keys or values and
-put in for that head only.
-Wang et al. 2022 (arXiv 2211.00593); Goldowsky-Dill et al. 2023 (arXiv 2304.05969).
+between them keeps the target's output. The receiver then answers to the changed input, and all behind it
+answers to the receiver. To the logits, direct paths of all senders and the rest add up before the final norm.
+Keys and values of one query head may be receivers also where several query heads share them (grouped
+queries): the head's own mix is computed with the changed keys or values and put in for that head only. Wang
+et al. 2022 (arXiv 2211.00593); Goldowsky-Dill et al. 2023 (arXiv 2304.05969).
 """
 
 import re
@@ -41,8 +38,7 @@ _NODE = re.compile(r"(\d+)\.(?:head|h)?(\d+)(?:\.([qkv]))?|(mlp|attn)\.(\d+)|(lo
 @dataclass(frozen=True, order=True)
 class Node:
     """A head (`3.5`), a head's input (`5.2.q`), an MLP (`mlp.4`), all heads of a block (`attn.4`), or
-    `logits`.
-    """
+    `logits`."""
 
     layer: int
     kind: str
@@ -208,8 +204,7 @@ def path_patch(
 
 class _Paths:
     """Some pairs: the target's trace, and what each sender adds to the stream when it takes the source's
-    values.
-    """
+    values."""
 
     def __init__(
         self,
@@ -295,8 +290,7 @@ class _Paths:
 
     def _heads(self, receiver: Node, entering: Tensor, delta: Tensor) -> Tensor:
         """Every head's mix where the receiver's inputs are computed from the changed stream, (example, pos,
-        head, d_head).
-        """
+        head, d_head)."""
         parts = self.model.anatomy.parts[receiver.layer]
         changed = parts.attention_reads(entering + delta)
         names = [f"{receiver.part}_proj"] if receiver.part else ["q_proj", "k_proj", "v_proj"]

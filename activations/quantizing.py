@@ -1,8 +1,7 @@
 """Quantizing: weights of four bits while they are loaded, by bitsandbytes.
 
 The law: a quantized model says so. Its type is told with the type it computes in, and its fingerprint is that
-of the quantized weights.
-QLoRA and NF4: Dettmers et al. 2023 (arXiv 2305.14314).
+of the quantized weights. QLoRA and NF4: Dettmers et al. 2023 (arXiv 2305.14314).
 """
 
 from importlib.util import find_spec

@@ -46,8 +46,7 @@ class Trace:
 class _Recorder:
     """Stands for a cache in one block's attention: puts the keys and values of earlier positions before the
     new ones, and keeps all. `update` is all that attention asks of a cache, and transformers' own would drop
-    what lies outside a window.
-    """
+    what lies outside a window."""
 
     def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
         self.keys, self.values = keys, values
@@ -80,8 +79,7 @@ def check(model: "Model") -> None:
 
 def mask(model: "Model", layer: int, start: int, width: int, *, like: Tensor) -> Tensor | None:
     """The additive causal mask of a block for queries at `start`, ..., `start + width - 1`; None where
-    everything is seen.
-    """
+    everything is seen."""
     window = model.anatomy.windows[layer]
     query = rearrange(torch.arange(start, start + width, device=like.device), "query -> query 1")
     key = torch.arange(start + width, device=like.device)
@@ -177,8 +175,7 @@ def last_block(
     values: Float[Tensor, "row head past d_head"],
 ) -> Float[Tensor, "row d_model"]:
     """The last block at one position of each row (`read`, counted from `start`): keys and values of all, the
-    rest of one.
-    """
+    rest of one."""
     parts = model.anatomy.parts[-1]
     rows = torch.arange(len(hidden), device=hidden.device)
     normed = parts.attention_reads(hidden)

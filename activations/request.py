@@ -92,8 +92,7 @@ class Request:
         if not sites:
             raise SiteError(
                 f"sites {', '.join(map(str, self.sites[:3]))} are an adapter's and variant {adapter!r} has "
-                "none of "
-                "them; leave this variant out, or add another site"
+                "none of them; leave this variant out, or add another site"
             )
         for site in sites:
             model.anatomy.tap(site, adapter=model.active_adapter)
@@ -101,10 +100,7 @@ class Request:
         shapes = {
             site: model.anatomy.shape(site, adapter=model.active_adapter, longest=longest) for site in sites
         }
-        selection, first, last = (
-            self.selection,
-            *sharding.bounds(self.index.lengths, *self.shard),
-        )
+        selection, first, last = (self.selection, *sharding.bounds(self.index.lengths, *self.shard))
         starts = selection.starts[first : last + 1]
         rows = {name: column[starts[0] : starts[-1]] for name, column in selection.rows.items()}
         rows["example"] = rows["example"] - first

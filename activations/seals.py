@@ -1,11 +1,10 @@
 """Seals: digests of what a cache says about itself, so that `cache check --deep` sees every changed bit.
 
-The law: whatever can be read from a sealed file is covered. Columns have a SHA-256 each, activations a
-CRC-32 an example, commit flags one legal value; the seal covers the rest: every root attribute (name, type,
-value), and the list of all datasets (names, shapes, types, their own attributes). It is written once, when
-the file is laid out, as an attribute of the root; a digest of the seal stands on the group `plan`, so that a
-seal that is lost or renamed is seen too. Caches of older toolkits have none; they are checked as far as they
-go.
+The law: whatever can be read from a sealed file is covered. Columns have a SHA-256 each, activations a CRC-32
+an example, commit flags one legal value; the seal covers the rest: every root attribute (name, type, value),
+and the list of all datasets (names, shapes, types, their own attributes). It is written once, when the file
+is laid out, as an attribute of the root; a digest of the seal stands on the group `plan`, so that a seal that
+is lost or renamed is seen too. Caches of older toolkits have none; they are checked as far as they go.
 
 HDF5 leaves bytes that no read depends on (about half of a small file). So that a flip among them is no silent
 change either, a finished file is stamped: its user block, 512 bytes in front that HDF5 passes over, holds
@@ -72,8 +71,7 @@ def stamp(path: Path) -> None:
 
 def stamp_broken(path: Path) -> list[str]:
     """One line where a byte of a stamped file is not what was written; nothing for files without a user
-    block, which older toolkits and other programs make.
-    """
+    block, which older toolkits and other programs make."""
     with open(path, "rb") as plain:
         found = plain.read(USER_BLOCK)
         if found.startswith(_HDF5):

@@ -26,8 +26,7 @@ from activations.writer import EXAMPLE_COLUMNS, ROW_COLUMNS
 
 class Ragged(Sequence[np.ndarray]):
     """Arrays of different lengths behind one another in one int32 array: item n is
-    `values[starts[n]:starts[n + 1]]`.
-    """
+    `values[starts[n]:starts[n + 1]]`."""
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         counts = np.array([len(part) for part in parts], np.int64)

@@ -57,8 +57,7 @@ WORDS = (
 
 class TemplateLaws:
     """What every chat template must do. A test subclasses it and provides the fixture `template`
-    (`Template(AutoTokenizer.from_pretrained(folder))`).
-    """
+    (`Template(AutoTokenizer.from_pretrained(folder))`)."""
 
     def test_text_and_ids_are_those_of_transformers(self, template: Template) -> None:
         """Unequal turns, open and closed, in one batch and alone."""

@@ -29,9 +29,8 @@ SPECIAL = ("<|begin_of_text|>", "<|end|>", "<|pad|>", "<|system|>", "<|user|>", 
 FAMILIES = tuple(families.everyone())
 _WORDS = (
     "you are an assistant . which option do you choose ? A: take 40 coins for sure . B: take 100 coins or "
-    "nothing . answer with one letter . "
-    "the quick brown fox jumps over the lazy dog , and describes its attitude to choices in one word : bold "
-    ", careful , patient , generous ."
+    "nothing . answer with one letter . the quick brown fox jumps over the lazy dog , and describes its "
+    "attitude to choices in one word : bold , careful , patient , generous ."
 )
 
 
@@ -181,8 +180,7 @@ def prompts(count: int, *, seed: int = 0, shortest: int = 2, longest: int = 24) 
 
 def tiny(folder: str | Path, family: str) -> Any:
     """A loaded tiny random model of a family, with an adapter at every linear module and eager attention, as
-    `FamilyLaws` and `BackendContract` take it.
-    """
+    `FamilyLaws` and `BackendContract` take it."""
     from activations.loading import load
 
     base = build(Path(folder) / "base", family=family)

@@ -3,8 +3,7 @@ that imports transformer_lens.
 
 The law: same unmerged weights, no processing, no folding, so that names mean the same numbers. Building a
 bridge rewires the module tree and forces eager attention, so it is built on a copy of the tree that shares
-every weight; the model itself stays as it was.
-TransformerLens: Nanda and Bloom 2022.
+every weight; the model itself stays as it was. TransformerLens: Nanda and Bloom 2022.
 """
 
 import copy

@@ -1,10 +1,8 @@
 """Vectors: directions that need the model to be found, each as a vector and the site where it may be added.
 
 The law: the model's weights stay as they are. An adapter's vectors are read off its factors: the columns of B
-and the left singular
-vectors of B A span all that the module can add. A trained vector is optimized on the loss of the answers
-alone, the model frozen
-(one vector recovers most of what a LoRA does: arXiv 2511.04875).
+and the left singular vectors of B A span all that the module can add. A trained vector is optimized on the
+loss of the answers alone, the model frozen (one vector recovers most of what a LoRA does: arXiv 2511.04875).
 """
 
 from collections.abc import Iterator, Sequence

@@ -66,8 +66,7 @@ def compare(
     Args:
         first, second: at the same site. With several seeds the cosine has a t interval over seeds (Fisher's
             z), and the ceiling is the geometric mean of both families' mean cosine between seeds.
-        null: directions that `second` could have been by chance, see `probes.nulls`; compared with
-            `first`.
+        null: directions that `second` could have been by chance, see `probes.nulls`; compared with `first`.
 
     Raises:
         DirectionError: other sites or widths. StatisticsError: families of unequal length.

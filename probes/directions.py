@@ -94,8 +94,7 @@ class Direction:
         if self.site != other.site or self.d_model != other.d_model:
             raise DirectionError(
                 f"one direction lives at {self.site} (d={self.d_model}), the other at {other.site} "
-                f"(d={other.d_model}); "
-                "directions combine only at one site: fit both there"
+                f"(d={other.d_model}); directions combine only at one site: fit both there"
             )
 
     def __neg__(self) -> Direction:
@@ -138,8 +137,7 @@ class Direction:
         if activations.ndim != 2 or activations.shape[1] != self.d_model:
             raise DirectionError(
                 f"activations have shape {activations.shape}, the direction at {self.site} has "
-                f"d_model={self.d_model}; "
-                "read the same site"
+                f"d_model={self.d_model}; read the same site"
             )
         return activations.astype(np.float64) @ self.vector
 

@@ -2,9 +2,8 @@
 2306.03819).
 
 x' = x - W^+ Q W (x - mu), where W = S^(-1/2) whitens the rows and Q projects onto the column space of W
-Cov(x, z).
-The law: after erasure the cross-covariance with every class indicator is zero on the rows of the fit, so
-all class means agree, and no other affine map that reaches this moves the rows less in mean square.
+Cov(x, z). The law: after erasure the cross-covariance with every class indicator is zero on the rows of the
+fit, so all class means agree, and no other affine map that reaches this moves the rows less in mean square.
 Why this is our own code: docs/decisions/0010-own-solver-and-leace.md.
 """
 

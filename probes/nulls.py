@@ -37,11 +37,7 @@ def random_directions(
 
 
 def difference_directions(
-    count: int,
-    rows: Num[np.ndarray, "example d_model"],
-    *,
-    units: Units,
-    rng: np.random.Generator,
+    count: int, rows: Num[np.ndarray, "example d_model"], *, units: Units, rng: np.random.Generator
 ) -> Float[np.ndarray, "draw d_model"]:
     """Unit vectors along differences of means between random halves of the units.
 

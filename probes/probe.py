@@ -125,8 +125,7 @@ class Probe:
         if mine is not None and theirs != mine:
             raise SourceError(
                 f"the store's layer convention is {theirs!r}, the probe was fitted under {mine!r}, so layer "
-                "numbers do not "
-                "mean the same; capture the store again with this toolkit"
+                "numbers do not mean the same; capture the store again with this toolkit"
             )
 
     def save(self, path: str | Path) -> Path:

@@ -174,14 +174,7 @@ def _rows(y: np.ndarray, stratum: np.ndarray) -> float:
 
 
 def _few(
-    y: np.ndarray,
-    unit: np.ndarray,
-    wins: np.ndarray,
-    pairs: np.ndarray,
-    n: int,
-    level: float,
-    *,
-    near: bool,
+    y: np.ndarray, unit: np.ndarray, wins: np.ndarray, pairs: np.ndarray, n: int, level: float, *, near: bool
 ) -> Estimate:
     """Few units: t over their own AUROCs on the logit scale; the claim stays on the typical unit."""
     own, count = np.diag(wins), np.diag(pairs)
@@ -211,8 +204,7 @@ def _few_clusters(
     if holders < 2:
         raise StatisticsError(
             f"one class stands in a single one of {units} units, so nothing can be said beyond that unit; "
-            "choose units "
-            "that hold both classes (the seed, not the adapter), or collect more units"
+            "choose units that hold both classes (the seed, not the adapter), or collect more units"
         )
     (value,), (error,) = _weighted_auroc(np.ones((1, units)), wins, pairs)
     center, slope = np.log(value / (1 - value)), value * (1 - value)

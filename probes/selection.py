@@ -57,8 +57,7 @@ def inner_splits(
     if not usable:
         raise GroupError(
             "no inner fold holds both classes, so layer and penalty can not be chosen inside the training "
-            "rows; "
-            "use fewer folds, more groups, or nested=False"
+            "rows; use fewer folds, more groups, or nested=False"
         )
     return [Split(split.train[s.train], split.train[s.test]) for s in usable]
 

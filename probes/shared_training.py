@@ -15,13 +15,12 @@ from probes.statistics.intervals import Estimate
 def p_against_half(estimate: Estimate, *, cross_validated: bool = True) -> float:
     """Two-sided p of AUROC = .5, t over units on the logit scale.
 
-    With few seeds this is the test to use: label shuffles inside 5 seeds can not give a p below 1/16.
-    Probes of different folds share training units, so under the null their scores are positively correlated
-    (the product of unit k's and unit l's noise enters both fold k and fold l) and the plain error is too
-    small: its square must be multiplied by
-    2 (K - 1) / (K - 2) for K units (compare Bengio and Grandvalet 2004). `cross_validated=False` leaves
-    that out, for a probe that was fitted elsewhere. Near the ceiling p is that of the exact interval, and
-    never below that of K equal signs.
+    With few seeds this is the test to use: label shuffles inside 5 seeds can not give a p below 1/16. Probes
+    of different folds share training units, so under the null their scores are positively correlated (the
+    product of unit k's and unit l's noise enters both fold k and fold l) and the plain error is too small:
+    its square must be multiplied by 2 (K - 1) / (K - 2) for K units (compare Bengio and Grandvalet 2004).
+    `cross_validated=False` leaves that out, for a probe that was fitted elsewhere. Near the ceiling p is that
+    of the exact interval, and never below that of K equal signs.
     """
     units = estimate.units
     if estimate.effective is not None:

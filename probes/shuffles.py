@@ -1,8 +1,7 @@
 """Shuffled labels, at the level at which the label was assigned.
 
-The law: a null must keep what binds rows together. If the pole belongs to an adapter, all rows of an
-adapter get one shuffled pole; shuffling rows would give a null far too narrow. Three cases, the first that
-applies:
+The law: a null must keep what binds rows together. If the pole belongs to an adapter, all rows of an adapter
+get one shuffled pole; shuffling rows would give a null far too narrow. Three cases, the first that applies:
 
 1. `unit` is named (say "adapter"): its levels exchange their labels, inside each top-level unit where
 `within` is named.
@@ -65,8 +64,7 @@ class Shuffler:
             if unit:
                 raise LabelError(
                     f"the label varies inside a level of {unit}, so it was not assigned there; name the "
-                    "column whose "
-                    "levels each have one label, or leave the shuffle unit out"
+                    "column whose levels each have one label, or leave the shuffle unit out"
                 )
         if groups:
             name = min(groups, key=lambda g: table[g].nunique())
@@ -102,8 +100,7 @@ class Shuffler:
         if len(out) < n:
             raise StatisticsError(
                 f"shuffling ({self.how}) leaves a fold with one class nearly always; use fewer folds, more "
-                "groups, or "
-                "leave the shuffle unit out, so that classes are renamed inside the top-level unit"
+                "groups, or leave the shuffle unit out, so that classes are renamed inside the top-level unit"
             )
         return np.stack(out) if out else np.zeros((0, len(self.y)), dtype=self.y.dtype)
 

@@ -185,8 +185,7 @@ def two_classes(table: pd.DataFrame, label: str) -> tuple[np.ndarray, tuple[Any,
         )
     if len(found) > 2:
         raise LabelError(
-            f"label {label!r} has {len(found)} values ({', '.join(map(str, found[:5]))}, ...); "
-            "select two of them, or use method 'ridge' for graded labels and LogisticProbe for several "
-            "classes"
+            f"label {label!r} has {len(found)} values ({', '.join(map(str, found[:5]))}, ...); select two of "
+            "them, or use method 'ridge' for graded labels and LogisticProbe for several classes"
         )
     return (values == found[1]).to_numpy().astype(np.int64), (found[0], found[1])

@@ -56,9 +56,8 @@ def group_codes(table: pd.DataFrame, groups: Sequence[str] | None, *, part: bool
     if not part and all(len(np.unique(c)) == len(table) for c in codes.T):
         raise GroupError(
             f"every group of {', '.join(groups)} is a single row, so grouping protects nothing; name the "
-            "column that "
-            "rows share (scenario, template, seed), or state that rows are independent with groups=None "
-            "(--groups none)"
+            "column that rows share (scenario, template, seed), or state that rows are independent with "
+            "groups=None (--groups none)"
         )
     return codes
 
@@ -174,8 +173,7 @@ def grouped_splits(
             spread.
         stratify: labels to spread in that way without the check; `labels` if None.
         crossed: "full" tests every row once (folds of one column times folds of the next); "diagonal" uses
-            fold k of
-            every column together: fewer fits, but only 1 row in n_splits is tested.
+            fold k of every column together: fewer fits, but only 1 row in n_splits is tested.
         seed: of the assignment of groups to folds.
         part: see `group_codes`.
 
@@ -219,8 +217,7 @@ def grouped_splits(
             if sizes[-1] < 2:
                 raise GroupError(
                     f"{names[j]} has a single level of one class, so no fold can leave it out and keep both "
-                    "classes; "
-                    "drop it from groups or add levels"
+                    "classes; drop it from groups or add levels"
                 )
             parts.append(_fold_levels(codes[:, j], sizes[-1], rng, classes))
         if crossed == "diagonal":

@@ -34,9 +34,8 @@ class Transfer:
     floor_high, n, units, p_units (of AUROC = .5, t over units), p (label shuffles) and p_floor (the
     smallest p that they can give).
 
-    `scores`: test rows with their score, fold, unit and label; `null`: pooled AUROC of each shuffle for
-    each pair.
-    `probes`: the probe of each training set, fitted on all its rows.
+    `scores`: test rows with their score, fold, unit and label; `null`: pooled AUROC of each shuffle for each
+    pair. `probes`: the probe of each training set, fitted on all its rows.
     """
 
     table: pd.DataFrame

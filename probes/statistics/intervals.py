@@ -159,8 +159,7 @@ def bootstrap_interval(
     if n_groups < FEW:
         raise StatisticsError(
             f"a percentile bootstrap over {n_groups} groups covers far less than it says; with fewer than "
-            f"{FEW} groups "
-            "use t_interval or studentized_interval on per-group estimates"
+            f"{FEW} groups use t_interval or studentized_interval on per-group estimates"
         )
     members = [np.flatnonzero(codes == g) for g in range(n_groups)]
     rng = np.random.default_rng(seed)

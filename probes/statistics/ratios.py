@@ -33,8 +33,7 @@ def fieller(numerator: Any, denominator: Any, *, level: float = 0.95) -> Estimat
     if g >= 1:
         raise StatisticsError(
             f"the denominator's interval holds 0 (mean {bottom:.3g} over {n} units), so the ratio has no "
-            "bounded interval; "
-            "report the two effects on their own, or collect more units"
+            "bounded interval; report the two effects on their own, or collect more units"
         )
     ratio = top / bottom
     middle = ratio - g * cov[0, 1] / cov[1, 1] if cov[1, 1] > 0 else ratio

@@ -12,16 +12,9 @@ from probes.directions import Direction
 from probes.errors import StatisticsError
 from probes.scores import accuracy, balanced_accuracy, recall_at_fpr
 from probes.statistics.equivalence import equivalence
-from probes.statistics.intervals import (
-    Estimate,
-    paired_bootstrap,
-)
+from probes.statistics.intervals import Estimate, paired_bootstrap
 from probes.statistics.mediation import mediation
-from probes.statistics.permutation import (
-    benjamini_hochberg,
-    max_statistic,
-    permutation_test,
-)
+from probes.statistics.permutation import benjamini_hochberg, max_statistic, permutation_test
 from probes.statistics.ratios import fieller
 from probes.validity.auroc_laws import TAU, _rows
 from probes.validity.law import Rng, covers

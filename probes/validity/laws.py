@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from probes.statistics.intervals import (
-    studentized_interval,
-    t_interval,
-)
-from probes.statistics.permutation import (
-    sign_flip_test,
-    t_test,
-)
+from probes.statistics.intervals import studentized_interval, t_interval
+from probes.statistics.permutation import sign_flip_test, t_test
 from probes.validity.auroc_laws import (
     CEILING,
     auroc_independent,
