@@ -10,9 +10,11 @@ from scipy.stats import norm
 
 from probes.scores import auroc, auroc_many
 from probes.statistics.intervals import Estimate
-from probes.validity.law import Rng, covers
+from probes.validity.law import Rng, Simulation, covers, repeated
 
 MU, TAU, SHIFT = 1.2, 0.35, 0.6
+Draw = Callable[[Rng, int], list[tuple[Estimate, float]]]
+"""Intervals of so many runs, each with the truth."""
 
 
 def _rows(
@@ -29,118 +31,82 @@ def _rows(
     return y, s, u
 
 
-def _pooled_truth(units: int, mu: float = MU, tau: float = TAU, shift: float = SHIFT) -> float:
-    inside, across = norm.cdf(mu / np.sqrt(2 + tau**2)), norm.cdf(mu / np.sqrt(2 + tau**2 + 2 * shift**2))
+def _pooled_truth(units: int) -> float:
+    inside, across = norm.cdf(MU / np.sqrt(2 + TAU**2)), norm.cdf(MU / np.sqrt(2 + TAU**2 + 2 * SHIFT**2))
     return float(inside / units + across * (1 - 1 / units))
 
 
-def _typical_truth(mu: float = MU, tau: float = TAU) -> float:
+def _typical_truth() -> float:
     b = np.polynomial.hermite_e.hermegauss(60)
-    values = logit(norm.cdf((mu + tau * b[0]) / np.sqrt(2)))
+    values = logit(norm.cdf((MU + TAU * b[0]) / np.sqrt(2)))
     return float(expit((values * b[1]).sum() / b[1].sum()))
 
 
-def auroc_units(units: int, per_class: int) -> Callable[[Rng, int], np.ndarray]:
-    truth = _typical_truth() if units < 10 else _pooled_truth(units)
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        return np.array(
-            [
-                covers(auroc(y, s, units=u, seed=i), truth)
-                for i in range(n)
-                for y, s, u in [_rows(rng, units, per_class)]
-            ]
-        )
-
-    return run
+@repeated
+def auroc_units(rng: Rng, i: int, units: int, per_class: int) -> bool:
+    y, s, u = _rows(rng, units, per_class)
+    return covers(auroc(y, s, units=u, seed=i), _typical_truth() if units < 10 else _pooled_truth(units))
 
 
-def auroc_independent(rows: int) -> Callable[[Rng, int], np.ndarray]:
-    truth = float(norm.cdf(MU / np.sqrt(2)))
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        out = []
-        for i in range(n):
-            y = np.arange(rows) % 2
-            out.append(covers(auroc(y, rng.normal(size=rows) + MU * y, seed=i), truth))
-        return np.array(out)
-
-    return run
+@repeated
+def auroc_independent(rng: Rng, i: int, rows: int) -> bool:
+    y = np.arange(rows) % 2
+    return covers(auroc(y, rng.normal(size=rows) + MU * y, seed=i), float(norm.cdf(MU / np.sqrt(2))))
 
 
-def auroc_one_class_units(units: int, per_unit: int) -> Callable[[Rng, int], np.ndarray]:
-    truth = float(norm.cdf(MU / np.sqrt(2 + 2 * 0.3**2)))
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        u = np.repeat(np.arange(units), per_unit)
-        y = u % 2
-        out = []
-        for i in range(n):
-            s = rng.normal(size=len(y)) + MU * y + 0.3 * rng.normal(size=units)[u]
-            out.append(covers(auroc(y, s, units=u, seed=i), truth))
-        return np.array(out)
-
-    return run
+@repeated
+def auroc_one_class_units(rng: Rng, i: int, units: int, per_unit: int) -> bool:
+    u = np.repeat(np.arange(units), per_unit)
+    y = u % 2
+    s = rng.normal(size=len(y)) + MU * y + 0.3 * rng.normal(size=units)[u]
+    return covers(auroc(y, s, units=u, seed=i), float(norm.cdf(MU / np.sqrt(2 + 2 * 0.3**2))))
 
 
-def auroc_percentile(units: int, per_class: int) -> Callable[[Rng, int], np.ndarray]:
+@repeated
+def auroc_percentile(rng: Rng, i: int, units: int, per_class: int) -> bool:
     """The percentile bootstrap over few seeds that this toolkit refuses."""
-    truth = _typical_truth()
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        out = []
-        for _ in range(n):
-            y, s, _ = _rows(rng, units, per_class)
-            each = auroc_many(y.reshape(units, -1), s.reshape(units, -1))
-            drawn = each[rng.integers(0, units, (1000, units))].mean(axis=1)
-            low, high = np.quantile(drawn, [0.025, 0.975])
-            out.append(low <= truth <= high)
-        return np.array(out)
-
-    return run
+    y, s, _ = _rows(rng, units, per_class)
+    each = auroc_many(y.reshape(units, -1), s.reshape(units, -1))
+    drawn = each[rng.integers(0, units, (1000, units))].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return bool(low <= _typical_truth() <= high)
 
 
+@repeated
 def near_ceiling(
-    units: int, per_unit: int, truth: float, *, correlation: float = 0.0, one_class: bool = False
-) -> Callable[[Rng, int], list[tuple[Estimate, float]]]:
-    """Intervals at a true AUROC near 1, each with the truth.
+    rng: Rng,
+    i: int,
+    units: int,
+    per_unit: int,
+    truth: float,
+    *,
+    correlation: float = 0.0,
+    one_class: bool = False,
+) -> tuple[Estimate, float]:
+    """An interval at a true AUROC near 1, with the truth.
 
     Rows of one unit and class share a part of their noise (`correlation`). Units hold both classes in turn,
     or one class each.
     """
     u = np.repeat(np.arange(units), per_unit)
     y = u % 2 if one_class else np.arange(units * per_unit) % 2
-    mu = np.sqrt(2) * norm.ppf(truth)
-
-    def draw(rng: Rng, n: int) -> list[tuple[Estimate, float]]:
-        found = []
-        for i in range(n):
-            shared = rng.normal(size=(units, 2))[u, y]
-            noise = np.sqrt(1 - correlation) * rng.normal(size=len(y)) + np.sqrt(correlation) * shared
-            found.append((auroc(y, noise + mu * y, units=u, seed=i), truth))
-        return found
-
-    return draw
+    shared = rng.normal(size=(units, 2))[u, y]
+    noise = np.sqrt(1 - correlation) * rng.normal(size=len(y)) + np.sqrt(correlation) * shared
+    return auroc(y, noise + np.sqrt(2) * norm.ppf(truth) * y, units=u, seed=i), truth
 
 
-def lumps(units: int, per_unit: int, wrong: float) -> Callable[[Rng, int], list[tuple[Estimate, float]]]:
+@repeated
+def lumps(rng: Rng, i: int, units: int, per_unit: int, wrong: float) -> tuple[Estimate, float]:
     """The same where a share of rows is wholly wrong and the rest never is: no spread tells of it."""
     u = np.repeat(np.arange(units), per_unit)
     y = np.arange(units * per_unit) % 2
-
-    def draw(rng: Rng, n: int) -> list[tuple[Estimate, float]]:
-        found = []
-        for i in range(n):
-            bad = rng.random(len(y)) < wrong
-            scores = 20.0 * (y ^ bad) + rng.normal(size=len(y))
-            # both rows right: won; both wrong: lost; one wrong: a tie of the noise
-            found.append((auroc(y, scores, units=u, seed=i), (1 - wrong) ** 2 + wrong * (1 - wrong)))
-        return found
-
-    return draw
+    bad = rng.random(len(y)) < wrong
+    scores = 20.0 * (y ^ bad) + rng.normal(size=len(y))
+    # both rows right: won; both wrong: lost; one wrong: a tie of the noise
+    return auroc(y, scores, units=u, seed=i), (1 - wrong) ** 2 + wrong * (1 - wrong)
 
 
-CEILING: dict[str, Callable[[Rng, int], list[tuple[Estimate, float]]]] = {
+CEILING: dict[str, Draw] = {
     "AUROC .95, 10 units x 4 rows": near_ceiling(10, 4, 0.95),
     "AUROC .95, 10 units x 8 rows, correlation .6": near_ceiling(10, 8, 0.95, correlation=0.6),
     "AUROC .95, 20 units of one class x 4 rows, correlation .6": near_ceiling(
@@ -163,7 +129,7 @@ CEILING: dict[str, Callable[[Rng, int], list[tuple[Estimate, float]]]] = {
 """Where the intervals near the ceiling are measured; at .5 for comparison."""
 
 
-def ceiling_law(draw: Callable[[Rng, int], list[tuple[Estimate, float]]]) -> Callable[[Rng, int], np.ndarray]:
+def ceiling_law(draw: Draw) -> Simulation:
     """Hits of one of the above; an interval that leaves [0, 1] or begins at the estimate is a miss."""
 
     def run(rng: Rng, n: int) -> np.ndarray:

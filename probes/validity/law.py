@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 from probes.statistics.intervals import Estimate
 
 Rng = np.random.Generator
+Simulation = Callable[[Rng, int], Sequence[bool] | np.ndarray]
+"""Hits (covered, or rejected) of so many runs."""
+Design = ParamSpec("Design")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Law:
-    """One line of the table: a simulation that returns hits (covered, or rejected) for `n` runs."""
+    """One line of the table: a simulation that returns hits for `n` runs."""
 
     name: str
     kind: str  # "coverage", "conservative" (may cover more), "error", or "shown"
-    run: Callable[[Rng, int], np.ndarray]
-    power: Callable[[Rng, int], np.ndarray] | None = None
+    run: Simulation
+    power: Simulation | None = None
     effect: str = ""
     smallest_p: float | None = None
+
+
+def repeated(
+    one: Callable[Concatenate[Rng, int, Design], Found],
+) -> Callable[Design, Callable[[Rng, int], list[Found]]]:
+    """A simulation out of a single run: `one(rng, i, *design)` is called as `one(*design)(rng, n)`, and gives
+    what each of `n` runs found."""
+
+    @wraps(one)
+    def designed(*given: Design.args, **named: Design.kwargs) -> Callable[[Rng, int], list[Found]]:
+        return lambda rng, n: [one(rng, i, *given, **named) for i in range(n)]
+
+    return designed
 
 
 def covers(found: Estimate, truth: float) -> bool:

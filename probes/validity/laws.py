@@ -67,7 +67,9 @@ LAWS: tuple[Law, ...] = (
         transfer_coverage(5, 1.6, 0.2, 64),
     ),
     Law(
-        "nested choice among 4 layers of noise, 12 scenarios: interval holds .5", "conservative", nested_null
+        "nested choice among 4 layers of noise, 12 scenarios: interval holds .5",
+        "conservative",
+        nested_null(),
     ),
     Law(
         "probe cross-validated on noise, 5 seeds with adapter offsets: holds .5",
@@ -87,15 +89,16 @@ LAWS: tuple[Law, ...] = (
     Law(
         "recall at 5 % false positives, 1,000 control rows, 20 scenarios", "coverage", grouped_rows("recall")
     ),
-    Law("ratio of means over 5 seeds: Fieller", "coverage", fieller_coverage),
-    Law("mediation TE, 5 seeds x 30 items, both random", "coverage", mediation_coverage("te", 0.7, "random")),
-    Law(
-        "mediation NDE, 5 seeds x 30 items, both random", "coverage", mediation_coverage("nde", 0.4, "random")
+    Law("ratio of means over 5 seeds: Fieller", "coverage", fieller_coverage()),
+    *(
+        Law(
+            f"mediation {part.upper()}, 5 seeds x 30 items, both random",
+            "coverage",
+            mediation_coverage(part, truth),
+        )
+        for part, truth in (("te", 0.7), ("nde", 0.4), ("nie", 0.3))
     ),
-    Law(
-        "mediation NIE, 5 seeds x 30 items, both random", "coverage", mediation_coverage("nie", 0.3, "random")
-    ),
-    Law("mediation NIE, 5 seeds, items fixed", "coverage", mediation_fixed),
+    Law("mediation NIE, 5 seeds, items fixed", "coverage", mediation_fixed()),
     Law("t test over 5 seeds", "error", rejects(t_test, 5, 0.0), rejects(t_test, 5, 2.0), "mean 2 sd"),
     *(
         Law(

@@ -48,11 +48,11 @@ def measure(law: Law, *, sims: int, seed: int = 0, power: bool = True) -> LawLin
     """Run one law: its rate with exact interval, and its power on a quarter of the simulations."""
     key = int.from_bytes(law.name.encode(), "little") % 2**63
     start = time.monotonic()
-    hits = law.run(np.random.default_rng([seed, key]), sims)
+    hits = np.array(law.run(np.random.default_rng([seed, key]), sims))
     ci = stats.binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95)
     strength = None
     if power and law.power is not None:
-        strength = float(law.power(np.random.default_rng([seed + 1, key]), max(sims // 4, 20)).mean())
+        strength = float(np.mean(law.power(np.random.default_rng([seed + 1, key]), max(sims // 4, 20))))
     return LawLine(law, float(hits.mean()), ci.low, ci.high, len(hits), strength, time.monotonic() - start)
 
 

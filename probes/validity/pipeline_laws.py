@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,7 +13,7 @@ from probes.scores import auroc
 from probes.statistics.intervals import Estimate
 from probes.sweeping import sweep
 from probes.transferring import transfer
-from probes.validity.law import Rng, covers
+from probes.validity.law import Rng, Simulation, covers, repeated
 
 GROUPS = ["scenario", "seed"]
 swept = partial(sweep, label="pole", methods=["mean_difference"], controls=False)
@@ -26,8 +25,9 @@ def _table(seeds: int, scenarios: int, first: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["scenario", "seed", "pole", "adapter"])
 
 
-def _activations(rng: Rng, table: pd.DataFrame, along: np.ndarray, d: int, adapter: float) -> np.ndarray:
+def _activations(rng: Rng, table: pd.DataFrame, along: np.ndarray, adapter: float = 0.0) -> np.ndarray:
     """Rows with noise, an offset of each adapter, and a separation `along` [seed, d] between the poles."""
+    d = along.shape[1]
     x = (
         rng.normal(size=(len(table), d))
         + adapter * rng.normal(size=(table["adapter"].max() + 1, d))[table["adapter"]]
@@ -35,132 +35,96 @@ def _activations(rng: Rng, table: pd.DataFrame, along: np.ndarray, d: int, adapt
     return x + (table["pole"].to_numpy() - 0.5)[:, None] * along[table["seed"]]
 
 
-def transfer_coverage(
-    seeds: int, mu: float = 1.6, offset: float = 0.0, d: int = 6
-) -> Callable[[Rng, int], np.ndarray]:
+def _first_axis(seeds: int, separation: float | np.ndarray, d: int = 6) -> np.ndarray:
+    """A separation of each seed along the first of d dimensions."""
+    along = np.zeros((seeds, d))
+    along[:, 0] = separation
+    return along
+
+
+def transfer_coverage(seeds: int, mu: float = 1.6, offset: float = 0.0, d: int = 6) -> Simulation:
     """Fit on behavior, test on report, five seeds; truth is the typical AUROC of such a probe on a new
     seed."""
     tau = 0.4
     behavior, report = _table(seeds, 12), _table(seeds, 20, first=100)
 
     def one(rng: Rng, want_truth: bool) -> float | Estimate:
-        along = np.zeros((seeds, d))
-        along[:, 0] = mu + tau * rng.normal(size=seeds)
+        along = _first_axis(seeds, mu + tau * rng.normal(size=seeds), d)
         shared = offset * rng.normal(
             size=(2 * seeds, d)
         )  # what else each adapter does, the same in both sets
-        x = _activations(rng, behavior, along, d, 0.0) + shared[behavior["adapter"]]
+        x = _activations(rng, behavior, along) + shared[behavior["adapter"]]
         if want_truth:  # the population AUROC of a probe fitted without one seed, on a fresh seed
             rest = (behavior["seed"] > 0).to_numpy() & (behavior["scenario"] > 2).to_numpy()
             y = behavior["pole"].to_numpy()[rest]
             w = x[rest][y == 1].mean(0) - x[rest][y == 0].mean(0)
             gap = along[0] + shared[1] - shared[0]
             return float(logit(norm.cdf(gap @ w / np.linalg.norm(w) / np.sqrt(2))))
-        z = _activations(rng, report, along, d, 0.0) + shared[report["adapter"]]
+        z = _activations(rng, report, along) + shared[report["adapter"]]
         found = moved({"behavior": (x, behavior)}, {"report": (z, report)}, n_shuffles=0)
         line = found.cell("behavior", "report")
         return Estimate(line["auroc"], line["low"], line["high"], 0, 0, "")
 
-    def run(rng: Rng, n: int) -> np.ndarray:
+    def run(rng: Rng, n: int) -> list[bool]:
         truth = expit(np.mean([one(rng, True) for _ in range(8_000)]))
-        return np.array([covers(one(rng, False), truth) for _ in range(n)])  # type: ignore[arg-type]
+        return [covers(one(rng, False), truth) for _ in range(n)]  # type: ignore[arg-type]
 
     return run
 
 
-def transfer_test(mu: float) -> Callable[[Rng, int], np.ndarray]:
+@repeated
+def transfer_test(rng: Rng, i: int, mu: float) -> bool:
     """The shuffled floor's p, classes renamed inside 8 seeds, 99 shuffles."""
     behavior, report = _table(8, 6), _table(8, 6, first=100)
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        out = []
-        for i in range(n):
-            along = np.zeros((8, 6))
-            along[:, 0] = mu
-            offset = 0.5 * rng.normal(size=(16, 6))
-            x = _activations(rng, behavior, along, 6, 0.0) + offset[behavior["adapter"]]
-            z = (
-                _activations(rng, report, along, 6, 0.0)
-                + (offset if mu else 0.5 * rng.normal(size=(16, 6)))[report["adapter"]]
-            )
-            found = moved(
-                {"b": (x, behavior)},
-                {"r": (z, report)},
-                n_shuffles=99,
-                crossed="diagonal",
-                n_splits=4,
-                seed=i,
-            )
-            out.append(found.cell("b", "r")["p"] <= 0.05)
-        return np.array(out)
-
-    return run
+    along, offset = _first_axis(8, mu), 0.5 * rng.normal(size=(16, 6))
+    x = _activations(rng, behavior, along) + offset[behavior["adapter"]]
+    z = _activations(rng, report, along)
+    z = z + (offset if mu else 0.5 * rng.normal(size=(16, 6)))[report["adapter"]]
+    sets = {"b": (x, behavior)}, {"r": (z, report)}
+    found = moved(*sets, n_shuffles=99, crossed="diagonal", n_splits=4, seed=i)
+    return bool(found.cell("b", "r")["p"] <= 0.05)
 
 
-def sweep_test(mu: float) -> Callable[[Rng, int], np.ndarray]:
+@repeated
+def sweep_test(rng: Rng, i: int, mu: float) -> bool:
     """p corrected for the search over four layers (max-statistic), classes renamed inside 8 seeds."""
-    table = _table(8, 6)
-    drawn = partial(swept, n_shuffles=99, n_splits=4, crossed="diagonal")
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        out = []
-        for i in range(n):
-            along = np.zeros((8, 6))
-            along[:, 0] = mu
-            xs = {f"resid_post.{k}": _activations(rng, table, along * (k == 2), 6, 0.5) for k in range(4)}
-            found = drawn(xs, table, groups=GROUPS, nested=False, seed=i)
-            out.append(found.best.p_max <= 0.05)
-        return np.array(out)
-
-    return run
+    table, along = _table(8, 6), _first_axis(8, mu)
+    xs = {f"resid_post.{k}": _activations(rng, table, along * (k == 2), 0.5) for k in range(4)}
+    found = swept(
+        xs, table, groups=GROUPS, n_shuffles=99, n_splits=4, crossed="diagonal", nested=False, seed=i
+    )
+    return found.best.p_max <= 0.05
 
 
-def transfer_t(mu: float) -> Callable[[Rng, int], np.ndarray]:
+@repeated
+def transfer_t(rng: Rng, i: int, mu: float) -> bool:
     """The t test over five seeds against AUROC = .5; each adapter has an offset that both sets share."""
     behavior, report = _table(5, 6), _table(5, 8, first=100)
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        out = []
-        for i in range(n):
-            along = np.zeros((5, 6))
-            along[:, 0] = mu
-            offset = 0.5 * rng.normal(size=(10, 6))
-            x = _activations(rng, behavior, along, 6, 0.0) + offset[behavior["adapter"]]
-            z = _activations(rng, report, along, 6, 0.0) + offset[report["adapter"]]
-            found = moved({"b": (x, behavior)}, {"r": (z, report)}, n_shuffles=0, seed=i)
-            out.append(found.cell("b", "r")["p_units"] <= 0.05)
-        return np.array(out)
-
-    return run
+    along, offset = _first_axis(5, mu), 0.5 * rng.normal(size=(10, 6))
+    x = _activations(rng, behavior, along) + offset[behavior["adapter"]]
+    z = _activations(rng, report, along) + offset[report["adapter"]]
+    found = moved({"b": (x, behavior)}, {"r": (z, report)}, n_shuffles=0, seed=i)
+    return bool(found.cell("b", "r")["p_units"] <= 0.05)
 
 
-def noise_coverage(extended: bool) -> Callable[[Rng, int], np.ndarray]:
+@repeated
+def noise_coverage(rng: Rng, i: int, extended: bool) -> bool:
     """Does the interval of a probe cross-validated over five seeds hold .5 where there is nothing to read?"""
     table = _table(5, 6)
-
-    def run(rng: Rng, n: int) -> np.ndarray:
-        out = []
-        for i in range(n):
-            x = _activations(rng, table, np.zeros((5, 6)), 6, 0.5)
-            found = swept(x, table, groups=GROUPS, n_shuffles=0, nested=False, seed=i)
-            if extended:
-                out.append(covers(found.best.auroc, 0.5))
-            else:
-                s = found.scores
-                out.append(covers(auroc(s["y"], s["score"], units=s["unit"], strata=s["fold"]), 0.5))
-        return np.array(out)
-
-    return run
+    x = _activations(rng, table, np.zeros((5, 6)), 0.5)
+    found = swept(x, table, groups=GROUPS, n_shuffles=0, nested=False, seed=i)
+    if extended:
+        return covers(found.best.auroc, 0.5)
+    s = found.scores
+    return covers(auroc(s["y"], s["score"], units=s["unit"], strata=s["fold"]), 0.5)
 
 
-def nested_null(rng: Rng, n: int) -> np.ndarray:
+@repeated
+def nested_null(rng: Rng, i: int) -> bool:
     """Nested choice among four layers of pure noise: its interval holds .5, although the best layer's score
     does not."""
     rows = [(c, p) for c in range(12) for p in (0, 1) for _ in range(3)]
     table = pd.DataFrame(rows, columns=["scenario", "pole"])
-    out = []
-    for i in range(n):
-        xs = {f"resid_post.{k}": rng.normal(size=(len(table), 4)) for k in range(4)}
-        found = swept(xs, table, groups=["scenario"], n_splits=4, n_shuffles=0, seed=i)
-        out.append(covers(found.best.auroc, 0.5))
-    return np.array(out)
+    xs = {f"resid_post.{k}": rng.normal(size=(len(table), 4)) for k in range(4)}
+    found = swept(xs, table, groups=["scenario"], n_splits=4, n_shuffles=0, seed=i)
+    return covers(found.best.auroc, 0.5)
