@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from activations import edits, hooks, lora
+from activations import edits, engine, hooks, lora
 from activations.adapter_gates import _adapter
-from activations.alignment import slots
 from activations.errors import PatchError
 from activations.metrics import Function, Metric, Reader, as_metric
 from activations.positions import Positions
@@ -153,8 +152,8 @@ def constancy(
             for site in sites
         )
         on = _read(model, held_out, metric, [], batch_tokens)
-        means = {site: early[site].mean(0) for site in sites}
-        lines = {site: _line(early[site]) for site in sites}
+        means = {site: early[site].mean(0).astype(np.float32) for site in sites}
+        lines = {site: _line(early[site]).astype(np.float32) for site in sites}
         rows = []
         off = _read(model, held_out, metric, [edits.gate(site, 0.0) for site in sites], batch_tokens)
         gap = on - off
@@ -162,7 +161,8 @@ def constancy(
             raise PatchError(f"adapter {name!r} does not move this metric; choose another")
         for which in [*[(site,) for site in sites], tuple(sites)]:
             for how in REPLACEMENTS:
-                changes = [_replaced(site, how, means[site], lines[site]) for site in which]
+                vectors = means if how == "constant" else lines
+                changes = [edits.replace(site, torch.from_numpy(vectors[site])) for site in which]
                 now = _read(model, held_out, metric, changes, batch_tokens)
                 kept = _kept(now - off, gap)
                 label = str(which[0]).removeprefix("lora_out.") if len(which) == 1 else "all"
@@ -185,39 +185,27 @@ def _additions(
     return {site: np.concatenate(parts) for site, parts in found.items()}
 
 
-def _line(d: np.ndarray) -> tuple[np.ndarray, float]:
-    """The best line through the origin, pointing the way the mean does, and the mean amount along it."""
+def _line(d: np.ndarray) -> np.ndarray:
+    """The best line through the origin, times the mean amount along it."""
     line = np.linalg.svd(d, full_matrices=False)[2][0]
-    amount = float((d @ line).mean())
-    return (line, amount) if amount >= 0 else (-line, -amount)
-
-
-def _replaced(site: Site, how: str, mean: np.ndarray, line: tuple[np.ndarray, float]) -> edits.Edit:
-    """The module adds its mean vector everywhere, or its own line times its mean amount."""
-    vector = mean if how == "constant" else line[0] * line[1]
-    return edits.replace(site, torch.from_numpy(vector.astype(np.float32)))
+    return line * float((d @ line).mean())
 
 
 def _read(
     model: "Model", prompts: Any, metric: Metric | Function, changes: Sequence[edits.Edit], batch_tokens: int
 ) -> np.ndarray:
-    rows = model.rows(prompts)
-    ends = torch.from_numpy(slots(rows)).to(model.device)
+    """The metric of each prompt under some changes, compared with the run without them where it compares."""
+    rows, measured = model.rows(prompts), as_metric(metric)
     found = np.empty(len(rows))
-    with torch.no_grad():
-        for batch in model.batches(rows, batch_tokens=batch_tokens):
-            index = torch.from_numpy(np.asarray(batch.examples)).to(model.device)
-            line = torch.arange(len(index), device=model.device)
-            plain = Reader(model, as_metric(metric), index)
-            reference = (
-                plain.logits(model.forward(batch)[line, ends[index]], line)
-                if plain.metric.reference
-                else None
-            )
-            with edits.edit(model, *changes):
-                final = model.forward(batch)[line, ends[index]]
-            reader = Reader(model, as_metric(metric), index, reference)
-            found[batch.examples] = reader.measure(reader.logits(final, line), line).cpu().numpy()
+    plain = engine.passes(model, rows, batch_tokens=batch_tokens) if measured.reference else ()
+    befores = [final for _, _, final in plain]
+    changed = engine.passes(model, rows, engine.ByEdits(lambda _: changes), batch_tokens=batch_tokens)
+    for n, (_, lines, final) in enumerate(changed):
+        index = torch.from_numpy(lines.examples).to(model.device)
+        line = torch.arange(len(index), device=model.device)
+        reference = Reader(model, measured, index).logits(befores[n], line) if befores else None
+        reader = Reader(model, measured, index, reference)
+        found[lines.examples] = reader.of_final(final, line).cpu().numpy()
     return found
 
 

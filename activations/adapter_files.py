@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activations.errors import AdapterError, AdapterWarning
+from activations.errors import AdapterError, AdapterWarning, first_line
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LARGEST_CONFIG = 2**20
@@ -150,7 +150,9 @@ def shapes_of(path: Path, what: str) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="pt") as file:
             return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own untyped error for a cut-off file
-        raise AdapterError(f"{what}: {str(path)!r} cannot be read ({_line(error)}); copy it again") from None
+        raise AdapterError(
+            f"{what}: {str(path)!r} cannot be read ({first_line(error, 200)}); copy it again"
+        ) from None
 
 
 def check(name: str, config: Mapping[str, Any]) -> None:
@@ -226,7 +228,7 @@ def _config(name: str, path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise AdapterError(
-            f"adapter {name!r}: {str(path)!r} is not readable JSON ({_line(error)}); copy it again"
+            f"adapter {name!r}: {str(path)!r} is not readable JSON ({first_line(error, 200)}); copy it again"
         ) from None
     if not isinstance(config, dict) or "peft_type" not in config:
         raise AdapterError(
@@ -254,7 +256,3 @@ def _config(name: str, path: Path) -> dict[str, Any]:
                 stacklevel=2,
             )
     return config
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from activations import edits, lora
 from activations.alignment import slots
+from activations.batches import Batch
 from activations.errors import AdapterError, PatchError
 from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
 from activations.sites import Site
@@ -153,45 +154,42 @@ class Gated:
                     found[low : low + some, batch.examples] = self.value(batch, part).cpu().numpy()
         return found
 
-    def value(self, batch: Any, gates: Float[Tensor, "setting module"]) -> Float[Tensor, "setting example"]:
+    def value(self, batch: Batch, gates: Float[Tensor, "setting module"]) -> Float[Tensor, "setting example"]:
         """The metric of a batch under each setting; gradients flow to `gates` where they are enabled."""
-        from activations.batches import Batch
-
         times, count = len(gates), len(batch.examples)
-        large = Batch(
-            np.tile(batch.examples, times),
-            batch.ids.repeat(times, 1),
-            batch.mask.repeat(times, 1),
-            batch.positions.repeat(times, 1),
-            batch.lengths.repeat(times),
-            batch.prompt_lengths.repeat(times),
-        )
-        column = gates.repeat_interleave(count, 0)
-        closed = [
-            edits.gate(Site("lora_out", layer, name), column[:, n])
+        full = self._full(batch)
+        reference = None if full is None else full.repeat(times, 1)
+        rows = self._each(batch.repeated(times), gates.repeat_interleave(count, 0), reference)
+        return rows.reshape(times, count)
+
+    def each(self, batch: Batch, gates: Float[Tensor, "example module"]) -> Float[Tensor, " example"]:
+        """The metric of each example under its own gate setting; gradients likewise."""
+        return self._each(batch, gates, self._full(batch))
+
+    def _each(self, batch: Batch, gates: Tensor, reference: Tensor | None) -> Tensor:
+        gated = [
+            edits.gate(Site("lora_out", layer, name), gates[:, n])
             for n, (layer, name) in enumerate(self.modules)
         ]
-        with edits.edit(self.model, *closed):
-            hidden = self.model.forward(large)
-        line = torch.arange(times * count, device=hidden.device)
-        final = hidden[line, self.ends[torch.from_numpy(large.examples).to(hidden.device)]]
-        index = torch.from_numpy(np.asarray(batch.examples)).to(hidden.device)
-        local = torch.arange(count, device=hidden.device).repeat(times)
-        reader = Reader(
-            self.model, self.metric, index, self._full(batch, index) if self.metric.reference else None
-        )
-        return reader.measure(reader.logits(final, local), local).reshape(times, count)
+        with edits.edit(self.model, *gated):
+            final, index, line = self._slots(batch)
+        return Reader(self.model, self.metric, index, reference).of_final(final, line)
 
-    def _full(self, batch: Any, index: Tensor) -> Tensor:
+    def _slots(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden states at the answer slots after the final norm, which example each row is, and its line."""
+        hidden = self.model.forward(batch)
+        index = torch.from_numpy(np.asarray(batch.examples)).to(hidden.device)
+        line = torch.arange(len(index), device=hidden.device)
+        return hidden[line, self.ends[index]], index, line
+
+    def _full(self, batch: Batch) -> Tensor | None:
+        """The logits with all gates open, where the metric compares with them."""
         key = batch.examples.tobytes()
-        if key not in self._reference:
+        if self.metric.reference and key not in self._reference:
             with torch.no_grad():
-                hidden = self.model.forward(batch)
-                line = torch.arange(len(index), device=hidden.device)
-                self._reference[key] = Reader(self.model, self.metric, index).logits(
-                    hidden[line, self.ends[index]], line
-                )
-        return self._reference[key]
+                final, index, line = self._slots(batch)
+                self._reference[key] = Reader(self.model, self.metric, index).logits(final, line)
+        return self._reference.get(key)
 
 
 def adapter_profile(
@@ -301,25 +299,10 @@ def _linear(game: Gated, steps: int) -> np.ndarray:
             for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
                 gates = torch.full((len(batch.examples), len(game.modules)), float(point), requires_grad=True)
                 with torch.enable_grad():
-                    total = _each(game, batch, gates).sum()
+                    total = game.each(batch, gates).sum()
                 (gradient,) = torch.autograd.grad(total, [gates])
                 found[:, batch.examples] += weight * gradient.T.cpu().numpy()
     return found
-
-
-def _each(game: Gated, batch: Any, gates: Float[Tensor, "example module"]) -> Float[Tensor, " example"]:
-    """The metric of each example under its own gate setting."""
-    closed = [
-        edits.gate(Site("lora_out", layer, name), gates[:, n]) for n, (layer, name) in enumerate(game.modules)
-    ]
-    with edits.edit(game.model, *closed):
-        hidden = game.model.forward(batch)
-    index = torch.from_numpy(np.asarray(batch.examples)).to(hidden.device)
-    line = torch.arange(len(index), device=hidden.device)
-    reader = Reader(
-        game.model, game.metric, index, game._full(batch, index) if game.metric.reference else None
-    )
-    return reader.measure(reader.logits(hidden[line, game.ends[index]], line), line)
 
 
 def _adapter(model: "Model", adapter: str | None) -> str:

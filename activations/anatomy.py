@@ -119,8 +119,7 @@ class Parts:
     @property
     def scaling(self) -> float:
         """What scores are multiplied by; Gemma 2's is not that of its heads' width."""
-        found: Any = self.attention.scaling
-        return float(found)
+        return float(self.attention.scaling)  # type: ignore[arg-type]
 
     def attention_reads(self, entering: Tensor) -> Tensor:
         """What queries, keys and values are made of."""
@@ -224,20 +223,17 @@ class Anatomy:
     @property
     def embed(self) -> nn.Module:
         """The token embeddings."""
-        found: nn.Module = getattr(self.decoder, self.family.embed)
-        return found
+        return getattr(self.decoder, self.family.embed)
 
     @property
     def norm(self) -> nn.Module:
         """The last norm."""
-        found: nn.Module = getattr(self.decoder, self.family.norm)
-        return found
+        return getattr(self.decoder, self.family.norm)
 
     @property
     def head(self) -> nn.Module:
         """The output layer."""
-        found: nn.Module = self.inner.get_output_embeddings()  # type: ignore[operator]
-        return found
+        return self.inner.get_output_embeddings()  # type: ignore[operator]
 
     @property
     def caps_attention(self) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from activations import adapter_modules, lora
 from activations.adapter_files import AdapterFile
-from activations.errors import AdapterError
+from activations.errors import AdapterError, first_line
 
 _REMEDY = "load it on the base that it was trained on"
 
@@ -65,10 +65,9 @@ def attach(module: Any, file: AdapterFile) -> Any:
             else:
                 module = PeftModelForCausalLM(module, made, file.name, low_cpu_mem_usage=True)
         except (ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
             raise AdapterError(
-                f"adapter {file.name!r} cannot be put on this model ({first}); give it another name, or "
-                f"{_REMEDY}"
+                f"adapter {file.name!r} cannot be put on this model ({first_line(error)}); give it another "
+                f"name, or {_REMEDY}"
             ) from None
     _fill(inner, file)
     return module

@@ -127,7 +127,7 @@ def _value(model: "Model", part: _Given, changes: Sequence[tuple[Site, hooks.Cha
         for site, change in changes:
             stack.enter_context(hooks.altering(model, site, change))
         final = model.forward(part.into)[rows, part.slots]
-    return part.source.reader.measure(part.source.reader.logits(final, rows), rows)
+    return part.source.reader.of_final(final, rows)
 
 
 def _difference(part: _Given, site: Site, value: Tensor, at: Sequence[np.ndarray]) -> Tensor:

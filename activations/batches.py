@@ -51,6 +51,12 @@ class Batch:
     lengths: Int[Tensor, " example"]
     prompt_lengths: Int[Tensor, " example"]
 
+    def repeated(self, times: int) -> "Batch":
+        """The same rows so many times, one batch behind the other."""
+        parts = (self.ids, self.mask, self.positions, self.lengths, self.prompt_lengths)
+        rows = (torch.cat([part] * times) for part in parts)
+        return Batch(np.tile(self.examples, times), *rows)
+
     def column(self, row: int, position: int) -> int:
         """The padded column of a real position of one row."""
         pad = int(self.mask.shape[1]) - int(self.lengths[row]) if not bool(self.mask[row, 0]) else 0

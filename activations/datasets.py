@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from activations.errors import StoreError
+from activations.records import plain
 from activations.sites import Site
 
 if TYPE_CHECKING:
@@ -37,14 +38,9 @@ class StoreDataset(Dataset[Any]):
     def __getitems__(self, rows: list[int]) -> list[Any]:
         values = torch.from_numpy(self.store.read(self.site, rows=np.asarray(rows)).astype(np.float32))
         return [
-            value if self.label is None else (value, _label(self.label[row]))
+            value if self.label is None else (value, plain(self.label[row]))
             for row, value in zip(rows, values, strict=True)
         ]
 
     def __getitem__(self, row: int) -> Tensor | tuple[Tensor, Any]:
-        item: Tensor | tuple[Tensor, Any] = self.__getitems__([row])[0]
-        return item
-
-
-def _label(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+        return self.__getitems__([row])[0]

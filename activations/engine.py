@@ -234,17 +234,8 @@ def _edited(
 ) -> Iterator[tuple[Lines, Tensor]]:
     """Whole passes, each prompt repeated for every condition."""
     for lines in chunks:
-        times = len(lines.which) // len(batch.examples)
-        large = Batch(
-            lines.examples,
-            batch.ids.repeat(times, 1),
-            batch.mask.repeat(times, 1),
-            batch.positions.repeat(times, 1),
-            batch.lengths.repeat(times),
-            batch.prompt_lengths.repeat(times),
-        )
         with edit(model, *conditions.edits(lines)):
-            hidden = model.forward(large)
+            hidden = model.forward(batch.repeated(len(lines.which) // len(batch.examples)))
         yield lines, hidden if ends is None else _at(hidden, ends[lines.examples])
 
 

@@ -63,3 +63,8 @@ class BackendError(ActivationsError, RuntimeError):
 
 class StoreError(ActivationsError, OSError):
     """A cache that exists already, is broken or in use, or was made by another model."""
+
+
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """What another package's error says, in one line of at most so many characters, or what it is called."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

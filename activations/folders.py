@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from activations import families
-from activations.errors import ModelError
+from activations.errors import ModelError, first_line
 
 SAFE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 _NUMBERS = ("F64", "F32", "F16", "BF16")
@@ -193,7 +193,7 @@ def weight_shapes(folder: Path, name: str, *, numbers: bool = True) -> dict[str,
                 odd |= {key: t for key, part in parts.items() if (t := part.get_dtype()) not in _NUMBERS}
         except Exception as error:  # safetensors raises its own untyped error for a cut-off file
             raise ModelError(
-                f"model {name!r}: {path.name} cannot be read ({_first_line(error)}): it may be cut "
+                f"model {name!r}: {path.name} cannot be read ({first_line(error, 300)}): it may be cut "
                 f"off; {_COPY}"
             ) from None
     codes = [key for key in odd if key.endswith((".weight", ".bias"))]
@@ -277,7 +277,7 @@ def _one_line(name: str | os.PathLike[str]) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:  # a wrong field in a foreign file makes transformers raise whatever it likes
-        reason = _first_line(error)
+        reason = first_line(error, 300)
         if "trust_remote_code" in str(error):
             raise ModelError(
                 f"model {os.fspath(name)!r} needs code of its own to be run (auto_map), which is never done "
@@ -306,7 +306,3 @@ def _quiet() -> Iterator[None]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

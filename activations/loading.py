@@ -20,7 +20,7 @@ from activations import adapter_files, attaching, bases, devices, folders, lora,
 from activations.anatomy import Anatomy
 from activations.batches import collate
 from activations.dtypes import DTYPES
-from activations.errors import AdapterError, ModelError
+from activations.errors import AdapterError, ModelError, first_line
 from activations.locating import locate, locate_adapter
 from activations.models import Model
 from activations.tokens import Template, tokenizer_fingerprint
@@ -185,10 +185,9 @@ def _from_folder(
         try:
             inner = inner.to(place)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"model {name!r} cannot be put on {str(place)!r} ({reason}); use another device, dtype "
-                "bfloat16, device_map='auto' or quantization='nf4'"
+                f"model {name!r} cannot be put on {str(place)!r} ({first_line(error)}); use another device, "
+                "dtype bfloat16, device_map='auto' or quantization='nf4'"
             ) from None
     return inner, tokenizer
 

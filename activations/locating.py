@@ -5,7 +5,7 @@ import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from activations.errors import AdapterError, ModelError
+from activations.errors import AdapterError, ModelError, first_line
 
 
 def locate(name: str | os.PathLike[str], *, revision: str | None = None) -> Path:
@@ -44,8 +44,7 @@ def locate_here(text: str) -> Path | None:
     head, _, variant = text.partition("/")
     for point in entry_points(group="activations.models"):
         if point.name == head:
-            folder: Path = point.load()(variant or None)
-            return folder
+            return point.load()(variant or None)
     return None
 
 
@@ -83,7 +82,5 @@ def _snapshot(repository: str, revision: str | None, patterns: list[str]) -> Pat
 
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except (
-        Exception
-    ) as error:  # the Hub raises a family of errors without a common base for absent, offline and gated
-        raise _Absent((str(error).strip().splitlines() or [type(error).__name__])[0]) from None
+    except Exception as error:  # absent, offline and gated: the Hub's errors have no common base
+        raise _Absent(first_line(error)) from None

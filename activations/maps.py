@@ -169,8 +169,7 @@ def ratio_of_means(
 
 def _mean(effects: np.ndarray) -> np.ndarray:
     have = ~np.isnan(effects)
-    mean: np.ndarray = np.where(have, effects, 0.0).sum(0) / np.maximum(have.sum(0), 1)
-    return mean
+    return np.where(have, effects, 0.0).sum(0) / np.maximum(have.sum(0), 1)
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,17 @@ class Reader:
             )
         return value
 
+    def of_final(
+        self, final: Float[Tensor, "row d_model"], pairs: Int[Tensor, " row"]
+    ) -> Float[Tensor, " row"]:
+        """The metric of hidden states at the answer slot, after the final norm."""
+        return self.measure(self.logits(final, pairs), pairs)
+
     def of_residual(
         self, hidden: Float[Tensor, "row d_model"], pairs: Int[Tensor, " row"]
     ) -> Float[Tensor, " row"]:
         """The metric of residuals at the answer slot, before the final norm."""
-        return self.measure(self.logits(self.model.anatomy.norm(hidden), pairs), pairs)
+        return self.of_final(self.model.anatomy.norm(hidden), pairs)
 
 
 def token_logits(

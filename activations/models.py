@@ -266,8 +266,7 @@ class Model:
                 position_ids=batch.positions,
                 use_cache=False,
             )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+        return output.last_hidden_state
 
     def unembed(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
         """Logits of final hidden states, soft-capped where the model does that."""

@@ -119,8 +119,8 @@ class Tracker:
     def __init__(self, model: "Model", uses: Sequence[Use]) -> None:
         self.model, self.uses = model, uses
         self.passes = 0
-        self.positions: Tensor | None = None
-        self.mask: Tensor | None = None
+        self.positions: Tensor  # from the first pass on
+        self.mask: Tensor
         self.told: Told | None = None
         self._words: dict[str, Tensor] = {}
 
@@ -214,14 +214,11 @@ class Tracker:
     def _moment(self, use: Use) -> Moment:
         """Made once a pass, also where an edit is at many sites."""
         if use.moment is None:
-            assert self.positions is not None
-            assert self.mask is not None
             selected = self.mask & self._chosen(use)
             use.moment = Moment(selected, self.positions, use.table, self.model._order)
         return use.moment
 
     def _chosen(self, use: Use) -> Tensor:
-        assert self.positions is not None
         if isinstance(use.where, str):
             return self._word(use.where)
         assert use.table is not None
@@ -230,7 +227,6 @@ class Tracker:
 
     def _word(self, where: str) -> Tensor:
         if where not in self._words:
-            assert self.positions is not None
             assert self.told is not None
             ends = rearrange(self.told.prompts.to(self.positions.device), "example -> example 1")
             match where:
@@ -247,7 +243,6 @@ class Tracker:
 
     def _resolved(self, places: Places, name: str, reach: Tensor | None) -> Tensor:
         """Absolute positions of this batch's rows."""
-        assert self.positions is not None
         assert self.told is not None
         count, order = len(self.positions), self.model._order
         table = places.table
@@ -327,8 +322,7 @@ def _array(where: Any, name: str) -> np.ndarray:
                 value.detach().cpu().double().numpy() if value.is_floating_point() else value.cpu().numpy()
             )
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu":
-            found: int | list[Any] = value.tolist()
-            return found
+            return value.tolist()
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):

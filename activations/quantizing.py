@@ -44,13 +44,11 @@ def kind(module: nn.Module) -> str | None:
 def weight(module: nn.Module) -> Tensor:
     """A linear module's weight as numbers, which for a quantized one are what it computes with."""
     if kind(module) is None:
-        found: Tensor = module.weight  # type: ignore[assignment]
-        return found.detach()
+        return module.weight.detach()  # type: ignore[operator]
     from bitsandbytes.functional import dequantize_4bit
 
     packed: Any = module.weight
-    numbers: Tensor = dequantize_4bit(packed.data, packed.quant_state)
-    return numbers
+    return dequantize_4bit(packed.data, packed.quant_state)
 
 
 def keep(inner: nn.Module) -> None:

@@ -21,7 +21,8 @@ import h5py
 import numpy as np
 
 from activations.checks import contents, datasets_of, refuse_malformed, shallow
-from activations.errors import ActivationsError, StoreError
+from activations.errors import ActivationsError, StoreError, first_line
+from activations.records import plain
 from activations.seals import SEAL, broken, is_sealed, stamp_broken
 from activations.sites import Site
 from activations.writer import part_path, path_of
@@ -72,9 +73,9 @@ class Store:
             except ActivationsError:
                 raise
             except Exception as error:  # a damaged file makes h5py raise nearly anything
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise StoreError(
-                    f"cache {str(self.path)!r} cannot be read ({reason}); restore it, or capture it again"
+                    f"cache {str(self.path)!r} cannot be read ({first_line(error)}); restore it, or capture "
+                    "it again"
                 ) from None
 
     def _look(self, file: h5py.File) -> None:
@@ -90,7 +91,7 @@ class Store:
                 f"reads {SCHEMA_VERSION}; capture it again"
             )
         self.attributes: dict[str, Any] = {
-            name: _plain(value) for name, value in file.attrs.items() if name != SEAL
+            name: plain(value) for name, value in file.attrs.items() if name != SEAL
         }
         self.sealed = is_sealed(file)
         datasets = datasets_of(file, self.path)
@@ -124,7 +125,7 @@ class Store:
             file = h5py.File(self.path, "r")
         except OSError as error:
             raise StoreError(
-                f"cache {str(self.path)!r} cannot be read ({str(error).splitlines()[0]}); it may be cut "
+                f"cache {str(self.path)!r} cannot be read ({first_line(error)}); it may be cut "
                 "off: capture it again"
             ) from None
         with file:
@@ -321,8 +322,7 @@ class Store:
             if deep and not faults:
                 faults += stamp_broken(self.path)
         except Exception as error:  # a damaged file makes h5py raise nearly anything
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            faults.append(f"the file's structure cannot be read ({reason})")
+            faults.append(f"the file's structure cannot be read ({first_line(error)})")
         return faults
 
 
@@ -342,10 +342,6 @@ def refuse_mixing(stores: Sequence[Store], *, same_rows: bool = False) -> None:
                     f"{str(stores[0].path)!r} and {str(other.path)!r} differ in {key} ({str(here)[:16]} and "
                     f"{str(there)[:16]}): they are never mixed; capture both alike"
                 )
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _brief(sites: Sequence[Site]) -> str:

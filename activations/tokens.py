@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from activations.errors import PromptError, TemplateError
+from activations.errors import PromptError, TemplateError, first_line
 from activations.prompts import Message, Prompt
 from activations.rendering import CLOCK, PINS, render
 from activations.specials import Specials
@@ -127,10 +127,9 @@ class Template:
             source = self.tokenizer.get_chat_template()
             return render(source, {**known.variables, "messages": plain, "add_generation_prompt": opened})
         except Exception as error:  # jinja's own errors and those that a template raises have no common base
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise TemplateError(
-                f"the chat template refuses roles {[m['role'] for m in messages]} ({reason}); change them, "
-                "or use another template"
+                f"the chat template refuses roles {[m['role'] for m in messages]} ({first_line(error)}); "
+                "change them, or use another template"
             ) from None
 
     def ids(self, text: str) -> list[int]:
@@ -138,8 +137,7 @@ class Template:
         made = self.tokenizer(
             text, add_special_tokens=False, return_attention_mask=False, truncation=False, verbose=False
         )
-        found: list[int] = made["input_ids"]
-        return found
+        return made["input_ids"]
 
     def coded(self, texts: Sequence[str], *, special: bool = False) -> list[tuple[list[int], np.ndarray]]:
         """Token ids and character offsets of texts that were rendered already; nothing is truncated."""

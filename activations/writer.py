@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 from activations.batches import Plan
-from activations.errors import StoreError
+from activations.errors import StoreError, first_line
 from activations.seals import SEAL, USER_BLOCK, seal, stamp
 from activations.sites import Site
 
@@ -70,6 +70,12 @@ class Layout:
     def n_rows(self) -> int:
         """Number of stored rows."""
         return int(self.starts[-1])
+
+    @property
+    def tables(self) -> dict[str, Mapping[str, np.ndarray]]:
+        """The columns of each table; the batches' commit flags stand beside those of `plan`."""
+        plan = {"order": self.plan.order, "starts": self.plan.starts, "row_starts": self.starts}
+        return {"rows": self.rows, "examples": self.examples, "plan": plan}
 
     def row_bytes(self, site: Site) -> int:
         """Bytes of one row of a site."""
@@ -152,7 +158,7 @@ def _disk(out: Path) -> Iterator[None]:
                 f"the disk is full while writing {str(out)!r} ({error.strerror}): what is committed is "
                 "kept; free space and resume"
             ) from None
-        reason = error.strerror or str(error).splitlines()[0]
+        reason = error.strerror or first_line(error)
         raise StoreError(
             f"cannot write {str(out)!r} ({reason}); choose a folder that can be written"
         ) from None
@@ -182,12 +188,8 @@ def create(out: Path, layout: Layout, *, created: str) -> None:
                         file, f"activations/{path_of(site)}", (layout.n_rows, *shape), NUMBERS[layout.dtype]
                     )
                     _allocate(file, f"checksums/{path_of(site)}", (len(layout.starts) - 1,), np.dtype("<u4"))
-                write_table(file.require_group("rows"), layout.rows)
-                write_table(file.require_group("examples"), layout.examples)
-                write_table(
-                    file.require_group("plan"),
-                    {"order": layout.plan.order, "starts": layout.plan.starts, "row_starts": layout.starts},
-                )
+                for table, columns in layout.tables.items():
+                    write_table(file.require_group(table), columns)
                 _allocate(file, "plan/done", (len(layout.plan),), np.dtype("u1"))
                 seal(file)
             size = os.path.getsize(fresh)
@@ -251,28 +253,20 @@ def identity(file: h5py.File) -> dict[str, str]:
             for name, item in file[table].items()
             if name != "done"
         }
-    shapes: dict[str, str] = {}
-    file["activations"].visititems(
-        lambda name, item: (
-            shapes.update({f"site {name}": str(item.shape)}) if isinstance(item, h5py.Dataset) else None
-        )
-    )
-    return found | shapes
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[f"site {name}"] = str(item.shape)
+
+    file["activations"].visititems(visit)
+    return found
 
 
 def expected_identity(layout: Layout) -> dict[str, str]:
     """`identity` of the file that a layout would make."""
     found = {f"attribute {name}": str(value) for name, value in layout.attributes.items()}
-    for name, values in layout.rows.items():
-        found[f"column rows/{name}"] = digest(values)
-    for name, values in layout.examples.items():
-        found[f"column examples/{name}"] = digest(values)
-    for name, values in {
-        "order": layout.plan.order,
-        "starts": layout.plan.starts,
-        "row_starts": layout.starts,
-    }.items():
-        found[f"column plan/{name}"] = digest(values)
+    for table, columns in layout.tables.items():
+        found |= {f"column {table}/{name}": digest(values) for name, values in columns.items()}
     for site, shape in layout.shapes.items():
         found[f"site {path_of(site)}"] = str((layout.n_rows, *shape))
     return found
@@ -289,7 +283,7 @@ def refuse_difference(path: Path, layout: Layout) -> None:
             found = identity(file)
     except (OSError, KeyError) as error:
         raise StoreError(
-            f"cache {str(path)!r} cannot be read ({str(error).splitlines()[0]}); delete it and capture again"
+            f"cache {str(path)!r} cannot be read ({first_line(error)}); delete it and capture again"
         ) from None
     wanted = expected_identity(layout)
     different = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
