@@ -30,58 +30,29 @@ if TYPE_CHECKING:
     from activations.vectors import train_vector as train_vector
 
 _HOMES = {
-    "train_vector": "vectors",
-    "constancy": "adapter_constancy",
-    "attribute": "attribution",
-    "adapter_vectors": "vectors",
-    "adapter_profile": "adapter_gates",
-    "ActivationsError": "errors",
-    "Edit": "edits",
-    "Model": "models",
-    "PatchMap": "maps",
-    "Positions": "positions",
-    "Site": "sites",
-    "Store": "store",
-    "add": "edits",
-    "capture": "streaming",
-    "clamp": "edits",
-    "dry_run": "planning",
-    "edit": "edits",
-    "gate": "edits",
-    "load": "loading",
-    "locate": "locating",
-    "patch_map": "patching",
-    "project_out": "edits",
-    "replace": "edits",
-    "wrap": "loading",
+    name: module
+    for module, names in {
+        "adapter_constancy": ("constancy",),
+        "adapter_gates": ("adapter_profile",),
+        "attribution": ("attribute",),
+        "edits": ("Edit", "add", "clamp", "edit", "gate", "project_out", "replace"),
+        "errors": ("ActivationsError",),
+        "loading": ("load", "wrap"),
+        "locating": ("locate",),
+        "maps": ("PatchMap",),
+        "models": ("Model",),
+        "patching": ("patch_map",),
+        "planning": ("dry_run",),
+        "positions": ("Positions",),
+        "sites": ("Site",),
+        "store": ("Store",),
+        "streaming": ("capture",),
+        "vectors": ("adapter_vectors", "train_vector"),
+    }.items()
+    for name in names
 }
 
-__all__ = [
-    "ActivationsError",
-    "Edit",
-    "Model",
-    "PatchMap",
-    "Positions",
-    "Site",
-    "Store",
-    "adapter_profile",
-    "adapter_vectors",
-    "add",
-    "attribute",
-    "capture",
-    "clamp",
-    "constancy",
-    "dry_run",
-    "edit",
-    "gate",
-    "load",
-    "locate",
-    "patch_map",
-    "project_out",
-    "replace",
-    "train_vector",
-    "wrap",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -65,10 +65,7 @@ def roles(row: Row) -> list[str]:
     found = ["template"] * len(row)
 
     def mark(start: int, end: int, role: str) -> None:
-        inside = (
-            (row.offsets[:, 0] < end) & (row.offsets[:, 1] > start) & (row.offsets[:, 1] > row.offsets[:, 0])
-        )
-        for n in np.nonzero(inside)[0]:
+        for n in row.within(start, end):
             found[n] = role
 
     messages = row.prompt.messages or ()

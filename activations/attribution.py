@@ -13,7 +13,7 @@ at a weight.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from activations import alignment, hooks
 from activations.errors import PatchError
-from activations.experiment import Experiment, Source
+from activations.experiment import Experiment, Setup, Source
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric
 from activations.sites import Site
@@ -47,16 +47,10 @@ def attribute(
     pairs: Any,
     *,
     metric: Metric | Function,
-    sites: str | Site | Sequence[str | Site] = "resid_post",
-    source: str | None = None,
-    target: str | None = None,
-    align: str = "position",
-    positions: str = "each",
-    by_head: bool = False,
-    mode: str = "denoising",
     method: str = "gradient",
     steps: int = 8,
     batch_tokens: int = 4096,
+    **setup: Unpack[Setup],
 ) -> PatchMap:
     """Estimate a patch map from gradients; arguments as in `patch_map`, and the same kind of map comes back.
 
@@ -64,16 +58,10 @@ def attribute(
         model: the model.
         pairs: as in `patch_map`.
         metric: as in `patch_map`; it must be differentiable.
-        sites: one kind of site.
-        source: variant that values come from.
-        target: variant of the target run.
-        align: as in `patch_map`.
-        positions: as in `patch_map`; a column of several tokens is the sum of theirs.
-        by_head: with `head_z`, every head alone.
-        mode: as in `patch_map`.
         method: `gradient` takes one backward pass for all cells; `integrated` takes `steps` a layer.
         steps: points of the Gauss-Legendre rule of integrated gradients.
         batch_tokens: token positions that run at once.
+        **setup: as in `patch_map`; a column of several tokens is the sum of theirs.
 
     Raises:
         PatchError: as in `patch_map`; an unknown method; a metric without a gradient.
@@ -82,18 +70,7 @@ def attribute(
         raise PatchError(
             f"method={method!r}, steps={steps}: use 'gradient' or 'integrated', and at least one step"
         )
-    experiment = Experiment.of(
-        model,
-        pairs,
-        metric=metric,
-        sites=sites,
-        source=source,
-        target=target,
-        align=align,
-        positions=positions,
-        by_head=by_head,
-        mode=mode,
-    )
+    experiment = Experiment.of(model, pairs, metric=metric, **setup)
     out_of, into = experiment.variants
     estimate = np.full(experiment.shape, np.nan)
     before, full = np.zeros(len(estimate)), np.zeros(len(estimate))
@@ -107,7 +84,7 @@ def attribute(
         full[members] = run.full.cpu().numpy()
         with model.variant(into), torch.enable_grad():
             before[members] = _value(model, part, []).detach().cpu().numpy()
-            for layer, gains in _gains(model, part, experiment.sites, at, method, steps, by_head):
+            for layer, gains in _gains(model, part, experiment, at, method, steps):
                 estimate[members, layer] = _columns(gains, at, len(experiment.aligned.columns))
                 passes += 1 if method == "gradient" else steps
     return experiment.map(
@@ -140,16 +117,10 @@ def _difference(part: _Given, site: Site, value: Tensor, at: Sequence[np.ndarray
 
 
 def _gains(
-    model: "Model",
-    part: _Given,
-    sites: Sequence[Site],
-    at: Sequence[np.ndarray],
-    method: str,
-    steps: int,
-    by_head: bool,
+    model: "Model", part: _Given, experiment: Experiment, at: Sequence[np.ndarray], method: str, steps: int
 ) -> Any:
     """(layer index, gain of every position (and head)), layer by layer."""
-    axes = -1 if by_head else None
+    sites, by_head = experiment.sites, bool(experiment.heads)
     if method == "gradient":
         zeros: dict[Site, Tensor] = {}
         values: dict[Site, Tensor] = {}
@@ -165,7 +136,7 @@ def _gains(
         total = _value(model, part, [(site, watch(site)) for site in sites]).sum()
         gradients = _gradients(total, [zeros[site] for site in sites], part.source.reader.metric)
         for n, (site, gradient) in enumerate(zip(sites, gradients, strict=True)):
-            yield n, _sum(gradient * _difference(part, site, values[site], at), axes)
+            yield n, _sum(gradient * _difference(part, site, values[site], at), by_head)
         return
     points, weights = np.polynomial.legendre.leggauss(steps)
     for n, site in enumerate(sites):
@@ -185,7 +156,7 @@ def _gains(
             (gradient,) = _gradients(total, [seen[0]], part.source.reader.metric)
             gain = weight * gradient * seen[1] + (0 if gain is None else gain)
         assert gain is not None
-        yield n, _sum(gain, axes)
+        yield n, _sum(gain, by_head)
 
 
 def _gradients(total: Tensor, inputs: list[Tensor], metric: Metric) -> list[Tensor]:
@@ -197,9 +168,9 @@ def _gradients(total: Tensor, inputs: list[Tensor], metric: Metric) -> list[Tens
     return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
 
 
-def _sum(gain: Tensor, axes: int | None) -> Tensor:
+def _sum(gain: Tensor, by_head: bool) -> Tensor:
     """(example, pos, head): summed over the site's own axes, heads kept where they are asked for."""
-    return gain.sum(-1) if axes is not None else gain.flatten(2).sum(-1, keepdim=True)
+    return gain.sum(-1) if by_head else gain.flatten(2).sum(-1, keepdim=True)
 
 
 def _columns(gain: Tensor, at: Sequence[np.ndarray], count: int) -> Float[np.ndarray, "example column head"]:

@@ -88,16 +88,11 @@ def refuse_malformed(file: h5py.File, sites: Mapping[Site, h5py.Dataset], path: 
 
 def shallow(file: h5py.File) -> list[str]:
     n_rows = len(file["rows/example"])
-    n_examples = len(file["examples/id"])
     faults = [
-        f"rows/{name} has {len(item)} rows, not {n_rows}"
-        for name, item in file["rows"].items()
-        if len(item) != n_rows
-    ]
-    faults += [
-        f"examples/{name} has {len(item)} rows, not {n_examples}"
-        for name, item in file["examples"].items()
-        if len(item) != n_examples
+        f"{table}/{name} has {len(item)} rows, not {size}"
+        for table, size in (("rows", n_rows), ("examples", len(file["examples/id"])))
+        for name, item in file[table].items()
+        if len(item) != size
     ]
     missing = int((file["plan/done"][:] != 1).sum())
     if missing:
@@ -138,9 +133,7 @@ def contents(file: h5py.File, sites: Sequence[Site]) -> list[str]:
             last = min(last, len(sums))
             values = data[int(starts[first]) : int(starts[last])]
             for example in range(first, last):
-                piece = values[
-                    int(starts[example] - starts[first]) : int(starts[example + 1] - starts[first])
-                ]
+                piece = values[slice(*(starts[example : example + 2] - starts[first]))]
                 if zlib.crc32(np.ascontiguousarray(piece).data) != int(sums[example]):
                     faults.append(
                         f"activations/{path_of(site)}: example {example} does not match its checksum"

@@ -7,7 +7,7 @@ The law: whether values are put in (`patching`), estimated (`attribution`) or fo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import torch
@@ -40,6 +40,30 @@ KINDS = (
 )
 SAME = 1e-7
 """Gaps below this share of the metric are rounding in float32, and no ratio to them says anything."""
+
+
+class Setup(TypedDict, total=False):
+    """What is patched or estimated: the keywords of `patching.patch_map` that `attribution.attribute` shares.
+
+    Attributes:
+        sites: one kind of site at one or more layers; `resid_post` (the default) means all layers.
+        source: variant whose activations are the source's (`base`, an adapter, `name@alpha`); the active one
+            by default.
+        target: variant of the target run; the active one by default.
+        align: `position` (the default), `end` or `roles`: see `alignment.align`.
+        positions: `each` token alone (the default), the tokens of a `role`, or all `together`.
+        by_head: with `head_z`, every head alone.
+        mode: `denoising` (the default) puts source values into the target run; `noising` puts target values
+            into the source run and counts what is lost.
+    """
+
+    sites: str | Site | Sequence[str | Site]
+    source: str | None
+    target: str | None
+    align: str
+    positions: str
+    by_head: bool
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -75,15 +99,15 @@ class Experiment:
         pairs: Any,
         *,
         metric: Metric | Function,
-        sites: str | Site | Sequence[str | Site],
-        source: str | None,
-        target: str | None,
-        align: str,
-        positions: str,
-        by_head: bool,
-        mode: str,
+        sites: str | Site | Sequence[str | Site] = "resid_post",
+        source: str | None = None,
+        target: str | None = None,
+        align: str = "position",
+        positions: str = "each",
+        by_head: bool = False,
+        mode: str = "denoising",
     ) -> "Experiment":
-        """Read and align; arguments and errors are those of `patching.patch_map`."""
+        """Read and align; see `Setup` and `patching.patch_map`."""
         recompute.check(model)
         if mode not in MODES:
             raise PatchError(f"mode {mode!r} is neither 'denoising' nor 'noising'; use one of these")

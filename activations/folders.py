@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -225,19 +225,13 @@ def _sizes(config: Any, shapes: Mapping[str, tuple[int, ...]], name: str) -> Non
             )
 
 
-@torch.no_grad()
 def check_finite(inner: nn.Module, name: str) -> None:
     """Refuse a model with a weight that is NaN or infinite. One pass over each weight, without a copy.
 
     Raises:
         ModelError: it names the weights.
     """
-    keys, ends = [], []
-    for key, weight in inner.named_parameters():
-        if weight.is_floating_point() and weight.numel() and weight.device.type != "meta":
-            keys.append(key)
-            ends.append(torch.stack(torch.aminmax(weight)).float())
-    _refuse_infinite(keys, ends, name)
+    _refuse_infinite(inner.named_parameters(), name)
 
 
 def check_finite_files(folder: Path, name: str) -> None:
@@ -248,20 +242,23 @@ def check_finite_files(folder: Path, name: str) -> None:
     """
     from safetensors import safe_open
 
-    keys, ends = [], []
-    for path in weight_files(folder, name):
-        with safe_open(path, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118
-                weight = file.get_tensor(key)
-                if weight.is_floating_point() and weight.numel():
-                    keys.append(key)
-                    ends.append(torch.stack(torch.aminmax(weight)).float())
-    _refuse_infinite(keys, ends, name)
+    def weights() -> Iterator[tuple[str, torch.Tensor]]:
+        for path in weight_files(folder, name):
+            with safe_open(path, framework="pt") as file:
+                yield from ((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
+
+    _refuse_infinite(weights(), name)
 
 
-def _refuse_infinite(keys: Sequence[str], ends: Sequence[torch.Tensor], name: str) -> None:
+@torch.no_grad()
+def _refuse_infinite(weights: Iterable[tuple[str, torch.Tensor]], name: str) -> None:
     # aminmax gives NaN where there is one; float32 holds the ends of every narrower type
-    bad = [key for key, end in zip(keys, ends, strict=True) if not bool(end.isfinite().all())]
+    ends = {
+        key: torch.stack(torch.aminmax(weight)).float()
+        for key, weight in weights
+        if weight.is_floating_point() and weight.numel() and weight.device.type != "meta"
+    }
+    bad = [key for key, end in ends.items() if not bool(end.isfinite().all())]
     if bad:
         raise ModelError(
             f"model {name!r}: {len(bad)} weights hold NaN or infinity ({_some(bad)}); its training failed or "

@@ -9,6 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 BLANK = " \t\r"
@@ -39,16 +40,9 @@ def each(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> 
 
 
 def _lines(path: str | os.PathLike[str], name: str, error: type[Exception]) -> Iterator[str]:
-    before = 0
     with _opened(path, name, error) as file:
-        try:
-            for line in file:  # a binary file ends its lines at "\n" and nowhere else
-                yield line.decode().removesuffix("\n")
-                before += len(line)
-        except UnicodeDecodeError as bad:
-            raise _not_text(name, bad, before, error) from None
-        except OSError as bad:
-            raise error(f"{name} cannot be read ({bad.strerror}): give the path of a readable file") from None
+        for line in file:  # a binary file ends its lines at "\n" and nowhere else
+            yield line.decode().removesuffix("\n")
 
 
 def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) -> str:
@@ -57,28 +51,33 @@ def text_of(path: str | os.PathLike[str], *, error: type[Exception], what: str) 
     Raises:
         error: no such file, not a regular one (a pipe would be waited for without end), or not UTF-8.
     """
-    name = f"{what} {os.fspath(path)!r}"
-    with _opened(path, name, error) as file:
-        try:
-            return file.read().decode("utf-8-sig")
-        except UnicodeDecodeError as bad:
-            raise _not_text(name, bad, 0, error) from None
-        except OSError as bad:
-            raise error(f"{name} cannot be read ({bad.strerror}): give the path of a readable file") from None
+    with _opened(path, f"{what} {os.fspath(path)!r}", error) as file:
+        return file.read().decode("utf-8-sig")
 
 
-def _opened(path: str | os.PathLike[str], name: str, error: type[Exception]) -> BinaryIO:
+@contextmanager
+def _opened(path: str | os.PathLike[str], name: str, error: type[Exception]) -> Iterator[BinaryIO]:
+    """Inside, what cannot be opened, read or decoded is an error of ours."""
     try:
         mode = os.stat(path).st_mode
-        if stat.S_ISREG(mode):
-            return open(path, "rb")
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise error(f"{name} is {kind}, not a file: give the path of a plain file")
+        with open(path, "rb") as file:
+            try:
+                yield file
+            except UnicodeDecodeError as bad:
+                byte, at = bad.object[bad.start], file.tell() - len(bad.object) + bad.start
+                raise error(
+                    f"{name} is not UTF-8 text (byte 0x{byte:02x} at {at}): save it as UTF-8"
+                ) from None
     except FileNotFoundError:
         raise error(f"{name} does not exist (no such file): give the path of a file that is there") from None
     except (OSError, ValueError) as bad:  # ValueError: a NUL in the path
+        if isinstance(bad, error):
+            raise
         reason = getattr(bad, "strerror", None) or str(bad)
         raise error(f"{name} cannot be read ({reason}): give the path of a readable file") from None
-    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-    raise error(f"{name} is {kind}, not a file: give the path of a plain file")
 
 
 def _not_text(name: str, bad: UnicodeDecodeError, before: int, error: type[Exception]) -> Exception:

@@ -8,16 +8,15 @@ fine-tune patching puts the adapter's activations on the same prompt into the ba
 (arXiv 2402.14811).
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from activations.cells import Cells
-from activations.experiment import Experiment
+from activations.experiment import Experiment, Setup
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric
-from activations.sites import Site
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -28,15 +27,9 @@ def patch_map(
     pairs: Any,
     *,
     metric: Metric | Function,
-    sites: str | Site | Sequence[str | Site] = "resid_post",
-    source: str | None = None,
-    target: str | None = None,
-    align: str = "position",
-    positions: str = "each",
-    by_head: bool = False,
-    mode: str = "denoising",
     batch_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
+    **setup: Unpack[Setup],
 ) -> PatchMap:
     """Patch a source run into a target run, cell by cell, and read a metric at the answer slot.
 
@@ -45,17 +38,9 @@ def patch_map(
         pairs: a tuple (source prompt, target prompt) each, or one prompt that both runs read.
         metric: see `activations.metrics`; any function of (logits of shape (row, vocab), pair index of
             each row) gives (row,).
-        sites: one kind of site at one or more layers; `resid_post` means all layers.
-        source: variant whose activations are the source's (`base`, an adapter, `name@alpha`); the active
-            one by default.
-        target: variant of the target run.
-        align: `position`, `end` or `roles`: see `alignment.align`.
-        positions: `each` token alone, the tokens of a `role`, or all `together`.
-        by_head: with `head_z`, every head alone.
-        mode: `denoising` puts source values into the target run; `noising` puts target values into the
-            source run and counts what is lost.
         batch_tokens: token positions that run at once.
         progress: called with (rows done, rows in all).
+        **setup: `sites`, `source`, `target`, `align`, `positions`, `by_head`, `mode`: see `experiment.Setup`.
 
     Raises:
         PatchError: a metric that is constant or not finite; a mode or a site that cannot be patched; runs
@@ -63,18 +48,7 @@ def patch_map(
         PositionError: pairs that do not align.
         SiteError: a site that the model does not have.
     """
-    experiment = Experiment.of(
-        model,
-        pairs,
-        metric=metric,
-        sites=sites,
-        source=source,
-        target=target,
-        align=align,
-        positions=positions,
-        by_head=by_head,
-        mode=mode,
-    )
+    experiment = Experiment.of(model, pairs, metric=metric, **setup)
     patched = np.full(experiment.shape, np.nan)
     filled = np.zeros(experiment.shape, bool)
     before, full = np.zeros(len(patched)), np.zeros(len(patched))

@@ -77,6 +77,11 @@ class Node:
         return node
 
     @property
+    def site(self) -> Site:
+        """What is put in where the node changes."""
+        return Site("mlp_out" if self.kind == "mlp" else "head_z", self.layer)
+
+    @property
     def depth(self) -> tuple[int, int]:
         """Where the node writes (a sender) or reads (a receiver) in the order of computation."""
         return self.layer, {"head": 0, "attn": 0, "mlp": 1, "logits": 2}[self.kind]
@@ -221,7 +226,7 @@ class _Paths:
         self.model = model
         rows = torch.arange(len(members), device=model.device)
         self.rows, self.slots = rows, torch.from_numpy(alignment.slots(targets)).to(model.device)
-        sites = sorted({_site(one) for one in senders}, key=lambda site: site.depth)
+        sites = sorted({one.site for one in senders}, key=lambda site: site.depth)
         source = experiment.Source.of(model, metric, sites, sources, members, from_variant)
         self.reader, self.full = source.reader, source.full
         self.deltas: dict[Node, Tensor] = {}
@@ -230,7 +235,7 @@ class _Paths:
             self.trace = recompute.trace(model, batch)
             self.before = self.reader.of_residual(self.trace.residual[-1][rows, self.slots], rows)
             for sender in senders:
-                self.deltas[sender] = self._delta(sender, source.values[_site(sender)], at)
+                self.deltas[sender] = self._delta(sender, source.values[sender.site], at)
 
     def _block(self, layer: int, hidden: Tensor) -> Tensor:
         return recompute.run_block(
@@ -239,7 +244,6 @@ class _Paths:
 
     def _delta(self, sender: Node, value: Tensor, at: list[np.ndarray]) -> Tensor:
         """What the sender's source values add to the stream beyond the target's, (example, pos, d_model)."""
-        site = _site(sender)
         out = Site("mlp_out" if sender.kind == "mlp" else "attn_out", sender.layer)
 
         def put(old: Tensor) -> Tensor:
@@ -252,15 +256,16 @@ class _Paths:
                     new[n, t, sender.head] = value[n, s, sender.head].to(old.dtype)
             return new
 
-        added = []
-        for changes in ([], [hooks.altering(self.model, site, put)]):
-            with ExitStack() as stack:
-                for change in changes:
-                    stack.enter_context(change)
-                found = stack.enter_context(hooks.reading(self.model, [out], hooks.whole, stop=False))
-                self._block(sender.layer, self.trace.residual[sender.layer])
-            added.append(found[out])
-        return added[1] - added[0]
+        before = self._read(out)
+        with hooks.altering(self.model, sender.site, put):
+            return self._read(out) - before
+
+    def _read(self, site: Site) -> Tensor:
+        """A site of a block that runs on the target's stream."""
+        assert site.layer is not None
+        with hooks.reading(self.model, [site], hooks.whole, stop=False) as found:
+            self._block(site.layer, self.trace.residual[site.layer])
+        return found[site]
 
     def value(self, sender: Node, receiver: Node) -> Tensor:
         """The metric with one path patched."""
@@ -269,41 +274,28 @@ class _Paths:
             final = self.trace.residual[-1] + delta
             return self.reader.of_residual(final[self.rows, self.slots], self.rows)
         entering = self.trace.residual[layer]
-        if receiver.kind == "mlp":
-            site, new = Site("mlp_out", layer), self._mlp(layer, delta)
-            change = _put(new, None)
+        if receiver.kind == "mlp":  # its output where its input alone is changed
+            new = self.model.anatomy.parts[layer].mlp_adds(self._read(Site("resid_mid", layer)) + delta)
         else:
-            site, new = Site("head_z", layer), self._heads(receiver, entering, delta)
-            change = _put(new, receiver.head)
-        with hooks.altering(self.model, site, change):
+            new = self._heads(receiver, entering + delta)
+        with hooks.altering(self.model, receiver.site, _put(new, receiver.head)):
             hidden = self._block(layer, entering)
         for later in range(layer + 1, self.model.n_layers):
             hidden = self._block(later, hidden)
         return self.reader.of_residual(hidden[self.rows, self.slots], self.rows)
 
-    def _mlp(self, layer: int, delta: Tensor) -> Tensor:
-        """The MLP's output where its input alone is changed."""
-        middle = Site("resid_mid", layer)
-        with hooks.reading(self.model, [middle], hooks.whole, stop=False) as found:
-            self._block(layer, self.trace.residual[layer])
-        return self.model.anatomy.parts[layer].mlp_adds(found[middle] + delta)
-
-    def _heads(self, receiver: Node, entering: Tensor, delta: Tensor) -> Tensor:
+    def _heads(self, receiver: Node, changed: Tensor) -> Tensor:
         """Every head's mix where the receiver's inputs are computed from the changed stream, (example, pos,
         head, d_head)."""
         parts = self.model.anatomy.parts[receiver.layer]
-        changed = parts.attention_reads(entering + delta)
-        names = [f"{receiver.part}_proj"] if receiver.part else ["q_proj", "k_proj", "v_proj"]
-        site = Site("head_z", receiver.layer)
+        normed = parts.attention_reads(changed)
         with ExitStack() as stack:
-            for name in names:
-                module = parts.linear(name)
-                new = module(changed)
+            for name in receiver.part or "qkv":
+                module = parts.linear(f"{name}_proj")
+                new = module(normed)
                 handle = module.register_forward_hook(lambda _, __, ___, new=new: new)
                 stack.callback(handle.remove)
-            found = stack.enter_context(hooks.reading(self.model, [site], hooks.whole, stop=False))
-            self._block(receiver.layer, entering)
-        return found[site]
+            return self._read(receiver.site)
 
 
 def _put(new: Tensor, head: int | None) -> hooks.Change:
@@ -315,9 +307,3 @@ def _put(new: Tensor, head: int | None) -> hooks.Change:
         return torch.where(rearrange(chosen, "head -> 1 1 head 1"), new.to(old.dtype), old)
 
     return change
-
-
-def _site(sender: Node) -> Site:
-    if sender.kind == "mlp":
-        return Site("mlp_out", sender.layer)
-    return Site("head_z", sender.layer)

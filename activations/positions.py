@@ -107,11 +107,7 @@ def _indices(rule: str, row: Row) -> np.ndarray:
             )
         return np.array([_token(row, start + found[0])])
     if name == "span":
-        start, end = _span(row, argument)
-        inside = (
-            (row.offsets[:, 0] < end) & (row.offsets[:, 1] > start) & (row.offsets[:, 1] > row.offsets[:, 0])
-        )
-        return np.nonzero(inside)[0]
+        return row.within(*_span(row, argument))
     if name == "last_user":
         return np.array([_token(row, _last_user(row)[1] - 1, last=True)])
     return np.array([_token(row, _message(row, int(argument))[1] - 1, last=True)])

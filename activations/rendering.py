@@ -242,17 +242,12 @@ class _Counting(NodeTransformer):
         self.generic_visit(node)
         return _filtered(nodes.Tuple(node.nodes, "load", lineno=node.lineno), "<joined>")
 
-    def visit_List(self, node: nodes.List) -> nodes.Node:
+    def _built(self, node: nodes.List | nodes.Dict | nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
-        return _filtered(node, "<weighed>") if node.items else node
+        loaded = node.items and getattr(node, "ctx", "load") == "load"  # and no target of an assignment
+        return _filtered(node, "<weighed>") if loaded else node
 
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
-        self.generic_visit(node)
-        return _filtered(node, "<weighed>") if node.items else node
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
-        self.generic_visit(node)
-        return _filtered(node, "<weighed>") if node.items and node.ctx == "load" else node
+    visit_List = visit_Dict = visit_Tuple = _built
 
     def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:
         self.generic_visit(node)
@@ -284,9 +279,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], finalize=_shown
-        )
+        extensions = [_Generation, loopcontrols]
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=extensions, finalize=_shown)
         self.filters["tojson"] = _to_json
         self.filters["join"] = _join_filter
         self.filters["random"] = _refused("random")

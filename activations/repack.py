@@ -58,24 +58,12 @@ def repack(
                         for key, value in item.attrs.items():
                             made.attrs[key] = value
                         return
-                    rows = max(
-                        1,
-                        min(
-                            len(item),
-                            _CHUNK_BYTES // max(1, item.dtype.itemsize * int(np.prod(item.shape[1:]))),
-                        ),
-                    )
-                    if compression == "none":
-                        made = new.create_dataset(name, shape=item.shape, dtype=item.dtype)
-                    else:
-                        made = new.create_dataset(
-                            name,
-                            shape=item.shape,
-                            dtype=item.dtype,
-                            chunks=(rows, *item.shape[1:]),
-                            compression=compression,
-                            shuffle=True,
-                        )
+                    width = max(1, item.dtype.itemsize * int(np.prod(item.shape[1:])))
+                    rows = max(1, min(len(item), _CHUNK_BYTES // width))
+                    chunks = (rows, *item.shape[1:])
+                    packed = {"chunks": chunks, "compression": compression, "shuffle": True}
+                    how = {} if compression == "none" else packed
+                    made = new.create_dataset(name, shape=item.shape, dtype=item.dtype, **how)
                     for first in range(0, len(item), rows):
                         made[first : first + rows] = item[first : first + rows]
 

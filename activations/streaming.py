@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -28,9 +28,24 @@ from activations.sites import ADAPTER, Site
 from activations.store import Store
 from activations.writer import Layout, Writer, create, exclusive, part_path, refuse_difference
 
+PathLike = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
 SYNC_SECONDS = 5.0
 """Between two flushes to the disk, of which each costs milliseconds."""
+
+
+class How(TypedDict, total=False):
+    """What `capture` may be given besides; see there."""
+
+    positions: str | Positions
+    dtype: str | None
+    batch_tokens: int
+    backend: str
+    remote: bool | str
+    resume: bool
+    shard: tuple[int, int] | None
+    parity: int
+    progress: Progress | None
 
 
 @overload
@@ -39,17 +54,9 @@ def capture(
     prompts: Prompts,
     *,
     sites: SiteLike,
-    positions: str | Positions = ...,
-    out: str | os.PathLike[str],
+    out: PathLike,
     variants: None = None,
-    dtype: str | None = ...,
-    batch_tokens: int = ...,
-    backend: str = ...,
-    remote: bool | str = ...,
-    resume: bool = ...,
-    shard: tuple[int, int] | None = ...,
-    parity: int = ...,
-    progress: Progress | None = ...,
+    **how: Unpack[How],
 ) -> Store: ...
 @overload
 def capture(
@@ -57,17 +64,9 @@ def capture(
     prompts: Prompts,
     *,
     sites: SiteLike,
-    positions: str | Positions = ...,
-    out: str | os.PathLike[str],
+    out: PathLike,
     variants: Sequence[str],
-    dtype: str | None = ...,
-    batch_tokens: int = ...,
-    backend: str = ...,
-    remote: bool | str = ...,
-    resume: bool = ...,
-    shard: tuple[int, int] | None = ...,
-    parity: int = ...,
-    progress: Progress | None = ...,
+    **how: Unpack[How],
 ) -> dict[str, Store]: ...
 def capture(
     model: Model,
@@ -75,7 +74,7 @@ def capture(
     *,
     sites: SiteLike,
     positions: str | Positions = "last",
-    out: str | os.PathLike[str],
+    out: PathLike,
     variants: Sequence[str] | None = None,
     dtype: str | None = None,
     batch_tokens: int = 4096,
@@ -164,18 +163,12 @@ def _capture_one(
     layout = request.layout(model, extra)
     part, parts = request.shard
     path = out if parts == 1 else sharding.path(out, part, parts)
-    if out.exists() and not resume:
-        raise StoreError(
-            f"cache {str(out)!r} exists: a cache is never overwritten; resume it (--resume), delete it, or "
-            "choose another --out"
-        )
+    if not resume:
+        _refuse_existing(out)
     with exclusive(path):
+        if not resume:
+            _refuse_existing(path)
         if path.exists():
-            if not resume:
-                raise StoreError(
-                    f"cache {str(path)!r} exists: a cache is never overwritten; resume it (--resume), "
-                    "delete it, or choose another --out"
-                )
             refuse_difference(path, layout)
         else:
             if part_path(path).exists():
@@ -193,6 +186,14 @@ def _capture_one(
     if parts > 1:
         return sharding.join_if_complete(out, parts) or Store(path)
     return Store(path)
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise StoreError(
+            f"cache {str(out)!r} exists: a cache is never overwritten; resume it (--resume), delete it, or "
+            "choose another --out"
+        )
 
 
 def _stream(

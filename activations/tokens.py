@@ -51,6 +51,11 @@ class Row:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def within(self, start: int, end: int) -> np.ndarray:
+        """Indices of the tokens that hold any of the characters [start, end)."""
+        low, high = self.offsets.T
+        return np.flatnonzero((low < end) & (high > start) & (high > low))
+
 
 @dataclass
 class KnownTokens:
@@ -110,11 +115,9 @@ class Template:
             TemplateError: no chat template, or one that refuses these messages or does not end.
             PromptError: a message says a special token.
         """
-        known = self.known
+        known, spoke = self.known, messages[-1]["role"] == "assistant"
         known.specials.refuse_in(messages)
-        return self._render(
-            messages, messages[-1]["role"] != "assistant" if opened is None else opened, known
-        )
+        return self._render(messages, not spoke if opened is None else opened, known)
 
     def _render(self, messages: Sequence[Message], opened: bool, known: KnownTokens) -> str:
         if not self.tokenizer.chat_template:
@@ -165,18 +168,15 @@ class Template:
             PromptError: doubled or missing BOS, a special token in a message, or a prompt longer than
                 `max_length`.
         """
-        rows: list[Row | None] = [None] * len(prompts)
+        rows: dict[int, Row] = {}
         chat = [n for n, prompt in enumerate(prompts) if prompt.messages is not None]
         plain = [n for n, prompt in enumerate(prompts) if prompt.messages is None]
         for members, special in ((chat, False), (plain, True)):
-            if not members:
-                continue
-            texts = [self._chat(prompts[n]) if not special else prompts[n].text or "" for n in members]
-            for n, text, (ids, offsets) in zip(
-                members, texts, self.coded(texts, special=special), strict=True
-            ):
+            texts = [prompts[n].text or "" if special else self._chat(prompts[n]) for n in members]
+            coded = self.coded(texts, special=special) if texts else []
+            for n, text, (ids, offsets) in zip(members, texts, coded, strict=True):
                 rows[n] = self._row(prompts[n], text, np.asarray(ids, np.int64), offsets)
-        done = [row for row in rows if row is not None]
+        done = [rows[n] for n in range(len(prompts))]
         for row in done:
             if max_length is not None and len(row) > max_length:
                 raise PromptError(
