@@ -8,8 +8,6 @@ last word is what they do:
 `functional_similarity` takes any effect that a caller can measure (steering each, projecting each out).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 

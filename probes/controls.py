@@ -14,8 +14,6 @@ massive_dropped  the same probe without massive dimensions (Sun et al. 2024, arX
 unstandardized   the same probe without standardizing, where massive dimensions dominate
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

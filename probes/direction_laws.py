@@ -1,8 +1,6 @@
 """The laws that every direction must keep, whatever found it; `probes.testing` has them beside those of
 estimators."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -6,8 +6,6 @@ model: `site` is the printed form of an `activations.Site` (for example ``resid_
 with `.vector` and `.site` is accepted by `activations.add`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +35,7 @@ class Direction:
         DirectionError: the vector is zero, not finite, or not one-dimensional.
     """
 
-    vector: Num[np.ndarray, ...]
+    vector: Num[np.ndarray, "..."]
     site: Any
     sign: str = "positive end as fitted"
     scale: float | int | None = None
@@ -86,39 +84,39 @@ class Direction:
     # -- arithmetic, on raw vectors
     # ---------------------------------------------------------------------------------
 
-    def _with(self, raw: np.ndarray, *, sign: str, how: str, other: Direction | None = None) -> Direction:
+    def _with(self, raw: np.ndarray, *, sign: str, how: str, other: "Direction | None" = None) -> "Direction":
         sources = [dict(self.provenance)] + ([dict(other.provenance)] if other is not None else [])
         return Direction(raw, self.site, sign, self.scale, {"method": how, "from": sources})
 
-    def _same_site(self, other: Direction) -> None:
+    def _same_site(self, other: "Direction") -> None:
         if self.site != other.site or self.d_model != other.d_model:
             raise DirectionError(
                 f"one direction lives at {self.site} (d={self.d_model}), the other at {other.site} "
                 f"(d={other.d_model}); directions combine only at one site: fit both there"
             )
 
-    def __neg__(self) -> Direction:
+    def __neg__(self) -> "Direction":
         return self._with(-self.raw, sign=f"opposite of: {self.sign}", how="negated")
 
-    def __mul__(self, factor: float | int) -> Direction:
+    def __mul__(self, factor: float | int) -> "Direction":
         sign = self.sign if factor > 0 else f"opposite of: {self.sign}"
         return self._with(self.raw * float(factor), sign=sign, how=f"times {float(factor):g}")
 
     __rmul__ = __mul__
 
-    def __add__(self, other: Direction) -> Direction:
+    def __add__(self, other: "Direction") -> "Direction":
         self._same_site(other)
         return self._with(
             self.raw + other.raw, sign=f"({self.sign}) + ({other.sign})", how="sum", other=other
         )
 
-    def __sub__(self, other: Direction) -> Direction:
+    def __sub__(self, other: "Direction") -> "Direction":
         self._same_site(other)
         return self._with(
             self.raw - other.raw, sign=f"({self.sign}) - ({other.sign})", how="difference", other=other
         )
 
-    def without(self, other: Direction) -> Direction:
+    def without(self, other: "Direction") -> "Direction":
         """This direction with its component along `other` taken out."""
         self._same_site(other)
         rest = self.raw - (self.raw @ other.vector) * other.vector
@@ -126,7 +124,7 @@ class Direction:
             raise DirectionError("nothing is left after taking out the other direction; the two are parallel")
         return self._with(rest, sign=self.sign, how="orthogonalized", other=other)
 
-    def cosine(self, other: Direction) -> float:
+    def cosine(self, other: "Direction") -> float:
         """Signed cosine with another direction at the same site; see `probes.compare` for its null."""
         self._same_site(other)
         return float(self.vector @ other.vector)
@@ -157,14 +155,14 @@ class Direction:
         return pairs.write(path, {"raw": self.raw}, said, form=FORMAT, what="direction")
 
     @classmethod
-    def load(cls, path: str | Path) -> Direction:
+    def load(cls, path: str | Path) -> "Direction":
         """Read what `save` wrote.
 
         Raises:
             DirectionError: a file is missing or is no direction.
         """
 
-        def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> Direction:
+        def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> "Direction":
             return cls(arrays["raw"], said["site"], said["sign"], said["scale"], dict(said["provenance"]))
 
         return pairs.read(path, made, form=FORMAT, what="direction", error=DirectionError)

@@ -7,8 +7,6 @@ fit, so all class means agree, and no other affine map that reaches this moves t
 Why this is our own code: docs/decisions/0010-own-solver-and-leace.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,11 +34,11 @@ class LeaceEraser(TransformerMixin, BaseEstimator):
     def __init__(self, *, tolerance: float | int = 1e-6) -> None:
         self.tolerance = tolerance
 
-    def fit(self, X: Any, y: Any) -> LeaceEraser:
+    def fit(self, X: Any, y: Any) -> "LeaceEraser":
         """Fit on rows [example, d_model] and the label to be erased."""
         return self.fit_stream([checked_labels(self, X, y)])
 
-    def fit_stream(self, slices: Iterable[Slice]) -> LeaceEraser:
+    def fit_stream(self, slices: Iterable[Slice]) -> "LeaceEraser":
         """Fit on slices of (rows, labels), read one by one."""
         parts = by_class(slices)
         if len(parts) < 2:

@@ -11,8 +11,6 @@ ProbesError                     everything that a caller can get wrong here
 `-- StatisticsError (ValueError)  an interval or test that the data cannot support
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

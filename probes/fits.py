@@ -5,8 +5,6 @@ rows. An estimator that can do many at once (a closed form over columns, or the 
 any other is fitted one by one (`probes.linear.fit_many`). `probes.testing` holds that both give the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

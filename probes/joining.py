@@ -6,8 +6,6 @@ number type scores 1.0 and knows nothing. Columns mean the same in every part, a
 in all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ Equal to scikit-learn's ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)
 holds it); written on running moments so that a store larger than memory can be read in slices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -27,7 +25,7 @@ class LDAProbe(LinearProbe):
     def __init__(self, *, shrinkage: float | int = 0.1) -> None:
         self.shrinkage = shrinkage
 
-    def fit_stream(self, slices: Iterable[Slice]) -> LDAProbe:
+    def fit_stream(self, slices: Iterable[Slice]) -> "LDAProbe":
         parts = by_class(slices)
         if len(parts) < 2:
             raise LabelError("only one class was given; LDA needs rows of at least two classes")

@@ -5,8 +5,6 @@ whatever scaling happened inside the fit. So a probe is always a vector in activ
 can be taken from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -30,11 +28,11 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     classes_: np.ndarray
     n_features_in_: int
 
-    def fit(self, X: Any, y: Any) -> LinearProbe:
+    def fit(self, X: Any, y: Any) -> "LinearProbe":
         """Fit on rows [example, d_model] and one label a row."""
         return self.fit_stream([checked_labels(self, X, y, floats=FLOATS)])
 
-    def fit_stream(self, slices: Iterable[Slice]) -> LinearProbe:
+    def fit_stream(self, slices: Iterable[Slice]) -> "LinearProbe":
         """Fit on slices of (rows, labels), read one by one; gives what `fit` gives on all rows at once."""
         raise NotImplementedError
 

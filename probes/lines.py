@@ -3,8 +3,6 @@
 The law: one bad cell never stops a sweep. Its line has no number that it can not have, and says why.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

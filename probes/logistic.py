@@ -5,8 +5,6 @@ convex loss by L-BFGS over passes through the slices, so both give the same prob
 fits at once (layers, penalties, folds, shuffles) go through `probes.solver`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,7 +37,7 @@ class LogisticProbe(LinearProbe):
         self.tol = tol
         self.max_iter = max_iter
 
-    def fit(self, X: Any, y: Any) -> LogisticProbe:
+    def fit(self, X: Any, y: Any) -> "LogisticProbe":
         """Fit on rows [example, d_model] and one label a row."""
         X, y = checked_labels(self, X, y, floats=FLOATS)
         mean, width = X.mean(axis=0), self._width(X.std(axis=0))
@@ -48,7 +46,7 @@ class LogisticProbe(LinearProbe):
         self.n_iter_ = inner.n_iter_
         return self._unscaled(inner.coef_, inner.intercept_, inner.classes_, mean, width)
 
-    def fit_stream(self, slices: Iterable[Slice]) -> LogisticProbe:
+    def fit_stream(self, slices: Iterable[Slice]) -> "LogisticProbe":
         """Fit on slices that can be iterated several times (a list, or `probes.moments.Slices`)."""
         if iter(slices) is slices:
             raise LabelError(
@@ -141,7 +139,7 @@ class LogisticProbe(LinearProbe):
         classes: np.ndarray,
         mean: np.ndarray,
         width: np.ndarray,
-    ) -> LogisticProbe:
+    ) -> "LogisticProbe":
         coef = coef / width  # w (x - mean) / width = (w / width) x - (w / width) mean
         self._learnt(coef, intercept - coef @ mean, classes)
         return self

@@ -6,8 +6,6 @@ threshold lies halfway.
 Massive dimensions dominate the plain form: compare with the whitened one, or standardize.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -59,7 +57,7 @@ class MeanDifferenceProbe(BinaryProbe):
         self.whiten = whiten
         self.shrinkage = shrinkage
 
-    def fit_stream(self, slices: Iterable[Slice]) -> MeanDifferenceProbe:
+    def fit_stream(self, slices: Iterable[Slice]) -> "MeanDifferenceProbe":
         parts = by_class(slices)
         low, high = self._two(parts)
         w = parts[high].mean - parts[low].mean

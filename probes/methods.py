@@ -6,8 +6,6 @@ the command at once. Estimators are named and imported at first use: reading a c
 scikit-learn.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

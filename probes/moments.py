@@ -6,8 +6,6 @@ combined by the pairwise update of Chan, Golub and LeVeque (1983) in float64. So
 fit with one slice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -29,14 +27,14 @@ class Moments:
     scatter: Float[np.ndarray, "d_model d_model"]
 
     @classmethod
-    def of(cls, rows: Num[np.ndarray, "example d_model"]) -> Moments:
+    def of(cls, rows: Num[np.ndarray, "example d_model"]) -> "Moments":
         """Moments of one block of rows."""
         rows = np.asarray(rows, dtype=np.float64)
         mean = rows.mean(axis=0)
         centered = rows - mean
         return cls(len(rows), mean, centered.T @ centered)
 
-    def __add__(self, other: Moments) -> Moments:
+    def __add__(self, other: "Moments") -> "Moments":
         n = self.n + other.n
         # means first, then the scatter between them: sums of squares less squares of sums would cancel where
         # the offset is far larger than the spread, as in massive dimensions
@@ -86,7 +84,7 @@ class Columns:
     middle: Float[np.ndarray, "target d_model"]
 
     @classmethod
-    def of(cls, x: Num[np.ndarray, "example d_model"], y: Num[np.ndarray, "example target"]) -> Columns:
+    def of(cls, x: Num[np.ndarray, "example d_model"], y: Num[np.ndarray, "example target"]) -> "Columns":
         """Of rows and their label columns, each of which holds both classes."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         center = x.mean(axis=0)

@@ -10,8 +10,6 @@ differ shrink by the square root of the rows a scenario, a difference between gr
 them, and a test against such a null rejects far too often (tests/probes/test_nulls.py shows both rates).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ numbers and of itself; nothing is pickled, so that a file from elsewhere runs no
 never overwritten, because a direction that changed under its name would steer unseen.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ second moment is not centered, because the common part of the differences is wha
 component is signed so that the mean difference has a positive coordinate on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,11 +34,11 @@ class DifferencePCA(TransformerMixin, BaseEstimator):
         self.n_components = n_components
         self.center = center
 
-    def fit(self, X: Any, y: Any = None) -> DifferencePCA:
+    def fit(self, X: Any, y: Any = None) -> "DifferencePCA":
         """Fit on difference vectors [example, d_model]; y is ignored."""
         return self.fit_stream([checked_rows(self, X, reset=True, at_least=2 if self.center else 1)])
 
-    def fit_stream(self, slices: Iterable[np.ndarray]) -> DifferencePCA:
+    def fit_stream(self, slices: Iterable[np.ndarray]) -> "DifferencePCA":
         """Fit on blocks of difference vectors, read one by one."""
         total: Moments | None = None
         for rows in slices:

@@ -5,8 +5,6 @@ The law: a probe reads only what it was fitted on. Another site, width or layer 
 because a probe on the wrong layer still prints a number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +52,7 @@ class Probe:
         *,
         scale: float | int | None = None,
         provenance: Mapping[str, Any] | None = None,
-    ) -> Probe:
+    ) -> "Probe":
         """From a fitted estimator of this package."""
         classes = tuple(c.item() if hasattr(c, "item") else c for c in fitted.classes_)
         coef = np.asarray(fitted.coef_, dtype=np.float64)
@@ -72,7 +70,7 @@ class Probe:
         site: object,
         source: Any = None,
         facts: Mapping[str, Any] | None = None,
-    ) -> Probe:
+    ) -> "Probe":
         """A method of the table fitted on all rows, in float64; the scale is the rows' median norm, in which
         steering counts.
 
@@ -103,7 +101,7 @@ class Probe:
         facts = {"method": self.method, **self.provenance}
         return Direction(self.coef[0], self.site, f"towards {self.classes[1]}", self.scale, facts)
 
-    def decision(self, rows: Num[np.ndarray, "example d_model"]) -> Float[np.ndarray, ...]:
+    def decision(self, rows: Num[np.ndarray, "example d_model"]) -> Float[np.ndarray, "..."]:
         """Decision values: [example] for two classes, else [example, class]."""
         rows = np.asarray(rows)
         if rows.ndim != 2 or rows.shape[1] != self.d_model:
@@ -142,14 +140,14 @@ class Probe:
         return pairs.write(path, arrays, said, form=FORMAT, what="probe")
 
     @classmethod
-    def load(cls, path: str | Path) -> Probe:
+    def load(cls, path: str | Path) -> "Probe":
         """Read what `save` wrote.
 
         Raises:
             SourceError: a file is missing or holds no probe.
         """
 
-        def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> Probe:
+        def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> "Probe":
             return cls(
                 arrays["coef"],
                 arrays["intercept"],

@@ -4,8 +4,6 @@ Minimizes |y - X w - b|^2 + alpha |w|^2 on standardized features (or raw ones), 
 to scikit-learn's ``Ridge`` on the same scaled rows (a test holds it).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,11 +29,11 @@ class RidgeProbe(RegressorMixin, BaseEstimator):
         self.alpha = alpha
         self.standardize = standardize
 
-    def fit(self, X: Any, y: Any) -> RidgeProbe:
+    def fit(self, X: Any, y: Any) -> "RidgeProbe":
         """Fit on rows [example, d_model] and one number a row."""
         return self.fit_stream([checked_labels(self, X, y, graded=True)])
 
-    def fit_stream(self, slices: Iterable[Slice]) -> RidgeProbe:
+    def fit_stream(self, slices: Iterable[Slice]) -> "RidgeProbe":
         """Fit on slices of (rows, numbers), read one by one."""
         if not self.alpha > 0:
             raise LabelError(f"alpha is {self.alpha}; the ridge penalty must be above zero")

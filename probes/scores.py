@@ -6,8 +6,6 @@ scale. Its standard error is that of clustered data (Obuchowski 1997); intervals
 near 0 and 1 exact over effective rows (`probes.statistics.ceiling`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

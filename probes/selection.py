@@ -4,8 +4,6 @@ The law: the rows on which a choice is scored took no part in making it, so its 
 the search.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Cross-validated scores: the error that shared training units add, and the test of AUROC = .5."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -10,8 +10,6 @@ get one shuffled pole; shuffling rows would give a null far too narrow. Three ca
 probability 1/2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

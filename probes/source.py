@@ -5,8 +5,6 @@ is; nothing here imports it. A cell is one (site, layer); its printed name is ``
 ``embed``, without a layer).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +38,7 @@ class Cell:
     layer: int | None = None
 
     @classmethod
-    def parse(cls, text: object) -> Cell:
+    def parse(cls, text: object) -> "Cell":
         """From ``resid_post.12``, ``embed``, or anything that prints so."""
         match = re.fullmatch(r"(?P<site>[A-Za-z_][\w.]*?)(?:\.(?P<layer>\d+))?", str(text))
         if match is None:

@@ -7,8 +7,6 @@ block: there a fold is a pair (scenario fold, seed fold), tested on the rows in 
 in neither, and every row is tested once.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ hookpoints only the last vector is used; therefore exactly one hookpoint is writ
 is refused at reading.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -8,8 +8,6 @@ penalty are chosen inside the training rows of each outer fold, so that the scor
 own maximum; (5) the chosen cell is fitted on all rows.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ All worlds here are planted: rows of unit noise about an offset, and one unit ve
 written.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -56,7 +54,7 @@ class World:
     @classmethod
     def of(
         cls, kind: TargetKind, *, seed: int = 0, n: int = 600, d: int = 12, strength: float = 1.5
-    ) -> World:
+    ) -> "World":
         """A planted world of one kind."""
         rng = np.random.default_rng(seed)
         unit = rng.normal(size=d)
@@ -68,20 +66,20 @@ class World:
         side = y if kind == "numbers" else 2 * y - 1
         return cls(noise + strength * np.outer(side, unit) + 5, y, unit)
 
-    def turned(self, kind: TargetKind) -> World:
+    def turned(self, kind: TargetKind) -> "World":
         """The same world with the label's ends exchanged."""
         if self.y is None:
             return World(-self.x, None, self.unit)
         return World(self.x, -self.y if kind == "numbers" else 1 - self.y, self.unit)
 
-    def meaningless(self, rng: np.random.Generator) -> World:
+    def meaningless(self, rng: np.random.Generator) -> "World":
         """The same rows with labels that mean nothing: exchanged between rows; differences in random
         order."""
         if self.y is None:
             return World(self.x * rng.choice([-1.0, 1.0], size=len(self.x))[:, None], None, self.unit)
         return World(self.x, rng.permutation(self.y), self.unit)
 
-    def part(self, rows: Any) -> World:
+    def part(self, rows: Any) -> "World":
         """Some of the rows."""
         return World(self.x[rows], None if self.y is None else self.y[rows], self.unit)
 

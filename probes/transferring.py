@@ -7,8 +7,6 @@ shuffled labels). Excess over a named floor set (neutral prompts, wrong behavior
 over units: a transfer claim is what exceeds it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

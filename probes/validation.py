@@ -6,8 +6,6 @@ overflowed; shapes, widths and kinds of labels are its business. It is imported 
 light.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -9,8 +9,6 @@ widen the interval, it stays inside [0, 1], never begins at the estimate, and ex
 too. The studentized bootstrap that is used elsewhere covers as little as .66 here (docs/log.md).
 """
 
-from __future__ import annotations
-
 from scipy import stats
 
 from probes.statistics.intervals import Estimate

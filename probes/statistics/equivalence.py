@@ -1,8 +1,6 @@
 """Equivalence by two one-sided tests (Schuirmann 1987): how a null can be claimed and not only not
 rejected."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

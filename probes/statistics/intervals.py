@@ -7,8 +7,6 @@ only 75-85 % (docs/validity.md shows it). With 10 or more it is a studentized bo
 and Tibshirani 1993, 12.5).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any

@@ -12,8 +12,6 @@ A correlation of projections is not mediation. NIE needs the null of random dire
 way and pass their NIEs to `probes.statistics.permutation_p`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ The law: p = (1 + number of null draws at least as large) / (1 + draws), never z
 between rows of one unit. Every result says the smallest p that it could have given.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Not reported where the denominator's interval holds 0: the ratio is then unbounded, and the error says so.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ order, and the digits of what was subtracted stay behind (cancellation). A test 
 anything "significant", so what differs by no more than rounding counts as equal, here and nowhere else.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

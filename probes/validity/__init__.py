@@ -8,8 +8,6 @@ tests at .05 may reject a true null in at most 6.5 % of simulations. Lines marke
 this toolkit does not use and the reason why. Power at a stated effect stands beside each rate.
 """
 
-from __future__ import annotations
-
 from probes.validity.laws import LAWS
 from probes.validity.page import leak_refused, main, measure, planted, render
 

@@ -1,7 +1,5 @@
 """Simulations of AUROC: units with their own separation and offset, truth by quadrature."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Simulations of means, ratios, mediation, grouped rows, and of the tests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A law of the validity page: a simulation with known truth and a fixed seed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps

@@ -1,7 +1,5 @@
 """Every law of the validity page, in the order of its tables."""
 
-from __future__ import annotations
-
 from probes.statistics.intervals import studentized_interval, t_interval
 from probes.statistics.permutation import sign_flip_test, t_test
 from probes.validity.auroc_laws import (

@@ -1,7 +1,5 @@
 """Measuring the laws and writing the page."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import time

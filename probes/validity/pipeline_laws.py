@@ -1,7 +1,5 @@
 """Simulations through the real sweep and transfer functions."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np
