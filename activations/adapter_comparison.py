@@ -81,6 +81,12 @@ def compare(
         means.append(drawn)
         shares.append(drawn / profile.effect[pick].mean(-1))
     low, high = np.nanquantile(_rank_correlations(*means), [0.025, 0.975])
+    moves = {
+        ("moves", "moves"): "both",
+        ("moves", "still"): first.read_out,
+        ("still", "moves"): second.read_out,
+        ("still", "still"): "neither",
+    }
     rows = []
     ends = [np.quantile(share, [0.025, 0.975], axis=1) for share in shares]
     kept = [module for module, ok in zip(first.modules, keep, strict=True) if ok]
@@ -98,18 +104,7 @@ def compare(
             state.append(
                 "moves" if moved else "still" if -bound <= lower[n] and upper[n] <= bound else "undecided"
             )
-        match state:
-            case ["moves", "moves"]:
-                row["moves"] = "both"
-            case ["moves", "still"]:
-                row["moves"] = first.read_out
-            case ["still", "moves"]:
-                row["moves"] = second.read_out
-            case ["still", "still"]:
-                row["moves"] = "neither"
-            case _:
-                row["moves"] = "undecided"
-        rows.append(row)
+        rows.append({**row, "moves": moves.get((state[0], state[1]), "undecided")})
     value = float(_rank_correlations(*(one.mean(1, keepdims=True) for one in values))[0])
     return Comparison(value, float(low), float(high), pd.DataFrame(rows))
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from activations import edits, engine, hooks, lora
 from activations.adapter_gates import _adapter
 from activations.errors import PatchError
+from activations.maps import ratio_fields, ratio_of_means
 from activations.metrics import Function, Metric, Reader, as_metric
 from activations.positions import Positions
 from activations.records import records
@@ -164,7 +165,7 @@ def constancy(
                 vectors = means if how == "constant" else lines
                 changes = [edits.replace(site, torch.from_numpy(vectors[site])) for site in which]
                 now = _read(model, held_out, metric, changes, batch_tokens)
-                kept = _kept(now - off, gap)
+                kept = ratio_fields("kept", ratio_of_means((now - off)[:, None], gap), 0)
                 label = str(which[0]).removeprefix("lora_out.") if len(which) == 1 else "all"
                 rows.append({"module": label, "replacement": how, **kept})
     return ConstancyReport(name, modules, pd.DataFrame(rows))
@@ -207,16 +208,3 @@ def _read(
         reader = Reader(model, measured, index, reference)
         found[lines.examples] = reader.of_final(final, line).cpu().numpy()
     return found
-
-
-def _kept(effects: np.ndarray, gap: np.ndarray) -> dict[str, Any]:
-    from activations.maps import CI_METHOD, ratio_of_means
-
-    value, low, high, n = ratio_of_means(effects[:, None], gap)
-    return {
-        "kept": float(value[0]),
-        "low": float(low[0]),
-        "high": float(high[0]),
-        "n": int(n[0]),
-        "ci_method": CI_METHOD,
-    }

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from activations import alignment, hooks
 from activations.errors import PatchError
-from activations.experiment import Experiment, Setup, Source
+from activations.experiment import Experiment, Setup, Source, chunks
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric
 from activations.sites import Site
@@ -75,8 +75,10 @@ def attribute(
     estimate = np.full(experiment.shape, np.nan)
     before, full = np.zeros(len(estimate)), np.zeros(len(estimate))
     passes = 0
-    for members in experiment.chunks(batch_tokens // 2):  # the backward pass needs what the forward pass made
-        sources, targets = ([given[n] for n in members] for given in experiment.given)
+    for members in chunks(
+        experiment.given, batch_tokens // 2
+    ):  # the backward pass needs what the forward pass made
+        sources, targets = experiment.rows(members)
         at = [experiment.aligned.at[n] for n in members]
         run = Source.of(model, experiment.metric, experiment.sites, sources, np.asarray(members), out_of)
         slots = torch.from_numpy(alignment.slots(targets)).to(model.device)

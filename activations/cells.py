@@ -46,7 +46,7 @@ class Cells:
     def __init__(self, model: "Model", experiment: Experiment, members: np.ndarray) -> None:
         self.model, self.sites, self.members = model, experiment.sites, members
         self.by_head, self.into_variant = bool(experiment.heads), experiment.variants[1]
-        sources, targets = ([given[n] for n in members] for given in experiment.given)
+        sources, targets = experiment.rows(members)
         self.slots = torch.from_numpy(alignment.slots(targets)).to(model.device)
         self.is_state = self.sites[0].kind in ("resid_pre", "resid_post")
         self.entries = entries_of([experiment.aligned.at[n] for n in members])

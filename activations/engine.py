@@ -20,18 +20,12 @@ from torch import Tensor
 from activations import hooks, recompute
 from activations.alignment import slots
 from activations.batches import Batch
-from activations.conditions import (
-    PLAIN,
-    AtSite,
-    ByEdits,
-    Conditions,
-    Lines,
-    Move,
-    adding,
-    at_tokens,
-    clamping,
-    projecting,
-)
+from activations.conditions import PLAIN, AtSite, ByEdits, Conditions, Lines
+from activations.conditions import Move as Move
+from activations.conditions import adding as adding
+from activations.conditions import at_tokens as at_tokens
+from activations.conditions import clamping as clamping
+from activations.conditions import projecting as projecting
 from activations.edits import edit
 from activations.errors import EditError, SiteError
 from activations.metrics import token_logits
@@ -40,25 +34,6 @@ from activations.tokens import Row
 
 if TYPE_CHECKING:
     from activations.models import Model
-
-__all__ = [
-    "PLAIN",
-    "AtSite",
-    "ByEdits",
-    "Conditions",
-    "Lines",
-    "Move",
-    "adding",
-    "at_tokens",
-    "clamping",
-    "divergence",
-    "forward",
-    "option_logits",
-    "passes",
-    "projecting",
-    "slot_states",
-    "states",
-]
 
 BATCH_TOKENS = 8192
 """Token positions that run at once by default: the multiplications of a small model then cost more than their

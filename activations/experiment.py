@@ -5,7 +5,7 @@ The law: whether values are put in (`patching`), estimated (`attribution`) or fo
 (`path_patching`), pairs, variants, alignment and metric mean the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -133,9 +133,10 @@ class Experiment:
         """(example, layer, column, head); head is 1 where whole sites are moved."""
         return len(self.ids), len(self.sites), len(self.aligned.columns), max(len(self.heads), 1)
 
-    def chunks(self, batch_tokens: int) -> Iterator[list[int]]:
-        """Pairs sorted by length, as many at once as fit the budget."""
-        return chunks(self.given, batch_tokens)
+    def rows(self, members: Iterable[int]) -> tuple[list[Row], list[Row]]:
+        """The sources and the targets of some pairs."""
+        some = list(members)
+        return [self.given[0][n] for n in some], [self.given[1][n] for n in some]
 
     def map(
         self,

@@ -6,6 +6,7 @@ of its own. Its interval treats both means as random (linearized ratio estimator
 1977, section 6.4). Groups of examples are the caller's: `effects` and `gap` hold one number an example.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -99,10 +100,10 @@ class PatchMap:
         filled (share of examples)."""
         import pandas as pd
 
-        value, low, high, n = self.intervals()
+        found = self.intervals()
         effect = _mean(self.effects)
         rows: list[dict[str, Any]] = []
-        for (layer, column, head), recovery in np.ndenumerate(value):
+        for layer, column, head in np.ndindex(found[0].shape):
             cell, site = self.columns[column], self.sites[layer]
             rows.append(
                 {
@@ -114,11 +115,8 @@ class PatchMap:
                     "token": cell.token,
                     "token_share": cell.share,
                     "head": self.heads[head] if self.heads else None,
-                    "recovery": float(recovery),
-                    "low": float(low[layer, column, head]),
-                    "high": float(high[layer, column, head]),
-                    "n": int(n[layer, column, head]),
-                    "ci_method": CI_METHOD if n[layer, column, head] > 1 else "none: one example",
+                    **ratio_fields("recovery", found, (layer, column, head)),
+                    "ci_method": CI_METHOD if found[3][layer, column, head] > 1 else "none: one example",
                     "effect": float(effect[layer, column, head]),
                     "filled": float(self.filled[:, layer, column, head].mean()),
                 }
@@ -165,6 +163,13 @@ def ratio_of_means(
         )
     half = np.where(n > 1, t.ppf(0.5 + level / 2, np.maximum(n - 1, 1)) * deviation, np.nan)
     return value, value - half, value + half, n
+
+
+def ratio_fields(name: str, found: Sequence[np.ndarray], at: Any) -> dict[str, Any]:
+    """One cell of what `ratio_of_means` gives, as fields of a table."""
+    value, low, high, n = (part[at] for part in found)
+    ends = {name: float(value), "low": float(low), "high": float(high)}
+    return {**ends, "n": int(n), "ci_method": CI_METHOD}
 
 
 def _mean(effects: np.ndarray) -> np.ndarray:

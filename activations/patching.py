@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from activations.cells import Cells
-from activations.experiment import Experiment, Setup
+from activations.experiment import Experiment, Setup, chunks
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric
 
@@ -53,7 +53,7 @@ def patch_map(
     filled = np.zeros(experiment.shape, bool)
     before, full = np.zeros(len(patched)), np.zeros(len(patched))
     counts = dict.fromkeys(("cells", "equal", "unreachable", "run", "block_tokens"), 0)
-    for members in experiment.chunks(batch_tokens):
+    for members in chunks(experiment.given, batch_tokens):
         part = Cells(model, experiment, np.asarray(members))
         part.run(patched, filled, before, full, counts, batch_tokens, progress)
     return experiment.map(patched, before, full, filled, counts)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from activations import alignment, experiment, families, hooks, recompute
 from activations.errors import ModelError, PatchError, SiteError
-from activations.maps import CI_METHOD, ratio_of_means
+from activations.maps import ratio_fields, ratio_of_means
 from activations.metrics import Function, Metric
 from activations.sites import Site
 from activations.tokens import Row
@@ -117,19 +117,15 @@ class PathMap:
         """One row a path: sender, receiver, recovery with interval, effect, n."""
         import pandas as pd
 
-        value, low, high, n = ratio_of_means(self.effects, self.full - self.before)
+        found = ratio_of_means(self.effects, self.full - self.before)
         rows = [
             {
                 "sender": str(self.senders[s]),
                 "receiver": str(self.receivers[r]),
-                "recovery": float(value[s, r]),
-                "low": float(low[s, r]),
-                "high": float(high[s, r]),
-                "n": int(n[s, r]),
-                "ci_method": CI_METHOD,
+                **ratio_fields("recovery", found, (s, r)),
                 "effect": float(self.effects[:, s, r].mean()),
             }
-            for s, r in np.argwhere(n > 0)
+            for s, r in np.argwhere(found[3] > 0)
         ]
         return pd.DataFrame(rows)
 
