@@ -165,10 +165,7 @@ def functional_similarity(
             "items"
         )
     r = float(np.corrcoef(a, b)[0, 1])
-    z, reach = (
-        np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)),
-        stats.norm.ppf(0.5 + level / 2) / np.sqrt(a.size - 3),
-    )
-    return Estimate(
-        r, float(np.tanh(z - reach)), float(np.tanh(z + reach)), a.size, a.size, "Fisher z over items", level
-    )
+    z = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
+    reach = stats.norm.ppf(0.5 + level / 2) / np.sqrt(a.size - 3)
+    low, high = float(np.tanh(z - reach)), float(np.tanh(z + reach))
+    return Estimate(r, low, high, a.size, a.size, "Fisher z over items", level)

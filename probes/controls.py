@@ -69,16 +69,15 @@ def cross_validated(
     x: Num[np.ndarray, "example d_feature"], setting: Setting, *, standardize: bool = True
 ) -> Estimate:
     """AUROC of the setting's method on other features, same folds and units."""
-    score, fold = _out_of_fold(x, setting.y, setting.splits, setting, standardize=standardize)
-    tested = fold >= 0
-    unit = None if setting.unit is None else setting.unit[tested]
-    found = auroc(setting.y[tested], score[tested], units=unit, strata=fold[tested], seed=setting.seed)
-    return out_of_fold(found)[0]
+    y, score, unit, fold = _out_of_fold(x, setting, standardize=standardize)
+    return out_of_fold(auroc(y, score, units=unit, strata=fold, seed=setting.seed))[0]
 
 
 def _out_of_fold(
-    x: np.ndarray, y: np.ndarray, splits: Sequence[Split], setting: Setting, *, standardize: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+    x: np.ndarray, setting: Setting, *, standardize: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+    """Label, score, unit and fold of the rows that a fold tests."""
+    y, splits = setting.y, setting.splits
     jobs = [Job(x[s.train], y[s.train][:, None], [x[s.test]]) for s in splits]
     found = held_out(
         setting.method, jobs, penalties=[setting.penalty], standardize=standardize, device=setting.device
@@ -86,7 +85,8 @@ def _out_of_fold(
     score, fold = np.full(len(y), np.nan), np.full(len(y), -1)
     for k, (s, (values,)) in enumerate(zip(splits, found, strict=True)):
         score[s.test], fold[s.test] = values[0, 0], k
-    return score, fold
+    tested = fold >= 0
+    return y[tested], score[tested], None if setting.unit is None else setting.unit[tested], fold[tested]
 
 
 def massive_dimensions(x: Num[np.ndarray, "example d_model"]) -> Int[np.ndarray, " massive"]:
@@ -145,10 +145,8 @@ def control_task(setting: Setting, *, types: str | None = None, n_draws: int = 2
     hit = np.zeros((n_draws, n))
     for s, (values,) in zip(halves, found, strict=True):
         hit[:, s.test] = (values[0] > 0) == (targets[s.test].T == 1)
-    score, tested = _out_of_fold(setting.x, setting.y, setting.splits, setting)
-    rows = tested >= 0
-    unit = None if setting.unit is None else setting.unit[rows]
-    task = accuracy(setting.y[rows], score[rows], units=unit, seed=setting.seed)
+    y, score, unit, _ = _out_of_fold(setting.x, setting)
+    task = accuracy(y, score, units=unit, seed=setting.seed)
     control = t_interval(hit.mean(axis=1), n=n)
     difference = t_interval(task.value - hit.mean(axis=1), n=n)
     return Selectivity(task, control, difference, names[0])
@@ -284,7 +282,4 @@ def _embedding_cell(source: Any) -> Cell | None:
         held = cells_of(source)
     except SourceError:
         return None
-    for wanted in (Cell("embed"), Cell("resid_pre", 0)):
-        if wanted in held:
-            return wanted
-    return None
+    return next((cell for cell in (Cell("embed"), Cell("resid_pre", 0)) if cell in held), None)

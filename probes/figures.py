@@ -7,7 +7,8 @@ and Ito).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import cycle
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def layer_figure(result: Sweep) -> Figure:
     FigureCanvasAgg(figure)
     axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
     for axis, ((site, position), panel) in zip(axes, panels, strict=True):
-        for color, (method, lines) in zip(_cycle(), panel.groupby("method", sort=False), strict=False):
+        for color, (method, lines) in zip(cycle(COLORS), panel.groupby("method", sort=False), strict=False):
             means = lines.groupby("penalty", dropna=False)["pooled"].mean()
             if means.isna().all():
                 continue  # no cell of this panel could be read; the table says why
@@ -82,9 +83,3 @@ def layer_figure(result: Sweep) -> Figure:
     note = f"bars: 95 % interval over {int(first['units'])} units; band: {draws} refits on shuffled labels"
     figure.supxlabel(note, fontsize=7, color="0.35")
     return figure
-
-
-def _cycle() -> Any:
-    import itertools
-
-    return itertools.cycle(COLORS)

@@ -89,7 +89,9 @@ class Joined:
         self._sizes = [len(f) for f in frames.values()]
         self._table = pd.concat(list(frames.values()), ignore_index=True)
         if "example" in self._table and len(self._parts) > 1:
-            self._table["example"] = _examples(self._table)
+            # the same prompt is the same example in every part
+            key = next(c for c in ("prompt", "id", "example") if c in self._table)
+            self._table["example"] = pd.factorize(self._table[key])[0]
         if LABELS not in allow:
             _refuse_contradictions(self._table, frames)
 
@@ -201,12 +203,6 @@ def _same_columns(
                     "equal; write it alike"
                 )
     return {name: frame[common] for name, frame in out.items()}
-
-
-def _examples(table: pd.DataFrame) -> np.ndarray:
-    """One number for each example over all parts: the same prompt is the same example in every part."""
-    key = next(c for c in ("prompt", "id", "example") if c in table)
-    return pd.factorize(table[key])[0]
 
 
 def _refuse_contradictions(table: pd.DataFrame, frames: Mapping[str, pd.DataFrame]) -> None:

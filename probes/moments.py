@@ -8,6 +8,8 @@ fit with one slice.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from jaxtyping import Float, Num, Shaped
@@ -51,11 +53,7 @@ class Moments:
 
 def pooled(parts: Mapping[object, Moments]) -> Moments:
     """Moments of the union of the classes."""
-    values = list(parts.values())
-    total = values[0]
-    for part in values[1:]:
-        total = total + part
-    return total
+    return reduce(add, parts.values())
 
 
 def by_class(slices: Iterable[Slice]) -> dict[object, Moments]:

@@ -79,8 +79,7 @@ def difference_directions(
         raise DirectionError(
             "the activations are all equal, so their halves do not differ; give other prompts"
         )
-    unit: np.ndarray = drawn / norms
-    return unit
+    return drawn / norms
 
 
 def null_directions(

@@ -205,12 +205,14 @@ def _few_clusters(
             "choose units that hold both classes (the seed, not the adapter), or collect more units"
         )
     (value,), (error,) = _weighted_auroc(np.ones((1, units)), wins, pairs)
-    center, slope = np.log(value / (1 - value)), value * (1 - value)
-    reach = stats.t.ppf(0.5 + level / 2, holders - 1) * error / slope
-    return Estimate(
-        float(value), float(expit(center - reach)), float(expit(center + reach)), n, units,
-        "t, clustered error over units, logit scale", level,
-    )  # fmt: skip
+    ends = _ends(value, stats.t.ppf(0.5 + level / 2, holders - 1) * error)
+    return Estimate(float(value), *ends, n, units, "t, clustered error over units, logit scale", level)
+
+
+def _ends(value: float, reach: float) -> tuple[float, float]:
+    """A value less and plus some reach, by the delta method on the logit scale."""
+    center, half = np.log(value / (1 - value)), reach / (value * (1 - value))
+    return float(expit(center - half)), float(expit(center + half))
 
 
 def _weighted_auroc(
@@ -253,12 +255,13 @@ def _auroc_normal(
     scarcer = _rows(y, stratum)
     if is_rare(float(value), float(error) ** 2, scarcer):
         return _exact(float(value), float(error) ** 2, scarcer, y, unit, level)
-    reach = stats.norm.ppf(0.5 + level / 2) * error / (value * (1 - value))
-    center = np.log(value / (1 - value))
-    return Estimate(
-        float(value), float(expit(center - reach)), float(expit(center + reach)), n, units,
-        "normal over units, logit scale", level,
-    )  # fmt: skip
+    ends = _ends(value, stats.norm.ppf(0.5 + level / 2) * error)
+    return Estimate(float(value), *ends, n, units, "normal over units, logit scale", level)
+
+
+def _share(hit: np.ndarray, of: np.ndarray, units: Any, seed: int) -> Estimate:
+    """Mean over parts of the share of hits among the rows `of` each."""
+    return ratio_of_sums(hit[:, None] * of, of, _codes(units, len(hit)), scale="logit", seed=seed)
 
 
 def accuracy(
@@ -267,7 +270,7 @@ def accuracy(
     """Share of rows on the right side of the threshold."""
     y = _binary(labels)
     hit = ((np.asarray(scores) > threshold) == (y == 1)).astype(float)
-    return ratio_of_sums(hit[:, None], np.ones((len(y), 1)), _codes(units, len(y)), scale="logit", seed=seed)
+    return _share(hit, np.ones((len(y), 1)), units, seed)
 
 
 def balanced_accuracy(
@@ -276,8 +279,7 @@ def balanced_accuracy(
     """Mean of the two classes' shares on the right side of the threshold."""
     y = _binary(labels)
     hit = ((np.asarray(scores) > threshold) == (y == 1)).astype(float)
-    member = np.stack([y == 0, y == 1], axis=1).astype(float)
-    return ratio_of_sums(hit[:, None] * member, member, _codes(units, len(y)), scale="logit", seed=seed)
+    return _share(hit, np.stack([y == 0, y == 1], axis=1).astype(float), units, seed)
 
 
 @dataclass(frozen=True)
@@ -317,9 +319,7 @@ def recall_at_fpr(
         )
     threshold = float(np.sort(control)[::-1][allowed])  # at most `allowed` controls lie strictly above
     hit = (positive > threshold).astype(float)
-    recall = ratio_of_sums(
-        hit[:, None], np.ones((hit.size, 1)), _codes(units, hit.size), scale="logit", seed=seed
-    )
+    recall = _share(hit, np.ones((hit.size, 1)), units, seed)
     return RecallAtFPR(recall, threshold, fpr, float((control > threshold).mean()), control.size)
 
 

@@ -79,7 +79,10 @@ def inner_scores(
 
 def favorite(keys: Sequence[Key], inner: dict[Key, np.ndarray]) -> int:
     """The cell that inner folds prefer on average; a stronger penalty wins a tie."""
-    means = np.array([inner[k].mean() for k in keys])
+    return _first_best(np.array([inner[k].mean() for k in keys]))
+
+
+def _first_best(means: np.ndarray) -> int:
     # a sweep lists C in ascending order, the strongest penalty first; equal means differ by rounding
     return int(np.flatnonzero(means >= means.max() - 1e-12)[0])
 
@@ -99,18 +102,11 @@ def nested_choice(
     lines, parts = [], []
     for k in range(len(splits[position])):
         means = np.array([inner[key][k] for key in here])
-        pick = here[int(np.flatnonzero(means >= means.max() - 1e-12)[0])]
+        pick = here[_first_best(means)]
         scores = held_scores[pick]
         parts.append(scores[scores["fold"] == k])
-        lines.append(
-            {
-                "fold": k,
-                "cell": str(pick.cell),
-                "method": pick.method,
-                "penalty": pick.penalty,
-                "inner_auroc": means.max(),
-            }
-        )
+        what = {"cell": str(pick.cell), "method": pick.method, "penalty": pick.penalty}
+        lines.append({"fold": k, **what, "inner_auroc": means.max()})
     joined = pd.concat(parts)
     y, score, fold = joined["y"].to_numpy(), joined["score"].to_numpy(), joined["fold"].to_numpy()
     try:

@@ -177,7 +177,7 @@ def sweep(
     nulls: list[np.ndarray] = []
     held_scores: dict[Key, pd.DataFrame] = {}
     inner_means: dict[Key, np.ndarray] = {}
-    block_splits: dict[Any, list[Split]] = {}
+    kept: dict[Any, _Block] = {}
     classes: tuple[Any, Any] | None = None
     fewest = 10**9  # distinct labelings of the poorest block; any block has fewer than this
     for position, members in blocks:
@@ -188,16 +188,10 @@ def sweep(
             raise SourceError(
                 f"label {label!r} has other values at position {position} than elsewhere; select rows"
             )
+        one_of_several = by_position is not None
         splits = grouped_splits(
-            part,
-            groups,
-            n_splits=n_splits,
-            labels=y,
-            crossed=crossed,
-            seed=seed,
-            part=by_position is not None,
+            part, groups, n_splits=n_splits, labels=y, crossed=crossed, seed=seed, part=one_of_several
         )
-        block_splits[position] = splits
         shuffler = Shuffler(y, part, groups, unit=shuffle_unit)
         sides = [side for f in splits for side in (f.train, f.test)]
         # row 0 holds the true labels: they go through the very fits that the shuffled ones go through, so
@@ -206,7 +200,9 @@ def sweep(
         distinct = labelings(y, targets[1:])
         fewest = min(fewest, distinct)
         unit_name = units or default_units(part, groups)
-        unit = None if unit_name is None else column(part, unit_name, what="group").to_numpy()
+        one_each = np.arange(len(part))
+        unit = one_each if unit_name is None else column(part, unit_name, what="group").to_numpy()
+        kept[position] = _Block(index[members], part, y, unit, splits)
         strata = _strata(len(part), splits)
         tested = strata >= 0  # not all: diagonal folds leave most rows untested
         inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
@@ -233,13 +229,8 @@ def sweep(
                     scores = out[p][:, tested]
                     # pairs are formed within folds: two folds' probes have no common scale
                     pooled = auroc_many(targets[:, tested], scores, strata=strata[tested])
-                    estimate = interval(
-                        y[tested],
-                        scores[0],
-                        units=None if unit is None else unit[tested],
-                        strata=strata[tested],
-                        seed=seed,
-                    )
+                    how = {"units": unit[tested], "strata": strata[tested], "seed": seed}
+                    estimate = interval(y[tested], scores[0], **how)
                     null = pooled[1:]
                     keys.append(key)
                     spots.append(len(lines))
@@ -251,7 +242,7 @@ def sweep(
                             "y": y[tested],
                             "score": scores[0],
                             "fold": strata[tested],
-                            "unit": np.flatnonzero(tested) if unit is None else unit[tested],
+                            "unit": unit[tested],
                         }
                     )
                     lines.append(line(key, estimate, pooled[0], null, len(splits), distinct, shuffler.how))
@@ -271,35 +262,19 @@ def sweep(
     assert classes is not None
     chosen, honest = pd.DataFrame(), None
     if nested:
-        chosen, honest = nested_choice(keys, inner_means, held_scores, block_splits, seed)
+        folds = {position: block.splits for position, block in kept.items()}
+        chosen, honest = nested_choice(keys, inner_means, held_scores, folds, seed)
     top = favorite(keys, inner_means) if nested else int(result["pooled"].to_numpy()[spots].argmax())
-    best = _fit_best(held, frame, index, blocks, keys[top], result.iloc[spots[top]], honest, label, groups)
+    key, here = keys[top], kept[keys[top].position]
+    x = read_rows(held, key.cell, here.rows)
+    best = _fit_best(held, x, here, key, result.iloc[spots[top]], honest, label, groups)
     beside = None
     if controls:
-        where = next(m for p, m in blocks if p == keys[top].position)
-        part = frame.iloc[where].reset_index(drop=True)
-        unit_name = units or default_units(part, groups)
         setting = Setting(
-            read_rows(held, keys[top].cell, index[where]),
-            two_classes(part, label)[0],
-            part,
-            block_splits[keys[top].position],
-            groups,
-            None if unit_name is None else part[unit_name].to_numpy(),
-            keys[top].method,
-            keys[top].penalty,
-            seed,
-            device,
+            x, here.y, here.part, here.splits, groups, here.unit, key.method, key.penalty, seed, device
         )
-        beside = run_controls(
-            setting,
-            source=held,
-            rows=index[where],
-            cell=str(keys[top].cell),
-            base=base,
-            text=text,
-            without=without,
-        )
+        given = {"base": base, "text": text, "without": without}
+        beside = run_controls(setting, source=held, rows=here.rows, cell=str(key.cell), **given)
     scores_table = pd.concat(
         [
             v.assign(cell=str(k.cell), position=k.position, method=k.method, penalty=k.penalty)
@@ -315,7 +290,7 @@ def sweep(
         classes,
         tuple(groups or ()),
         units or default_units(frame, groups),
-        tuple(block_splits[keys[top].position]),
+        tuple(here.splits),
         scores_table,
         beside,
     )
@@ -346,38 +321,34 @@ def _strata(n: int, splits: Sequence[Split]) -> np.ndarray:
     return fold
 
 
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The rows at one position, which every cell is fitted on: their indices in the source, table, labels and
+    units, and the folds."""
+
+    rows: np.ndarray
+    part: pd.DataFrame
+    y: np.ndarray
+    unit: np.ndarray
+    splits: list[Split]
+
+
 def _fit_best(
     held: ActivationSource,
-    frame: pd.DataFrame,
-    index: np.ndarray,
-    blocks: Sequence[tuple[Any, np.ndarray]],
+    x: np.ndarray,
+    block: _Block,
     key: Key,
     line: pd.Series,
     estimate: Estimate | None,
     label: str,
     groups: Sequence[str] | None,
 ) -> Best:
-    members = next(m for p, m in blocks if p == key.position)
-    x, values = read_rows(held, key.cell, index[members]), frame.iloc[members][label]
-    facts = {
-        "label": label,
-        "groups": list(groups or []),
-        "n": len(members),
-        "penalty": _number(key.penalty),
-        "position": key.position,
-    }
-    probe = Probe.fit(key.method, key.penalty, x, values, site=key.cell, source=held, facts=facts)
+    penalty = None if np.isnan(key.penalty) else float(key.penalty)
+    facts = {"label": label, "groups": list(groups or []), "n": len(x)}
+    facts |= {"penalty": penalty, "position": key.position}
+    probe = Probe.fit(key.method, key.penalty, x, block.part[label], site=key.cell, source=held, facts=facts)
     if estimate is None:
-        estimate = Estimate(
-            line["auroc"],
-            line["low"],
-            line["high"],
-            int(line["n"]),
-            int(line["units"]),
-            f"{line['ci_method']} (not corrected for the search)",
-        )
+        method = f"{line['ci_method']} (not corrected for the search)"
+        ends = line["auroc"], line["low"], line["high"]
+        estimate = Estimate(*ends, int(line["n"]), int(line["units"]), method)
     return Best(str(key.cell), key.position, key.method, key.penalty, estimate, float(line["p_max"]), probe)
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -180,8 +180,7 @@ class FinderLaws(EstimatorLaws):
 
     def found(self, method: Method, world: World) -> Direction:
         """The direction of a fresh fit."""
-        direction: Direction = self.fit(method, world).direction(SITE)
-        return direction
+        return self.fit(method, world).direction(SITE)
 
     def test_a_planted_direction_is_found(self, method: Method) -> None:
         """Cosine with the planted unit vector above .97, on the side of the second class or larger

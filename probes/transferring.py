@@ -102,12 +102,7 @@ def transfer(
         held = as_source({str(cell): item[0]}, item[1]) if isinstance(item, tuple) else as_source(item)
         kept[name] = held
         xs[name] = read_rows(held, cell)
-        needed = [
-            label,
-            *(groups or []),
-            *([units] if units else []),
-            *([shuffle_unit] if shuffle_unit else []),
-        ]
+        needed = [name for name in (label, *(groups or ()), units, shuffle_unit) if name]
         for c in needed:
             column(held.table(), c, what="label" if c == label else "group")
         if groups is None:  # the columns by which rows of one example are known, over all sets
