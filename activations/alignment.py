@@ -153,20 +153,17 @@ def _grouped(
         if positions != "each":
             pairs = [((ours[t] if positions == "role" else "all tokens", 0), s, t) for _, s, t in pairs]
         keyed.append(pairs)
-    place: dict[tuple[str, int], list[float]] = {}
-    words: dict[tuple[str, int], list[str]] = {}
-    names: dict[tuple[str, int], list[str]] = {}
+    held: dict[tuple[str, int], list[tuple[float, str, str]]] = {}  # place in its row, word and role of each
     for target, last_t, pairs in zip(targets, ends[1], keyed, strict=True):
         own = roles(target)
         for key, _, t in pairs:
-            place.setdefault(key, []).append(t / (last_t + 1))
-            words.setdefault(key, []).append(target.text[slice(*target.offsets[t])])
-            names.setdefault(key, []).append(own[t])
+            word = target.text[slice(*target.offsets[t])]
+            held.setdefault(key, []).append((t / (last_t + 1), word, own[t]))
     if by == "roles" or positions != "each":
-        order = sorted(place, key=lambda key: (float(np.mean(place[key])), key))
+        order = sorted(held, key=lambda key: (float(np.mean([place for place, _, _ in held[key]])), key))
     else:
-        order = sorted(place, key=lambda key: key[1])
-    columns = tuple(_column(n, key, words[key], names[key], by, positions) for n, key in enumerate(order))
+        order = sorted(held, key=lambda key: key[1])
+    columns = tuple(_column(n, key, held[key], by, positions) for n, key in enumerate(order))
     index = {key: n for n, key in enumerate(order)}
     at = tuple(
         np.array([(index[key], s, t) for key, s, t in pairs], np.int64).reshape(-1, 3) for pairs in keyed
@@ -184,12 +181,13 @@ def _counted(names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _column(
-    number: int, key: tuple[str, int], words: Sequence[str], names: Sequence[str], by: str, positions: str
+    number: int, key: tuple[str, int], held: Sequence[tuple[float, str, str]], by: str, positions: str
 ) -> Column:
     if positions != "each":
         return Column(key[0], number, key[0], "", 1.0)
+    _, words, names = zip(*held, strict=True)
     token, times = Counter(words).most_common(1)[0]
-    share = times / len(words)
+    share = times / len(held)
     role = key[0] or Counter(names).most_common(1)[0][0]
     index = number if by == "roles" else key[1]
     word = token.strip() if share >= 0.5 else role

@@ -100,16 +100,10 @@ class Parts:
             return None if path is None else block.get_submodule(path)
 
         split = {name: path.rpartition(".") for name, path in family.modules.items()}
-        return cls(
-            at(family.attention),
-            at(family.attention_norm),
-            at(family.attention_after),
-            at(family.mlp),
-            at(family.mlp_norm),
-            at(family.mlp_after),
-            {name: (at(parent), leaf) for name, (parent, _, leaf) in split.items()},
-            family.head_norms,
-        )
+        names = ("attention", "attention_norm", "attention_after", "mlp", "mlp_norm", "mlp_after")
+        modules = {name: at(getattr(family, name)) for name in names}
+        linears = {name: (at(parent), leaf) for name, (parent, _, leaf) in split.items()}
+        return cls(**modules, linears=linears, head_norms=family.head_norms)
 
     def linear(self, name: str) -> Any:
         """A linear module, a LoRA layer where one was put."""

@@ -72,9 +72,8 @@ def attribute(
         )
     experiment = Experiment.of(model, pairs, metric=metric, **setup)
     out_of, into = experiment.variants
-    estimate = np.full(experiment.shape, np.nan)
-    before, full = np.zeros(len(estimate)), np.zeros(len(estimate))
-    passes = 0
+    found = experiment.blank()
+    found.counts.update(cells=0, backward=0)
     for members in chunks(
         experiment.given, batch_tokens // 2
     ):  # the backward pass needs what the forward pass made
@@ -83,20 +82,15 @@ def attribute(
         run = Source.of(model, experiment.metric, experiment.sites, sources, np.asarray(members), out_of)
         slots = torch.from_numpy(alignment.slots(targets)).to(model.device)
         part = _Given(model.collate(targets), slots, run)
-        full[members] = run.full.cpu().numpy()
+        found.full[members] = run.full.cpu().numpy()
         with model.variant(into), torch.enable_grad():
-            before[members] = _value(model, part, []).detach().cpu().numpy()
+            found.before[members] = _value(model, part, []).detach().cpu().numpy()
             for layer, gains in _gains(model, part, experiment, at, method, steps):
-                estimate[members, layer] = _columns(gains, at, len(experiment.aligned.columns))
-                passes += 1 if method == "gradient" else steps
-    return experiment.map(
-        before[:, None, None, None] + estimate,
-        before,
-        full,
-        np.zeros(experiment.shape, bool),
-        {"cells": int(np.isfinite(estimate).sum()), "backward": passes},
-        method=f" ({method})",
-    )
+                found.patched[members, layer] = _columns(gains, at, len(experiment.aligned.columns))
+                found.counts["backward"] += 1 if method == "gradient" else steps
+    found.counts["cells"] = int(np.isfinite(found.patched).sum())
+    found.patched[...] += found.before[:, None, None, None]
+    return experiment.map(found, method=f" ({method})")
 
 
 def _value(model: "Model", part: _Given, changes: Sequence[tuple[Site, hooks.Change]]) -> Tensor:

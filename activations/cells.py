@@ -5,6 +5,7 @@ filled in
 and counted; every other cell is one row of a batch that starts at its own block and position (`recompute`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from activations import alignment, hooks, recompute
-from activations.experiment import Experiment, Source
+from activations.experiment import Experiment, Found, Source
 from activations.sites import Site
 
 if TYPE_CHECKING:
@@ -61,36 +62,23 @@ class Cells:
         self.ours = ours
         rows = torch.arange(len(members), device=model.device)
         with model.variant(self.into_variant), torch.no_grad():
-            self.before = self.read_out(self.trace.residual[-1][rows, self.slots], rows)
+            self.before = self.reader.of_residual(self.trace.residual[-1][rows, self.slots], rows)
 
     def block(self, site: Site) -> int:
         """The first block that runs with the site's new value."""
         assert site.layer is not None
         return site.layer + (site.kind == "resid_post")
 
-    def read_out(self, hidden: Tensor, pairs: Tensor) -> Tensor:
-        """The metric of residuals at the answer slot."""
-        return self.reader.of_residual(hidden, pairs)
-
-    def run(
-        self,
-        patched: np.ndarray,
-        filled: np.ndarray,
-        before: np.ndarray,
-        full: np.ndarray,
-        counts: dict[str, int],
-        batch_tokens: int,
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
+    def run(self, found: Found, batch_tokens: int, progress: Callable[[int, int], None] | None) -> None:
         """Fill in or compute every cell of these pairs."""
-        members = self.members
-        before[members], full[members] = self.before.cpu().numpy(), self.full.cpu().numpy()
+        members, counts = self.members, found.counts
+        found.before[members], found.full[members] = self.before.cpu().numpy(), self.full.cpu().numpy()
         e = self.entries
         equal = np.stack([self._equal(site) for site in self.sites], 1)  # (entry, layer, head)
         seen = np.stack([self._reachable(site) for site in self.sites], 1)[..., None] & np.ones_like(equal)
-        start = before[members][e.pair][:, None, None]
-        patched[members[e.pair], :, e.column] = np.where(equal | ~seen, start, np.nan)
-        filled[members[e.pair], :, e.column] = equal
+        start = found.before[members][e.pair][:, None, None]
+        found.patched[members[e.pair], :, e.column] = np.where(equal | ~seen, start, np.nan)
+        found.filled[members[e.pair], :, e.column] = equal
         todo = np.argwhere(~equal & seen)
         counts["cells"] += equal.size
         counts["equal"] += int(equal.sum())
@@ -103,8 +91,9 @@ class Cells:
         done = 0
         with self.model.variant(self.into_variant), torch.no_grad():
             for rows in self._batches(todo, batch_tokens):
+                entry, layer, head = rows.T
                 value = self._resume(rows, counts).cpu().numpy()
-                patched[members[e.pair[rows[:, 0]]], rows[:, 1], e.column[rows[:, 0]], rows[:, 2]] = value
+                found.patched[members[e.pair[entry]], layer, e.column[entry], head] = value
                 done += len(rows)
                 if progress is not None:
                     progress(done, len(todo))
@@ -115,10 +104,8 @@ class Cells:
         line = np.repeat(e.pair, e.count)
         a = self.theirs[site][line, e.source]
         b = self.ours[site][line, e.target]
-        if self.by_head:
-            same = (a == b).all(-1).cpu().numpy()
-        else:
-            same = (a == b).flatten(1).all(-1).cpu().numpy()[:, None]
+        equal = (a == b) if self.by_head else (a == b).flatten(1)[:, None]
+        same = equal.all(-1).cpu().numpy()
         return np.logical_and.reduceat(same, e.offset, axis=0)
 
     def _reachable(self, site: Site) -> np.ndarray:
@@ -153,7 +140,7 @@ class Cells:
             yield rows[order]
             low = high
 
-    def _resume(self, rows: np.ndarray, counts: dict[str, int]) -> Tensor:
+    def _resume(self, rows: np.ndarray, counts: Counter[str]) -> Tensor:
         """The metric of each row (entry, layer, head), whose blocks ascend."""
         e, model, device = self.entries, self.model, self.model.device
         depth = model.n_layers
@@ -176,6 +163,7 @@ class Cells:
             if block == depth:
                 break
             now = pair[: len(hidden)]
+            keys, values = (part[block][now, :, :start] for part in (self.trace.keys, self.trace.values))
             counts["block_tokens"] += len(hidden) * width
             inner = bool(len(fresh)) and not self.is_state
             if block == depth - 1 and not inner and recompute.plain_blocks(model):
@@ -185,14 +173,12 @@ class Cells:
                     start=start,
                     read=slot[: len(hidden)] - start,
                     rotary=self.trace.rotary[block],
-                    keys=self.trace.keys[block][now, :, :start],
-                    values=self.trace.values[block][now, :, :start],
+                    keys=keys,
+                    values=values,
                 )
                 hidden = hidden[:0]
                 continue
-            cache = recompute._Recorder(
-                self.trace.keys[block][now, :, :start], self.trace.values[block][now, :, :start]
-            )
+            cache = recompute._Recorder(keys, values)
             with ExitStack() as stack:
                 if inner:
                     site = self.sites[rows[fresh[0], 1]]
@@ -206,7 +192,7 @@ class Cells:
         ends = [] if at_slot is None else [at_slot]
         if len(hidden):
             ends.append(hidden[torch.arange(len(hidden), device=device), slot[rest:] - start])
-        return self.read_out(torch.cat(ends), pair)
+        return self.reader.of_residual(torch.cat(ends), pair)
 
     def _new(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(row, target position, new value, head) of all that some rows of one layer move."""
@@ -227,10 +213,8 @@ class Cells:
 
         def change(value: Tensor) -> Tensor:
             value = value.clone()
-            if self.by_head:
-                value[line + place, into - start, head] = new
-            else:
-                value[line + place, into - start] = new
+            at = (line + place, into - start)
+            value[(*at, head) if self.by_head else at] = new
             return value
 
         return change

@@ -306,11 +306,7 @@ def replace(site: SiteLike, values: Any, *, positions: Where = "all", heads: Any
 
 
 def _heads(heads: Any) -> list[int]:
-    """Head indices as plain integers.
-
-    Raises:
-        EditError: none, or something else.
-    """
+    """Head indices as plain integers."""
     if len(heads) == 0 or any(isinstance(n, bool | np.bool_) or not hasattr(n, "__index__") for n in heads):
         raise EditError(f"replace: heads={list(heads)!r}: give the index of one head or more, as integers")
     return [int(n) for n in heads]

@@ -5,6 +5,7 @@ The law: whether values are put in (`patching`), estimated (`attribution`) or fo
 (`path_patching`), pairs, variants, alignment and metric mean the same.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -20,24 +21,14 @@ from activations.errors import PatchError, SiteError
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric, Reader, as_metric, check_tokens
 from activations.records import records
-from activations.sites import Site
+from activations.sites import ADAPTER, RESIDUAL, Site
 from activations.tokens import Row
 
 if TYPE_CHECKING:
     from activations.models import Model
 
 MODES = ("denoising", "noising")
-KINDS = (
-    "resid_pre",
-    "resid_mid",
-    "resid_post",
-    "attn_out",
-    "mlp_out",
-    "head_z",
-    "mlp_act",
-    "lora_a",
-    "lora_out",
-)
+KINDS = (*RESIDUAL, "head_z", "mlp_act", *ADAPTER)
 SAME = 1e-7
 """Gaps below this share of the metric are rounding in float32, and no ratio to them says anything."""
 
@@ -138,22 +129,19 @@ class Experiment:
         some = list(members)
         return [self.given[0][n] for n in some], [self.given[1][n] for n in some]
 
-    def map(
-        self,
-        patched: np.ndarray,
-        before: np.ndarray,
-        full: np.ndarray,
-        filled: np.ndarray,
-        counts: dict[str, int],
-        *,
-        method: str = "",
-    ) -> PatchMap:
+    def blank(self) -> "Found":
+        """Nothing found yet."""
+        n = len(self.ids)
+        filled = np.zeros(self.shape, bool)
+        return Found(np.full(self.shape, np.nan), np.zeros(n), np.zeros(n), filled, Counter())
+
+    def map(self, found: "Found", *, method: str = "") -> PatchMap:
         """What was found, as a map.
 
         Raises:
             PatchError: a metric that is constant or not finite.
         """
-        check_gap(before, full, self.metric)
+        check_gap(found.before, found.full, self.metric)
         return PatchMap(
             self.metric.name + method,
             self.mode,
@@ -162,13 +150,24 @@ class Experiment:
             self.aligned.columns,
             self.heads,
             self.ids,
-            patched,
-            before,
-            full,
-            filled,
-            counts,
+            found.patched,
+            found.before,
+            found.full,
+            found.filled,
+            dict(found.counts),
             self.aligned.unaligned,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The numbers of a map, which are filled in some pairs at a time; see `maps.PatchMap`."""
+
+    patched: np.ndarray
+    before: np.ndarray
+    full: np.ndarray
+    filled: np.ndarray
+    counts: Counter[str]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class NnsightBackend:
         places = [(tap.path, tap.side, tap.element) for tap in taps]
         if (
             model._alterations
-        ):  # a trace takes a module's value before the edit's hook, and elsewhere sees none
+        ):  # a trace takes a module's value before the edit's hook, elsewhere it sees none
             raise BackendError(
                 "an edit is in force, which an nnsight trace does not see where it reads; read edited models "
                 "with backend='hooks'"
@@ -72,12 +72,8 @@ class NnsightBackend:
 
     def _wrap(self, model: "Model", kind: Any) -> Any:
         if self._wrapped[0] is not model:
-            wrapped = (
-                kind(model.inner, tokenizer=model.tokenizer, task="text-generation")
-                if kind is TransformersModel
-                else kind(model.inner)
-            )
-            self._wrapped = (model, wrapped)
+            words = {"tokenizer": model.tokenizer, "task": "text-generation"}
+            self._wrapped = (model, kind(model.inner, **(words if kind is TransformersModel else {})))
         return self._wrapped[1]
 
 

@@ -49,11 +49,8 @@ def patch_map(
         SiteError: a site that the model does not have.
     """
     experiment = Experiment.of(model, pairs, metric=metric, **setup)
-    patched = np.full(experiment.shape, np.nan)
-    filled = np.zeros(experiment.shape, bool)
-    before, full = np.zeros(len(patched)), np.zeros(len(patched))
-    counts = dict.fromkeys(("cells", "equal", "unreachable", "run", "block_tokens"), 0)
+    found = experiment.blank()
+    found.counts.update(dict.fromkeys(("cells", "equal", "unreachable", "run", "block_tokens"), 0))
     for members in chunks(experiment.given, batch_tokens):
-        part = Cells(model, experiment, np.asarray(members))
-        part.run(patched, filled, before, full, counts, batch_tokens, progress)
-    return experiment.map(patched, before, full, filled, counts)
+        Cells(model, experiment, np.asarray(members)).run(found, batch_tokens, progress)
+    return experiment.map(found)

@@ -176,25 +176,17 @@ def path_patch(
             f"senders {[str(a) for a in froms]}, receivers {[str(b) for b in tos]}: a sender writes (no "
             "input, no logits) before its receiver"
         )
-    active = model.active_name
+    variants = source or model.active_name, target or model.active_name
     measure, (sources, targets) = experiment.read_pairs(model, pairs, metric)
     aligned = alignment.align(sources, targets, by=align, positions="each")
     patched = np.full((len(targets), len(froms), len(tos)), np.nan)
     before, full = np.zeros(len(targets)), np.zeros(len(targets))
     for members in experiment.chunks((sources, targets), batch_tokens):
-        part = _Paths(
-            model,
-            measure,
-            [sources[n] for n in members],
-            [targets[n] for n in members],
-            np.asarray(members),
-            [aligned.at[n] for n in members],
-            froms,
-            source or active,
-            target or active,
-        )
+        some = [sources[n] for n in members], [targets[n] for n in members]
+        at = [aligned.at[n] for n in members]
+        part = _Paths(model, measure, some, np.asarray(members), at, froms, variants)
         before[members], full[members] = part.before.cpu().numpy(), part.full.cpu().numpy()
-        with model.variant(target or active), torch.no_grad():
+        with model.variant(variants[1]), torch.no_grad():
             for r, receiver in enumerate(tos):
                 for s, sender in enumerate(froms):
                     if sender.depth < receiver.depth:
@@ -211,22 +203,20 @@ class _Paths:
         self,
         model: "Model",
         metric: Metric,
-        sources: list[Row],
-        targets: list[Row],
+        given: tuple[list[Row], list[Row]],
         members: np.ndarray,
         at: list[np.ndarray],
         senders: Sequence[Node],
-        from_variant: str,
-        into_variant: str,
+        variants: tuple[str, str],
     ) -> None:
-        self.model = model
+        self.model, (sources, targets) = model, given
         rows = torch.arange(len(members), device=model.device)
         self.rows, self.slots = rows, torch.from_numpy(alignment.slots(targets)).to(model.device)
         sites = sorted({one.site for one in senders}, key=lambda site: site.depth)
-        source = experiment.Source.of(model, metric, sites, sources, members, from_variant)
+        source = experiment.Source.of(model, metric, sites, sources, members, variants[0])
         self.reader, self.full = source.reader, source.full
         self.deltas: dict[Node, Tensor] = {}
-        with model.variant(into_variant), torch.no_grad():
+        with model.variant(variants[1]), torch.no_grad():
             batch = model.collate(targets)
             self.trace = recompute.trace(model, batch)
             self.before = self.reader.of_residual(self.trace.residual[-1][rows, self.slots], rows)

@@ -150,11 +150,7 @@ def content(value: Any, at: str, *, error: type[Exception] = PromptError) -> Any
 
 
 def _is_path(text: str) -> bool:
-    """Whether a string is a file's path.
-
-    Raises:
-        PromptError: a string that names a file by chance or on purpose.
-    """
+    """Whether a string is a file's path; one that names a file by chance or on purpose is refused."""
     if "\n" not in text and text.lower().endswith(FILES):
         return True
     try:

@@ -37,26 +37,12 @@ MLP_MODULES: Final = ("gate_proj", "up_proj", "down_proj")
 MODULES: Final = (*ATTENTION_MODULES, *MLP_MODULES)
 
 # The order in which a block's hooks see its sites; the forward pass stops after the deepest one asked for.
-# Tens leave room for the modules of adapters. Patterns come behind head_z, though they are computed first:
-# attention as a whole returns them, when its output projection has run.
-_DEPTH: Final = {
-    "resid_pre": 0,
-    "pattern": 20,
-    "head_z": 10,
-    "attn_out": 30,
-    "resid_mid": 40,
-    "mlp_act": 50,
-    "mlp_out": 60,
-}
-_DEPTH_LORA: Final = {
-    "q_proj": 1,
-    "k_proj": 2,
-    "v_proj": 3,
-    "o_proj": 15,
-    "gate_proj": 41,
-    "up_proj": 42,
-    "down_proj": 55,
-}
+# Patterns come behind head_z, though they are computed first: attention as a whole returns them, when its
+# output projection has run.
+_ORDER: Final = (
+    *("resid_pre", "q_proj", "k_proj", "v_proj", "head_z", "o_proj", "pattern", "attn_out"),
+    *("resid_mid", "gate_proj", "up_proj", "mlp_act", "down_proj", "mlp_out", "resid_post"),
+)
 
 _LENS: Final = {
     "resid_pre": "blocks.{}.hook_resid_pre",
@@ -117,9 +103,7 @@ class Site:
         """A sort key in the order of computation."""
         if self.layer is None:
             return (-1, 0) if self.kind == "embed" else (1_000_000, 0)
-        if self.module is not None:
-            return self.layer, _DEPTH_LORA[self.module]
-        return self.layer, _DEPTH.get(self.kind, 70)
+        return self.layer, _ORDER.index(self.module or self.kind)
 
     @property
     def lens_name(self) -> str:

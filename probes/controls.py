@@ -253,16 +253,8 @@ def _one(
 def _line(estimate: Estimate | None, note: str, *, score: str = "auroc") -> dict[str, Any]:
     if estimate is None:
         return {"score": score, "value": np.nan, "note": note}
-    return {
-        "score": score,
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n": estimate.n,
-        "units": estimate.units,
-        "method": estimate.method,
-        "note": note,
-    }
+    fields = {name: getattr(estimate, name) for name in ("value", "low", "high", "n", "units", "method")}
+    return {"score": score, **fields, "note": note}
 
 
 def _bag(words: pd.Series) -> np.ndarray:

@@ -125,11 +125,7 @@ def differences(one: Any, other: Any) -> list[str]:
 
 
 def _common_attributes(parts: Mapping[str, Any], allow: Sequence[str]) -> dict[str, Any]:
-    """What all parts say alike.
-
-    Raises:
-        SourceError: they differ in something that is not allowed.
-    """
+    """What all parts say alike, refused where they differ in something that is not allowed."""
     said = {name: dict(getattr(part, "attributes", {})) for name, part in parts.items()}
     first_name, first = next(iter(said.items()))
     despite: dict[str, str] = {}
@@ -162,11 +158,7 @@ def _short(value: Any) -> str:
 def _same_columns(
     frames: Mapping[str, pd.DataFrame], columns: Mapping[str, Mapping[str, Any]], allow: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """The parts' tables with their facts, all with the same columns.
-
-    Raises:
-        SourceError: a fact contradicts a column that is there, or a column is missing in a part.
-    """
+    """The parts' tables with their facts, all with the same columns."""
     out = {}
     named = not any("adapter" in frame for frame in frames.values())
     for name, frame in frames.items():
@@ -206,11 +198,7 @@ def _same_columns(
 
 
 def _refuse_contradictions(table: pd.DataFrame, frames: Mapping[str, pd.DataFrame]) -> None:
-    """The same example (id and prompt) bears the same labels in every part; facts of parts may differ.
-
-    Raises:
-        SourceError: it does not.
-    """
+    """The same example (id and prompt) bears the same labels in every part; facts of parts may differ."""
     if len(frames) < 2 or not {"id", "prompt"} <= set(table):
         return
     # what is constant within each part is a fact of the run (its pole, its seed), not of the example

@@ -35,6 +35,12 @@ def interval(labels: np.ndarray, scores: np.ndarray, **how: Any) -> Estimate:
         return no_interval(value, str(error), n=len(labels), units=0)
 
 
+def auroc_fields(estimate: Estimate) -> dict[str, Any]:
+    """An AUROC with its interval as fields of a table."""
+    ends = {"auroc": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {**ends, "ci_method": estimate.method, "n": estimate.n, "units": estimate.units}
+
+
 def unread_line(key: Key, error: ProbesError, n: int, folds: int) -> dict[str, Any]:
     """The line of a cell that can not be read or fitted: it says why, and the others go on."""
     nothing = no_interval(float("nan"), str(error), n=n, units=0)
@@ -47,8 +53,7 @@ def line(
     estimate, p_units = out_of_fold(estimate)
     beside = against(pooled, null, distinct)
     head = {"site": key.cell.site, "layer": key.cell.layer, "position": key.position, "method": key.method}
-    score = {"penalty": key.penalty, "auroc": estimate.value, "low": estimate.low, "high": estimate.high}
-    facts = {"ci_method": estimate.method, "n": estimate.n, "units": estimate.units, "folds": folds}
+    score = {"penalty": key.penalty, **auroc_fields(estimate), "folds": folds}
     tests = {"p_units": p_units, "p": beside.pop("p"), "p_max": np.nan, "p_floor": beside.pop("p_floor")}
     band = {"pooled": pooled, **beside, "n_shuffles": len(null)}
-    return {**head, **score, **facts, **band, **tests, "null_how": how}
+    return {**head, **score, **band, **tests, "null_how": how}

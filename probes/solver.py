@@ -84,21 +84,16 @@ def rotate(x: torch.Tensor, *, standardize: bool = True) -> Rotated:
 
 
 def _eigh(square: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eigenvalues and vectors of a symmetric matrix.
-
-    Raises:
-        ActivationError: numbers so large that they have none.
-    """
+    """Eigenvalues and vectors of a symmetric matrix; numbers may be so large that it has none."""
     import torch
 
     try:
-        values, vectors = torch.linalg.eigh(square)
+        return torch.linalg.eigh(square)
     except torch.linalg.LinAlgError:
         raise ActivationError(
             f"the activations' products reach {float(square.abs().max()):.3g}, beyond what can be solved: "
             "look for rows that are no activations (mi-bsa cache check --deep)"
         ) from None
-    return values, vectors
 
 
 def _descend(
@@ -315,12 +310,6 @@ def _solve_chunk(
         # back from the eigenbasis and from standard deviations to the rows as they were given
         coef = (w[i, :, :r] @ t.basis.T) / t.width
         intercept = w[i, :, -1] - coef @ t.mean
-        found.append(
-            Solution(
-                coef.reshape(grid, targets, -1).cpu().numpy(),
-                intercept.reshape(grid, targets).cpu().numpy(),
-                size[i].reshape(grid, targets).cpu().numpy(),
-                steps[i].reshape(grid, targets).cpu().numpy(),
-            )
-        )
+        each = (part.unflatten(0, (grid, targets)) for part in (coef, intercept, size[i], steps[i]))
+        found.append(Solution(*(part.cpu().numpy() for part in each)))
     return found

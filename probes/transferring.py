@@ -16,6 +16,7 @@ import pandas as pd
 
 from probes.errors import GroupError, LabelError, SourceError
 from probes.fits import Job, held_out
+from probes.lines import auroc_fields
 from probes.methods import get
 from probes.probe import Probe
 from probes.scores import auroc, auroc_many
@@ -209,12 +210,7 @@ def _line(key: tuple[str, str], pairs: dict[tuple[str, str], _Pair], distinct: i
     return {
         "train": key[0],
         "test": key[1],
-        "auroc": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "ci_method": estimate.method,
-        "n": estimate.n,
-        "units": estimate.units,
+        **auroc_fields(estimate),
         **dict(zip(("ceiling", "ceiling_low", "ceiling_high"), ends, strict=True)),
         "pooled": pair.pooled[0],
         **floor,
