@@ -106,13 +106,6 @@ def collate(
         ids[n, place] = row
         mask[n, place] = True
     positions = np.where(mask, mask.cumsum(1) - 1, 0)
-    return Batch(
-        np.arange(len(rows)) if examples is None else np.asarray(examples),
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(mask).to(device),
-        torch.from_numpy(positions).to(device),
-        torch.from_numpy(lengths).to(device),
-        torch.as_tensor(lengths if prompt_lengths is None else np.asarray(prompt_lengths, np.int64)).to(
-            device
-        ),
-    )
+    asked = lengths if prompt_lengths is None else np.asarray(prompt_lengths, np.int64)
+    parts = (torch.from_numpy(part).to(device) for part in (ids, mask, positions, lengths, asked))
+    return Batch(np.arange(len(rows)) if examples is None else np.asarray(examples), *parts)

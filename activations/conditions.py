@@ -71,24 +71,16 @@ def adding(
 ) -> AtSite:
     """Each condition adds its own vector, in raw units, at `positions` or at every token."""
     given = torch.from_numpy(_checked(vectors, np.float32))
-
-    def move(values: Tensor, lines: Lines) -> Tensor:
-        return values + rearrange(given[lines.which], "line d -> line 1 d").to(values)
-
-    return at_tokens(AtSite(Site.parse(site), move, len(given), given.shape[1]), positions)
+    return _each(site, given, positions, lambda values, v, _: values + v)
 
 
 def projecting(
     site: str | Site, vectors: Float[np.ndarray, "condition d_model"], positions: Positions | None = None
 ) -> AtSite:
     """Each condition takes its own direction out."""
-    unit = _units(vectors)
-
-    def move(values: Tensor, lines: Lines) -> Tensor:
-        v = rearrange(unit[lines.which], "line d -> line 1 d").to(values)
-        return values - (values * v).sum(-1, keepdim=True) * v
-
-    return at_tokens(AtSite(Site.parse(site), move, len(unit), unit.shape[1]), positions)
+    return _each(
+        site, _units(vectors), positions, lambda values, v, _: values - (values * v).sum(-1, keepdim=True) * v
+    )
 
 
 def clamping(
@@ -99,14 +91,27 @@ def clamping(
 ) -> AtSite:
     """Each condition sets the projection on its own direction to what it is in other values of the site
     (`states` of another variant), token by token."""
-    unit, other = _units(vectors), torch.from_numpy(wanted).float()
+    other = torch.from_numpy(wanted).float()
 
-    def move(values: Tensor, lines: Lines) -> Tensor:
-        v = rearrange(unit[lines.which], "line d -> line 1 d").to(values)
+    def change(values: Tensor, v: Tensor, lines: Lines) -> Tensor:
         target = other[lines.examples, : values.shape[1]].to(values)
         return values + ((target - values) * v).sum(-1, keepdim=True) * v
 
-    return at_tokens(AtSite(Site.parse(site), move, len(unit), unit.shape[1]), positions)
+    return _each(site, _units(vectors), positions, change)
+
+
+def _each(
+    site: str | Site,
+    vectors: Tensor,
+    positions: Positions | None,
+    change: Callable[[Tensor, Tensor, Lines], Tensor],
+) -> AtSite:
+    """Conditions that each change values by a vector of their own."""
+
+    def move(values: Tensor, lines: Lines) -> Tensor:
+        return change(values, rearrange(vectors[lines.which], "line d -> line 1 d").to(values), lines)
+
+    return at_tokens(AtSite(Site.parse(site), move, len(vectors), vectors.shape[1]), positions)
 
 
 def at_tokens(conditions: AtSite, positions: Positions | None) -> AtSite:

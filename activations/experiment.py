@@ -6,7 +6,7 @@ The law: whether values are put in (`patching`), estimated (`attribution`) or fo
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -124,10 +124,10 @@ class Experiment:
         """(example, layer, column, head); head is 1 where whole sites are moved."""
         return len(self.ids), len(self.sites), len(self.aligned.columns), max(len(self.heads), 1)
 
-    def rows(self, members: Iterable[int]) -> tuple[list[Row], list[Row]]:
+    def rows(self, members: Sequence[int] | np.ndarray) -> tuple[list[Row], list[Row]]:
         """The sources and the targets of some pairs."""
-        some = list(members)
-        return [self.given[0][n] for n in some], [self.given[1][n] for n in some]
+        sources, targets = ([rows[n] for n in members] for rows in self.given)
+        return sources, targets
 
     def blank(self) -> "Found":
         """Nothing found yet."""

@@ -16,7 +16,7 @@ def same_cache(one: Path, other: Path) -> list[str]:
     and the commit log."""
     import h5py
 
-    from activations.writer import MUTABLE
+    from activations.writer import MUTABLE, column_of
 
     def contents(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -25,15 +25,10 @@ def same_cache(one: Path, other: Path) -> list[str]:
 
             def visit(name: str, item: Any) -> None:
                 if isinstance(item, h5py.Dataset) and name != "plan/done":
-                    values = (
-                        item.asstr()[:].tolist() if h5py.check_string_dtype(item.dtype) else item[:].tobytes()
-                    )
-                    found[name] = (
-                        item.shape,
-                        str(item.dtype),
-                        values,
-                        sorted((key, str(value)) for key, value in item.attrs.items()),
-                    )
+                    column = column_of(item)
+                    values = column.tolist() if column.dtype == object else column.tobytes()
+                    attributes = sorted((key, str(value)) for key, value in item.attrs.items())
+                    found[name] = (item.shape, str(item.dtype), values, attributes)
 
             file.visititems(visit)
         return found

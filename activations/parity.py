@@ -65,10 +65,7 @@ def compare(
         readable = [site for site in sites if name == "nnsight" or site.kind not in ADAPTER]
         totals = {site: [0.0, 0.0, 0.0, 0.0] for site in readable}
         for batch in batches:
-            wanted, given = (
-                reference.read(model, batch, readable, whole),
-                backend.read(model, batch, readable, whole),
-            )
+            wanted, given = (one.read(model, batch, readable, whole) for one in (reference, backend))
             for site in readable:
                 a, b = wanted[site][batch.mask].double(), given[site][batch.mask].double()
                 entry = totals[site]
@@ -92,11 +89,8 @@ def receipt(model: "Model", rows: Sequence[Row], sites: Sequence[Site]) -> str:
     differences = compare(model, rows, sites)
     by_backend: dict[str, dict[str, dict[str, float]]] = {}
     for one in differences:
-        by_backend.setdefault(one.backend, {})[str(one.site)] = {
-            "n": one.n,
-            "max": one.absolute,
-            "relative": one.relative,
-        }
+        values = {"n": one.n, "max": one.absolute, "relative": one.relative}
+        by_backend.setdefault(one.backend, {})[str(one.site)] = values
     versions = {name: version(PACKAGES[name]) for name in by_backend}
     return json.dumps(
         {"prompts": len(rows), "reference": "hooks", "versions": versions, "backends": by_backend},

@@ -9,6 +9,7 @@ layers, norms and attention are what they are everywhere else.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,29 +133,18 @@ def trace(model: "Model", batch: Batch) -> Trace:
     def after(_: Any, __: Any, output: Any) -> None:
         found.append((output if isinstance(output, Tensor) else output[0]).detach())
 
-    caches = []
-    handles = []
-    try:
-        for n, layer in enumerate(model.anatomy.layers):
-            handles.append(layer.register_forward_pre_hook(before, with_kwargs=True))
-            recorder = _Recorder()
-            caches.append(recorder)
-            handles.append(
-                model.anatomy.parts[n].attention.register_forward_pre_hook(
-                    lambda _, arguments, named, recorder=recorder: (
-                        arguments,
-                        {**named, "past_key_values": recorder},
-                    ),
-                    with_kwargs=True,
-                )
-            )
+    caches = [_Recorder() for _ in model.anatomy.layers]
+    with ExitStack() as stack, torch.no_grad():
+        for layer, parts, cache in zip(model.anatomy.layers, model.anatomy.parts, caches, strict=True):
+
+            def record(_: Any, arguments: Any, named: dict[str, Any], cache: _Recorder = cache) -> Any:
+                return arguments, {**named, "past_key_values": cache}
+
+            stack.callback(layer.register_forward_pre_hook(before, with_kwargs=True).remove)
+            stack.callback(parts.attention.register_forward_pre_hook(record, with_kwargs=True).remove)
         # the next block's input is this one's output, so that only the last block's is read
-        handles.append(model.anatomy.layers[-1].register_forward_hook(after))
-        with torch.no_grad():
-            model.forward(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+        stack.callback(model.anatomy.layers[-1].register_forward_hook(after).remove)
+        model.forward(batch)
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
     assert all(part is not None for part in (*keys, *values))
     return Trace(tuple(found), tuple(keys), tuple(values), tuple(rotary))  # type: ignore[arg-type]

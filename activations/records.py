@@ -48,13 +48,14 @@ def records(prompts: Any) -> Records:
     _refuse(prompts)
     if isinstance(prompts, Mapping):
         return Records("prompt", [prompts], True)
-    frame: Any = _pandas("DataFrame")
-    series: Any = _pandas("Series")
-    if series is not None and isinstance(prompts, series):
-        row: Any = prompts
-        if {"text", "messages"} & set(row.index):
-            return Records("prompt", [row.to_dict()], True)
-    if frame is not None and isinstance(prompts, frame):
+    pandas = sys.modules.get("pandas")  # where nobody has loaded it, nobody can give its tables
+    if (
+        pandas is not None
+        and isinstance(prompts, pandas.Series)
+        and {"text", "messages"} & set(prompts.index)
+    ):
+        return Records("prompt", [prompts.to_dict()], True)
+    if pandas is not None and isinstance(prompts, pandas.DataFrame):
         return Records("table", _table(prompts), False)
     if not isinstance(prompts, Iterable):
         raise PromptError(
@@ -203,11 +204,6 @@ def _table(frame: Any) -> list[dict[str, Any]]:
         )
     columns = {name: frame[name].tolist() for name in frame.columns}
     return [{name: column[n] for name, column in columns.items()} for n in range(len(frame))]
-
-
-def _pandas(name: str) -> Any:
-    """A class of pandas, if anybody has loaded it: nobody can give one otherwise."""
-    return getattr(sys.modules.get("pandas"), name, None)
 
 
 def _short(value: Any) -> str:

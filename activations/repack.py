@@ -14,7 +14,7 @@ import numpy as np
 from activations.errors import StoreError
 from activations.seals import SEAL, USER_BLOCK, seal, stamp
 from activations.store import Store
-from activations.writer import exclusive
+from activations.writer import column_of, exclusive
 
 COMPRESSIONS = ("none", "gzip", "lzf")
 _CHUNK_BYTES = 2**20
@@ -53,8 +53,7 @@ def repack(
                     if not isinstance(item, h5py.Dataset):
                         return
                     if not name.startswith("activations/"):
-                        data = item.asstr()[:] if h5py.check_string_dtype(item.dtype) else item[:]
-                        made = new.create_dataset(name, data=data, dtype=item.dtype)
+                        made = new.create_dataset(name, data=column_of(item), dtype=item.dtype)
                         for key, value in item.attrs.items():
                             made.attrs[key] = value
                         return

@@ -74,9 +74,7 @@ def stamp_broken(path: Path) -> list[str]:
     block, which older toolkits and other programs make."""
     with open(path, "rb") as plain:
         found = plain.read(USER_BLOCK)
-        if found.startswith(_HDF5):
-            return []
-        if found == _block(plain):
+        if found.startswith(_HDF5) or found == _block(plain):
             return []
     return ["a byte of the file is not what was written, though no dataset or attribute shows it"]
 
@@ -97,7 +95,9 @@ def _facts(file: h5py.File) -> dict[str, Any]:
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         attributes = {key: _digest(item.attrs[key]) for key in sorted(item.attrs) if key != SEAL}
-        kind = [str(item.shape), _type(item.dtype)] if isinstance(item, h5py.Dataset) else ["group"]
+        kind = ["group"]
+        if isinstance(item, h5py.Dataset):
+            kind = [str(item.shape), "text" if h5py.check_string_dtype(item.dtype) else item.dtype.str]
         listed.append(json.dumps([name, *kind, attributes]))
 
     file.visititems(visit)
@@ -106,10 +106,6 @@ def _facts(file: h5py.File) -> dict[str, Any]:
         "datasets": _sha256("\n".join(sorted(listed)).encode()),
         "n_datasets": sum('"group"' not in line for line in listed),
     }
-
-
-def _type(dtype: np.dtype[Any]) -> str:
-    return "text" if h5py.check_string_dtype(dtype) else dtype.str
 
 
 def _digest(value: Any) -> str:

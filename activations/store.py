@@ -25,7 +25,7 @@ from activations.errors import ActivationsError, StoreError, first_line
 from activations.records import plain
 from activations.seals import SEAL, broken, is_sealed, stamp_broken
 from activations.sites import Site
-from activations.writer import part_path, path_of
+from activations.writer import column_of, part_path, path_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,10 +174,7 @@ class Store:
         with self.open() as file:
             names = sorted(file["examples"], key=lambda name: (name not in ("id", "prompt"), name))
             columns = {name: file["examples"][name] for name in names}
-            return {
-                name: item.asstr()[:] if h5py.check_string_dtype(item.dtype) else item[:]
-                for name, item in columns.items()
-            }
+            return {name: column_of(item) for name, item in columns.items()}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -228,7 +225,10 @@ class Store:
                     )
                 mapped = self._map(data)
                 values = mapped[index] if mapped is not None else data[:][index]
-        return self._decode(np.asarray(values))
+        values = np.asarray(values)
+        if self.dtype == "bfloat16":
+            return (values.astype(np.uint32) << 16).view(np.float32)
+        return values
 
     def view(self, site: str | Site, layer: int | None = None) -> np.ndarray:
         """A read-only memory map of a site, nothing loaded yet; bfloat16 comes as its uint16 bits.
@@ -248,16 +248,9 @@ class Store:
 
     def _map(self, data: h5py.Dataset) -> np.ndarray | None:
         offset = None if data.is_virtual or data.chunks is not None else data.id.get_offset()
-        return (
-            None
-            if offset is None
-            else np.memmap(self.path, mode="r", dtype=data.dtype, shape=data.shape, offset=offset)
-        )
-
-    def _decode(self, values: np.ndarray) -> np.ndarray:
-        if self.dtype == "bfloat16":
-            return (values.astype(np.uint32) << 16).view(np.float32)
-        return values
+        if offset is None:
+            return None
+        return np.memmap(self.path, mode="r", dtype=data.dtype, shape=data.shape, offset=offset)
 
     def table(self) -> "pd.DataFrame":
         """The row table with each row's example id, prompt and labels, as a DataFrame."""
@@ -298,9 +291,8 @@ class Store:
             StoreError: stores of other rows, weights, tokenizers, templates, number types or attention.
         """
         refuse_mixing([self, base], same_rows=True)
-        return self.read(site, layer, rows=rows).astype(np.float32) - base.read(
-            site, layer, rows=rows
-        ).astype(np.float32)
+        own, theirs = (store.read(site, layer, rows=rows).astype(np.float32) for store in (self, base))
+        return own - theirs
 
     def check(self, *, deep: bool = False) -> list[str]:
         """What is wrong with the file, one line each; nothing if all is well.

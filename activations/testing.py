@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from activations import families
+from activations import backends, families, hooks, sites
 from activations.family_laws import FamilyLaws as FamilyLaws
 from activations.family_laws import close as close
 from activations.template_laws import TemplateLaws as TemplateLaws
@@ -202,14 +202,10 @@ class BackendContract:
 
     def reader(self) -> Any:
         """A fresh backend."""
-        from activations import backends
-
         return backends.get(self.backend, remote=self.remote)
 
     def shared_sites(self, model: Any) -> Any:
         """Every site that all backends can read of this model."""
-        from activations import sites
-
         kinds = "embed,resid_pre,resid_mid,resid_post,attn_out,mlp_out,head_z,mlp_act,final_norm"
         return sites.resolve(
             kinds + (",pattern" if model.attention == "eager" else ""), n_layers=model.n_layers
@@ -217,8 +213,6 @@ class BackendContract:
 
     def test_it_agrees_with_hooks_on_every_shared_site_in_every_variant(self, model: Any) -> None:
         """Base and adapter: each site within the tolerance on real tokens."""
-        from activations import hooks
-
         batch = next(iter(model.batches(model.rows(prompts(5)))))
         reader, wanted = self.reader(), self.shared_sites(model)
         for variant in model.variants:
@@ -233,8 +227,6 @@ class BackendContract:
 
     def test_hidden_states_of_hugging_face_are_met(self, model: Any) -> None:
         """The layer convention: embed, resid_post.L and final_norm against `output_hidden_states`."""
-        from activations import hooks, sites
-
         batch = next(iter(model.batches(model.rows(prompts(4)))))
         wanted = sites.resolve("resid_pre.0,resid_post,final_norm", n_layers=model.n_layers)
         found = self.reader().read(model, batch, wanted, hooks.whole)
@@ -255,8 +247,6 @@ class BackendContract:
 
     def test_batched_equals_single_for_both_padding_sides(self, model: Any) -> None:
         """A row's values do not depend on its neighbors or on the side of the padding."""
-        from activations import hooks, sites
-
         rows = model.rows(prompts(4))
         wanted = sites.resolve("resid_mid,resid_post,head_z,final_norm", n_layers=model.n_layers)
         reader = self.reader()
@@ -272,8 +262,6 @@ class BackendContract:
 
     def test_what_was_read_is_a_copy_and_the_model_is_as_before(self, model: Any) -> None:
         """No hook, no module and no weight name is left behind, and attention is what it was."""
-        from activations import hooks, sites
-
         batch = next(iter(model.batches(model.rows(prompts(2)))))
         before = _traces(model)
         wanted = sites.resolve("resid_post.0", n_layers=model.n_layers)

@@ -244,6 +244,11 @@ def write_table(group: h5py.Group, columns: Mapping[str, np.ndarray]) -> None:
         made.attrs["sha256"] = digest(values)
 
 
+def column_of(item: h5py.Dataset) -> np.ndarray:
+    """A column's values, texts as strings."""
+    return item.asstr()[:] if h5py.check_string_dtype(item.dtype) else item[:]
+
+
 def identity(file: h5py.File) -> dict[str, str]:
     """Everything of a file that is fixed before its first activation, as comparable strings."""
     found = {f"attribute {name}": str(value) for name, value in file.attrs.items() if name not in MUTABLE}
