@@ -7,7 +7,6 @@ that is an error.
 """
 
 import re
-import warnings
 from collections import Counter
 from typing import Any
 
@@ -53,12 +52,7 @@ def attach(module: Any, file: AdapterFile) -> Any:
         task_type="CAUSAL_LM",
         inference_mode=True,
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
-        )  # peft calls an old name
-        warnings.filterwarnings("ignore", message=".*lora_bias=True.*")  # nothing is ever merged here
-        warnings.filterwarnings("ignore", message=".*a tied layer is part of the adapter.*")
+    with lora.quiet():
         try:
             if isinstance(module, PeftModel):
                 module.add_adapter(file.name, made, low_cpu_mem_usage=True)

@@ -74,9 +74,8 @@ def attribute(
     out_of, into = experiment.variants
     found = experiment.blank()
     found.counts.update(cells=0, backward=0)
-    for members in chunks(
-        experiment.given, batch_tokens // 2
-    ):  # the backward pass needs what the forward pass made
+    # half the budget: the backward pass needs what the forward pass made
+    for members in chunks(experiment.given, batch_tokens // 2):
         sources, targets = experiment.rows(members)
         at = [experiment.aligned.at[n] for n in members]
         run = Source.of(model, experiment.metric, experiment.sites, sources, np.asarray(members), out_of)

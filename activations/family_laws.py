@@ -117,14 +117,8 @@ class FamilyLaws:
         for module in model.anatomy.family.modules:
             inner, added = Site("lora_a", 1, module), Site("lora_out", 1, module)
             layer = model.anatomy.projection(1, module)[0]
-            calls: list[Any] = []
-            handle = layer.register_forward_hook(
-                lambda _, given, out, calls=calls: calls.append((given, out))
-            )
-            try:
+            with _calls(layer) as calls:
                 found = hooks.read(model, batch, [inner, added, Site("final_norm")], hooks.whole)
-            finally:
-                handle.remove()
             (given, *_), out = calls[0]
             _, b, scaling = lora.factors(model.anatomy, name, 1, module)
             assert found[inner].shape[2:] == model.anatomy.shape(inner, adapter=name)
@@ -154,15 +148,9 @@ class FamilyLaws:
         """No norm stands between a projection and the stream, or paths through it are refused."""
         batch, at = _batch(model)
         site = Site("attn_out", 1)
-        calls: list[Tensor] = []
-        handle = model.anatomy.projection(1, "o_proj")[0].register_forward_hook(
-            lambda _, __, out: calls.append(out)
-        )
-        try:
+        with _calls(model.anatomy.projection(1, "o_proj")[0]) as calls:
             found = hooks.read(model, batch, [site], hooks.whole)[site]
-        finally:
-            handle.remove()
-        assert close(calls[0][at], found[at]) == model.anatomy.family.direct
+        assert close(calls[0][1][at], found[at]) == model.anatomy.family.direct
         pair, last = [_pair()], model.n_layers - 1
         if not model.anatomy.family.direct:
             try:
@@ -231,6 +219,17 @@ def _metric(model: Any, prompt: Any, change: Any) -> float:
     with edits.edit(model, change):
         logits = model.logits([prompt])[0]
     return float(logits[40] - logits[41])
+
+
+@contextmanager
+def _calls(module: Any) -> Iterator[list[Any]]:
+    """What a module is given and puts out, call by call."""
+    calls: list[Any] = []
+    handle = module.register_forward_hook(lambda _, given, out: calls.append((given, out)))
+    try:
+        yield calls
+    finally:
+        handle.remove()
 
 
 @contextmanager

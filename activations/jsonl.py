@@ -101,15 +101,18 @@ def value_of(
         cut = " the file may be cut off;" if bad.pos >= len(text) - 1 or "Unterminated" in bad.msg else ""
         raise error(f"{where} is not JSON ({bad.msg}):{cut} {remedy}") from None
     except UnicodeEncodeError as bad:
-        half = f"U+{ord(bad.object[bad.start]):04X}"
-        raise error(
-            f"{where} holds the lone surrogate {half}, half of a character: write all of it"
-        ) from None
+        raise half_of(bad, error, where) from None
     except RecursionError:
         raise error(f"{where} is nested too deeply to be read: flatten it") from None
     except ValueError as bad:  # a key twice, or a number of thousands of digits
         raise error(f"{where} cannot be read ({bad}): mend the line") from None
     return value
+
+
+def half_of(bad: UnicodeEncodeError, error: type[Exception], where: str) -> Exception:
+    """What to say of a lone surrogate."""
+    half = f"U+{ord(bad.object[bad.start]):04X}"
+    return error(f"{where} holds the lone surrogate {half}, half of a character: write all of it")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,9 @@ rounds the weights, and cycles of merging drift). LoRA: Hu et al. 2021 (arXiv 21
 
 import hashlib
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -34,6 +37,17 @@ def _canonical(key: str) -> str:
     path, _, rest = key.rpartition(".lora_")
     kind, _, *leaf = rest.split(".")
     return ".".join([f"{path.removeprefix('base_model.model.')}.lora_{kind}", *leaf])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without PEFT's warnings of what is known here: an old name that it calls, a bias of B (which matters to
+    a merge, and nothing is merged), a LoRA on one of two tied layers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*lora_bias=True.*")
+        warnings.filterwarnings("ignore", message=".*a tied layer is part of the adapter.*")
+        yield
 
 
 def layers(inner: nn.Module) -> list[Any]:

@@ -54,9 +54,8 @@ class NnsightBackend:
             "use_cache": False,
         }
         places = [(tap.path, tap.side, tap.element) for tap in taps]
-        if (
-            model._alterations
-        ):  # a trace takes a module's value before the edit's hook, elsewhere it sees none
+        # a trace takes a module's value before the edit's hook, and elsewhere sees none
+        if model._alterations:
             raise BackendError(
                 "an edit is in force, which an nnsight trace does not see where it reads; read edited models "
                 "with backend='hooks'"

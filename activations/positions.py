@@ -68,11 +68,12 @@ class Positions:
         if self.is_mean:
             chosen = chosen[chosen >= row.n_bos]
         if len(chosen) == 0:
-            raise PositionError(
-                f"prompt {row.prompt.id!r} has no token at {self.text!r}; choose another position or drop "
-                "the row"
-            )
+            raise _refused(row, f" has no token at {self.text!r}; choose another position or drop the row")
         return chosen
+
+
+def _refused(row: Row, why: str) -> PositionError:
+    return PositionError(f"prompt {row.prompt.id!r}{why}")
 
 
 def _indices(rule: str, row: Row) -> np.ndarray:
@@ -81,9 +82,7 @@ def _indices(rule: str, row: Row) -> np.ndarray:
     if name == "last":
         count = int(argument or 1)
         if count > length:
-            raise PositionError(
-                f"prompt {row.prompt.id!r} has {length} tokens, fewer than the last {count}; ask for fewer"
-            )
+            raise _refused(row, f" has {length} tokens, fewer than the last {count}; ask for fewer")
         return np.arange(length - count, length)
     if name == "all":
         return np.arange(length)
@@ -91,20 +90,14 @@ def _indices(rule: str, row: Row) -> np.ndarray:
         return np.array([length - 1 if row.answer is None else row.answer - 1])
     if name == "answer":
         if row.answer is None:
-            raise PositionError(
-                f"prompt {row.prompt.id!r} has no closing assistant message: 'answer' needs one; use 'slot' "
-                "or 'last'"
-            )
+            raise _refused(row, " has no closing assistant message: 'answer' needs one; use 'slot' or 'last'")
         return np.array([row.answer])
     if name == "option":
         start, end = _last_user(row)
         found = listed(row.text[start:end]).get(argument, [])
         if len(found) != 1:
             how = f"option {argument!r} at {len(found)} places" if found else f"no option {argument!r}"
-            raise PositionError(
-                f"prompt {row.prompt.id!r} lists {how} (as 'A)', '(A)', 'A:' or 'A.'); mark it in 'spans' "
-                "instead"
-            )
+            raise _refused(row, f" lists {how} (as 'A)', '(A)', 'A:' or 'A.'); mark it in 'spans' instead")
         return np.array([_token(row, start + found[0])])
     if name == "span":
         return row.within(*_span(row, argument))
@@ -117,22 +110,19 @@ def _token(row: Row, character: int, *, last: bool = False) -> int:
     try:
         return token_at(row.offsets, character, last=last)
     except PromptError as error:
-        raise PositionError(f"prompt {row.prompt.id!r}: {error}") from None
+        raise _refused(row, f": {error}") from None
 
 
 def _message(row: Row, index: int) -> tuple[int, int]:
     if not -len(row.contents) <= index < len(row.contents):
-        raise PositionError(
-            f"prompt {row.prompt.id!r} has {len(row.contents)} messages, none at {index}; use 'span:NAME' "
-            "or 'last'"
-        )
+        raise _refused(row, f" has {len(row.contents)} messages, none at {index}; use 'span:NAME' or 'last'")
     return row.contents[index]
 
 
 def _last_user(row: Row) -> tuple[int, int]:
     roles = [message["role"] for message in row.prompt.messages or ()]
     if "user" not in roles:
-        raise PositionError(f"prompt {row.prompt.id!r} has no user message; use 'span:NAME' or 'last'")
+        raise _refused(row, " has no user message; use 'span:NAME' or 'last'")
     return row.contents[len(roles) - 1 - roles[::-1].index("user")]
 
 
@@ -141,22 +131,16 @@ def _span(row: Row, name: str) -> tuple[int, int]:
     once."""
     spans: dict[str, Any] = row.prompt.spans
     if name not in spans:
-        raise PositionError(
-            f"prompt {row.prompt.id!r} names no span {name!r} (it has {sorted(spans)}); add it under 'spans'"
-        )
+        raise _refused(row, f" names no span {name!r} (it has {sorted(spans)}); add it under 'spans'")
     span = spans[name]
     if isinstance(span, str):
         return _words(row, name, span)
     if not isinstance(span, Sequence) or len(span) not in (2, 3) or not all(type(n) is int for n in span):
-        raise PositionError(
-            f"prompt {row.prompt.id!r}: span {name!r} = {span!r}: write [start, end], [message, start, "
-            "end], or words"
+        raise _refused(
+            row, f": span {name!r} = {span!r}: write [start, end], [message, start, end], or words"
         )
     if len(span) == 2 and row.prompt.messages is not None:
-        raise PositionError(
-            f"prompt {row.prompt.id!r}: span {name!r} of a chat needs its message; write [message, start, "
-            "end]"
-        )
+        raise _refused(row, f": span {name!r} of a chat needs its message; write [message, start, end]")
     start, end = span[-2:]
     low, high, taken, given = 0, len(row.text), 0, len(row.text)
     if len(span) == 3:  # characters of the message as it was given, of which the template may trim some
@@ -164,15 +148,15 @@ def _span(row: Row, name: str) -> tuple[int, int]:
         messages = row.prompt.messages or ()
         given, taken = len(messages[span[0]]["content"]), row.trimmed[span[0]]
     if not 0 <= start < end <= given:
-        raise PositionError(
-            f"prompt {row.prompt.id!r}: span {name!r} = {list(span)} is empty or leaves its {given} "
-            "characters; mend it"
+        raise _refused(
+            row, f": span {name!r} = {list(span)} is empty or leaves its {given} characters; mend it"
         )
     kept = max(low, low + start - taken), min(high, low + end - taken)
     if kept[0] >= kept[1]:
-        raise PositionError(
-            f"prompt {row.prompt.id!r}: span {name!r} = {list(span)} is white space that the chat template "
-            "takes away; mark other characters"
+        raise _refused(
+            row,
+            f": span {name!r} = {list(span)} is white space that the chat template "
+            "takes away; mark other characters",
         )
     return kept
 
@@ -182,18 +166,13 @@ def _words(row: Row, name: str, words: str) -> tuple[int, int]:
     inside = [at for start, end in row.contents for at in _starts(row.text, words, start, end)]
     found = inside or _starts(row.text, words, 0, len(row.text))
     if len(found) != 1:
-        raise PositionError(
-            f"prompt {row.prompt.id!r}: span {name!r} = {words!r} occurs {len(found)} times, not once; give "
-            "characters"
+        raise _refused(
+            row, f": span {name!r} = {words!r} occurs {len(found)} times, not once; give characters"
         )
     return found[0], found[0] + len(words)
 
 
 def _starts(text: str, words: str, start: int, end: int) -> list[int]:
     """Every place at which words begin, also where they overlap."""
-    found = []
-    at = text.find(words, start, end) if words else -1
-    while at >= 0:
-        found.append(at)
-        at = text.find(words, at + 1, end)
-    return found
+    ahead = re.compile(f"(?={re.escape(words)})")
+    return [hit.start() for hit in ahead.finditer(text, start, end)] if words else []

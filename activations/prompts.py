@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from activations.errors import PromptError
+from activations.jsonl import half_of
 from activations.records import content, each, label, plain, records
 
 ROLES = ("system", "user", "assistant", "tool")
 Message = Mapping[str, Any]
-PromptLike = str | Mapping[str, Any] | Sequence[Message]
 Prompts = Any
 """What `read` takes; what it does not take is refused there in words, not by a type."""
 
@@ -158,10 +158,7 @@ def _check_words(words: Sequence[str], at: str) -> None:
     try:
         whole.encode()
     except UnicodeEncodeError as bad:
-        half = f"U+{ord(bad.object[bad.start]):04X}"
-        raise PromptError(
-            f"{at} holds the lone surrogate {half}, half of a character: write all of it"
-        ) from None
+        raise half_of(bad, PromptError, at) from None
 
 
 def _messages(messages: Any, at: str) -> tuple[dict[str, str], ...]:

@@ -8,7 +8,6 @@ read is carried through (unless attention scores are capped). Blocks are the mod
 layers, norms and attention are what they are everywhere else.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -148,9 +147,6 @@ def trace(model: "Model", batch: Batch) -> Trace:
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
     assert all(part is not None for part in (*keys, *values))
     return Trace(tuple(found), tuple(keys), tuple(values), tuple(rotary))  # type: ignore[arg-type]
-
-
-Inject = Callable[[int, Float[Tensor, "row pos d_model"]], Float[Tensor, "row pos d_model"]]
 
 
 @torch.no_grad()

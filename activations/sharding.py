@@ -50,9 +50,8 @@ def bounds(lengths: Sequence[int] | np.ndarray, part: int, parts: int) -> tuple[
         return 0, len(lengths)
     total = np.concatenate([[0], np.cumsum(lengths)])
     cuts = [int(np.searchsorted(total, total[-1] * n / parts)) for n in range(parts + 1)]
-    for n in range(
-        1, parts + 1
-    ):  # every part keeps one example at least, and leaves one for each that follows
+    # every part keeps one example at least, and leaves one for each that follows
+    for n in range(1, parts + 1):
         cuts[n] = min(max(cuts[n], cuts[n - 1] + 1), len(lengths) - (parts - n))
     return cuts[part], cuts[part + 1]
 

@@ -31,10 +31,7 @@ class Specials:
 
     def last(self, text: str) -> int:
         """Where the last special token of a text begins; 0 where it has none."""
-        place = 0
-        for found in self._said.finditer(text):
-            place = found.start()
-        return place
+        return max((found.start() for found in self._said.finditer(text)), default=0)
 
     def refuse_in(self, messages: Sequence[Mapping[str, str]]) -> None:
         """Refuse a message that writes a special token: the model would read the end of a turn, or another's.

@@ -234,7 +234,7 @@ def _stream(
         copy = gather(request.selection, batch, longest=longest)
         with model._rows_are(members + first, names):
             values = request.reader.read(model, batch, sites, copy)
-        moved, event = _to_host(values, request.dtype)
+        moved, event = _to_host(values)
         pending.append((number, members, moved, event))
         if len(pending) > (1 if event is not None else 0):  # one batch is copied while the next is computed
             settle()
@@ -242,7 +242,7 @@ def _stream(
         settle()
 
 
-def _to_host(values: dict[Site, Tensor], dtype: str) -> tuple[dict[Site, Tensor], Any]:
+def _to_host(values: dict[Site, Tensor]) -> tuple[dict[Site, Tensor], Any]:
     """Start the copy to the host; the event tells when it may be read. On the CPU there is nothing to wait
     for."""
     if all(value.device.type != "cuda" for value in values.values()):

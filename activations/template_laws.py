@@ -7,6 +7,8 @@ expected comes from transformers' rendering and from decoding ids, never from th
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -207,12 +209,8 @@ class TemplateLaws:
 
     def masked(self, template: Template, ids: Sequence[int], mask: Sequence[bool]) -> list[str]:
         """Each run of trained tokens as text, without what ends it."""
-        runs: list[list[int]] = []
-        before = False
-        for n, own in zip(ids, mask, strict=True):
-            if own:
-                runs = [*runs, [n]] if not before else [*runs[:-1], [*runs[-1], n]]
-            before = own
+        parts = groupby(zip(ids, mask, strict=True), key=itemgetter(1))
+        runs = [[n for n, _ in part] for own, part in parts if own]
         ends = set(stop_ids(template))
         assert all(run[-1] in ends for run in runs)
         return [self.said(template, run[:-1]).strip() for run in runs]

@@ -5,7 +5,6 @@ template; no download. Initialization is wide (standard deviation .15), so that 
 one layer or one position is seen.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from activations import backends, families, hooks, sites
+from activations import backends, families, hooks, lora, sites
 from activations.family_laws import FamilyLaws as FamilyLaws
 from activations.family_laws import close as close
 from activations.template_laws import TemplateLaws as TemplateLaws
@@ -132,10 +131,7 @@ def build_adapter(
 
     from activations.folders import SAFE
 
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
-        )  # peft calls an old name
+    with torch.random.fork_rng(devices=[]), lora.quiet():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_pretrained(base, use_safetensors=True, **SAFE)
         adapted = get_peft_model(

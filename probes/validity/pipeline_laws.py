@@ -48,9 +48,8 @@ def transfer_coverage(seeds: int, mu: float = 1.6, offset: float = 0.0, d: int =
 
     def one(rng: Rng, want_truth: bool) -> float | Estimate:
         along = _first_axis(seeds, mu + tau * rng.normal(size=seeds), d)
-        shared = offset * rng.normal(
-            size=(2 * seeds, d)
-        )  # what else each adapter does, the same in both sets
+        # what else each adapter does, the same in both sets
+        shared = offset * rng.normal(size=(2 * seeds, d))
         x = _activations(rng, behavior, along) + shared[behavior["adapter"]]
         if want_truth:  # the population AUROC of a probe fitted without one seed, on a fresh seed
             rest = (behavior["seed"] > 0).to_numpy() & (behavior["scenario"] > 2).to_numpy()
