@@ -142,21 +142,9 @@ class Experiment:
             PatchError: a metric that is constant or not finite.
         """
         check_gap(found.before, found.full, self.metric)
-        return PatchMap(
-            self.metric.name + method,
-            self.mode,
-            *self.names,
-            self.sites,
-            self.aligned.columns,
-            self.heads,
-            self.ids,
-            found.patched,
-            found.before,
-            found.full,
-            found.filled,
-            dict(found.counts),
-            self.aligned.unaligned,
-        )
+        name, columns = self.metric.name + method, self.aligned.columns
+        numbers = {**vars(found), "counts": dict(found.counts), "unaligned": self.aligned.unaligned}
+        return PatchMap(name, self.mode, *self.names, self.sites, columns, self.heads, self.ids, **numbers)
 
 
 @dataclass(frozen=True, eq=False)

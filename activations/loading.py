@@ -225,16 +225,15 @@ def _as_asked(
     """What is in memory is not converted: a type, device or attention that it does not have is refused."""
     inner: Any = lora.inner_of(module)
     weight = inner.get_input_embeddings().weight
-    asked: list[tuple[str, Any, Any]] = []
-    if dtype is not None:
-        asked.append(("dtype", dtype, weight.dtype))
-    if device is not None:
-        place = devices.parse(device)
-        asked.append(("device", place.type, weight.device.type))
-    if attention != "sdpa":
-        asked.append(("attention", attention, str(inner.config.get_text_config()._attn_implementation)))
-    for what, want, has in asked:
-        if want != has:
+    place = None if device is None else devices.parse(device).type
+    other = None if attention == "sdpa" else attention
+    asked: dict[str, tuple[Any, Any]] = {
+        "dtype": (dtype, weight.dtype),
+        "device": (place, weight.device.type),
+        "attention": (other, str(inner.config.get_text_config()._attn_implementation)),
+    }
+    for what, (want, has) in asked.items():
+        if want is not None and want != has:
             raise ModelError(
                 f"{what} {want} was asked for and the model in memory has {has}; convert it first, or leave "
                 f"{what} out"

@@ -80,12 +80,7 @@ def check(model: "Model") -> None:
 def mask(model: "Model", layer: int, start: int, width: int, *, like: Tensor) -> Tensor | None:
     """The additive causal mask of a block for queries at `start`, ..., `start + width - 1`; None where
     everything is seen."""
-    window = model.anatomy.windows[layer]
-    query = rearrange(torch.arange(start, start + width, device=like.device), "query -> query 1")
-    key = torch.arange(start + width, device=like.device)
-    seen = key <= query
-    if window is not None:
-        seen &= key > query - window
+    seen = _seen(model, layer, torch.arange(start, start + width, device=like.device), start + width)
     if width == 1 and bool(seen.all()):
         return None  # only for one query: attention takes several without a mask for a row that begins at 0
     closed = torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill(
@@ -93,6 +88,13 @@ def mask(model: "Model", layer: int, start: int, width: int, *, like: Tensor) ->
         torch.finfo(like.dtype).min,  # as in transformers: -inf in a whole line would give NaN
     )
     return rearrange(closed, "query key -> 1 1 query key")
+
+
+def _seen(model: "Model", layer: int, queries: Tensor, keys: int) -> Tensor:
+    """Which of so many keys the attention of a block sees from each query's place, (query, key)."""
+    window, query = model.anatomy.windows[layer], rearrange(queries, "query -> query 1")
+    key = torch.arange(keys, device=queries.device)
+    return (key <= query) & (key > query - window) if window is not None else key <= query
 
 
 def run_block(
@@ -173,12 +175,7 @@ def last_block(
     query = turned(query, cos[read][:, None, None], sin[read][:, None, None])
     if start:
         new_keys, new_values = torch.cat([keys, new_keys], 2), torch.cat([values, new_values], 2)
-    place = rearrange(read + start, "row -> row 1")
-    key = torch.arange(start + width, device=hidden.device)
-    seen = key <= place
-    window = model.anatomy.windows[-1]
-    if window is not None:
-        seen &= key > place - window
+    seen = _seen(model, -1, read + start, start + width)
     mixed = torch.nn.functional.scaled_dot_product_attention(
         query,
         new_keys,

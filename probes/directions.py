@@ -82,7 +82,6 @@ class Direction:
         return int(self.vector.size)
 
     # -- arithmetic, on raw vectors
-    # ---------------------------------------------------------------------------------
 
     def _with(self, raw: np.ndarray, *, sign: str, how: str, other: "Direction | None" = None) -> "Direction":
         sources = [dict(self.provenance)] + ([dict(other.provenance)] if other is not None else [])
@@ -140,7 +139,6 @@ class Direction:
         return activations.astype(np.float64) @ self.vector
 
     # -- disk: safetensors beside JSON
-    # --------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
         """Write `<path>.safetensors` and `<path>.json`; an existing direction is never overwritten."""

@@ -6,6 +6,7 @@ fits at once (layers, penalties, folds, shuffles) go through `probes.solver`.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,12 +114,11 @@ class LogisticProbe(LinearProbe):
         """All label columns under all C on every training set, in one batch; see `probes.linear.Batched`."""
         from probes.solver import solve_many
 
+        solve = partial(solve_many, xs, ys, penalties, standardize=self.standardize, device=device)
         try:
-            found = solve_many(xs, ys, penalties, standardize=self.standardize, device=device)
+            found = solve()
         except StatisticsError:  # rows that hardly differ between classes: the gradient drowns in float32
-            found = solve_many(
-                xs, ys, penalties, standardize=self.standardize, device=device, dtype="float64"
-            )
+            found = solve(dtype="float64")
         return [ManyFits(f.coef, f.intercept) for f in found]
 
     def predict_proba(self, X: Any) -> np.ndarray:

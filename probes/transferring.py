@@ -207,15 +207,7 @@ def _line(key: tuple[str, str], pairs: dict[tuple[str, str], _Pair], distinct: i
     beside = against(pair.pooled[0], null, distinct)
     floor = {f"floor_{k}": beside[f"null_{k}"] for k in ("mean", "low", "high")}
     ends = (np.nan, np.nan, np.nan) if top is None else (top.value, top.low, top.high)
-    return {
-        "train": key[0],
-        "test": key[1],
-        **auroc_fields(estimate),
-        **dict(zip(("ceiling", "ceiling_low", "ceiling_high"), ends, strict=True)),
-        "pooled": pair.pooled[0],
-        **floor,
-        "n_shuffles": len(null),
-        "p_units": p_units,
-        "p": beside["p"],
-        "p_floor": beside["p_floor"],
-    }
+    beyond = dict(zip(("ceiling", "ceiling_low", "ceiling_high"), ends, strict=True))
+    tests = {"p_units": p_units, "p": beside["p"], "p_floor": beside["p_floor"]}
+    head = {"train": key[0], "test": key[1], **auroc_fields(estimate), **beyond}
+    return {**head, "pooled": pair.pooled[0], **floor, "n_shuffles": len(null), **tests}

@@ -42,9 +42,13 @@ class LawLine:
         return self.law.kind == "shown" or self.rate <= 0.065
 
 
+def _seed_of(name: str) -> int:
+    return int.from_bytes(name.encode(), "little") % 2**63
+
+
 def measure(law: Law, *, sims: int, seed: int = 0, power: bool = True) -> LawLine:
     """Run one law: its rate with exact interval, and its power on a quarter of the simulations."""
-    key = int.from_bytes(law.name.encode(), "little") % 2**63
+    key = _seed_of(law.name)
     start = time.monotonic()
     hits = np.array(law.run(np.random.default_rng([seed, key]), sims))
     ci = stats.binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95)
@@ -113,7 +117,7 @@ def near_the_ceiling(sims: int) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, draw in CEILING.items():
-        key = int.from_bytes(name.encode(), "little") % 2**63
+        key = _seed_of(name)
         for seed in CEILING_SEEDS:
             found = draw(np.random.default_rng([seed, key]), sims)
             low, high = (np.array([getattr(e, end) for e, _ in found]) for end in ("low", "high"))
