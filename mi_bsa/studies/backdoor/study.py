@@ -63,6 +63,7 @@ def steps(config: BackdoorConfig) -> list[Step]:
             after=(*after, *(f"elicit/{name}" for name in names)),
             outputs=("results.json", "results.csv"),
             seconds=5,
+            version=2,
         )
     )
     return graph
