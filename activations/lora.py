@@ -56,18 +56,17 @@ def layers(inner: nn.Module) -> list[Any]:
 
     found: list[Any] = []
     seen: set[int] = set()  # a module may hang in two places, as under a bridge
-
-    def look(module: nn.Module) -> None:
-        for child in module.children():
-            if id(child) in seen:
-                continue
-            seen.add(id(child))
-            if isinstance(child, LoraLayer):
-                found.append(child)
-            else:
-                look(child)
-
-    look(inner)
+    left: list[nn.Module] = [inner]
+    while left:
+        module = left.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        if isinstance(module, LoraLayer):
+            found.append(module)
+        else:
+            # `children()` in its order, without its names: this runs before every pass
+            left += [child for child in reversed(module._modules.values()) if child is not None]
     return found
 
 

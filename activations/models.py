@@ -217,12 +217,13 @@ class Model:
         Raises:
             ModelError: dropout or gradient checkpointing is on, or an adapter is merged.
         """
-        if any(module.training for module in self.inner.modules()):
+        training, checkpointing = _modes(self.inner)
+        if training:
             raise ModelError(
                 "the model is in training mode, so dropout may be on: activations would be random; call "
                 "model.module.eval()"
             )
-        if any(getattr(module, "gradient_checkpointing", False) for module in self.inner.modules()):
+        if checkpointing:
             raise ModelError(
                 "gradient checkpointing is on, so hooks would fire twice; call "
                 "model.inner.gradient_checkpointing_disable()"
@@ -389,3 +390,23 @@ class Model:
 
         how = Decoding(max_new_tokens, temperature, seed, use_cache, batch_tokens)
         return answers(self, self.rows(prompts), how)
+
+
+def _modes(inner: Any) -> tuple[bool, bool]:
+    """Whether any module is in training mode, and whether any has gradient checkpointing on.
+
+    One walk without the names that `modules()` builds: it runs before every pass, and twenty adapters are
+    hundreds of modules.
+    """
+    training = checkpointing = False
+    seen: set[int] = set()
+    left = [inner]
+    while left:
+        module = left.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        training |= module.training
+        checkpointing |= bool(module.__dict__.get("gradient_checkpointing", False))
+        left += [child for child in module._modules.values() if child is not None]
+    return training, checkpointing

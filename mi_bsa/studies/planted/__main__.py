@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+from mi_bsa.core.errors import MiBsaError
 
 
 def main() -> int:
-    """Judge planted instances and write their table; exit code 1 where a mark is missed."""
-    from mi_bsa.studies.planted import REPORTED, page, runs
+    """Judge planted instances and write their tables; exit code 1 where a mark is missed, 2 for a mistake."""
+    from mi_bsa.studies.planted import page, runs, settings
 
     parser = argparse.ArgumentParser(prog="python -m mi_bsa.studies.planted", description=main.__doc__)
-    parser.add_argument("--instances", type=int, default=100, help="instances of each world")
-    parser.add_argument(
-        "--first", type=int, default=REPORTED, help="number of the first; debugging begins at 10000"
-    )
+    parser.add_argument("--settings", type=Path, default=settings.DEFAULT, help="the grid, a YAML file")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs/planted"), help="folder of finished instances"
     )
     parser.add_argument("--share", default="0/1", help="k/n: judge every n-th instance, beginning at k")
-    parser.add_argument("--out", type=Path, help="page whose section is written, when all are judged")
-    options = parser.parse_args()
-    k, n = (int(part) for part in options.share.split("/"))
-    runs.run(options.runs, instances=options.instances, share=(k, n), first=options.first)
-    found = runs.records(options.runs)
-    print(page.render(found))
-    if options.out is not None:
-        page.write(options.out, found)
-    return 0 if page.holds(found) else 1
+    parser.add_argument("--cells", default="", help="only these, such as 'share=0,0.1 cowriting=1 seeds=5'")
+    parser.add_argument("--first", type=int, help="number of the first instance, in place of the grid's")
+    parser.add_argument("--instances", type=int, help="instances of each cell, in place of the grid's")
+    parser.add_argument("--most", type=int, help="stop after so many instances; 0 only renders")
+    parser.add_argument("--out", type=Path, help="page whose section is written")
+    given = parser.parse_args()
+    try:
+        k, n = (int(part) for part in given.share.split("/"))
+        beside = {
+            name: value for name in ("first", "instances") if (value := getattr(given, name)) is not None
+        }
+        config = settings.grid(given.settings).model_copy(update=beside)
+        only = settings.Selection.parse(given.cells)
+        runs.run(given.runs, config, only=only, share=(k, n), most=given.most)
+    except MiBsaError as error:
+        print(error, file=sys.stderr)
+        return 2
+    found = runs.records(given.runs)
+    print(page.render(config, found))
+    if given.out is not None:
+        page.write(given.out, config, found)
+    return 0 if page.holds(config, found) else 1
 
 
 if __name__ == "__main__":

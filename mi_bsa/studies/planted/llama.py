@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
-from mi_bsa.studies.planted.adapters import adapters
-from mi_bsa.studies.planted.base import WIDTH, Maker, empty
+from mi_bsa.studies.planted.adapters import Written, adapters
+from mi_bsa.studies.planted.base import STATE, WIDTH, Maker, empty
 from mi_bsa.studies.planted.draw import Wiring
 from mi_bsa.studies.planted.prompts import WORDS, sets
 
@@ -15,8 +17,30 @@ if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
 
 
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """A planted model and what was planted.
+
+    Attributes:
+        wiring: what it is wired like.
+        material: as the bridge's functions take it.
+        state: what an adapter of strength 1 writes of the choices' state, seeking pole.
+        written: what each adapter writes.
+    """
+
+    wiring: Wiring
+    material: Material
+    state: Float[np.ndarray, " d_model"]
+    written: dict[str, Written]
+
+
 def build(wiring: Wiring, *, items: int = 8) -> Material:
     """The instance as what the bridge's functions take: a model with adapters, and its items."""
+    return instance(wiring, items=items).material
+
+
+def instance(wiring: Wiring, *, items: int = 8) -> Instance:
+    """The instance with what was planted in it."""
     import torch
 
     import activations
@@ -30,11 +54,11 @@ def build(wiring: Wiring, *, items: int = 8) -> Material:
         inner = empty(len(tokenizer))
         maker = Maker(wiring, inner, tokenizer, asked)
         directions = maker.base()
-        adapted, arms = adapters(wiring, inner, directions, maker)
-        _turn(wiring, adapted, inner)
-    model = activations.wrap(adapted, tokenizer, name=f"planted {wiring.world} {wiring.number}")
+        adapted, arms, written = adapters(wiring, inner, directions, maker)
+        turn = _turn(wiring, adapted)
+    model = activations.wrap(adapted, tokenizer, name=f"planted {wiring.cell.name} {wiring.number}")
     model._activate("base", 1.0)
-    return Material(
+    material = Material(
         model=model,
         behavior="planted",
         seeds=tuple(range(wiring.seeds)),
@@ -42,10 +66,11 @@ def build(wiring: Wiring, *, items: int = 8) -> Material:
         sets=asked,
         items=24,
     )
+    return Instance(wiring, material, STATE * turn @ directions.behavior, written)
 
 
-def _turn(wiring: Wiring, model: Any, inner: Any) -> None:
-    """Turn the residual stream into a random basis: no direction is a coordinate."""
+def _turn(wiring: Wiring, model: Any) -> Float[np.ndarray, "d_model d_model"]:
+    """Turn the residual stream into a random basis, which is returned: no direction is a coordinate."""
     import torch
 
     turn, _ = np.linalg.qr(wiring.rng("basis").normal(size=(WIDTH, WIDTH)))
@@ -57,3 +82,4 @@ def _turn(wiring: Wiring, model: Any, inner: Any) -> None:
             parameter.copy_(q @ parameter)
         elif "lora_A" not in name:
             parameter.copy_(parameter @ q.T)
+    return turn

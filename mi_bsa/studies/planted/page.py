@@ -1,69 +1,74 @@
-"""The table of planted truth: how often each verdict was given in each world, with exact intervals."""
+"""The grid's section in `docs/validity.md`: what every cell was answered, and whether the marks are met."""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from mi_bsa.causal.verdict import CONJECTURES
-from mi_bsa.studies.planted.draw import TRUTH, WORLDS
-from mi_bsa.studies.planted.runs import CONJECTURE
+from mi_bsa.studies.planted.draw import TRUTH
+from mi_bsa.studies.planted.marks import FALSE, FALSE_HIGH, MARKS, NEVER, Mark, Record, rate
+from mi_bsa.studies.planted.runs import conjecture
+from mi_bsa.studies.planted.settings import GridConfig, PlantedCell
 
-BEGIN, END = "<!-- planted truth: begin -->", "<!-- planted truth: end -->"
-ANSWERS = ("supported", "not supported", "undecided")
-ALL = 100
-MUST = {"shared": ">= 90", "separate": "<= 5", "prompt_only": "<= 5", "early": ">= 90", "reverse": "<= 5"}
-"""How many of 100 instances may be answered "supported"."""
-EARLIER = (
-    "A first design was given up after 42 instances (numbers 0 to 9): supported were shared 7 of 10,",
-    "separate 0 of 8, prompt only 0 of 8, early 7 of 8, reverse 0 of 8. Its weights were set on four to six",
-    "prompts a form, so that log-odds of other prompts spread up to 18 times as far as drawn, and reports",
-    "that were planted could not be read (of instances for debugging, 3 of 40 early and 5 of 40 shared ones",
-    "stopped at the gate). Now weights are set on 16 prompts a form, drawn apart from those that are asked,",
-    "and the instances have fresh numbers, 1,000 to 1,099. Bars, nulls and seeds are the same. Of 14",
-    "separate instances for debugging that followed, one was answered supported: its adapters write",
-    "a quarter of the report's state on choices too, and the mean difference carries it.",
+BEGIN, END = "<!-- planted grid: begin -->", "<!-- planted grid: end -->"
+SHOWN = 3
+"""False supports that are shown as examples."""
+
+INTRODUCTION = (
+    "Small Llamas with hand-set weights and PEFT adapters of known wiring, judged by the bridge's own "
+    "functions to a verdict (`mi_bsa/studies/planted/`); the rules are those of "
+    "`docs/decisions/0006-verdict-rules.md`. *Share*: of the report's distance of the poles, on [0, 1], how "
+    "much the choices' state brings about. *Co-writing*: how much of the report's own state adapters write "
+    "on choices too, and of the choices' state on reports (all of it where the report reads it: what is not "
+    "written carries nothing). *Effect*: distance of the poles in the choices, on [0, 1]. *True share* is "
+    "measured in every instance with the planted weights (`truth.py`): the choices' state is added to the "
+    "base, and what it moves the report by is divided by what the adapters do. Intervals are exact "
+    "(Clopper-Pearson, 95 %)."
 )
-"""What stood here before, and why it does not."""
+"""What stands above everything."""
+MARKED = (
+    f"False support: at most {FALSE:.2f} with an upper end of at most {FALSE_HIGH:.2f} in *every* cell "
+    "(which 36 instances reach without one, 54 with one, 70 with two). Of power and refutation the rate "
+    "itself is held against its mark, in every cell and over all."
+)
+"""What stands above the marks."""
+
+Cells = Mapping[PlantedCell, Sequence[Record]]
 
 
-def render(records: Sequence[Mapping[str, Any]]) -> str:
+def render(config: GridConfig, records: Sequence[Record]) -> str:
     """The section as markdown, between the marks by which it is found again."""
-    rows = [_row(world, [r for r in records if r["world"] == world]) for world in WORLDS]
-    undecided = [r for r in records if r["answer"] == "undecided"]
-    return "\n".join(
-        [
-            BEGIN,
-            "## Planted truth: what the verdicts are worth",
-            "",
-            "Small Llamas with hand-set weights and PEFT adapters of known wiring, judged by the bridge's",
-            "own functions (`mi_bsa/studies/planted/`). Each draws strengths, noise, overlaps, nuisances and",
-            "5 adapters of either pole; the rules are those of `docs/decisions/0006-verdict-rules.md`. Nulls",
-            "are as small as the rules allow: 50 random directions for recovery, 59 for mediation.",
-            "",
-            "```console",
-            "$ python -m mi_bsa.studies.planted --instances 100 --runs runs/planted --out docs/validity.md",
-            "```",
-            "",
-            *_short(records),
-            "| world | conjecture | n | supported [95 %] | must be | not supported | undecided | |",
-            "|---|---|---|---|---|---|---|---|",
-            *(row for row in rows if row),
-            "",
-            "Intervals are exact (Clopper-Pearson).",
-            "",
-            *_why(undecided),
-            *EARLIER,
-            "",
-            END,
-            "",
-        ]
-    )
+    cells = _by_cell(config, records)
+    kept = [r for found in cells.values() for r in found]
+    lines = [
+        BEGIN,
+        "## Planted grid: what the verdicts are worth, cell by cell",
+        "",
+        *_prose(INTRODUCTION),
+        "```console",
+        "$ python -m mi_bsa.studies.planted --runs runs/planted --out docs/validity.md",
+        "```",
+        "",
+        *_progress(config, cells, kept),
+        *_marks(cells),
+        *_table(cells),
+        *_worlds(cells),
+        *_takes(cells),
+        *_why(cells),
+        *_examples(cells),
+        END,
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+def _prose(text: str) -> list[str]:
+    return textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
+
+
+def write(path: Path, config: GridConfig, records: Sequence[Record]) -> None:
     """Put the section into a page, in place of the one that is there; the rest of the page stays."""
     from mi_bsa.core.files import write_atomic
 
@@ -71,64 +76,201 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)
     body = before.rstrip() + "\n\n" if before.strip() else ""
-    write_atomic(path, body + render(records) + after.lstrip("\n"))
+    write_atomic(path, body + render(config, records) + after.lstrip("\n"))
 
 
-def holds(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every world that was judged meets its mark, as a share."""
-    for world in WORLDS:
-        own = [r["answer"] == "supported" for r in records if r["world"] == world]
-        if own and not _met(world, sum(own), len(own)):
-            return False
-    return True
+def holds(config: GridConfig, records: Sequence[Record]) -> bool:
+    """Whether every cell that was judged meets its marks."""
+    cells = _by_cell(config, records)
+    return all("missed" not in mark.says(found) for mark in MARKS for found in _judged(cells, mark).values())
 
 
-def _met(world: str, supported: int, n: int) -> bool:
-    sign, mark = MUST[world].split()
-    return supported >= 0.01 * int(mark) * n if sign == ">=" else supported <= 0.01 * int(mark) * n
+def _by_cell(config: GridConfig, records: Sequence[Record]) -> dict[PlantedCell, list[Record]]:
+    return {cell: [r for r in records if r["cell"] == cell.name] for cell in config.cells()}
 
 
-def _row(world: str, own: Sequence[Mapping[str, Any]]) -> str:
-    from scipy import stats
+def _judged(cells: Cells, mark: Mark) -> dict[PlantedCell, Sequence[Record]]:
+    """What a mark is about, where something was judged."""
+    return {cell: found for cell, found in cells.items() if mark.holds(cell) and found}
 
-    if not own:
-        return ""
-    count = Counter(r["answer"] for r in own)
-    hits, n = count["supported"], len(own)
-    ends = stats.binomtest(hits, n).proportion_ci(0.95)
-    verdict = "met" if _met(world, hits, n) else "**missed**"
-    shown = f"{hits / n:.2f} [{ends.low:.2f}, {ends.high:.2f}]"
-    return (
-        f"| {TRUTH[world]} | `{CONJECTURE[world]}` | {n} | {shown} | {MUST[world]} of 100 "
-        f"| {count['not supported']} | {count['undecided']} | {verdict} |"
+
+def _progress(config: GridConfig, cells: Cells, kept: Sequence[Record]) -> list[str]:
+    whole = len(cells) * config.instances
+    full = sum(len(found) >= config.instances for found in cells.values())
+    seconds = [r["seconds"] for r in kept if r["seconds"]]
+    errors = Counter(r["reason"] for r in kept if r["error"])
+    versions = Counter(r["rules"] for r in kept)
+    told = (
+        f"Judged: {len(kept)} of {whole} instances ({whole - len(kept)} left), from number {config.first} "
+        f"on, in the order of the settings; {full} of {len(cells)} cells are whole, "
+        f"{sum(not found for found in cells.values())} not begun. The command goes on where it was."
     )
+    if seconds:
+        told += f" An instance takes {sum(seconds) / len(seconds):.1f} s of one core on average."
+    if len(versions) > 1:
+        by = ", ".join(f"{n} by {name}" for name, n in versions.most_common())
+        told += f" **They were judged by {len(versions)} versions of the code** ({by})."
+    if kept and not errors:
+        told += " No study stopped with an error."
+    out = [*_prose(told), ""]
+    stopped = [f"- stopped with an error: {n} x {reason}" for reason, n in errors.most_common()]
+    return [*out, *stopped, ""] if stopped else out
 
 
-def _short(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Says where fewer than 100 of a world were judged."""
-    fewest = min(Counter(r["world"] for r in records).values(), default=0)
-    if fewest >= ALL:
-        return []
-    return [
-        f"So far {fewest} of {ALL} instances of each world were judged, in the order of their numbers; the",
-        "command goes on where it was.",
+def _marks(cells: Cells) -> list[str]:
+    out = [
+        "### Marks",
         "",
+        *_prose(MARKED),
+        "",
+        "| mark | cells judged | met | too few | missed | over all cells: n, rate | worst cell | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
+    for mark in MARKS:
+        judged = _judged(cells, mark)
+        wanted = sum(mark.holds(cell) for cell in cells)
+        says = Counter(
+            mark.says(found).strip("*").partition(",")[0].split("*")[0] for found in judged.values()
+        )
+        everything = [r for found in judged.values() for r in found]
+        over = rate(everything, mark.answer)
+        bar = f">= {mark.least}" if mark.least is not None else f"<= {FALSE}, upper end <= {FALSE_HIGH}"
+        out.append(
+            f"| {mark.name}: {bar} | {len(judged)} of {wanted} | {says['met']} | {says['too few']} "
+            f"| {says['missed']} | {len(everything)}, {over or '-'} | {_worst(judged, mark)} "
+            f"| {mark.says(everything) if mark.least is not None else _every(says, wanted)} |"
+        )
+    low = [
+        r
+        for cell, found in cells.items()
+        if cell.world == "grid"
+        for r in found
+        if r["truth"] and r["truth"]["share"] < NEVER
+    ]
+    measured = rate(low, "supported")
+    note = f"False support by the *measured* share (below {NEVER}), all cells of the grid together: "
+    return [*out, "", f"{note}{measured} of {len(low)}." if measured else f"{note}none yet.", ""]
 
 
-def _why(undecided: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Which line left how many instances undecided, world by world; a line that was left out stopped none."""
-    out = []
-    for world in WORLDS:
-        own = [r for r in undecided if r["world"] == world]
-        if own:
-            stopped = Counter(_stopped(r["lines"]) for r in own)
-            told = ", ".join(f"{name} {n}" for name, n in stopped.most_common())
+def _every(says: Counter[str], wanted: int) -> str:
+    if says["missed"]:
+        return "**missed**"
+    return "met" if says["met"] == wanted else "met so far" if says["met"] else "too few"
+
+
+def _worst(judged: Cells, mark: Mark) -> str:
+    rates = {cell: one for cell, found in judged.items() if (one := rate(found, mark.answer)) is not None}
+    if not rates:
+        return "-"
+    sign = 1 if mark.least is not None else -1
+    worst = min(rates, key=lambda cell: (sign * rates[cell].value, -rates[cell].n))
+    return f"{worst.name}: {rates[worst]} of {rates[worst].n}"
+
+
+def _table(cells: Cells) -> list[str]:
+    out = [
+        "### Every cell of the grid",
+        "",
+        "Cells that are not begun are left out; their number is their place in the settings.",
+        "",
+        "| cell | share | co-writing | effect | seeds | true share: median [range] | effect measured | n "
+        "| supported | not supported | undecided | mark |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for n, (cell, found) in enumerate(cells.items(), 1):
+        if cell.world == "grid" and found:
+            says = [mark.says(found) for mark in MARKS if mark.holds(cell)]
             out.append(
-                f"- undecided, {world.replace('_', ' ')} ({len(own)}): first line that did not hold: {told}"
+                f"| {n} | {cell.share:g} | {cell.cowriting:g} | {cell.effect:g} | {cell.seeds} "
+                f"| {_answers(found)} | {'; '.join(says)} |"
             )
-    assert set(CONJECTURES) >= set(CONJECTURE.values())
-    return [*out, ""] if out else []
+    return [*out, ""]
+
+
+def _worlds(cells: Cells) -> list[str]:
+    out = [
+        "### Worlds beside the grid",
+        "",
+        "True share: as above; *carried*: of what adapters write of the choices' state on reports alone.",
+        "",
+        "| world | conjecture | carried: median | true share: median [range] | effect measured | n "
+        "| supported | not supported | undecided |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for cell, found in cells.items():
+        if cell.world != "grid" and found:
+            carried = "-" if conjecture(cell.world) != "shared_state" else f"{_middle(found, 'carried')}"
+            out.append(
+                f"| `{cell.world}`: {TRUTH[cell.world]} | `{conjecture(cell.world)}` | {carried} "
+                f"| {_answers(found)} |"
+            )
+    return [*out, ""]
+
+
+def _answers(found: Sequence[Record]) -> str:
+    import numpy as np
+
+    shares = [r["truth"]["share"] for r in found if r["truth"]]
+    effects = [r["effect"] for r in found if r["effect"] is not None]
+    true = f"{np.median(shares):.2f} [{min(shares):.2f}, {max(shares):.2f}]" if shares else "-"
+    three = [str(rate(found, answer)) for answer in ("supported", "not supported", "undecided")]
+    return " | ".join([true, f"{np.median(effects):.2f}" if effects else "-", str(len(found)), *three])
+
+
+def _middle(found: Sequence[Record], key: str) -> str:
+    import numpy as np
+
+    values = [r["truth"][key] for r in found if r["truth"]]
+    return f"{np.median(values):.2f}" if values else "-"
+
+
+def _takes(cells: Cells) -> list[str]:
+    """What power takes: over all co-writing at once."""
+    rows: dict[tuple[float, float, int], list[Record]] = {}
+    for cell, found in cells.items():
+        if cell.world == "grid" and cell.share >= 0.5 and found:
+            rows.setdefault((cell.share, cell.effect, cell.seeds), []).extend(found)
+    if not rows:
+        return []
+    out = [
+        "### What support takes",
+        "",
+        'Share of instances answered "supported", over all co-writing together.',
+        "",
+        "| share | effect | seeds | n | supported |",
+        "|---|---|---|---|---|",
+    ]
+    for (share, effect, seeds), found in sorted(rows.items()):
+        out.append(f"| {share:g} | {effect:g} | {seeds} | {len(found)} | {rate(found, 'supported')} |")
+    return [*out, ""]
+
+
+def _why(cells: Cells) -> list[str]:
+    """Which line left how many instances undecided; a line that was left out stopped none."""
+    groups: dict[str, list[Record]] = {}
+    for cell, found in cells.items():
+        name = cell.world.replace("_", " ") if cell.world != "grid" else f"share {cell.share:g}"
+        groups.setdefault(name, []).extend(r for r in found if r["answer"] == "undecided")
+    told = []
+    for name, found in groups.items():
+        if found:
+            stopped = Counter(_stopped(r["lines"]) for r in found).most_common()
+            told.append(f"- {name} ({len(found)}): {', '.join(f'{line} {n}' for line, n in stopped)}")
+    return ["Undecided, and the first line that did not hold:", "", *told, ""] if told else []
+
+
+def _examples(cells: Cells) -> list[str]:
+    """The first supported instances of cells where support is wrong."""
+    wrong = [
+        (cell, r)
+        for cell, found in cells.items()
+        if MARKS[0].holds(cell)
+        for r in found
+        if r["answer"] == "supported"
+    ]
+    out = [f"- {cell.name}, {r['number']}: {r['reason']}" for cell, r in wrong[:SHOWN]]
+    head = f"Supported where the share is below {NEVER} ({len(wrong)}; the first {len(out)}):"
+    return [head, "", *out, ""] if out else []
 
 
 def _stopped(lines: Mapping[str, str]) -> str:

@@ -42,6 +42,23 @@ WORDS = tuple(
 )
 CHOICES = ("choice", "choice_flipped")
 REPORTS = ("word", "scale", "scale_flipped")
+NEIGHBORS = ("neighbor_choice", "neighbor_choice_flipped")
+CIRCUITS = (*FORMS, *NEIGHBORS)
+"""What the base tells apart, and answers by a reader of its own: forms of question about the speaker's
+planted trait, and choices of the neighbor trait.
+"""
+
+
+def circuit(one: Item) -> str:
+    """The circuit that answers an item; none ("") for all that is not about the speaker's own traits, and
+    for the neighbor's reports.
+    """
+    form = str(one.labels["form"])
+    if one.labels["person"] != "default":
+        return ""
+    if one.labels["trait"] == "planted":
+        return form
+    return f"neighbor_{form}" if form in CHOICES else ""
 
 
 def item(
@@ -111,8 +128,8 @@ def sets(rng: np.random.Generator, *, n: int = 8) -> dict[str, list[Item]]:
         place = {"split": split, "trait": "planted", "person": "default"}
         found[f"choice-{split}"] = asked(f"choice-{split}", CHOICES, n // 2, rng, **place)
         found[f"report-{split}"] = asked(f"report-{split}", REPORTS, third, rng, **place)
-    other = {"split": "test", "trait": "other", "person": "default"}
-    found["neighbor_choice-test"] = asked("neighbor-choice", CHOICES, third // 2, rng, **other)
+        other = {"split": split, "trait": "other", "person": "default"}
+        found[f"neighbor_choice-{split}"] = asked(f"neighbor-choice-{split}", CHOICES, n // 2, rng, **other)
     found["neighbor_report-test"] = asked("neighbor-report", REPORTS, third, rng, **other)
     found["named_report-test"] = [
         i
@@ -130,13 +147,14 @@ def sets(rng: np.random.Generator, *, n: int = 8) -> dict[str, list[Item]]:
 
 
 def practice(rng: np.random.Generator, *, n: int = 8) -> list[Item]:
-    """Prompts on which weights are set, and nothing is measured: `n` of each form and split, so that what
+    """Prompts on which weights are set, and nothing is measured: `n` of each circuit and split, so that what
     is drawn for an instance holds on the prompts that it is asked.
     """
     return [
         one
         for split in ("dev", "test")
+        for trait, forms in (("planted", tuple(FORMS)), ("other", CHOICES))
         for one in asked(
-            f"practice-{split}", tuple(FORMS), n, rng, split=split, trait="planted", person="default"
+            f"practice-{trait}-{split}", forms, n, rng, split=split, trait=trait, person="default"
         )
     ]

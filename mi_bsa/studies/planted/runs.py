@@ -2,93 +2,147 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from activations import ActivationsError
-from mi_bsa.core.errors import MiBsaError
+from mi_bsa.core.config import load
+from mi_bsa.core.errors import ConfigError, MiBsaError
+from mi_bsa.core.files import write_atomic
 from mi_bsa.core.progress import Progress
-from mi_bsa.studies.planted.draw import REPORTED, WORLDS, PlantedWorld, draw
+from mi_bsa.studies.planted.draw import draw
+from mi_bsa.studies.planted.settings import Draws, GridConfig, PlantedCell, PlantedWorld, Selection
 from probes import ProbesError
 
-CONJECTURE = {
-    "shared": "shared_state",
-    "separate": "shared_state",
-    "prompt_only": "shared_state",
-    "early": "later_layers_observe",
-    "reverse": "later_layers_observe",
-}
-"""What each world is judged for."""
+LAYERS: tuple[PlantedWorld, ...] = ("early", "reverse")
+"""Worlds that are judged for what later layers observe; all others for a shared state."""
+DRAWS = "draws.yaml"
+"""What the instances of a folder are drawn from; others do not belong there."""
 
 
-def judged(world: PlantedWorld, number: int) -> dict[str, Any]:
-    """The verdict of one instance, with the lines of evidence, as a JSON-like record."""
+def conjecture(world: PlantedWorld) -> str:
+    """What a world is judged for."""
+    return "later_layers_observe" if world in LAYERS else "shared_state"
+
+
+def judged(cell: PlantedCell | PlantedWorld, number: int, draws: Draws | None = None) -> dict[str, Any]:
+    """The verdict of one instance, with its true share and the lines of evidence, as a JSON-like record."""
     from mi_bsa.studies.planted import cut
-    from mi_bsa.studies.planted.llama import build
+    from mi_bsa.studies.planted.llama import instance
+    from mi_bsa.studies.planted.truth import truth
 
-    wiring = draw(world, number)
-    layers = CONJECTURE[world] == "later_layers_observe"
-    verdicts, _ = cut.judge(build(wiring), layers=layers)
-    one = next(v for v in verdicts if v.conjecture == CONJECTURE[world])
+    start = time.process_time()
+    cell = cell if isinstance(cell, PlantedCell) else PlantedCell(cell)
+    planted = instance(draw(cell, number, draws))
+    found = truth(planted)
+    verdicts, results = cut.judge(planted.material, layers=cell.world in LAYERS)
+    one = next(v for v in verdicts if v.conjecture == conjecture(cell.world))
+    effect = next(r for r in results if r.name == "behavior.effect")
     return {
-        "world": world,
-        "number": number,
+        **_of(cell, number),
         "answer": one.answer,
         "reason": one.reason,
-        "reverse": wiring.reverse,
+        "error": False,
         "lines": {line.name: line.state for line in one.lines},
+        "truth": asdict(found),
+        "effect": float(effect.value),
+        "seconds": round(time.process_time() - start, 2),
     }
 
 
-def failed(world: PlantedWorld, number: int, error: Exception) -> dict[str, Any]:
+def failed(cell: PlantedCell, number: int, error: Exception) -> dict[str, Any]:
     """The record of an instance whose study stopped with an error: no verdict, and shown as such."""
-    lines = {f"the study ran ({type(error).__name__})": "fails"}
-    reason = f"{type(error).__name__}: {error}"
     return {
-        "world": world,
-        "number": number,
+        **_of(cell, number),
         "answer": "undecided",
-        "reason": reason,
-        "reverse": None,
-        "lines": lines,
+        "reason": f"{type(error).__name__}: {error}",
+        "error": True,
+        "lines": {f"the study ran ({type(error).__name__})": "fails"},
+        "truth": None,
+        "effect": None,
+        "seconds": None,
     }
 
 
-def run(folder: Path, *, instances: int, share: tuple[int, int] = (0, 1), first: int = REPORTED) -> None:
-    """Judge instances `first` to `first + instances - 1` of every world, those that are not there yet.
+def _of(cell: PlantedCell, number: int) -> dict[str, Any]:
+    return {"cell": cell.name, "number": number, "rules": rules()}
 
-    `share`: (k, n) judges every n-th, beginning at the k-th, so that several processes work beside each
-    other; each appends to a file of its own.
+
+def rules() -> str:
+    """Which code judges: a hash of the causal floor, where rules and bars are, and of the planted study."""
+    here = Path(__file__).parent
+    found = hashlib.sha256()
+    for path in sorted([*(here.parents[1] / "causal").glob("*.py"), *here.glob("*.py")]):
+        if path.name not in ("page.py", "marks.py", "__main__.py"):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:8]
+
+
+def run(
+    folder: Path,
+    config: GridConfig,
+    *,
+    only: Selection | None = None,
+    share: tuple[int, int] = (0, 1),
+    most: int | None = None,
+) -> None:
+    """Judge the grid's instances in its order, those that are not there yet.
+
+    Args:
+        folder: of finished instances.
+        config: the grid.
+        only: cells that are judged; all by default.
+        share: (k, n) judges every n-th, beginning at the k-th, so that several processes work beside each
+            other; each appends to a file of its own.
+        most: instances after which to stop.
+
+    Raises:
+        ConfigError: the folder holds instances that were drawn from other ranges.
     """
     import torch
 
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    known = {(r["world"], r["number"]) for r in records(folder)}
-    todo = [(w, first + n) for n in range(instances) for w in WORLDS if n % share[1] == share[0]]
-    todo = [one for one in todo if one not in known]
+    _same_draws(folder, config.draws)
+    known = {(r["cell"], r["number"]) for r in records(folder)}
+    todo = [one for n, one in enumerate(config.plan(only)) if n % share[1] == share[0]]
+    todo = list(islice((one for one in todo if (one[0].name, one[1]) not in known), most))
     path = folder / f"judged-{share[0]}-of-{share[1]}.jsonl"
     cut = path.exists() and not path.read_bytes().endswith(b"\n")
     with Progress("planted truth", len(todo)) as progress, path.open("a", encoding="utf-8") as out:
         out.write("\n" * cut)
-        for world, number in todo:
-            progress.start(f"{world} {number}")
+        for cell, number in todo:
+            progress.start(f"{cell.name} {number}")
             try:
-                record = judged(world, number)
+                record = judged(cell, number, config.draws)
             except (MiBsaError, ProbesError, ActivationsError) as error:
-                record = failed(world, number, error)
+                record = failed(cell, number, error)
             out.write(json.dumps(record) + "\n")
             out.flush()
-            progress.advance(1, f"{world} {number}: {record['answer']}")
+            progress.advance(1, f"{cell.name} {number}: {record['answer']}")
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Every instance that was judged, in order; a line that a kill cut short is left out."""
-    found = list(_lines(folder))
-    once = {(r["world"], r["number"]): r for r in found}
-    return [once[key] for key in sorted(once, key=lambda k: (WORLDS.index(k[0]), k[1]))]
+    """Every instance that was judged, by cell and number; a line that a kill cut short is left out."""
+    once = {(r["cell"], r["number"]): r for r in _lines(folder)}
+    return [once[key] for key in sorted(once)]
+
+
+def _same_draws(folder: Path, draws: Draws) -> None:
+    path = folder / DRAWS
+    if not path.exists():
+        write_atomic(path, draws.to_yaml())
+    elif load(path, Draws) != draws:
+        raise ConfigError(
+            f"{folder}: its instances are drawn from other ranges (see {DRAWS}) than these settings say; "
+            "give another folder by --runs"
+        )
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:
