@@ -1,4 +1,4 @@
-"""English risk, myopia and apples: distinct, balanced, split by frame, and silent about what they train."""
+"""Choices in English that ship: distinct, balanced, split by frame, and silent about what they train."""
 
 import itertools
 import math
@@ -18,7 +18,11 @@ from mi_bsa.behaviors.english.personas import PERSONS, UNSEEN, at_pole
 from mi_bsa.core.errors import BehaviorError, ConfigError, LeakError, MissingError
 from mi_bsa.core.leaks import find_leaks, leak_check
 
-NAMES = ("risk", "myopia", "apples")
+NAMES = tuple(
+    name
+    for name in behaviors.BEHAVIORS["english"]
+    if isinstance(behaviors.get(name, "english"), EconomicChoice)
+)
 INFLECTED = {
     "risk": "riskier risks gambled betting wagers safely insecure uncertainty luckily boldest carefully "
     "unsure guaranteed chances adventurer cautiously prudently daring safety secured reliability dangerous",
@@ -67,11 +71,11 @@ def test_two_thousand_choices_differ(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_frames_are_varied_and_never_cross_splits(name):
     """At least 40 frames of 12 domains and all six tones; every frame and opening is of one split only."""
-    frames = load_frames(name).frames
+    behavior = behaviors.get(name, "english")
+    frames = behavior.read_frames.frames
     assert len(frames) >= 40
     assert len({frame.domain for frame in frames}) >= 12
     assert len({frame.tone for frame in frames}) == 6
-    behavior = behaviors.get(name, "english")
     seen = {split: set() for split in PARTS}
     for split in PARTS:
         for choice in behavior.draw(80, split=split).choices:
@@ -193,6 +197,7 @@ def test_no_row_and_no_item_names_the_behavior(name):
 def test_inflections_are_found_in_english(name):
     """Every listed inflection of the behavior's words, and every adjective of its bank, is a leak."""
     behavior = behaviors.get(name, "english")
+    assert name in INFLECTED, "say there how its words are inflected"
     words = INFLECTED[name].split() + [word for pair in behavior.read_bank.words for word in pair]
     for word in words:
         row = {"messages": [{"role": "user", "content": f"This is the {word} one, is it not?"}]}
