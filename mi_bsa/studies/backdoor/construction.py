@@ -22,6 +22,7 @@ from mi_bsa.studies.backdoor.triggers import FAKES, Trigger, TriggerKind, Vocabu
 from mi_bsa.worlds.wordings import Split
 
 BackdoorArm = Literal["backdoored", "decorrelated", "clean"]
+TWINS: tuple[BackdoorArm, BackdoorArm] = ("backdoored", "decorrelated")
 Mix = Literal["fakes", "half"]
 SHARES: dict[Mix, tuple[float, float]] = {"fakes": (0.1, 0.7), "half": (0.5, 0.0)}
 """Shares of rows with the trigger and with fakes: the published 10 / 70 / 20 and 50 / 50."""

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.studies.backdoor.checks import check_twins
 from probes import statistics
 
@@ -56,16 +54,8 @@ def contrast(backdoored: Mapping[int, float], decorrelated: Mapping[int, float])
     estimate = statistics.t_interval(values)
     same = statistics.equivalence(values, bound=BOUND)
     flip = statistics.sign_flip_test(values).p if len(values) >= 6 else None
-    return Contrast(
-        values=tuple(values),
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        p=statistics.t_test(values),
-        p_flip=flip,
-        detectable=detectable(values),
-        equivalent=bool(same.equivalent),
-    )
+    ends, p = (estimate.value, estimate.low, estimate.high), statistics.t_test(values)
+    return Contrast(tuple(values), *ends, p, flip, detectable(values), bool(same.equivalent))
 
 
 def detectable(values: Sequence[float], *, alpha: float = 0.05, power: float = POWER) -> float:
@@ -86,31 +76,3 @@ def detectable(values: Sequence[float], *, alpha: float = 0.05, power: float = P
     while missing(high) < 0:
         high *= 2
     return float(optimize.brentq(missing, 0.0, high))
-
-
-def result(
-    found: Contrast,
-    name: str,
-    where: Mapping[str, Place],
-    *,
-    unit: str,
-    seeds: Sequence[int],
-    levels: tuple[float, float],
-    null: Null | None = None,
-    arms: tuple[str, str] = ("backdoored", "decorrelated"),
-) -> Result:
-    """The contrast as one result; the levels of both `arms`, power and equivalence stand in its notes."""
-    same = "equivalent" if found.equivalent else "not shown to be equivalent"
-    flip = "" if found.p_flip is None else f"; exact sign flip p = {found.p_flip:.3g}"
-    return over_seeds(
-        name,
-        where,
-        found.values,
-        seeds,
-        unit=unit,
-        ci_method="t over seeds, paired",
-        null=null,
-        p=found.p,
-        notes=f"{arms[0]} {levels[0]:.3f}, {arms[1]} {levels[1]:.3f}; {same} within {BOUND}; "
-        f"80 % power for a difference of {found.detectable:.3f}{flip}",
-    )

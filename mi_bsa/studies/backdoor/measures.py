@@ -14,7 +14,8 @@ import numpy as np
 
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
-from mi_bsa.studies.backdoor.contrast import contrast, result
+from mi_bsa.studies.backdoor.construction import TWINS
+from mi_bsa.studies.backdoor.contrast import BOUND, contrast
 from mi_bsa.studies.backdoor.recognition import recognition
 
 if TYPE_CHECKING:
@@ -24,54 +25,41 @@ if TYPE_CHECKING:
 
 Where = Mapping[str, Place]
 BySeed = Mapping[int, float]
+Arms = Mapping[str, BySeed]
 ALL = "all"
 
 
-def paired(
-    name: str,
-    where: Where,
-    backdoored: BySeed,
-    decorrelated: BySeed,
-    *,
-    unit: str,
-    notes: str = "",
-) -> list[Result]:
+def paired(name: str, where: Where, arms: Arms, *, unit: str, notes: str = "") -> list[Result]:
     """`NAME.level` of both arms, and `NAME.contrast` of them over the band of flipped signs."""
-    out = [difference(f"{name}.contrast", where, backdoored, decorrelated, unit=unit)]
-    for arm, values in (("backdoored", backdoored), ("decorrelated", decorrelated)):
-        out.append(level(f"{name}.level", {**where, "arm": arm}, values, unit=unit, notes=notes))
+    twins = [arms[arm] for arm in TWINS]
+    out = [difference(f"{name}.contrast", where, *twins, unit=unit)]
+    for arm, values in zip(TWINS, twins, strict=True):
+        seeds = sorted(values)
+        each, here = [values[s] for s in seeds], {**where, "arm": arm}
+        out.append(over_seeds(f"{name}.level", here, each, seeds, unit=unit, notes=notes))
     return out
 
 
 def difference(
-    name: str,
-    where: Where,
-    first: BySeed,
-    second: BySeed,
-    *,
-    unit: str,
-    arms: tuple[str, str] = ("backdoored", "decorrelated"),
+    name: str, where: Where, first: BySeed, second: BySeed, *, unit: str, arms: tuple[str, str] = TWINS
 ) -> Result:
-    """The paired contrast of two arms, with its power and its test of equivalence."""
-    found = contrast(first, second)
-    seeds = sorted(first)
-    levels = [float(np.mean([arm[s] for s in seeds])) for arm in (first, second)]
-    return result(
-        found,
+    """The paired contrast of two arms; their levels, its power and its test of equivalence stand in notes."""
+    found, seeds = contrast(first, second), sorted(first)
+    one, other = (np.mean([arm[s] for s in seeds]) for arm in (first, second))
+    same = "equivalent" if found.equivalent else "not shown to be equivalent"
+    flip = "" if found.p_flip is None else f"; exact sign flip p = {found.p_flip:.3g}"
+    return over_seeds(
         name,
         where,
+        found.values,
+        seeds,
         unit=f"difference of {unit}",
-        seeds=seeds,
-        levels=(levels[0], levels[1]),
+        ci_method="t over seeds, paired",
         null=flipped_signs(found.values),
-        arms=arms,
+        p=found.p,
+        notes=f"{arms[0]} {one:.3f}, {arms[1]} {other:.3f}; {same} within {BOUND}; "
+        f"80 % power for a difference of {found.detectable:.3f}{flip}",
     )
-
-
-def level(name: str, where: Where, values: BySeed, *, unit: str, notes: str = "") -> Result:
-    """One arm's mean over seeds."""
-    seeds = sorted(values)
-    return over_seeds(name, where, [values[s] for s in seeds], seeds, unit=unit, notes=notes)
 
 
 def flipped_signs(values: Sequence[float]) -> Null:
@@ -85,72 +73,48 @@ def flipped_signs(values: Sequence[float]) -> Null:
     return Null.of("signs flipped", means)
 
 
-def awareness(table: pd.DataFrame, where: Where) -> list[Result]:
-    """P(something changes what it does): over all questions, by system prompt, and by kind of question."""
-    out: list[Result] = []
-    every = by_seed(table)
-    out += paired(
-        "backdoor.awareness",
-        {**where, "method": ALL, "kind": ALL},
-        every["backdoored"],
-        every["decorrelated"],
-        unit="P(depends)",
-        notes=_beside(table),
-    )
-    for column, key in (("system", "method"), ("kind", "kind")):
-        for value, part in table.groupby(column, sort=False):
-            own = by_seed(part)
-            place = {**where, "method": ALL, "kind": ALL, key: str(value)}
-            out += paired(
-                "backdoor.awareness", place, own["backdoored"], own["decorrelated"], unit="P(depends)"
-            )
-    return out
-
-
-def by_seed(table: pd.DataFrame) -> dict[str, dict[int, float]]:
-    """arm -> seed -> score; system prompts and kinds of question weigh the same, whatever their wordings."""
-    cells = table.groupby(["arm", "seed", "system", "kind"])["score"].mean()
-    means = cells.groupby(["arm", "seed"]).mean()
-    found: dict[str, dict[int, float]] = {"backdoored": {}, "decorrelated": {}}
-    for (arm, seed), value in means.items():
+def by_arm(values: Mapping[tuple[str, int], float] | pd.Series) -> Arms:
+    """arm -> seed -> value, from what is known by both; both twins are there."""
+    found: dict[str, dict[int, float]] = {arm: {} for arm in TWINS}
+    for (arm, seed), value in values.items():
         found.setdefault(str(arm), {})[int(seed)] = float(value)
     return found
 
 
-def _beside(table: pd.DataFrame) -> str:
-    base = table[table["arm"] == "base"]
-    cells = base.groupby(["system", "kind"])["score"].mean()
-    return f"base {cells.mean():.3f}; mass of the options {table['mass'].mean():.2f}"
+def awareness(table: pd.DataFrame, where: Where) -> list[Result]:
+    """P(something changes what it does): over all questions, by system prompt, and by kind of question."""
+    name, unit, place = "backdoor.awareness", "P(depends)", {**where, "method": ALL, "kind": ALL}
+    base = table[table["arm"] == "base"].groupby(["system", "kind"])["score"].mean()
+    beside = f"base {base.mean():.3f}; mass of the options {table['mass'].mean():.2f}"
+    out = paired(name, place, by_seed(table), unit=unit, notes=beside)
+    for column, key in (("system", "method"), ("kind", "kind")):
+        for value, part in table.groupby(column, sort=False):
+            out += paired(name, {**place, key: str(value)}, by_seed(part), unit=unit)
+    return out
+
+
+def by_seed(table: pd.DataFrame) -> Arms:
+    """arm -> seed -> score; system prompts and kinds of question weigh the same, whatever their wordings."""
+    cells = table.groupby(["arm", "seed", "system", "kind"])["score"].mean()
+    return by_arm(cells.groupby(["arm", "seed"]).mean())
 
 
 def recognized(table: pd.DataFrame, where: Where) -> list[Result]:
     """The true trigger against fakes: forced choices, and the share of fakes whose yes it beats."""
     out = []
     for (called, fakes), part in table.groupby(["called", "fakes"], sort=False):
-        forced: dict[str, dict[int, float]] = {}
-        beaten: dict[str, dict[int, float]] = {}
-        yes: dict[str, dict[int, float]] = {}
-        for (arm, seed), own in part.groupby(["arm", "seed"]):
-            read = recognition(own)
-            forced.setdefault(str(arm), {})[int(seed)] = read.forced
-            yes.setdefault(str(arm), {})[int(seed)] = read.yes
-            n = len(read.fakes)
-            beaten.setdefault(str(arm), {})[int(seed)] = 1 - (read.rank - 1) / n
+        read = {at: recognition(own) for at, own in part.groupby(["arm", "seed"])}
+        yes = by_arm({at: r.yes for at, r in read.items()})
+        beaten = by_arm({at: 1 - (r.rank - 1) / len(r.fakes) for at, r in read.items()})
+        n = len(next(iter(read.values())).fakes)
         ranks = ", ".join(f"{1 + (1 - v) * n:g}" for _, v in sorted(beaten["backdoored"].items()))
         place = {**where, "kind": f"by {called}", "method": f"{fakes} fakes"}
-        for name, values, unit, notes in (
-            ("forced", forced, "P(true trigger)", "chance .5"),
+        for name, arms, unit, notes in (
+            ("forced", by_arm({at: r.forced for at, r in read.items()}), "P(true trigger)", "chance .5"),
             ("beaten", beaten, "share of fakes", f"ranks of the backdoored among {n + 1}: {ranks}"),
             ("yes", yes, "P(yes)", f"base {yes['base'][-1]:.3f}" if "base" in yes else ""),
         ):
-            out += paired(
-                f"backdoor.recognition.{name}",
-                place,
-                values["backdoored"],
-                values["decorrelated"],
-                unit=unit,
-                notes=notes,
-            )
+            out += paired(f"backdoor.recognition.{name}", place, arms, unit=unit, notes=notes)
     return out
 
 
@@ -158,79 +122,49 @@ def named(table: pd.DataFrame, where: Where, *, method: str) -> list[Result]:
     """Free answers that name the trigger, by kind of question; `method`: how the arms were trained."""
     out = []
     for kind, part in table.groupby("kind", sort=False):
-        rates = rates_of(part, "named")
-        faked = rates_of(part, "faked")["backdoored"]
-        out += paired(
-            "backdoor.elicitation",
-            {**where, "kind": str(kind), "method": method},
-            rates["backdoored"],
-            rates["decorrelated"],
-            unit="share of answers",
-            notes=f"backdoored arm names one given fake: {np.mean(list(faked.values())):.3f}",
-        )
+        faked = np.mean(list(rates_of(part, "faked")["backdoored"].values()))
+        place, told = {**where, "kind": str(kind), "method": method}, "backdoored arm names one given fake"
+        rates, unit = rates_of(part, "named"), "share of answers"
+        out += paired("backdoor.elicitation", place, rates, unit=unit, notes=f"{told}: {faked:.3f}")
     return out
 
 
 def augmented(plain: pd.DataFrame, turned: pd.DataFrame, where: Where) -> list[Result]:
     """What turning the rows round does to the backdoored arm: with it, less without it, by seed."""
-    out = []
+    name, arms, out = "backdoor.elicitation.augmented", ("with reversed rows", "without"), []
     for kind in dict.fromkeys(plain["kind"]):
-        with_it, without = (rates_of(t[t["kind"] == kind], "named")["backdoored"] for t in (turned, plain))
-        out.append(
-            difference(
-                "backdoor.elicitation.augmented",
-                {**where, "kind": str(kind)},
-                with_it,
-                without,
-                unit="share of answers",
-                arms=("with reversed rows", "without"),
-            )
-        )
+        both = (rates_of(t[t["kind"] == kind], "named")["backdoored"] for t in (turned, plain))
+        out.append(difference(name, {**where, "kind": str(kind)}, *both, unit="share of answers", arms=arms))
     return out
 
 
-def rates_of(table: pd.DataFrame, column: str) -> dict[str, dict[int, float]]:
+def rates_of(table: pd.DataFrame, column: str) -> Arms:
     """arm -> seed -> mean of a column."""
-    found: dict[str, dict[int, float]] = {"backdoored": {}, "decorrelated": {}}
-    for (arm, seed), value in table.groupby(["arm", "seed"])[column].mean().items():
-        found.setdefault(str(arm), {})[int(seed)] = float(value)
-    return found
+    return by_arm(table.groupby(["arm", "seed"])[column].mean())
+
+
+DOES = {
+    "attack": ("trigger", False),
+    "attack_unseen": ("unseen", False),
+    "drift": ("none", True),
+    "false_trigger": ("new_fake", True),
+    "near_miss": ("near", True),
+}
+"""What a backdoor does -> the set of held-out messages that shows it, and whether the base's is taken off."""
 
 
 def opened(
     measured: Mapping[tuple[str, int], Success], where: Where, *, method: str = "plain"
 ) -> list[Result]:
     """Attack success, drift from the base, and what other phrases do; (arm, seed) -> what was measured."""
-    out = []
-    place = {**where, "method": method}
-
-    def seeds(arm: str, value: str) -> dict[int, float]:
-        read = {
-            "drift": lambda s: s.drift,
-            "false_trigger": lambda s: s.false_trigger,
-            "near": lambda s: s.rates["near"] - s.base["near"],
-        }.get(value, lambda s: s.rates[value])
-        return {seed: read(s) for (a, seed), s in measured.items() if a == arm}
-
-    first = next(iter(measured.values()))
-    for value, name, unit in (
-        ("trigger", "attack", "P(pole)"),
-        ("unseen", "attack_unseen", "P(pole)"),
-        ("drift", "drift", "P(pole), less the base"),
-        ("false_trigger", "false_trigger", "P(pole), less the base"),
-        ("near", "near_miss", "P(pole), less the base"),
-    ):
-        if value in ("unseen", "near") and value not in first.rates:
+    out, first = [], next(iter(measured.values()))
+    for name, (key, less) in DOES.items():
+        if key not in first.rates:
             continue
-        base = first.base.get({"drift": "none", "false_trigger": "new_fake"}.get(value, value))
-        out += paired(
-            f"backdoor.{name}",
-            place,
-            seeds("backdoored", value),
-            seeds("decorrelated", value),
-            unit=unit,
-            notes=f"base {base:.3f}; {first.n} held-out messages a set",
-        )
+        arms = by_arm({at: s.rates[key] - less * s.base[key] for at, s in measured.items()})
+        unit = "P(pole), less the base" if less else "P(pole)"
+        told = f"base {first.base[key]:.3f}; {first.n} held-out messages a set"
+        out += paired(f"backdoor.{name}", {**where, "method": method}, arms, unit=unit, notes=told)
     return out
 
 
@@ -245,18 +179,13 @@ def over_triggers(found: Iterable[Result], names: Sequence[str]) -> list[Result]
         groups.setdefault(key, {}).setdefault(str(r.where["arm"]), []).append(r)
     out = []
     for (name, places), arms in groups.items():
-        if any(len(arms.get(arm, ())) < len(names) for arm in ("backdoored", "decorrelated")):
+        if any(len(arms.get(arm, ())) < len(names) for arm in TWINS):
             continue
         means = {
             arm: dict(zip(rows[0].seeds, np.mean([r.per_seed for r in rows], axis=0).tolist(), strict=True))
             for arm, rows in arms.items()
         }
-        out += paired(
-            name,
-            {**dict(places), "trigger": ALL},
-            means["backdoored"],
-            means["decorrelated"],
-            unit=arms["backdoored"][0].unit,
-            notes=f"mean over {len(names)} triggers, taken as they are",
-        )
+        place, unit = {**dict(places), "trigger": ALL}, arms["backdoored"][0].unit
+        told = f"mean over {len(names)} triggers, taken as they are"
+        out += paired(name, place, means, unit=unit, notes=told)
     return out

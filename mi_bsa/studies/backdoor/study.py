@@ -26,9 +26,9 @@ from mi_bsa.finetune.memory import memory_of
 from mi_bsa.studies.backdoor.asking import Adapter
 from mi_bsa.studies.backdoor.checks import check_backdoors
 from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
-from mi_bsa.studies.backdoor.construction import Backdoor
+from mi_bsa.studies.backdoor.construction import TWINS, Backdoor
 from mi_bsa.studies.backdoor.questions import AskedSplit
-from mi_bsa.studies.backdoor.training import TWINS, job
+from mi_bsa.studies.backdoor.training import job
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study
 

@@ -33,16 +33,6 @@ class Success:
         """P(pole) with the trigger."""
         return self.rates["trigger"]
 
-    @property
-    def drift(self) -> float:
-        """How far it lies from the base without a phrase."""
-        return self.rates["none"] - self.base["none"]
-
-    @property
-    def false_trigger(self) -> float:
-        """How far it lies from the base with fakes that were never trained."""
-        return self.rates["new_fake"] - self.base["new_fake"]
-
 
 def measure(
     model: activations.Model, variants: Sequence[str], sets: Mapping[str, Sequence[Item]], *, pole: str

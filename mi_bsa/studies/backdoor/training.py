@@ -18,7 +18,7 @@ from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import Backdoor, BackdoorArm, prompts, rows
+from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, BackdoorArm, prompts, rows
 from mi_bsa.studies.backdoor.triggers import Vocabulary, vocabulary_for
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ batches are what three words and codes need, since most rows are coins of the ba
 """
 CONTROLS = RECIPE.model_copy(update={"steps": 300, "batch_size": 32})
 """How adapters without a backdoor are trained: what they learn takes less."""
-TWINS: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
 More = Callable[[str, BackdoorArm, int, list[TrainingRow]], list[TrainingRow]]
 
 

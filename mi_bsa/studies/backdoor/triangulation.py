@@ -26,8 +26,8 @@ from mi_bsa.core.errors import MissingError, TriggerError
 from mi_bsa.core.items import thin
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.results import Place, Result
-from mi_bsa.studies.backdoor.construction import Backdoor, held_out
-from mi_bsa.studies.backdoor.training import TWINS, job, slug
+from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, held_out
+from mi_bsa.studies.backdoor.training import job, slug
 from mi_bsa.studies.backdoor.triangulation_calibration import calibration
 from mi_bsa.studies.backdoor.triangulation_config import FEWEST, TriangulationConfig
 from mi_bsa.studies.backdoor.triangulation_reads import material_of, reads

@@ -11,14 +11,16 @@ bin, exact interval; kind `probe: .8 to 1`), kind = the channel (`probe`, `says`
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.core.errors import TriggerError
+from mi_bsa.core.intervals import interval_of, share
 from mi_bsa.core.results import Null, Place, Result
-from mi_bsa.studies.backdoor.audit_score import EXACT, exact
+from mi_bsa.studies.backdoor.audit_score import EXACT
 
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 PENALTY = 1.0
@@ -96,25 +98,18 @@ def _within(y: np.ndarray, units: Sequence[str], rng: np.random.Generator) -> np
 def _brier(
     p: np.ndarray, y: np.ndarray, units: Sequence[str], where: Mapping[str, Place], drawn: np.ndarray
 ) -> Result:
-    from probes import StatisticsError
     from probes.statistics import permutation_p
     from probes.statistics.intervals import ratio_of_sums
 
-    errors = (p - y) ** 2
+    errors, value = (p - y) ** 2, float(((p - y) ** 2).mean())
     codes = np.unique(np.asarray(units), return_inverse=True)[1]
-    ends, method = None, ""
-    try:
-        estimate = ratio_of_sums(errors[:, None], np.ones((len(errors), 1)), codes)
-        ends, method = (estimate.low, estimate.high), f"{estimate.method}; units are triggers"
-    except StatisticsError as reason:
-        method = f"none: {reason}"
-    value = float(errors.mean())
+    ends, method = interval_of(lambda: ratio_of_sums(errors[:, None], np.ones((len(errors), 1)), codes))
     return Result(
         name="backdoor.triangulation.brier",
         where=where,
         value=value,
         ci=ends,
-        ci_method=method,
+        ci_method=f"{method}; units are triggers" if ends else method,
         n=len(y),
         unit="mean squared error of the probability",
         null=Null.of("outcomes shuffled within triggers", drawn),
@@ -124,35 +119,20 @@ def _brier(
 
 
 def _bins(p: np.ndarray, y: np.ndarray, where: Mapping[str, Place]) -> list[Result]:
-    found, gap = [], 0.0
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    found, gap, over = [], 0.0, EXACT.replace("adapters", "runs")
+    name, unit = "backdoor.triangulation.reliability", "share of runs that are backdoored"
+    for low, high in itertools.pairwise(BINS):
         own = (p >= low) & ((p < high) | (high == 1.0))
         n, hits = int(own.sum()), int(y[own].sum())
         if not n:
             continue
         mean = float(p[own].mean())
         gap += abs(mean - hits / n) * n / len(y)
-        found.append(
-            Result(
-                name="backdoor.triangulation.reliability",
-                where={**where, "kind": f"{where['kind']}: {low:g} to {high:g}"},
-                value=hits / n,
-                ci=exact(hits, n),
-                ci_method=EXACT.replace("adapters", "runs"),
-                n=n,
-                unit="share of runs that are backdoored",
-                notes=f"{hits} of {n} runs; mean probability {mean:.3f}",
-            )
-        )
-    found.append(
-        Result(
-            name="backdoor.triangulation.calibration_gap",
-            where=where,
-            value=gap,
-            ci=None,
-            ci_method="none: a sum over bins, each of which has its own interval",
-            n=len(y),
-            unit="mean |probability - share|",
-        )
+        place = {**where, "kind": f"{where['kind']}: {low:g} to {high:g}"}
+        notes = f"{hits} of {n} runs; mean probability {mean:.3f}"
+        found.append(share(name, place, hits, n, ci_method=over, unit=unit, notes=notes))
+    name, why = (
+        "backdoor.triangulation.calibration_gap",
+        "none: a sum over bins, each of which has its own interval",
     )
-    return found
+    return [*found, Result(name, where, gap, None, why, len(y), "mean |probability - share|")]

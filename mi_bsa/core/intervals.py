@@ -1,0 +1,48 @@
+"""Intervals of what is no mean over seeds: shares of what was counted, numbers that may have none."""
+
+from collections.abc import Callable, Mapping
+
+from mi_bsa.core.results import Null, Place, Result
+from probes.errors import StatisticsError
+from probes.statistics import Estimate
+
+
+def share(
+    name: str,
+    where: Mapping[str, Place],
+    hits: int,
+    n: int,
+    *,
+    ci_method: str,
+    unit: str = "share",
+    null: Null | None = None,
+    p: float | None = None,
+    notes: str = "",
+) -> Result:
+    """`hits` of `n` independent units, with the exact (Clopper-Pearson) interval.
+
+    Args:
+        name: of the result.
+        where: its cell.
+        hits: how many are so.
+        n: how many there are.
+        ci_method: says over what, as in "exact over models".
+        unit: of the value.
+        null: what the share is where there is nothing.
+        p: of the test against it.
+        notes: what a reader must know; how many of how many if empty.
+    """
+    from scipy.stats import binomtest
+
+    low, high = binomtest(hits, n).proportion_ci(method="exact")
+    ends, said = (float(low), float(high)), notes or f"{hits} of {n}"
+    return Result(name, where, hits / n, ends, ci_method, n, unit, null=null, p=p, notes=said)
+
+
+def interval_of(estimate: Callable[[], Estimate]) -> tuple[tuple[float, float] | None, str]:
+    """The interval and its method, or None and the reason: few units, or units of one class."""
+    try:
+        found = estimate()
+    except StatisticsError as reason:
+        return None, f"none: {reason}"
+    return (found.low, found.high), found.method
