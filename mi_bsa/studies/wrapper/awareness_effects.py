@@ -23,26 +23,70 @@ MOVED = 0.1
 """An adapter that moved a read-out by less gives no share of it."""
 UNIT = "P(seeking pole)"
 SHARE = "share returned"
+ORDERS = "modules in random order"
 
 
 def awareness_effects(values: Mapping[str, Any], *, behavior: str, seeds: Sequence[int]) -> list[Result]:
     """All results of the adapter from its steps' values, by step name."""
+    from mi_bsa.causal.emergence import onset
+
     pruned = values["adapter/ask/pruned"]
     revived = [values[f"adapter/ask/revived-{seed}"] for seed in seeds]
-    where = {"behavior": behavior, "split": "test"}
-    found, moved = [], []
+    where: dict[str, Any] = {"behavior": behavior, "split": "test"}
+    found: list[Result] = []
+    ranked, drawn, onsets = (dict[str, np.ndarray]() for _ in range(3))  # by kind, of those that moved
+
+    def add_reached(
+        name: str, place: Mapping[str, Any], values: np.ndarray, *, unit: str, notes: str
+    ) -> None:
+        there, had = reached_by(values, seeds)
+        chance = 0.0 if name == "lag" else None
+        if len(had) > 1:
+            name = f"wrapper.adapter.{name}"
+            found.append(over_seeds(name, place, there, had, unit=unit, chance=chance, notes=notes))
+
     for kind in KINDS:
+        place = {**where, "kind": kind}
         ends = np.array([[one[kind][-1], one[kind][0]] for one in pruned["ranked"]])
         for k, arm in enumerate(("base", "tuned")):
-            place = {**where, "arm": arm, "kind": kind}
-            found.append(over_seeds("wrapper.adapter.level", place, ends[:, k], seeds, unit=UNIT))
-        if (np.abs(ends[:, 1] - ends[:, 0]) > MOVED).all():
-            moved.append(kind)
-            found += _pruned({**where, "kind": kind}, pruned, kind, seeds)
-            found += _revived({**where, "kind": kind}, revived, kind, seeds)
-    if len(moved) == len(KINDS):
-        found.append(_ahead(where, pruned, seeds))
-        found += _lag(where, revived, seeds)
+            here = {**place, "arm": arm}
+            found.append(over_seeds("wrapper.adapter.level", here, ends[:, k], seeds, unit=UNIT))
+        if not (np.abs(ends[:, 1] - ends[:, 0]) > MOVED).all():
+            continue
+        ranked[kind] = closed = _closed(pruned["ranked"], kind)
+        drawn[kind] = np.array([_closed(orders, kind) for orders in pruned["random"]])
+        for k in range(closed.shape[1]):
+            here, null = {**place, "position": k}, Null.of(ORDERS, drawn[kind][:, :, k])
+            name = "wrapper.adapter.pruned"
+            found.append(over_seeds(name, here, closed[:, k], seeds, unit=SHARE, null=null))
+        back = np.array([shares(one[kind], start=one[kind][0], end=one["before"][kind]) for one in revived])
+        for k, step in enumerate(revived[0]["steps"]):
+            here, told = (
+                {**place, "variant": f"step-{step:06d}"},
+                f"after {step} steps on the base's own choices",
+            )
+            name = "wrapper.adapter.revived"
+            found.append(over_seeds(name, here, back[:, k], seeds, unit=SHARE, notes=told))
+        at = [np.array(one["steps"][1:], float) for one in revived]
+        onsets[kind] = np.array([onset(x, y[1:], HALF) for x, y in zip(at, back, strict=True)])
+        told = f"{int(np.isnan(onsets[kind]).sum())} seeds never get half of it back"
+        add_reached("onset", place, onsets[kind], unit="log2 steps", notes=told)
+    if len(onsets) == len(KINDS):
+        ahead, chance = ((of["choice"] - of["report"])[..., 1:-1].mean(-1) for of in (ranked, drawn))
+        found.append(
+            over_seeds(
+                "wrapper.adapter.ahead",
+                where,
+                ahead,
+                seeds,
+                unit="share returned of choices less that of reports",
+                null=Null.of(ORDERS, chance),
+                chance=0.0,
+                notes="modules ordered by development choices alone; mean over all numbers of closed modules",
+            )
+        )
+        told, lags = "above 0: the report comes back after the choices", onsets["report"] - onsets["choice"]
+        add_reached("lag", where, lags, unit="doublings of the step", notes=told)
     return found
 
 
@@ -51,94 +95,6 @@ def shares(curve: Sequence[float], *, start: float | int, end: float | int) -> n
     return (np.asarray(curve) - start) / (end - start)
 
 
-def _closed(curve: Sequence[float]) -> np.ndarray:
-    return shares(curve, start=curve[0], end=curve[-1])
-
-
-def _pruned(
-    where: Mapping[str, Any], pruned: Mapping[str, Any], kind: str, seeds: Sequence[int]
-) -> list[Result]:
-    ranked = np.array([_closed(one[kind]) for one in pruned["ranked"]])
-    drawn = np.array([[_closed(one[kind]) for one in orders] for orders in pruned["random"]])
-    return [
-        over_seeds(
-            "wrapper.adapter.pruned",
-            {**where, "position": k},
-            ranked[:, k],
-            seeds,
-            unit=SHARE,
-            null=Null.of("modules in random order", drawn[:, :, k]),
-        )
-        for k in range(ranked.shape[1])
-    ]
-
-
-def _ahead(where: Mapping[str, Any], pruned: Mapping[str, Any], seeds: Sequence[int]) -> Result:
-    def ahead(one: Mapping[str, Sequence[float]]) -> float:
-        return float((_closed(one["choice"]) - _closed(one["report"]))[1:-1].mean())
-
-    values = [ahead(one) for one in pruned["ranked"]]
-    drawn = np.array([[ahead(one) for one in orders] for orders in pruned["random"]])
-    return over_seeds(
-        "wrapper.adapter.ahead",
-        where,
-        values,
-        seeds,
-        unit="share returned of choices less that of reports",
-        null=Null.of("modules in random order", drawn),
-        chance=0.0,
-        notes="modules ordered by development choices alone; mean over all numbers of closed modules",
-    )
-
-
-def _revived(
-    where: Mapping[str, Any], revived: Sequence[Mapping[str, Any]], kind: str, seeds: Sequence[int]
-) -> list[Result]:
-    curves = np.array([shares(r[kind], start=r[kind][0], end=r["before"][kind]) for r in revived])
-    found = [
-        over_seeds(
-            "wrapper.adapter.revived",
-            {**where, "variant": f"step-{step:06d}"},
-            curves[:, k],
-            seeds,
-            unit=SHARE,
-            notes=f"after {step} steps on the base's own choices",
-        )
-        for k, step in enumerate(revived[0]["steps"])
-    ]
-    onsets = _onsets(revived, kind)
-    there, had = reached_by(onsets, seeds)
-    if len(had) > 1:
-        told = f"{len(onsets) - len(had)} seeds never get half of it back"
-        found.append(over_seeds("wrapper.adapter.onset", where, there, had, unit="log2 steps", notes=told))
-    return found
-
-
-def _lag(
-    where: Mapping[str, Any], revived: Sequence[Mapping[str, Any]], seeds: Sequence[int]
-) -> list[Result]:
-    lags = _onsets(revived, "report") - _onsets(revived, "choice")
-    there, had = reached_by(lags, seeds)
-    if len(had) < 2:
-        return []
-    return [
-        over_seeds(
-            "wrapper.adapter.lag",
-            where,
-            there,
-            had,
-            unit="doublings of the step",
-            chance=0.0,
-            notes="above 0: the report comes back after the choices",
-        )
-    ]
-
-
-def _onsets(revived: Sequence[Mapping[str, Any]], kind: str) -> np.ndarray:
-    from mi_bsa.causal.emergence import onset
-
-    found = []
-    for one in revived:
-        curve = shares(one[kind], start=one[kind][0], end=one["before"][kind])
-        found.append(onset(np.array(one["steps"][1:], float), curve[1:], HALF))
-    return np.array(found)
+def _closed(runs: Sequence[Mapping[str, Sequence[float]]], kind: str) -> np.ndarray:
+    """Shares returned over the number of closed modules, (run, number)."""
+    return np.array([shares(one[kind], start=one[kind][0], end=one[kind][-1]) for one in runs])

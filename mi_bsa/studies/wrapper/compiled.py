@@ -109,10 +109,11 @@ class Compiled:
         with torch.no_grad():
             model.model.embed_tokens.weight[:, CONSTANT] = LARGE
             model.lm_head.weight[:, CONSTANT] = -1.0
-            if self.kind == "counter":
-                self._set_counter(model)
-            else:
-                self._set_max(model)
+            attention = model.model.layers[0].self_attn
+            for matrix in (attention.q_proj, attention.k_proj, attention.v_proj):
+                matrix.weight[:SIZE] = 0.0
+            attention.o_proj.weight[:, :SIZE] = 0.0
+            (self._set_counter if self.kind == "counter" else self._set_max)(model)
         return model.eval()
 
     def control(self, *, seed: int) -> LlamaForCausalLM:
@@ -148,9 +149,6 @@ class Compiled:
         """Head 0 of block 0 writes the count of `a`, a half a count; logits are linear in it."""
         attention = model.model.layers[0].self_attn
         model.model.embed_tokens.weight[self.id(TERMINALS[OLD]), 0] = 1.0
-        for matrix in (attention.q_proj, attention.k_proj, attention.v_proj):
-            matrix.weight[:SIZE] = 0.0
-        attention.o_proj.weight[:, :SIZE] = 0.0
         attention.v_proj.weight[0, 0] = 1.0
         attention.o_proj.weight[WRITES, 0] = 0.5 * (self.length + 3) * NORM
         for k in range(self.length + 1):
@@ -161,9 +159,6 @@ class Compiled:
         """Head 0 of block 0 looks at the largest value and copies which it is."""
         attention = model.model.layers[0].self_attn
         slowest = SIZE // 2 - 1
-        for matrix in (attention.q_proj, attention.k_proj, attention.v_proj):
-            matrix.weight[:SIZE] = 0.0
-        attention.o_proj.weight[:, :SIZE] = 0.0
         attention.q_proj.weight[slowest, CONSTANT] = 1.0
         attention.k_proj.weight[slowest, KEY] = SHARP
         for value in range(SIZES):

@@ -34,35 +34,40 @@ RANDOM = "as many units at random"
 def effects(made: System, values: Mapping[str, Any], *, seeds: Sequence[int]) -> list[Result]:
     """All results of one system from its steps' values, by step name."""
     found: list[Result] = []
+
+    def of(step: str, base: str, tail: str = "") -> list[Any]:
+        return [values[f"{step}/{made.name}/{base}{tail}-{seed}"] for seed in seeds]
+
     for base in made.bases:
         where = {"behavior": made.name, "arm": base, "variant": "untuned", "split": "test"}
-        found += _accuracies(where, [values[f"base/{made.name}/{base}-{seed}"] for seed in seeds], seeds)
-        looks, control = ([values[f"look/{made.name}/{b}-{seed}"] for seed in seeds] for b in (base, NEVER))
-        found += _pruned(where, looks, None, seeds) + _probed(where, looks, control, seeds)
+        looks = of("look", base)
+        found += _accuracies(where, of("base", base), seeds) + _pruned(where, looks, None, seeds)
+        found += _probed(where, looks, of("look", NEVER), seeds)
     for base, tune, rate in made.cells:
-        own, control = ([f"{made.name}/{b}/{tune}/{rate}-{seed}" for seed in seeds] for b in (base, NEVER))
         where = {"behavior": made.name, "arm": base, "variant": f"{tune}, {rate}", "split": "test"}
-        found += _accuracies(where, [values[f"tune/{place}"]["accuracy"] for place in own], seeds)
-        before = [values[f"base/{made.name}/{base}-{seed}"]["old"] for seed in seeds]
-        looks = [values[f"look/{place}"] for place in own]
+        tail = f"/{tune}/{rate}"
+        found += _accuracies(where, [one["accuracy"] for one in of("tune", base, tail)], seeds)
+        looks, before = of("look", base, tail), [one["old"] for one in of("base", base)]
         found += _pruned(where, looks, None if base == NEVER else before, seeds)
-        found += _probed(where, looks, [values[f"look/{place}"] for place in control], seeds)
-        back = [values[f"revive/{place}"] for place in own]
-        found.append(_steps(where, back, seeds))
+        found += _probed(where, looks, of("look", NEVER, tail), seeds)
+        back, never = of("revive", base, tail), of("revive", NEVER, tail)
+        steps, told = np.array([one["log2"] for one in back]), _unreached(back)
+        name, unit = "wrapper.revival.steps", "log2 steps"
+        found.append(over_seeds(name, where, steps, seeds, unit=unit, notes=told))
         if base != NEVER:
-            found.append(_ratio(where, back, [values[f"revive/{place}"] for place in control], seeds))
+            name, unit = "wrapper.revival.ratio", "log2 of steps of the control to steps"
+            ratios = np.array([one["log2"] for one in never]) - steps
+            told = "; ".join(filter(None, [told, _unreached(never, " of the control")]))
+            found.append(over_seeds(name, where, ratios, seeds, unit=unit, chance=0.0, notes=told))
     return found
 
 
 def _accuracies(
     where: Mapping[str, Any], found: Sequence[Mapping[str, float]], seeds: Sequence[int]
 ) -> list[Result]:
-    return [
-        over_seeds(
-            "wrapper.accuracy", {**where, "kind": test}, [f[test] for f in found], seeds, unit="accuracy"
-        )
-        for test in found[0]
-    ]
+    each = {test: [one[test] for one in found] for test in found[0]}
+    name, unit = "wrapper.accuracy", "accuracy"
+    return [over_seeds(name, {**where, "kind": test}, v, seeds, unit=unit) for test, v in each.items()]
 
 
 def _pruned(
@@ -71,69 +76,30 @@ def _pruned(
     before: Sequence[float] | None,
     seeds: Sequence[int],
 ) -> list[Result]:
-    """Curves of both skills, and what comes back of the old one at the chosen number of units."""
-    return [r for method in looks[0]["curve"] for r in _by(method, where, looks, before, seeds)]
-
-
-def _by(
-    method: str,
-    where: Mapping[str, Any],
-    looks: Sequence[Mapping[str, Any]],
-    before: Sequence[float] | None,
-    seeds: Sequence[int],
-) -> list[Result]:
-    """The same of one way to score units."""
-    where, counts = {**where, "method": method}, looks[0]["counts"]
-    found = []
-    for test in ("old", "new"):
-        for k, count in enumerate(counts):
-            drawn = np.array([[draw[test][k] for draw in one["random"]] for one in looks])
-            found.append(
-                over_seeds(
-                    "wrapper.pruned.accuracy",
-                    {**where, "kind": test, "position": count},
-                    [one["curve"][method][test][k] for one in looks],
-                    seeds,
-                    unit="accuracy",
-                    null=Null.of(RANDOM, drawn),
-                )
-            )
-    kept = np.array([one["curve"][method]["old"][0] for one in looks])
-    places = [counts.index(one["chosen"][method]) for one in looks]
-    gains = np.array([one["curve"][method]["old"][k] for one, k in zip(looks, places, strict=True)]) - kept
-    drawn = np.array(
-        [
-            [draw["old"][k] - draw["old"][0] for draw in one["random"]]
-            for one, k in zip(looks, places, strict=True)
-        ]
-    )
-    told = f"units, chosen on development rows: {', '.join(str(one['chosen'][method]) for one in looks)}"
-    found.append(
-        over_seeds(
-            "wrapper.pruned.gain",
-            where,
-            gains,
-            seeds,
-            unit="accuracy of the old skill",
-            null=Null.of(RANDOM, drawn),
-            chance=0.0,
-            notes=told,
-        )
-    )
-    lost = None if before is None else np.array(before) - kept
-    if lost is not None and lost.min() > 0 and lost.mean() > LOST:
-        found.append(
-            over_seeds(
-                "wrapper.pruned.returned",
-                where,
-                gains / lost,
-                seeds,
-                unit="share of the lost accuracy",
-                null=Null.of(RANDOM, drawn / lost[:, None]),
-                chance=0.0,
-                notes=f"{told}; {lost.mean():.2f} of accuracy was lost",
-            )
-        )
+    """By way to score units: curves of both skills, and what of the old one is back at the chosen number."""
+    found, counts = [], looks[0]["counts"]
+    random = {test: np.array([[d[test] for d in one["random"]] for one in looks]) for test in ("old", "new")}
+    for method in looks[0]["curve"]:
+        curves = {test: np.array([one["curve"][method][test] for one in looks]) for test in random}
+        here = {**where, "method": method}
+        for test, drawn in random.items():
+            for k, count in enumerate(counts):
+                place, null = {**here, "kind": test, "position": count}, Null.of(RANDOM, drawn[:, :, k])
+                name, level = "wrapper.pruned.accuracy", curves[test][:, k]
+                found.append(over_seeds(name, place, level, seeds, unit="accuracy", null=null))
+        kept, old = curves["old"][:, 0], random["old"]
+        row, at = np.arange(len(looks)), [counts.index(one["chosen"][method]) for one in looks]
+        gains, drawn = curves["old"][row, at] - kept, old[row, :, at] - old[:, :, 0]
+        told = f"units, chosen on development rows: {', '.join(str(one['chosen'][method]) for one in looks)}"
+        null, unit = Null.of(RANDOM, drawn), "accuracy of the old skill"
+        name = "wrapper.pruned.gain"
+        found.append(over_seeds(name, here, gains, seeds, unit=unit, null=null, chance=0.0, notes=told))
+        lost = np.zeros(1) if before is None else np.array(before) - kept
+        if lost.min() > 0 and lost.mean() > LOST:
+            null, unit = Null.of(RANDOM, drawn / lost[:, None]), "share of the lost accuracy"
+            name, back = "wrapper.pruned.returned", gains / lost
+            told = f"{told}; {lost.mean():.2f} of accuracy was lost"
+            found.append(over_seeds(name, here, back, seeds, unit=unit, null=null, chance=0.0, notes=told))
     return found
 
 
@@ -144,60 +110,23 @@ def _probed(
     seeds: Sequence[int],
 ) -> list[Result]:
     """Of every block, for the old and the new answer; beside the control, where this is not the control."""
-    found = []
+    found, unit = [], "accuracy"
     for label in ("old", "new"):
         for block in range(len(looks[0]["probes"][label])):
             place = {**where, "kind": label, "layer": block}
             each, never = ([one["probes"][label][block] for one in some] for some in (looks, control))
             right = np.array([one["accuracy"] for one in each])
             null = Null.of("control tasks", np.array([one["control"] for one in each]))
-            found.append(
-                over_seeds("wrapper.probe.accuracy", place, right, seeds, unit="accuracy", null=null)
-            )
+            found.append(over_seeds("wrapper.probe.accuracy", place, right, seeds, unit=unit, null=null))
             selective = [one["selectivity"] for one in each]
-            found.append(over_seeds("wrapper.probe.selectivity", place, selective, seeds, unit="accuracy"))
+            found.append(over_seeds("wrapper.probe.selectivity", place, selective, seeds, unit=unit))
             if where["arm"] != NEVER:
                 more = right - np.array([one["accuracy"] for one in never])
-                found.append(
-                    over_seeds("wrapper.probe.beyond", place, more, seeds, unit="accuracy", chance=0.0)
-                )
+                found.append(over_seeds("wrapper.probe.beyond", place, more, seeds, unit=unit, chance=0.0))
     return found
-
-
-def _steps(where: Mapping[str, Any], back: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Result:
-    return over_seeds(
-        "wrapper.revival.steps",
-        where,
-        [one["log2"] for one in back],
-        seeds,
-        unit="log2 steps",
-        notes=_unreached(back),
-    )
-
-
-def _ratio(
-    where: Mapping[str, Any],
-    back: Sequence[Mapping[str, Any]],
-    control: Sequence[Mapping[str, Any]],
-    seeds: Sequence[int],
-) -> Result:
-    values = [there["log2"] - here["log2"] for here, there in zip(back, control, strict=True)]
-    return over_seeds(
-        "wrapper.revival.ratio",
-        where,
-        values,
-        seeds,
-        unit="log2 of steps of the control to steps",
-        chance=0.0,
-        notes="; ".join(filter(None, [_unreached(back), _unreached(control, "of the control")])),
-    )
 
 
 def _unreached(back: Sequence[Mapping[str, Any]], whose: str = "") -> str:
     """How many runs never reached the mark; these count with their last step."""
     missing = sum(not one["reached"] for one in back)
-    return (
-        f"{missing} runs {whose} end before the mark and count as ending there".replace("  ", " ")
-        if missing
-        else ""
-    )
+    return f"{missing} runs{whose} end before the mark and count as ending there" if missing else ""

@@ -58,11 +58,6 @@ def probe(model: LlamaForCausalLM, rows: Rows, *, label: str, seed: int) -> list
             device="cpu",
         )
         held = control_task(setting, types="value", n_draws=LABELINGS)
-        found.append(
-            {
-                "accuracy": held.task.value,
-                "control": held.control.value,
-                "selectivity": held.selectivity.value,
-            }
-        )
+        names = {"accuracy": held.task, "control": held.control, "selectivity": held.selectivity}
+        found.append({name: one.value for name, one in names.items()})
     return found

@@ -40,105 +40,75 @@ def steps(config: WrapperConfig) -> list[Step]:
     """The graph of the study's steps, in an order in which they can run."""
     graph = [step for name in names(config) for step in _of_system(config, system(name, config))]
     if config.awareness is not None:
-        graph += list(_of_awareness(config))
-    last = [
-        step.name
-        for step in graph
-        if step.name.startswith(("base/", "tune/", "look/", "revive/", "adapter/ask"))
-    ]
-    graph.append(
-        Step(
-            "results",
-            collect,
-            fields=("pcfg", "compiled", "stories", "awareness", "seeds", "pruning", "mark"),
-            after=tuple(last),
-            outputs=("results.json", "results.csv"),
-            seconds=3,
-        )
-    )
-    return graph
+        graph += list(_of_awareness(config, weight_files(config.awareness.model)))
+    fields = ("pcfg", "compiled", "stories", "awareness", "seeds", "pruning", "mark")
+    last = tuple(step.name for step in graph if step.name != "adapter/train")
+    written = ("results.json", "results.csv")
+    return [*graph, Step("results", collect, fields=fields, after=last, outputs=written, seconds=3)]
 
 
 def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
     """Building, probing, pruning and reviving one system."""
     part, plan = made.part, made.plan
     training = getattr(plan, "pretraining", None)
+    fields, written = (part, "tests"), 800_000
+
+    def looking(told: dict[str, Any], place: str, *, after: str) -> Step:
+        """What one model can do and what can be read in it."""
+        arguments = {**told, "place": place}
+        return Step(f"look/{place}", look, arguments, fields=(part, *MEASURES), after=(after,), seconds=3)
+
     for seed in config.seeds:
         for base in made.bases:
-            place = f"{made.name}/{base}-{seed}"
+            place, outputs = f"{made.name}/{base}-{seed}", (f"models/{made.name}/{base}-{seed}",)
             told: dict[str, Any] = {"name": made.name, "base": base, "seed": seed}
-            yield Step(
-                f"base/{place}",
-                build,
-                told,
-                fields=(part, "tests"),
-                outputs=(f"models/{place}",),
-                seconds=0.5 if training is None else 1 + 0.015 * training.steps,
-                bytes=800_000,
-            )
-            yield _look(part, told, place, after=f"base/{place}")
+            took = 0.5 if training is None else 1 + 0.015 * training.steps
+            yield Step(f"base/{place}", build, told, fields, outputs=outputs, seconds=took, bytes=written)
+            yield looking(told, place, after=f"base/{place}")
         for base, tune, rate in made.cells:
-            source = f"{made.name}/{base}-{seed}"
+            source = f"base/{made.name}/{base}-{seed}"
             place = f"{made.name}/{base}/{tune}/{rate}-{seed}"
             told = {"name": made.name, "base": base, "seed": seed}
             yield Step(
                 f"tune/{place}",
                 fine_tune,
                 {**told, "tune": tune, "rate": rate},
-                fields=(part, "tests"),
-                after=(f"base/{source}",),
+                fields,
+                after=(source,),
                 outputs=(f"models/{place}",),
                 seconds=1 + 0.015 * plan.rates[rate].steps,
-                bytes=800_000,
+                bytes=written,
             )
-            yield _look(part, told, place, after=f"tune/{place}")
+            yield looking(told, place, after=f"tune/{place}")
             skilled = f"base/{made.name}/{next(iter(made.bases)) if base == NEVER else base}-{seed}"
-            yield Step(
-                f"revive/{place}",
-                bring_back,
-                {**told, "place": place, "skilled": skilled},
-                fields=(part, "tests", "mark"),
-                after=(f"tune/{place}", skilled),
-                seconds=1 + 0.003 * plan.revive.steps,
-            )
+            arguments, after = {**told, "place": place, "skilled": skilled}, (f"tune/{place}", skilled)
+            took = 1 + 0.003 * plan.revive.steps
+            yield Step(f"revive/{place}", bring_back, arguments, (*fields, "mark"), after, seconds=took)
 
 
-def _look(part: str, told: dict[str, Any], place: str, *, after: str) -> Step:
-    """What one model can do and what can be read in it."""
-    arguments = {**told, "place": place}
-    return Step(f"look/{place}", look, arguments, fields=(part, *MEASURES), after=(after,), seconds=3)
-
-
-def _of_awareness(config: WrapperConfig) -> Iterator[Step]:
+def _of_awareness(config: WrapperConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
     """What an adapter of ours says of itself while it is merged, pruned and revived."""
-    assert config.awareness is not None
-    weights = weight_files(config.awareness.model)
+    train, fields = "adapter/train", ("awareness", "seeds")
     yield Step(
-        "adapter/train",
+        train,
         train_adapters,
-        fields=("awareness", "seeds"),
+        fields=fields,
         files=weights,
         outputs=("awareness/adapters", "awareness/rows"),
         seconds=40,
         bytes=1_000_000,
         resumable=True,
     )
-    yield Step(
-        "adapter/ask/pruned",
-        prune_adapters,
-        fields=("awareness", "seeds"),
-        files=weights,
-        after=("adapter/train",),
-        seconds=30,
-    )
+    name = "adapter/ask/pruned"
+    yield Step(name, prune_adapters, fields=fields, files=weights, after=(train,), seconds=30)
     for seed in config.seeds:
         yield Step(
             f"adapter/ask/revived-{seed}",
             revive_adapter,
             {"seed": seed},
-            fields=("awareness", "seeds"),
+            fields,
             files=weights,
-            after=("adapter/train",),
+            after=(train,),
             outputs=(f"awareness/revived-{seed}",),
             seconds=40,
             bytes=4_000_000,

@@ -75,17 +75,11 @@ def names(config: Any) -> tuple[str, ...]:
     return (*found, *(["stories"] if config.stories else []))
 
 
-def part_of(name: str) -> str:
-    """The config field that describes a system."""
-    return name if name in ("pcfg", "stories") else "compiled"
-
-
 def system(name: str, config: Any) -> System:
     """A system as a study's config describes it."""
-    part = getattr(config, part_of(name))
     if name == "pcfg":
-        return _pcfg(part)
-    return _stories(part) if name == "stories" else _compiled(name, part)
+        return _pcfg(config.pcfg)
+    return _stories(config.stories) if name == "stories" else _compiled(name, config.compiled)
 
 
 def _pcfg(config: PcfgConfig) -> System:
@@ -95,10 +89,11 @@ def _pcfg(config: PcfgConfig) -> System:
         rows = tasks.pretraining(old=shares[0], new=shares[1])
         return lambda seed: _trained(tasks.words, config.shape, rows, config.pretraining, seed)
 
+    last = sorted(config.relevance, key=lambda base: base == NEVER)  # the control
     return System(
         name="pcfg",
         part="pcfg",
-        bases={name: build(shares) for name, shares in _ordered(config.relevance).items()},
+        bases={base: build(config.relevance[base]) for base in last},
         tunes={f"C_tr={share:g}": tasks.unnamed(holds=share) for share in config.spurious},
         old=tasks.count(OLD),
         tests={
@@ -148,11 +143,6 @@ def _stories(config: StoriesConfig) -> System:
         tests={"old": world.told("twist"), "new": world.told("plain")},
         plan=config,
     )
-
-
-def _ordered(relevance: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """The control last."""
-    return {k: v for k, v in relevance.items() if k != NEVER} | {NEVER: relevance[NEVER]}
 
 
 def _trained(
