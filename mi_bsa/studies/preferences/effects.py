@@ -17,17 +17,20 @@ after instilling); `preferences.gain.*`; `preferences.ceiling.r`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mi_bsa.core.errors import ItemError
+from mi_bsa.core.intervals import share
 from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.preferences import metrics
 from mi_bsa.studies.preferences.estimate import ceiling
 from mi_bsa.studies.preferences.gathered import PARTS, AttributeWeights, Run, Runs
 from mi_bsa.studies.preferences.training import REPORT_ARMS
+from probes.statistics import permutation_p
 
 OF_REPORTS = ("r", "context_r", "magnitude_r", "sign_agreement", "partial_r")
 SAME = "over_instilled_same_pairs"
@@ -39,12 +42,11 @@ AGAINST = {
     "over_format": "format",
 }
 PERMUTATIONS = 199
-LEARNED = "preferences.learned"
 
 
 def all_effects(runs: Runs, *, choices: int, draws: int = 1000) -> list[Result]:
     """Every result of what was asked."""
-    found = [_ceiling(len(next(iter(runs.values()))[first_seed(runs)].learned), choices)]
+    found = [_ceiling(len(next(iter(next(iter(runs.values())).values())).learned), choices)]
     for (arm, part), own in runs.items():
         found += of_arm(arm, part, own, draws=draws)
     for part in PARTS:
@@ -53,36 +55,29 @@ def all_effects(runs: Runs, *, choices: int, draws: int = 1000) -> list[Result]:
     return found
 
 
-def first_seed(runs: Runs) -> int:
-    """The first seed."""
-    return next(iter(next(iter(runs.values()))))
-
-
 def of_arm(arm: str, part: str, own: dict[int, Run], *, draws: int) -> list[Result]:
     """Parse rate, reports and learned weights of one arm on one kind of contexts."""
     where = {"behavior": "preferences", "arm": arm, "kind": part}
-    one = {seed: own[seed] for seed in list(own)[: 1 if arm == "base" else len(own)]}
-    seeds = () if arm == "base" else tuple(one)
-    readable = all((~np.isnan(run.reported).any(1)).sum() >= 3 for run in own.values())
-    found = [_parse_rate(where, list(one.values()), readable=readable)]
-    if readable:
-        for name in OF_REPORTS:
-            if name == "partial_r" and (part == "native" or arm == "base"):
-                continue
-            found.append(_result(f"preferences.report.{name}", where, name, _sides(one, name), seeds, draws))
+    every, names = list(own.values()), tuple(own)
+    some, seeds = (every[:1], ()) if arm == "base" else (every, names)
+    readable = all((~np.isnan(run.reported).any(1)).sum() >= 3 for run in every)
+    found = [_parse_rate(where, some, readable=readable)]
+    for name in OF_REPORTS if readable else ():
+        held = name == "partial_r"
+        if held and (part == "native" or arm == "base"):
+            continue
+        goals = [[run.targets] if held and run.targets is not None else [] for run in some]
+        sides = [[run.reported, run.learned, *goal] for run, goal in zip(some, goals, strict=True)]
+        found.append(_result(f"preferences.report.{name}", where, name, sides, seeds, draws))
     if part == "instilled":
-        every = list(own.values())
-        names = tuple(own)
-        if readable:
-            sides = [[run.reported, run.targets] for run in every if run.targets is not None]
-            found.append(_result("preferences.report.target_r", where, "r", sides, names, draws))
-        sides = [[run.learned, run.targets] for run in every if run.targets is not None]
-        found.append(_result(f"{LEARNED}.target_r", where, "r", sides, names, draws))
-        if all(run.agreement is not None for run in every):
-            shares = [[run.agreement[:, None]] for run in every if run.agreement is not None]
-            found.append(
-                _result(f"{LEARNED}.agreement", where, "mean", shares, names, draws, unit="share", null=False)
-            )
+        for name in ("report", "learned") if readable else ("learned",):
+            said = [run.reported if name == "report" else run.learned for run in every]
+            sides = [[s, r.targets] for s, r in zip(said, every, strict=True) if r.targets is not None]
+            found.append(_result(f"preferences.{name}.target_r", where, "r", sides, names, draws))
+        shares = [[run.agreement[:, None]] for run in every if run.agreement is not None]
+        if len(shares) == len(every):
+            name = "preferences.learned.agreement"
+            found.append(_result(name, where, "mean", shares, names, draws, unit="share", null=False))
     return found
 
 
@@ -90,17 +85,16 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
     """Report training on a model's own weights, less each control, and the least of these."""
     where = {"behavior": "preferences", "arm": "introspection", "kind": part}
     own = runs["introspection", part]
-    seeds = tuple(own)
     found = []
     for name, arm in AGAINST.items():
         if arm == "format" and part == "native":
             continue
-        pairs = [(own[s], runs[arm, part][s]) for s in seeds]
+        pairs = [(own[seed], runs[arm, part][seed]) for seed in own]
         if name == SAME:
             pairs = [_same_pairs(*both) for both in pairs]
-        sides = [[_sides({0: run}, "r")[0] for run in both] for both in pairs]
+        sides = [[[run.reported, run.learned] for run in side] for side in zip(*pairs, strict=True)]
         try:
-            one = metrics.difference("r", [a for a, _ in sides], [b for _, b in sides], draws=draws)
+            one = metrics.difference("r", *sides, draws=draws)
         except ItemError:
             return []
         found.append(
@@ -113,7 +107,7 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
                 n=one.contexts,
                 unit="difference of r",
                 per_seed=one.per_seed,
-                seeds=seeds,
+                seeds=tuple(own),
                 notes=f"report r (against own learned weights) after introspection training, less {arm}"
                 + (", both on the pairs that both report readably" if name == SAME else ""),
             )
@@ -121,24 +115,17 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
     least = min(found, key=lambda r: r.value)
     counted = all(r.ci is not None and r.ci[0] > 0 for r in found)
     verdict = "counted: beyond all" if counted else "not counted: an interval reaches 0 or below"
-    claim = replace(
-        least,
-        name="preferences.gain.claim",
-        where=where,
-        notes=f"{verdict}; the least gain is {least.name.rpartition('.')[2]}",
-    )
-    return [*found, claim]
+    told = f"{verdict}; the least gain is {least.name.rpartition('.')[2]}"
+    return [*found, replace(least, name="preferences.gain.claim", where=where, notes=told)]
 
 
-def _same_pairs(first: Run, second: Run) -> tuple[Run, Run]:
+def _same_pairs(first: Run, second: Run) -> list[Run]:
     """Two runs with the mean of those reports only whose pairs both reported readably."""
     both = ~np.isnan(first.reports).any(2) & ~np.isnan(second.reports).any(2)
     count = both.sum(1)[:, None]
-    means = [
-        np.where(both[..., None], run.reports, 0.0).sum(1) / np.where(count, count, np.nan)
-        for run in (first, second)
-    ]
-    return replace(first, reported=means[0]), replace(second, reported=means[1])
+    sums = [np.where(both[..., None], run.reports, 0.0).sum(1) for run in (first, second)]
+    means = [total / np.where(count, count, np.nan) for total in sums]
+    return [replace(run, reported=mean) for run, mean in zip((first, second), means, strict=True)]
 
 
 def choices_after(runs: Runs, part: str, *, draws: int) -> list[Result]:
@@ -155,17 +142,6 @@ def choices_after(runs: Runs, part: str, *, draws: int) -> list[Result]:
     return found
 
 
-def _sides(own: dict[int, Run], name: str) -> list[list[AttributeWeights]]:
-    """The arrays that a measure of reports takes, a list for each seed."""
-    sides = []
-    for run in own.values():
-        arrays = [run.reported, run.learned]
-        if name == "partial_r" and run.targets is not None:
-            arrays.append(run.targets)
-        sides.append(arrays)
-    return sides
-
-
 def _result(
     name: str,
     where: dict[str, str],
@@ -180,11 +156,8 @@ def _result(
     one = metrics.measure(measure, sides, draws=draws)
     band, p = None, None
     if null:
-        from probes.statistics import permutation_p
-
         drawn = metrics.permuted(measure, sides, draws=PERMUTATIONS)
-        band = Null.of("weights of other contexts", drawn)
-        p = permutation_p(one.value, drawn)
+        band, p = Null.of("weights of other contexts", drawn), permutation_p(one.value, drawn)
     return Result(
         name=name,
         where=where,
@@ -201,27 +174,16 @@ def _result(
 
 
 def _parse_rate(where: dict[str, str], own: Sequence[Run], *, readable: bool) -> Result:
-    from scipy.stats import binomtest
-
-    parsed, asked = sum(run.parsed for run in own), sum(run.asked for run in own)
-    interval = binomtest(parsed, asked).proportion_ci()
-    outcomes: dict[str, int] = {}
+    outcomes: Counter[str] = Counter()
     for run in own:
-        for name, count in run.outcomes.items():
-            outcomes[name] = outcomes.get(name, 0) + count
+        outcomes.update(run.outcomes)
     lost = ", ".join(f"{count} {name}" for name, count in outcomes.items() if count and name != "parsed")
     silent = sum(int(np.isnan(run.reported).any(1).sum()) for run in own)
-    return Result(
-        name="preferences.parse_rate",
-        where=where,
-        value=parsed / asked,
-        ci=(float(interval.low), float(interval.high)),
-        ci_method="exact, reports taken as independent",
-        n=asked,
-        unit="share",
-        notes=f"not parsed: {lost or 'none'}; contexts without any parsed report, left out: {silent}"
-        + ("" if readable else "; too few are left, so this arm's reports have no correlations"),
-    )
+    notes = f"not parsed: {lost or 'none'}; contexts without any parsed report, left out: {silent}"
+    notes += "" if readable else "; too few are left, so this arm's reports have no correlations"
+    parsed, asked = sum(run.parsed for run in own), sum(run.asked for run in own)
+    how = "exact, reports taken as independent"
+    return share("preferences.parse_rate", where, parsed, asked, ci_method=how, notes=notes)
 
 
 def _ceiling(contexts: int, choices: int) -> Result:

@@ -18,27 +18,17 @@ def joined(parts: Sequence[tuple[Sequence[int], AskedContexts]]) -> AskedContext
     places = [place for some, _ in parts for place in some]
     if sorted(places) != list(range(len(places))):
         raise ItemError(f"parts hold the contexts {sorted(places)}; each must be asked once")
-    rows = [
-        (
-            one.contexts[k],
-            one.learned[k],
-            one.reported[k],
-            one.reports[k],
-            None if one.agreement is None else one.agreement[k],
-        )
-        for _, one in parts
-        for k in range(len(one.contexts))
-    ]
-    ordered = [rows[places.index(k)] for k in range(len(places))]
+    held = {place: (one, k) for some, one in parts for k, place in enumerate(some)}
+    ordered = [held[place] for place in range(len(places))]
     outcomes: Counter[str] = Counter()
     for _, one in parts:
         outcomes.update(one.outcomes)
-    agreement = [row[4] for row in ordered if row[4] is not None]
+    agreement = [one.agreement[k] for one, k in ordered if one.agreement is not None]
     return AskedContexts(
-        contexts=[row[0] for row in ordered],
-        learned=[row[1] for row in ordered],
-        reported=[row[2] for row in ordered],
-        reports=[row[3] for row in ordered],
+        contexts=[one.contexts[k] for one, k in ordered],
+        learned=[one.learned[k] for one, k in ordered],
+        reported=[one.reported[k] for one, k in ordered],
+        reports=[one.reports[k] for one, k in ordered],
         agreement=agreement if len(agreement) == len(ordered) else None,
         outcomes=dict(outcomes),
         unparsed=[text for _, one in parts for text in one.unparsed][:20],

@@ -29,7 +29,7 @@ class Run:
         agreement: choice agreement with the targets, (context,), where it was measured.
         parsed: parsed reports.
         asked: reports that were asked for.
-        notes: outcomes in words.
+        outcomes: how many reports had which.
     """
 
     learned: AttributeWeights
@@ -63,23 +63,18 @@ def gather(folder: Path, *, arms: Sequence[str], seeds: Sequence[int]) -> Runs:
 
 
 def _run(asked: Mapping[str, Any], targets: AttributeWeights | None) -> Run:
-    outcomes = asked["outcomes"]
-    learned = np.array(asked["learned"])
+    learned, outcomes = np.array(asked["learned"]), asked["outcomes"]
+    lost = [np.nan] * learned.shape[1]
     return Run(
         learned=learned,
-        reported=np.array([[np.nan if w is None else w for w in row] for row in asked["reported"]], float),
-        reports=_each(asked["reports"], learned.shape[1]),
+        reported=np.array(asked["reported"], float),  # None is NaN
+        reports=np.array([[one or lost for one in own] for own in asked["reports"]], float),
         targets=targets,
         agreement=None if asked["agreement"] is None else np.array(asked["agreement"]),
         parsed=outcomes["parsed"],
         asked=sum(outcomes.values()),
         outcomes=outcomes,
     )
-
-
-def _each(reports: Any, attributes: int) -> Float[np.ndarray, "context report attribute"]:
-    lost = [np.nan] * attributes
-    return np.array([[lost if one is None else one for one in own] for own in reports], float)
 
 
 def _read(path: Path) -> Any:

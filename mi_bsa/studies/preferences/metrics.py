@@ -144,12 +144,11 @@ def _sums(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
         counted = (held[0] != 0) & (held[1] != 0)
         agree = counted & (np.sign(held[0]) == np.sign(held[1]))
         return np.stack([counted.sum(-1), agree.sum(-1)], axis=-1).astype(np.float64)
-    if name == "context_r":
-        own = np.stack([np.ones_like(held[0]), *held], axis=-1)
-        r = _correlation(np.einsum("...ai,...aj->...ij", own, own))
-        return np.stack([np.ones_like(r), r], axis=-1)
     z = np.stack([np.ones_like(held[0]), *held], axis=-1)
     products = np.einsum("...ai,...aj->...ij", z, z)
+    if name == "context_r":
+        r = _correlation(products)
+        return np.stack([np.ones_like(r), r], axis=-1)
     return products.reshape(*products.shape[:-2], -1)
 
 

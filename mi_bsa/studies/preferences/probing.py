@@ -9,6 +9,7 @@ arXiv 1909.03368).
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,42 +49,34 @@ def prompts_of(
             others = [j for j in range(len(context.names)) if j != k]
             for a, b in zip(drawn.a, drawn.b, strict=True):
                 pair, order = np.stack([a, b]), [k, *others]
-                if task == "choosing":
-                    mark = language.mark(context.attributes[k], (a[k], b[k]))
-                    rows.append(_marked(language.choice(context, pair, order), mark))
+                if task == "reporting":
+                    row = prefilled(model, language.report(context, pair, order), language.key(name))
+                    rows.append({**row, "spans": {}})
                     continue
-                row = prefilled(model, language.report(context, pair, order), language.key(name))
-                rows.append({**row, "spans": {}})
+                messages = language.choice(context, pair, order)
+                mark = language.mark(context.attributes[k], (a[k], b[k]))
+                start = messages[-1]["content"].rindex(mark)  # the last place is option B
+                span = [len(messages) - 1, start, start + len(mark)]
+                rows.append({"messages": messages, "spans": {"own": span}})
     return rows
 
 
-def _marked(messages: list[dict[str, str]], mark: str) -> dict[str, Any]:
-    """A chat whose span `own` is the last place where this stands."""
-    start = messages[-1]["content"].rindex(mark)
-    return {"messages": messages, "spans": {"own": [len(messages) - 1, start, start + len(mark)]}}
-
-
 def read_states(
-    model: activations.Model,
-    contexts: Sequence[Context],
-    language: Language,
-    task: Task,
-    *,
-    pairs: int,
-    seed: int,
+    model: activations.Model, rows: list[dict[str, Any]], task: Task, *, shape: tuple[int, int, int]
 ) -> dict[int, States]:
-    """The residual stream after every block, averaged over pairs: layer -> (context, attribute, d_model)."""
+    """The residual stream after every block, averaged over pairs: layer -> (context, attribute, d_model).
+
+    `rows`: of `prompts_of`. `shape`: how many contexts, attributes and pairs they are of.
+    """
     import activations
 
-    rows = prompts_of(model, contexts, language, task, pairs=pairs, seed=seed)
     position = "mean:span:own" if task == "choosing" else "last"
     with tempfile.TemporaryDirectory() as folder:
         store = activations.capture(
             model, rows, sites="resid_post", positions=position, out=Path(folder) / "states.h5"
         )
-        shape = (len(contexts), len(contexts[0].names), pairs, -1)
         return {
-            layer: store.read("resid_post", layer).astype(np.float64).reshape(shape).mean(2)
+            layer: store.read("resid_post", layer).astype(np.float64).reshape(*shape, -1).mean(2)
             for layer in store.layers("resid_post")
         }
 
@@ -102,9 +95,10 @@ def probe_both(
     `kind`: `choosing`, `reporting` (fitted and tested within a task), `choosing to reporting`, `reporting to
     choosing`, and `cosine` of the two tasks' directions.
     """
-    held = {
-        task: read_states(model, contexts, language, task, pairs=options.pairs, seed=seed) for task in TASKS
-    }
+    shape, held = (len(contexts), len(contexts[0].names), options.pairs), {}
+    for task in TASKS:
+        rows = prompts_of(model, contexts, language, task, pairs=options.pairs, seed=seed)
+        held[task] = read_states(model, rows, task, shape=shape)
     rng = np.random.default_rng([seed, 3])
     moved = [weights[rng.permutation(len(weights))] for _ in range(options.shuffles)]
     found = []
@@ -125,20 +119,18 @@ def judge(
     """Held-out r of every pair of tasks, and the cosine of the directions fitted on all contexts."""
     from probes import RidgeProbe
 
+    def fitted(task: Task, some: Any) -> RidgeProbe:
+        probe = RidgeProbe(alpha=penalty, standardize=False)
+        return probe.fit(_flat(states[task][some]), weights[some].ravel())
+
     place = np.arange(len(weights)) % folds
-    said = {pair: np.zeros_like(weights) for pair in [(a, b) for a in TASKS for b in TASKS]}
-    for fold in range(folds):
-        fit, test = place != fold, place == fold
-        for task in TASKS:
-            probe = RidgeProbe(alpha=penalty, standardize=False)
-            probe.fit(_flat(states[task][fit]), weights[fit].ravel())
-            for other in TASKS:
-                read = probe.predict(_flat(states[other][test]))
-                said[task, other][test] = read.reshape(-1, weights.shape[1])
-    whole = [
-        RidgeProbe(alpha=penalty, standardize=False).fit(_flat(states[task]), weights.ravel()).coef_
-        for task in TASKS
-    ]
+    said = {(a, b): np.zeros_like(weights) for a in TASKS for b in TASKS}
+    for fold, task in itertools.product(range(folds), TASKS):
+        probe, test = fitted(task, place != fold), place == fold
+        for other in TASKS:
+            read = probe.predict(_flat(states[other][test]))
+            said[task, other][test] = read.reshape(-1, weights.shape[1])
+    whole = [fitted(task, slice(None)).coef_ for task in TASKS]
     norms = np.prod([np.linalg.norm(one) for one in whole])
     found = {
         task if task == other else f"{task} to {other}": metrics.of("r", read, weights)

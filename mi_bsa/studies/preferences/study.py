@@ -45,75 +45,62 @@ ASKING = ("choices", "labels", "reports", "max_new_tokens", "finetune.dtype", "f
 
 def steps(config: PreferencesConfig) -> list[Step]:
     """The graph of the study's steps, in an order in which they can run."""
+    files = () if config.model is None else weight_files(config.model)
     graph: list[Step] = []
-    base: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
     if config.model is None:
-        base = ("base",)
-        graph.append(
-            Step(
-                "base",
-                build,
-                fields=("shape", "recipe", "pretraining"),
-                outputs=("base",),
-                seconds=config.recipe.steps * 0.08,
-                bytes=1_000_000,
-                resumable=True,
-            )
-        )
-    else:
-        files = weight_files(config.model)
+        fields, took = ("shape", "recipe", "pretraining"), config.recipe.steps * 0.08
+        wrote: dict[str, Any] = {"outputs": ("base",), "bytes": 1_000_000, "resumable": True}
+        graph.append(Step("base", build, fields=fields, seconds=took, **wrote))
+    before = (*(step.name for step in graph), "draw")
     given = () if config.contexts is None else (config.contexts,)
-    graph.append(
-        Step("draw", draw, fields=(*FIELDS, "seeds"), files=given, outputs=("contexts.json",), seconds=1)
-    )
-    common: dict[str, Any] = {"files": files, "after": (*base, "draw")}
-    rows = config.instilled * config.train_choices
-    graph.append(_ask("base", None, config, **common))
+    drawn = ("contexts.json",)
+    graph.append(Step("draw", draw, fields=(*FIELDS, "seeds"), files=given, outputs=drawn, seconds=1))
+    graph.append(_ask("base", None, config, files=files, after=before))
     for arm in config.arms:
+        trained = config.finetune.total_steps(config.instilled * config.train_choices)
         graph.append(
             Step(
                 f"train/{arm}",
                 train_choices,
                 {"arm": arm},
                 fields=(*FIELDS, "seeds", "arms", "train_choices", "finetune"),
+                after=before,
                 outputs=(f"arms/{arm}",),
-                seconds=len(config.seeds) * config.finetune.total_steps(rows) * 0.12,
+                files=files,
+                seconds=len(config.seeds) * trained * 0.12,
                 bytes=400_000 * len(config.seeds),
                 resumable=True,
-                **common,
             )
         )
-        after = (*common["after"], f"train/{arm}")
+        after = (*before, f"train/{arm}")
         graph += [_ask(arm, seed, config, files=files, after=after) for seed in config.seeds]
-    own = tuple(f"ask/instilled-{seed}" for seed in config.seeds)
+    instilled = (*before, "train/instilled")
     for seed in config.seeds:
-        after = (*common["after"], "train/instilled", *own)
+        told: dict[str, Any] = {"arguments": {"seed": seed}, "files": files}
+        after = (*instilled, *(f"ask/instilled-{one}" for one in config.seeds))
         graph += [
             Step(
                 f"reports/{seed}",
                 train_reports,
-                {"seed": seed},
                 fields=(*FIELDS, "seeds", "report_finetune", "finetune.dtype"),
                 version=2,
-                outputs=(f"reports/{seed}",),
-                files=files,
                 after=after,
+                outputs=(f"reports/{seed}",),
                 seconds=60,
                 bytes=3_000_000,
                 resumable=True,
+                **told,
             ),
             Step(
                 f"again/{seed}",
                 ask_again,
-                {"seed": seed},
                 fields=(*FIELDS, *ASKING),
                 version=3,
-                outputs=(f"again/{seed}.json",),
-                files=files,
                 after=(*after, f"reports/{seed}"),
+                outputs=(f"again/{seed}.json",),
                 seconds=90,
                 bytes=300_000,
+                **told,
             ),
         ]
         if config.mechanics.enabled:
@@ -121,25 +108,23 @@ def steps(config: PreferencesConfig) -> list[Step]:
                 Step(
                     f"mechanics/{seed}",
                     mechanics,
-                    {"seed": seed},
                     fields=(*FIELDS, "mechanics", "finetune.dtype", "finetune.device"),
+                    after=instilled,
                     outputs=(f"mechanics/{seed}.json",),
-                    files=files,
-                    after=(*common["after"], "train/instilled"),
                     seconds=60,
                     bytes=20_000,
+                    **told,
                 )
             )
-    last = [f"again/{seed}" for seed in config.seeds]
-    last += [f"mechanics/{seed}" for seed in config.seeds if config.mechanics.enabled]
-    last += [f"ask/{arm}-{seed}" for arm in config.arms for seed in config.seeds]
     graph.append(
         Step(
             "results",
             collect,
             fields=("seeds", "arms", "instilled", "choices", "draws", "mechanics.enabled"),
             version=4,
-            after=("draw", "ask/base", *last),
+            after=tuple(
+                step.name for step in graph if not step.name.startswith(("base", "train/", "reports/"))
+            ),
             outputs=("results.json", "results.csv"),
             seconds=30,
         )

@@ -11,42 +11,20 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.studies.preferences.contexts import Attribute, Context
 from mi_bsa.studies.preferences.estimate import LARGEST
-from mi_bsa.worlds.preferences import world as world
+from mi_bsa.worlds.preferences import world
 
 Message = dict[str, str]
 RatingOutcome = Literal["parsed", "not JSON", "wrong keys", "not a number", "out of range"]
 OUTCOMES: tuple[RatingOutcome, ...] = ("parsed", "not JSON", "wrong keys", "not a number", "out of range")
 PREFILL = '{"'
 """What every report begins with."""
-
-
-@runtime_checkable
-class Language(Protocol):
-    """How one asks. `order` lists indices of the context's attributes as they are shown."""
-
-    @property
-    def largest(self) -> float | int: ...
-
-    def choice(self, context: Context, pair: np.ndarray, order: Sequence[int]) -> list[Message]: ...
-
-    def report(self, context: Context, pair: np.ndarray, order: Sequence[int]) -> list[Message]: ...
-
-    def answer(self, context: Context, weights: np.ndarray, order: Sequence[int]) -> str: ...
-
-    def key(self, name: str) -> str: ...
-
-    def number(self, weight: float | int) -> str: ...
-
-    def mark(self, attribute: Attribute, pair: Sequence[float | int]) -> str: ...
-
-    def order(self, context: Context, draw: int | str) -> list[int]: ...
 
 
 @dataclass(frozen=True)
@@ -146,6 +124,10 @@ class Embedded:
             {"role": "system", "content": context.role},
             {"role": "user", "content": f"{world.options_text(first, second)} {question}"},
         ]
+
+
+Language = English | Embedded
+"""How one asks. `order` lists indices of the context's attributes as they are shown."""
 
 
 def world_contexts(made: world.PreferenceWorld, known: world.PreferencesKnown) -> list[Context]:

@@ -8,7 +8,7 @@ other contexts), `preferences.probe.cosine` of the tasks' directions, and `prefe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,73 +20,52 @@ from probes import statistics
 
 def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
     """Read `mechanics/<seed>.json` of every seed; what an adapter does not move is left out, and said."""
-    held = {
-        seed: json.loads((folder / "mechanics" / f"{seed}.json").read_text(encoding="utf-8"))
-        for seed in seeds
-    }
+    paths = {seed: folder / "mechanics" / f"{seed}.json" for seed in seeds}
+    held = {seed: json.loads(path.read_text(encoding="utf-8")) for seed, path in paths.items()}
     where = {"behavior": "preferences", "arm": "instilled", "split": "test"}
-    found = []
-    for place, entry in enumerate(held[seeds[0]]["probes"]):
-        own = [held[seed]["probes"][place] for seed in seeds]
-        cosine = entry["kind"] == "cosine"
-        here: dict[str, Place] = {**where, "site": "resid_post", "layer": entry["layer"]}
+    found: list[Result] = []
+
+    def add(
+        name: str,
+        place: Mapping[str, Place],
+        own: Mapping[int, tuple[float, list[float]]],
+        *,
+        null: str,
+        notes: str,
+    ) -> None:
+        """`own`: value and null draws of each seed."""
+        values, drawn = [value for value, _ in own.values()], np.mean([n for _, n in own.values()], axis=0)
         found.append(
-            _against(
-                "preferences.probe.cosine" if cosine else "preferences.probe.r",
-                here if cosine else {**here, "kind": entry["kind"]},
-                [one["r"] for one in own],
-                [one["null"] for one in own],
-                seeds,
-                unit="cosine" if cosine else "r",
-                null="probes of weights of other contexts",
-                notes="" if cosine else "ridge, tested on contexts that it was not fitted on",
+            over_seeds(
+                f"preferences.{name}",
+                place,
+                values,
+                list(own),
+                unit=name.rpartition(".")[2],
+                within=(-1.0, 1.0),
+                null=Null.of(null, drawn),
+                p=statistics.permutation_p(np.mean(values), drawn),
+                notes=notes,
             )
         )
+
+    for k, entry in enumerate(held[seeds[0]]["probes"]):
+        every = {seed: one["probes"][k] for seed, one in held.items()}
+        place: dict[str, Place] = {**where, "site": "resid_post", "layer": entry["layer"]}
+        name, notes = "probe.cosine", ""
+        if entry["kind"] != "cosine":
+            name, notes = "probe.r", "ridge, tested on contexts that it was not fitted on"
+            place["kind"] = entry["kind"]
+        own = {seed: (one["r"], one["null"]) for seed, one in every.items()}
+        add(name, place, own, null="probes of weights of other contexts", notes=notes)
     for kind in ("raw", "centered"):
-        moved = [seed for seed in seeds if kind in held[seed]["attribution"]]
+        moved = {seed: one["attribution"] for seed, one in held.items() if kind in one["attribution"]}
         if len(moved) < 2:
             continue
-        own = [held[seed]["attribution"][kind] for seed in moved]
-        found.append(
-            _against(
-                "preferences.attribution.cosine",
-                {**where, "kind": kind},
-                [one["matched"] for one in own],
-                [one["shuffled"] for one in own],
-                moved,
-                unit="cosine",
-                null="profiles of other contexts",
-                notes=f"an adapter's block modules moved both tasks in {len(moved)} of {len(seeds)} seeds"
-                + (
-                    "; its LoRA of the embeddings stayed on"
-                    if all(held[seed]["attribution"]["given_embeddings"] for seed in moved)
-                    else ""
-                ),
-            )
-        )
+        notes = f"an adapter's block modules moved both tasks in {len(moved)} of {len(seeds)} seeds"
+        if all(one["given_embeddings"] for one in moved.values()):
+            notes += "; its LoRA of the embeddings stayed on"
+        own = {seed: (one[kind]["matched"], one[kind]["shuffled"]) for seed, one in moved.items()}
+        name, null = "attribution.cosine", "profiles of other contexts"
+        add(name, {**where, "kind": kind}, own, null=null, notes=notes)
     return found
-
-
-def _against(
-    name: str,
-    where: dict[str, Place],
-    values: list[float],
-    nulls: list[list[float]],
-    seeds: Sequence[int],
-    *,
-    unit: str,
-    null: str,
-    notes: str,
-) -> Result:
-    drawn = np.mean(nulls, axis=0)
-    return over_seeds(
-        name,
-        where,
-        values,
-        seeds,
-        unit=unit,
-        within=(-1.0, 1.0),
-        null=Null.of(null, drawn),
-        p=statistics.permutation_p(np.mean(values), drawn),
-        notes=notes,
-    )
