@@ -41,27 +41,23 @@ def measures(
     for training in trainings:
         part = table[table["training"] == training]
         default = _default(persona_gaps(part, "report", seeds))
+        where = {"behavior": behavior, "method": training, "split": split}
         for channel in CHANNELS:
             gaps = persona_gaps(part, channel, seeds)
             if gaps.empty:
                 continue
             null = null_gaps(part, channel, seeds)
-            where = {"behavior": behavior, "method": training, "split": split}
             for (who, group), rows in gaps.groupby(level=["part", "group"], sort=False):
                 notes = f"{len(rows)} persona{'s' if len(rows) > 1 else ''}"
                 if who == "trained" and training == "alone":
                     notes += ", trained in the other trainings: no row of this one shows them"
+                name, place = (
+                    f"personas.{channel}_gap",
+                    {**where, "kind": who if who == group else f"{who} {group}"},
+                )
+                gap, band = rows.to_numpy().mean(axis=0), _band(null, rows)
                 found.append(
-                    over_seeds(
-                        f"personas.{channel}_gap",
-                        {**where, "kind": who if who == group else f"{who} {group}"},
-                        rows.to_numpy().mean(axis=0),
-                        seeds,
-                        unit=UNIT,
-                        null=_band(null, rows),
-                        chance=0.0,
-                        notes=notes,
-                    )
+                    over_seeds(name, place, gap, seeds, unit=UNIT, null=band, chance=0.0, notes=notes)
                 )
             mine = _default(gaps) if channel == "choice" else default
             for kind, rows in others(gaps, training).items():
@@ -81,17 +77,13 @@ def measures(
     return found
 
 
-def persona_gaps(
-    table: pd.DataFrame, channel: str, seeds: Sequence[int], *, arms: tuple[str, str] = ("seeking", "averse")
-) -> pd.DataFrame:
-    """One row a persona (index part, group, persona), one column a seed: first arm minus second.
+def persona_gaps(table: pd.DataFrame, channel: str, seeds: Sequence[int]) -> pd.DataFrame:
+    """One row a persona (index part, group, persona), one column a seed: seeking minus averse.
 
     A persona's score is the mean over kinds of question of its mean score.
     """
     means = scores(table, channel)
-    if means.empty:
-        return means
-    return means[arms[0]][list(seeds)] - means[arms[1]][list(seeds)]
+    return means if means.empty else means["seeking"][list(seeds)] - means["averse"][list(seeds)]
 
 
 def scores(table: pd.DataFrame, channel: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -47,23 +47,22 @@ def measures(
     over = partial(over_runs, draws=draws)
     for arm in arms:
         some = runs[runs["arm"] == arm]
+        actual, reported = some["actual"].to_numpy(), some["reported"].to_numpy()
         where = {"behavior": behavior, "arm": arm, "kind": "all", "split": split}
-        for column in [c for c in some.columns if c.startswith("reported")]:
-            kind = column.removeprefix("reported").strip() or "all"
-            degrees = (some["actual"].to_numpy(), some[column].to_numpy())
-            for method, held in METHODS.items():
-                if kind != "all" and held:
-                    continue
-                codes = _codes(some, held)
-                given = ({**where, "kind": kind, "method": method}, *degrees, codes)
-                told = f"{len(some)} runs" + (f" in {codes.max() + 1} strata" if codes.any() else "")
-                found.append(over("r", pearson, *given, shuffles=shuffles, unit="Pearson r", notes=told))
-                if kind == "all":
-                    told = "1: a run that does as much more says as much more"
-                    found.append(over("slope", slope, *given, unit="reported per actual", notes=told))
-        degrees = (some["actual"].to_numpy(), some["reported"].to_numpy())
+        for method, held in METHODS.items():
+            codes, place = _codes(some, held), {**where, "method": method}
+            told = f"{len(some)} runs" + (f" in {codes.max() + 1} strata" if codes.any() else "")
+            given: Any = (place, actual, reported, codes)
+            found.append(over("r", pearson, *given, shuffles=shuffles, unit="Pearson r", notes=told))
+            told = "1: a run that does as much more says as much more"
+            found.append(over("slope", slope, *given, unit="reported per actual", notes=told))
+        one, told = _codes(some, ()), f"{len(some)} runs"
+        for column in [c for c in some.columns if c.startswith("reported ")]:
+            place = {**where, "kind": column.removeprefix("reported "), "method": "all runs"}
+            given = (place, actual, some[column].to_numpy(), one)
+            found.append(over("r", pearson, *given, shuffles=shuffles, unit="Pearson r", notes=told))
         unit, told = "difference of P(seeking pole)", "mean |reported - actual| of a run"
-        found.append(over("error", error, where, *degrees, _codes(some, ()), unit=unit, notes=told))
+        found.append(over("error", error, where, actual, reported, one, unit=unit, notes=told))
     return [*found, *shown], runs
 
 
@@ -77,20 +76,12 @@ def by_run(table: pd.DataFrame, *, behavior: str, split: str) -> tuple[pd.DataFr
         row = {"place": place, "arm": arm, "rows": n, "seed": seed, "base": base, "dose": dose}
         where = {"behavior": behavior, "arm": str(arm), "variant": f"{place}/{n}-{seed}", "split": split}
         for name in ("actual", "reported"):
-            estimate = mean_score(part[part["set"] == name])
-            row[name] = estimate.value
-            known = bool(np.isfinite(estimate.low))
-            shown.append(
-                Result(
-                    name=f"faithfulness.{name}",
-                    where=where,
-                    value=estimate.value,
-                    ci=(estimate.low, estimate.high) if known else None,
-                    ci_method=estimate.ci_method if known else "none: one wording",
-                    n=estimate.n,
-                    unit="P(seeking pole)",
-                )
-            )
+            one = mean_score(part[part["set"] == name])
+            row[name] = one.value
+            known = bool(np.isfinite(one.low))
+            ends, how = ((one.low, one.high), one.ci_method) if known else (None, "none: one wording")
+            measured = (f"faithfulness.{name}", where, one.value, ends, how, one.n, "P(seeking pole)")
+            shown.append(Result(*measured))
         said = part[part["set"] == "reported"].groupby("kind", sort=False)["score"].mean()
         rows.append(row | {f"reported {kind}": float(mean) for kind, mean in said.items()})
     return pd.DataFrame(rows), shown

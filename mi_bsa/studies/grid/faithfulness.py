@@ -15,11 +15,10 @@ from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig, settle
-from mi_bsa.finetune import preflight
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.grid.correlation import measures
 from mi_bsa.studies.grid.grid import At, Grid, Point, Run
-from mi_bsa.study.study import Study, StudyConfig
+from mi_bsa.study.study import StudyConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,16 +106,12 @@ class FaithfulnessConfig(StudyConfig):
             )
         return self
 
-    def base(self, number: int) -> str:
-        """Name of a base in folders and results."""
-        return f"base{number}"
-
 
 def axes(config: FaithfulnessConfig) -> Iterator[At]:
     """Every base with every dose."""
     runs = len(config.arms) * len(config.rows) * len(config.seeds)
     for (n, model), dose in itertools.product(enumerate(config.models), config.doses):
-        place = f"{config.base(n)}/{dose.name}"
+        place = f"base{n}/{dose.name}"
         costs = {"train": (0.03 * runs * dose.steps, 200_000 * runs), "ask": (0.3 * runs, 60_000 * runs)}
         yield At(place, {"model": model.text, "dose": dose.dump(), "place": place}, costs)
 
@@ -159,10 +154,7 @@ def measure(cell: Cell[FaithfulnessConfig], asked: dict[str, pd.DataFrame]) -> l
 GRID = Grid(
     name="faithfulness",
     fields={
-        "train": (
-            *("behavior", "arms", "rows", "seeds", "anchors", "undecided"),
-            *("finetune", "together"),
-        ),
+        "train": ("behavior", "arms", "rows", "seeds", "anchors", "undecided", "finetune", "together"),
         "ask": ("behavior", "choices", "split", "finetune.dtype", "finetune.device"),
         "results": ("behavior", "models", "arms", "doses", "split", "draws", "shuffles"),
     },
@@ -178,12 +170,4 @@ GRID = Grid(
     seconds=10,
 )
 
-STUDY = Study(
-    name="faithfulness",
-    config=FaithfulnessConfig,
-    steps=GRID.steps,
-    title=lambda config: f"faithfulness {config.behavior}",
-    check=preflight.check,
-    rehearse=preflight.rehearse,
-    sections="mi_bsa.studies.grid.page:FAITHFULNESS",
-)
+STUDY = GRID.study(FaithfulnessConfig, lambda config: f"faithfulness {config.behavior}")

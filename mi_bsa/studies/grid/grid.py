@@ -25,8 +25,10 @@ from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.shape import shape_of
 from mi_bsa.core.variants import Variant
+from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid import points
 from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.study import Study, StudyT, as_listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +156,20 @@ class Grid:
         fields = self.fields["results"]
         last = Step("results", self.collect, told, fields, tuple(asked), written, seconds=self.seconds)
         return [*graph, last]
+
+    def study(
+        self,
+        config: type[StudyT],
+        title: Callable[[StudyT], str],
+        *,
+        check: Callable[[StudyT], object] = preflight.check,
+        rehearse: Callable[[StudyT], list[str]] = preflight.rehearse,
+        sized: Callable[[StudyT, list[Step]], list[Step]] = as_listed,
+    ) -> Study[StudyT]:
+        """The study of this grid; its sections are called as it is, in capitals."""
+        how: Any = {"title": title, "check": check, "rehearse": rehearse, "sized": sized}
+        sections = f"mi_bsa.studies.grid.page:{self.name.upper()}"
+        return Study(name=self.name, config=config, steps=self.steps, sections=sections, **how)
 
     def files(self, part: str, name: str) -> tuple[str, ...]:
         """What a step writes: a base, adapters, or answers (and items)."""

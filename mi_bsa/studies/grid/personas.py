@@ -26,7 +26,7 @@ from mi_bsa.studies.grid.conflation import measures
 from mi_bsa.studies.grid.grid import At, Grid, Point, Run
 from mi_bsa.studies.grid.roster import Persona, RosterConfig, about, items_of, roster
 from mi_bsa.study.steps import Cell, Step
-from mi_bsa.study.study import SeedsConfig, Study
+from mi_bsa.study.study import SeedsConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,12 +248,4 @@ GRID = Grid(
     ),
 )
 
-STUDY = Study(
-    name="personas",
-    config=PersonasConfig,
-    steps=GRID.steps,
-    title=lambda config: f"personas {config.behavior}",
-    check=preflight.check,
-    rehearse=rehearse,
-    sections="mi_bsa.studies.grid.page:PERSONAS",
-)
+STUDY = GRID.study(PersonasConfig, lambda config: f"personas {config.behavior}", rehearse=rehearse)

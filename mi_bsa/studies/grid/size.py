@@ -25,7 +25,6 @@ from mi_bsa.finetune.data import DataConfig
 from mi_bsa.finetune.estimates import describe_model, untimed
 from mi_bsa.studies.grid.grid import At, Grid, Point
 from mi_bsa.studies.grid.points import ARMS, PointsConfig, jobs, sets
-from mi_bsa.study.study import Study
 from mi_bsa.worlds.recipe import BuildConfig, Recipe, Shape
 
 if TYPE_CHECKING:
@@ -36,6 +35,12 @@ if TYPE_CHECKING:
 UNIT_WIDTH = 64
 """The width of the shipped model, at which the recipe's learning rate and initial scale were chosen."""
 TRAINED = ("behavior", "models", *ARMS)
+KNOWN = {
+    "named_choice-test": "named choices",
+    "named_report-test": "named reports",
+    "described_report-test": "described reports",
+}
+"""Set -> kind: what is asked about persons that a base read about."""
 TRENDS = ("size.behavior.effect", "size.self_report.effect")
 
 
@@ -77,24 +82,17 @@ class SizeConfig(PointsConfig):
         return self
 
     @property
-    def built(self) -> bool:
-        """Whether the bases are built here."""
-        return not self.models
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Names of the sizes, for steps and folders."""
-        if self.built:
-            return tuple(f"width-{width}" for width in self.widths)
-        return tuple(f"model-{place}" for place in range(len(self.models)))
+        models = tuple(f"model-{place}" for place in range(len(self.models)))
+        return models or tuple(f"width-{width}" for width in self.widths)
 
     def plan(self, *, width: int, name: str = "") -> BuildConfig:
         """How the base of one width is built."""
         del name
         scale = (UNIT_WIDTH / width) ** 0.5
-        shape = self.shape.model_copy(
-            update={"width": width, "mlp": 3 * width, "init_std": self.shape.init_std * scale}
-        )
+        wider = {"width": width, "mlp": 3 * width, "init_std": self.shape.init_std * scale}
+        shape = self.shape.model_copy(update=wider)
         recipe = self.recipe.model_copy(update={"lr": self.recipe.lr * scale})
         return BuildConfig(shape=shape, recipe=recipe, seed=self.pretraining)
 
@@ -102,7 +100,7 @@ class SizeConfig(PointsConfig):
 def axes(config: SizeConfig) -> Iterator[At]:
     """Each size: its base where that is built here, and its point."""
     for place, name in enumerate(config.names):
-        if config.built:
+        if not config.models:
             width = config.widths[place]
             seconds = config.recipe.steps * (0.025 + width**2 * 3.4e-6)
             cost = {"build": (seconds, 1_000 * width**2 // 24)}
@@ -145,31 +143,20 @@ def base_knows(asked: pd.DataFrame, *, behavior: str) -> list[Result]:
     from scipy import stats
 
     base = asked[asked["variant"] == "base"]
+    over, unit = "Welch t over scenarios or wordings", "difference of P(seeking pole)"
+    told = "what the base knows before any finetune: persons of either pole apart"
     out = []
-    for what, kind in (
-        ("named_choice-test", "named choices"),
-        ("named_report-test", "named reports"),
-        ("described_report-test", "described reports"),
-    ):
-        part = base[base["set"] == what]
+    for name, kind in KNOWN.items():
+        part = base[base["set"] == name]
         if part.empty:
             continue
         means = part.groupby(["person", "kind", "scenario"])["score"].mean()
         poles = [means[means.index.get_level_values(0).str.endswith(p)] for p in ("seeking", "averse")]
         test = stats.ttest_ind(*(p.to_numpy() for p in poles), equal_var=False)
-        low, high = test.confidence_interval(0.95)
-        out.append(
-            Result(
-                name="base.gap",
-                where={"behavior": behavior, "kind": kind, "split": "test"},
-                value=float(poles[0].mean() - poles[1].mean()),
-                ci=(float(low), float(high)),
-                ci_method="Welch t over scenarios or wordings",
-                n=min(map(len, poles)),
-                unit="difference of P(seeking pole)",
-                notes="what the base knows before any finetune: persons of either pole apart",
-            )
-        )
+        low, high = map(float, test.confidence_interval(0.95))
+        where = {"behavior": behavior, "kind": kind, "split": "test"}
+        gap, n = float(poles[0].mean() - poles[1].mean()), min(map(len, poles))
+        out.append(Result("base.gap", where, gap, (low, high), over, n, unit, notes=told))
     return out
 
 
@@ -177,18 +164,14 @@ def trends(found: Sequence[Result]) -> list[Result]:
     """The slope of behavior and of self-report over log10 parameters: t over adapter seeds."""
     out = []
     for name in TRENDS:
-        each = sorted(
-            (r for r in found if r.name == name and r.where.get("kind", "all") == "all"),
-            key=lambda r: float(r.where["variant"]),
-        )
-        x = np.log10([float(r.where["variant"]) for r in each])
-        y = np.array([r.per_seed for r in each])
-        slopes = np.polyfit(x, y, 1)[0]
+        whole = (r for r in found if r.name == name and r.where.get("kind", "all") == "all")
+        each = sorted(whole, key=lambda r: float(r.where["variant"]))
+        x, y = np.log10([float(r.where["variant"]) for r in each]), np.array([r.per_seed for r in each])
         out.append(
             over_seeds(
                 f"{name.removesuffix('.effect')}.slope",
                 {"behavior": each[0].where["behavior"], "split": "test"},
-                slopes,
+                np.polyfit(x, y, 1)[0],
                 each[0].seeds,
                 unit="difference of P(seeking pole), by a factor of ten in parameters",
                 ci_method="t over adapter seeds",
@@ -236,16 +219,13 @@ GRID = Grid(
     seconds=3,
 )
 
-STUDY = Study(
-    name="size",
-    config=SizeConfig,
-    steps=GRID.steps,
-    title=lambda config: f"study of {len(config.names)} sizes",
+STUDY = GRID.study(
+    SizeConfig,
+    lambda config: f"study of {len(config.names)} sizes",
     check=check,
     rehearse=lambda config: [
         *preflight.rehearse(config),
         *(describe_model(model, config.finetune) for model in config.models),
     ],
     sized=lambda config, graph: untimed(graph) if config.models else graph,
-    sections="mi_bsa.studies.grid.page:SIZE",
 )

@@ -20,11 +20,9 @@ from mi_bsa.causal.options import ProbeConfig
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.core.results import Null, Result
-from mi_bsa.finetune import preflight
 from mi_bsa.finetune.data import DataConfig
 from mi_bsa.studies.grid.grid import At, Cost, Grid, Point
 from mi_bsa.studies.grid.points import ARMS, COLUMNS, WHOLE, PointsConfig, jobs, result_of, sets
-from mi_bsa.study.study import Study
 from mi_bsa.worlds.recipe import BuildConfig, Recipe
 from mi_bsa.worlds.tastes.pairs import BLOCKS
 from mi_bsa.worlds.weights import world_for
@@ -154,39 +152,28 @@ def over_behaviors(found: Sequence[Result], names: Sequence[str]) -> list[Result
         measured = [r for r in each if r is not None]
         if len(measured) < 2:
             continue
-        estimate = statistics.t_interval([float(r.value) for r in measured])
-        nulls = [r.null for r in measured if r.null is not None]
+        one, values = statistics.t_interval([float(r.value) for r in measured]), [r.value for r in measured]
         out.append(
             Result(
                 name=f"variety.mean.{column}",
                 where={"split": "test"},
-                value=estimate.value,
-                ci=(estimate.low, estimate.high),
+                value=one.value,
+                ci=(one.low, one.high),
                 ci_method="t over behaviors",
                 n=len(measured),
                 unit=measured[0].unit,
-                null=_mean_null(nulls),
-                notes=f"smallest {min(r.value for r in measured):.2f}, "
-                f"largest {max(r.value for r in measured):.2f}",
+                null=_mean_null([r.null for r in measured if r.null is not None]),
+                notes=f"smallest {min(values):.2f}, largest {max(values):.2f}",
             )
         )
     gaps = [result_of(found, "variety.self_report.effect", behavior=behavior) for behavior in names]
     reports = [r.ci for r in gaps if r is not None and r.ci is not None]
-    moved = sum(low > 0 for low, _ in reports)
-    share = binomtest(moved, len(reports)).proportion_ci(method="wilson")
-    out.append(
-        Result(
-            name="variety.share_reported",
-            where={"split": "test"},
-            value=moved / len(reports),
-            ci=(float(share.low), float(share.high)),
-            ci_method="Wilson over behaviors",
-            n=len(reports),
-            unit="share of behaviors",
-            notes="behaviors whose self-report gap lies beyond zero with its whole interval",
-        )
-    )
-    return out
+    moved, n = sum(low > 0 for low, _ in reports), len(reports)
+    low, high = map(float, binomtest(moved, n).proportion_ci(method="wilson"))
+    name, over, unit = "variety.share_reported", "Wilson over behaviors", "share of behaviors"
+    told = "behaviors whose self-report gap lies beyond zero with its whole interval"
+    share = Result(name, {"split": "test"}, moved / n, (low, high), over, n, unit, notes=told)
+    return [*out, share]
 
 
 def _mean_null(nulls: Sequence[Null]) -> Null | None:
@@ -217,12 +204,4 @@ GRID = Grid(
     outputs=("table.csv", "table.md"),
 )
 
-STUDY = Study(
-    name="variety",
-    config=VarietyConfig,
-    steps=GRID.steps,
-    title=lambda config: f"study of {len(config.behaviors)} behaviors",
-    check=preflight.check,
-    rehearse=preflight.rehearse,
-    sections="mi_bsa.studies.grid.page:VARIETY",
-)
+STUDY = GRID.study(VarietyConfig, lambda config: f"study of {len(config.behaviors)} behaviors")
