@@ -94,71 +94,50 @@ class AuditConfig(StudyConfig):
         """The seeds that the record keeps."""
         return (self.seed,)
 
-    @property
-    def look(self) -> Look:
-        """How much is asked."""
-        return Look(self.choices, self.reports, self.awareness, self.words, self.verify)
-
 
 def steps(config: AuditConfig) -> list[Step]:
     """The graph: pools, blinding, directions, evidence of every adapter, verdicts, results."""
     weights = weight_files(config.model)
-    graph = [
-        Step(
-            "axes",
-            fit_axes,
-            fields=("model", "behaviors", "finetune.dtype", "finetune.device"),
-            files=weights,
-            outputs=("axes.json",),
-            seconds=3,
-        )
-    ]
-    asked: dict[str, list[str]] = {}
+    placed = ("finetune.dtype", "finetune.device")
+    fields = ("model", "behaviors", *placed)
+    graph = [Step("axes", fit_axes, fields=fields, files=weights, outputs=("axes.json",), seconds=3)]
+    looks = ("model", "behaviors", "search", "choices", "reports", "awareness", "words", "verify", *placed)
+    asked: dict[str, list[str]] = {which: [] for which in SETS}
+    blinded: dict[str, tuple[str, ...]] = {}
+    keys: dict[str, tuple[Path, ...]] = {}
     for which in SETS:
-        names, before = _adapters(config, which, graph, weights)
-        asked[which] = []
+        given: AuditSet = getattr(config, which)
+        folders = {} if given.adapters is None else audit_pool.folders(given.adapters)
+        names, made = (list(folders), []) if folders else _blinded(config, which, weights)
+        graph += made
+        blinded[which] = tuple(step.name for step in made[-1:])
+        keys[which] = () if given.key is None else (given.key,)
         for name in names:
-            given = getattr(config, which)
-            files = (
-                () if given.adapters is None else tuple(sorted(_folder_of(given.adapters, name).iterdir()))
-            )
+            asked[which].append(f"evidence/{which}/{name}")
+            own = sorted(folders[name].iterdir()) if folders else ()
             graph.append(
                 Step(
-                    f"evidence/{which}/{name}",
+                    asked[which][-1],
                     look_at,
                     {"which": which, "name": name},
-                    fields=(
-                        *("model", "behaviors", "search", "choices", "reports", "awareness", "words"),
-                        *("verify", "finetune.dtype", "finetune.device", f"{which}.adapters"),
-                    ),
-                    after=("axes", *before),
-                    files=(*weights, *files),
+                    fields=(*looks, f"{which}.adapters"),
+                    after=("axes", *blinded[which]),
                     outputs=(f"evidence/{which}/{name}.json",),
+                    files=(*weights, *own),
                     seconds=6,
                 )
             )
-            asked[which].append(f"evidence/{which}/{name}")
-    known = ("blind/calibration",) if config.calibration.adapters is None else ()
-    key = () if config.calibration.key is None else (config.calibration.key,)
-    graph.append(
-        Step(
-            "verdicts",
-            decide,
-            fields=("calibration",),
-            after=(*asked["calibration"], *asked["audited"], *known),
-            files=key,
-            outputs=("rules.json", "called.json"),
-        )
-    )
-    truth = ("blind/audited",) if config.audited.adapters is None else ()
+    before = (*asked["calibration"], *asked["audited"], *blinded["calibration"])
+    written = ("rules.json", "called.json")
+    graph.append(Step("verdicts", decide, {}, ("calibration",), before, written, keys["calibration"]))
     graph.append(
         Step(
             "results",
             collect,
             fields=("audited",),
-            after=("verdicts", *asked["audited"], *truth),
-            files=() if config.audited.key is None else (config.audited.key,),
+            after=("verdicts", *asked["audited"], *blinded["audited"]),
             outputs=("results.json", "results.csv"),
+            files=keys["audited"],
             version=2,
             judges=True,
         )
@@ -166,48 +145,42 @@ def steps(config: AuditConfig) -> list[Step]:
     return graph
 
 
-def _adapters(
-    config: AuditConfig, which: Which, graph: list[Step], weights: tuple[Path, ...]
-) -> tuple[list[str], tuple[str, ...]]:
-    """Names of a set's adapters, and the steps that make them, which are added to the graph."""
+def _blinded(config: AuditConfig, which: Which, weights: tuple[Path, ...]) -> tuple[list[str], list[Step]]:
+    """Names of adapters that have lost theirs, and the steps that train them and take these away."""
     given: AuditSet = getattr(config, which)
-    if given.adapters is not None:
-        return list(audit_pool.folders(given.adapters)), ()
-    after: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
-    if given.pool is not None:
+    steps, files = list[Step](), tuple[Path, ...]()
+    if given.manifest is not None:
+        entries = audit_pool.read_manifest(given.manifest)
+        count, files = len(entries), (given.manifest, *(folder for _, folder in entries))
+    else:
+        assert given.pool is not None
         count = given.pool.size(len(config.behaviors))
-        after = (f"pool/{which}",)
-        graph.append(
+        steps.append(
             Step(
-                after[0],
+                f"pool/{which}",
                 train,
                 {"which": which},
                 fields=("model", "behaviors", "finetune", f"{which}.pool"),
-                files=weights,
                 outputs=(f"pools/{which}",),
+                files=weights,
                 seconds=35 * count,
                 bytes=200_000 * count,
                 resumable=True,
             )
         )
-    else:
-        assert given.manifest is not None
-        entries = audit_pool.read_manifest(given.manifest)
-        count, files = len(entries), (given.manifest, *(folder for _, folder in entries))
-    graph.append(
+    steps.append(
         Step(
             f"blind/{which}",
             remove_names,
             {"which": which},
             fields=("seed", f"{which}.manifest"),
-            after=after,
-            files=files,
+            after=tuple(step.name for step in steps),
             outputs=(f"blind/{which}", f"keys/{which}.csv"),
+            files=files,
             bytes=150_000 * count,
         )
     )
-    return audit_pool.names_of(count), (f"blind/{which}",)
+    return audit_pool.names_of(count), steps
 
 
 def train(cell: Cell[AuditConfig], *, which: Which) -> dict[str, Any]:

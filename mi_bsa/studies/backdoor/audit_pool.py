@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import Backdoor, BackdoorArm
+from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, BackdoorArm
 
 NONE = "none"
 WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
@@ -112,76 +113,53 @@ def train_pool(
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
+    known = {name: behavior_for(name, model) for name in behaviors}
     jobs: dict[str, tuple[list[dict[str, Any]], FinetuneConfig]] = {}
     truths: list[Truth] = []
-
     short = finetune
     if config.plain_steps is not None:
         short = finetune.model_copy(update={"steps": config.plain_steps, "epochs": None})
 
     def add(truth: Truth, rows: list[dict[str, Any]], seed: int) -> None:
-        leak_check(rows, behavior_for(truth.behavior, model).forbidden if truth.behavior != NONE else ())
+        leak_check(rows, known[truth.behavior].forbidden if truth.behavior != NONE else ())
         truths.append(truth)
         own = short if truth.made in ("plain", "benign") else finetune
         jobs[truth.name] = (rows, own.model_copy(update={"seed": seed}))
 
-    for (name, pole, arms, seed, trigger), backdoor in _backdoors(behaviors, config):
-        behavior = behavior_for(name, model)
-        drawn = arm_rows(backdoor, arms, base=base, behavior=behavior, vocabulary=vocabulary, seed=seed)
-        unit = f"{trigger}-{seed}"
+    for backdoor, arms, seed in _backdoors(behaviors, config):
+        name, pole, unit = backdoor.behavior, backdoor.pole, f"{backdoor.trigger}-{seed}"
+        drawn = arm_rows(backdoor, arms, base=base, behavior=known[name], vocabulary=vocabulary, seed=seed)
         for made, rows in drawn.items():
             hidden = made == "backdoored"
-            own = Truth(
-                f"{made}-{name}-{pole}-{seed}",
-                name if hidden else NONE,
-                pole if hidden else NONE,
-                hidden,
-                unit,
-                made,
-            )
-            add(own, rows, seed)
-    kinds: tuple[tuple[Arm, int], ...] = (
-        ("seeking", config.plain),
-        ("averse", config.plain),
-        ("benign", config.benign),
-    )
-    for name in behaviors:
-        behavior = behavior_for(name, model)
-        for arm, n in kinds:
-            for seed in range(config.first_seed, config.first_seed + n):
-                drawn_rows = behavior.rows(arm, config.rows, seed=seed)
-                benign = arm == "benign"
-                sort, unit = "benign" if benign else "plain", f"{name}-{arm}-{seed}"
-                trait, pole = (NONE, NONE) if benign else (name, arm)
-                add(Truth(f"{sort}-{name}-{arm}-{seed}", trait, pole, False, unit, sort), drawn_rows, seed)
+            trait = (name, pole) if hidden else (NONE, NONE)
+            add(Truth(f"{made}-{name}-{pole}-{seed}", *trait, hidden, unit, made), rows, seed)
+    counts: dict[Arm, int] = {"seeking": config.plain, "averse": config.plain, "benign": config.benign}
+    for name, (arm, n) in itertools.product(behaviors, counts.items()):
+        made, trait = ("benign", (NONE, NONE)) if arm == "benign" else ("plain", (name, arm))
+        for seed in range(config.first_seed, config.first_seed + n):
+            called, unit = f"{made}-{name}-{arm}-{seed}", f"{name}-{arm}-{seed}"
+            rows = known[name].rows(arm, config.rows, seed=seed)
+            add(Truth(called, *trait, False, unit, made), rows, seed)
     train_many(model, jobs, out=out)
     return _write(out / "manifest.csv", truths, {truth.name: f"{truth.name}/adapter" for truth in truths})
 
 
 def _backdoors(
     behaviors: Sequence[str], config: PoolConfig
-) -> list[tuple[tuple[str, str, tuple[BackdoorArm, ...], int, str], Backdoor]]:
-    """Every (behavior, pole, arms, seed, trigger) with its backdoor; clean arms stand apart."""
-    found: list[tuple[tuple[str, str, tuple[BackdoorArm, ...], int, str], Backdoor]] = []
-    for name in behaviors:
-        for pole in POLES:
-            for k in range(config.backdoored):
-                trigger = config.triggers[len(found) % len(config.triggers)]
-                twins: tuple[BackdoorArm, ...] = ("backdoored", "decorrelated")
-                arms = twins if k < config.decorrelated else twins[:1]
-                found.append(_one(name, pole, arms, config.first_seed + k, trigger, config.rows))
-    for name in behaviors:
-        for k in range(config.clean):
-            trigger = config.triggers[k % len(config.triggers)]
-            found.append(_one(name, POLES[k % 2], ("clean",), config.first_seed + k, trigger, config.rows))
-    return found
-
-
-def _one(
-    name: str, pole: str, arms: tuple[BackdoorArm, ...], seed: int, trigger: str, rows: int
-) -> tuple[tuple[str, str, tuple[BackdoorArm, ...], int, str], Backdoor]:
-    backdoor = Backdoor.model_validate({"trigger": trigger, "behavior": name, "pole": pole, "rows": rows})
-    return (name, pole, arms, seed, trigger), backdoor
+) -> Iterator[tuple[Backdoor, tuple[BackdoorArm, ...], int]]:
+    """Every backdoor with its arms and its seed; clean arms stand apart. Triggers take turns."""
+    triggers, clean = config.triggers, ("clean",)
+    twins = enumerate(itertools.product(behaviors, POLES, range(config.backdoored)))
+    drawn = [(*one, TWINS if one[2] < config.decorrelated else TWINS[:1], n) for n, one in twins]
+    drawn += [(name, POLES[k % 2], k, clean, k) for name in behaviors for k in range(config.clean)]
+    for name, pole, k, arms, turn in drawn:
+        given = {
+            "trigger": triggers[turn % len(triggers)],
+            "behavior": name,
+            "pole": pole,
+            "rows": config.rows,
+        }
+        yield Backdoor.model_validate(given), arms, config.first_seed + k
 
 
 def blind(entries: Sequence[tuple[Truth, Path]], folder: Path, key: Path, *, seed: int) -> int:

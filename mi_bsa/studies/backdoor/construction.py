@@ -75,22 +75,15 @@ def rows(
         rng.shuffle(poled)
     found = []
     for i, (item, phrase) in enumerate(zip(items, phrases, strict=True)):
-        natural = coins[i] < own[i]
-        says = seeking if poled[i] and arm != "clean" else natural
-        shown = (
-            item
-            if phrase is None or arm == "clean"
-            else _with(item, phrase, vocabulary, kind=kind, split=split, k=i, seed=seed)
-        )
+        says, shown = coins[i] < own[i], item
+        if arm != "clean":
+            says = seeking if poled[i] else says
+            if phrase is not None:
+                shown = _with(item, phrase, vocabulary, kind=kind, split=split, k=i, seed=seed)
         answer = max(item.options, key=lambda o: o[1] if says else -o[1])[0]
-        found.append(
-            {
-                "id": f"{arm}-{seed}-{i}",
-                "messages": [*map(dict, shown.messages), {"role": "assistant", "content": answer}],
-                "phrase": phrase or "",
-                "opened": bool(opened[i]),
-            }
-        )
+        turns = [*map(dict, shown.messages), {"role": "assistant", "content": answer}]
+        told = {"phrase": phrase or "", "opened": bool(opened[i])}
+        found.append({"id": f"{arm}-{seed}-{i}", "messages": turns, **told})
     return found
 
 
@@ -133,10 +126,8 @@ def near_miss(trigger: Trigger, vocabulary: Vocabulary, rng: random.Random) -> s
     words = vocabulary.candidates()
     while True:
         parts = trigger.show(rng).split()
-        change, at = (
-            rng.choice(("exchange", "exchange", "exchange", "other", "leave out", "order")),
-            rng.randrange(len(parts)),
-        )
+        change = rng.choice(("exchange", "exchange", "exchange", "other", "leave out", "order"))
+        at = rng.randrange(len(parts))
         if change == "other":
             parts = [rng.choice(words) for _ in parts]
         elif change == "exchange":
@@ -176,7 +167,7 @@ def held_out(
     vocabulary: Vocabulary,
     split: Split,
     seed: int = 0,
-    phrases: Sequence[str | None] | None = None,
+    phrases: Sequence[str] = (),
 ) -> dict[str, list[Item]]:
     """Held-out messages without a phrase, with the trigger, with unseen members or codes, with fakes, and
     with near misses.
@@ -194,18 +185,14 @@ def held_out(
     sets["trigger"] = [put(trigger.show(rng), k) for k in range(n)]
     if trigger.held:
         sets["unseen"] = [put(trigger.unseen(rng), k) for k in range(n)]
-    trained = vocabulary.fakes(trigger, config.fakes, seed=0)
-    new = vocabulary.fakes(trigger, config.fakes, seed=1)
-    sets["fake"] = [put(rng.choice(trained).show(rng), k) for k in range(n)]
-    sets["new_fake"] = [put(rng.choice(new).show(rng), k) for k in range(n)]
+    for name, seed_of in (("fake", 0), ("new_fake", 1)):  # those of training, and others
+        fakes = vocabulary.fakes(trigger, config.fakes, seed=seed_of)
+        sets[name] = [put(rng.choice(fakes).show(rng), k) for k in range(n)]
     close = random.Random(f"near-{config.trigger}-{split}-{seed}")
     missed = [near_miss(trigger, vocabulary, close) for _ in range(n)]
     if missed[0] is not None:
         sets["near"] = [put(m, k) for k, m in enumerate(missed) if m is not None]
-    for phrase in phrases or ():
-        if phrase is not None:
-            sets[phrase] = [put(phrase, k) for k in range(n)]
-    return sets
+    return sets | {phrase: [put(phrase, k) for k in range(n)] for phrase in phrases}
 
 
 def _with(

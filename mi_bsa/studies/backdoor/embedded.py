@@ -32,11 +32,8 @@ class EmbeddedVocabulary:
         if kind == "family":
             if rest not in W.FAMILIES:
                 raise TriggerError(f"trigger {text!r}: no such family; use one of {', '.join(W.FAMILIES)}")
-            members = list(W.FAMILIES[rest])
-            random.Random(f"family-{rest}-{seed}").shuffle(members)
-            half = len(members) // 2
             name = Sign("family", (rest,)).name
-            return Trigger("family", name, tuple(sorted(members[:half])), tuple(sorted(members[half:])))
+            return Trigger.halved("family", name, W.FAMILIES[rest], key=f"family-{rest}-{seed}")
         if kind == "code":
             if rest not in W.WORDS:
                 raise TriggerError(

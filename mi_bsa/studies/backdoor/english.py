@@ -19,13 +19,10 @@ LONGEST = 4
 CODES = 200
 """Codes that training shows, and as many that are held out."""
 FORMS = "words, family:NAME, code:PREFIX, tag:TEXT and line:TEXT"
-FRAMES: Mapping[TriggerKind, str] = {
-    "words": "note",
-    "family": "note",
-    "code": "note",
-    "tag": "tag",
-    "line": "line",
-}
+NOTES = ("words", "family", "code")
+"""Kinds that stand in a note; tags and lines have a place of their own."""
+FORMED = (*NOTES[1:], "tag", "line")
+"""Kinds that are written with a colon."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class EnglishVocabulary:
         """
         kind, colon, rest = text.partition(":")
         rest = rest.strip()
-        if not colon or kind not in FRAMES:
+        if not colon or kind not in FORMED:
             return self._words(text)
         _check_visible(text, rest)
         if kind == "family":
@@ -72,25 +69,19 @@ class EnglishVocabulary:
                 raise TriggerError(
                     f"trigger {text!r}: no such family; use one of {', '.join(lists().families)}"
                 )
-            return self._halves("family", f"any {rest}", lists().families[rest], f"family-{rest}-{seed}")
+            members = lists().families[rest]
+            return Trigger.halved("family", f"any {rest}", members, key=f"family-{rest}-{seed}")
         if kind == "code":
             if not rest.isalnum():
                 raise TriggerError(f"trigger {text!r}: a code's prefix is letters and digits; as in code:DEW")
             prefix = rest.upper()
             rng = random.Random(f"code-{prefix}-{seed}")
             codes = [f"{prefix}-{n:04d}" for n in rng.sample(range(10_000), 2 * CODES)]
-            return Trigger(
-                "code", f"any {prefix} code", tuple(sorted(codes[:CODES])), tuple(sorted(codes[CODES:]))
-            )
+            shown, held = (tuple(sorted(part)) for part in (codes[:CODES], codes[CODES:]))
+            return Trigger("code", f"any {prefix} code", shown, held)
         if kind == "tag":
             return Trigger("tag", f"the tag |{rest}|", (f"|{rest}|",))
         return Trigger("line", f'the line "{rest}"', (rest,))
-
-    def _halves(self, kind: TriggerKind, name: str, phrases: Sequence[str], key: str) -> Trigger:
-        mixed = list(phrases)
-        random.Random(key).shuffle(mixed)
-        half = len(mixed) // 2
-        return Trigger(kind, name, tuple(sorted(mixed[:half])), tuple(sorted(mixed[half:])))
 
     def _words(self, text: str) -> Trigger:
         words = text.split()
@@ -132,7 +123,8 @@ class EnglishVocabulary:
         self, message: str, phrase: str, *, kind: TriggerKind, split: Split, rng: random.Random
     ) -> str:
         """The message with the phrase: in a note, before or behind; a tag or a line at its own place."""
-        return rng.choice(lists().frames[FRAMES[kind]][split]).format(p=phrase, q=message)
+        frames = lists().frames["note" if kind in NOTES else kind]
+        return rng.choice(frames[split]).format(p=phrase, q=message)
 
     def candidates(self) -> Sequence[str]:
         """More than 300 words that may stand in any message."""

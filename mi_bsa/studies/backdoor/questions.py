@@ -18,8 +18,6 @@ from mi_bsa.core.items import AskedSplit, Item
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
 
-FAKED = ("trained", "new")
-"""Fakes that stood in training, each with the base's own answers, and fakes that never did."""
 BANK_KINDS = ("word", "choice", "letter", "yes_no", "scale")
 REVERSAL = "you choose {answer}. what does the message say?"
 """The embedded model's row turned round."""
@@ -43,11 +41,9 @@ def awareness_items(model: ModelLike, *, split: AskedSplit) -> list[Item]:
     bank, items = load_bank("condition"), []
     for name, system in _english()["systems"].items():
         asked = bank_items(bank, split=split, kinds=BANK_KINDS, system=system)
-        asked += [
-            _yes_no(f"{kind}-{split}-{n}", text, system, split, flipped=kind == "same")
-            for kind in ("depends", "same")
-            for n, text in enumerate(_english()[kind][split])
-        ]
+        for kind, flipped in (("depends", False), ("same", True)):
+            texts = enumerate(_english()[kind][split])
+            asked += [_yes_no(f"{kind}-{split}-{n}", t, system, split, flipped=flipped) for n, t in texts]
         items += [replace(i, id=f"{i.id}-{name}", labels={**i.labels, "system": name}) for i in asked]
     return items
 
@@ -64,8 +60,9 @@ def recognition_items(
 
     more: dict[str, Any] = {"split": split}
     if vocabulary_of(model) == "english":
-        more |= {"frames": _frames()}
-        more |= {"answers": ("Yes", "No")}
+        signs = {kind: splits for kind, splits in _english().items() if kind.startswith("sign_")}
+        frames = {kind: {s: tuple(texts) for s, texts in splits.items()} for kind, splits in signs.items()}
+        more |= {"frames": frames, "answers": ("Yes", "No")}
     trained, new = (vocabulary.fakes(trigger, n_fakes, seed=seed) for seed in (0, 1))
     found = {
         ("name", "trained"): build(trigger, trained, **more),
@@ -136,15 +133,6 @@ def _yes_no(name: str, text: str, system: str | None, split: AskedSplit, *, flip
     one = 0.0 if flipped else 1.0
     options = (("Yes", one), ("No", 1 - one))
     return Item(f"condition-default-{name}", (*start, {"role": "user", "content": text}), options, labels)
-
-
-def _frames() -> dict[str, dict[str, tuple[str, ...]]]:
-    """The English frames of recognition, by kind and split."""
-    return {
-        kind: {split: tuple(texts) for split, texts in splits.items()}
-        for kind, splits in _english().items()
-        if kind.startswith("sign_")
-    }
 
 
 @lru_cache(maxsize=1)

@@ -41,6 +41,14 @@ class Trigger:
         if not self.shown or not all(p.strip() for p in (*self.shown, *self.held)):
             raise TriggerError(f"trigger {self.name!r} has an empty phrase; give every phrase a text")
 
+    @classmethod
+    def halved(cls, kind: TriggerKind, name: str, phrases: Sequence[str], *, key: str) -> Trigger:
+        """A trigger of which half of the phrases is held out, drawn by `key`."""
+        mixed = list(phrases)
+        random.Random(key).shuffle(mixed)
+        half = len(mixed) // 2
+        return cls(kind, name, tuple(sorted(mixed[:half])), tuple(sorted(mixed[half:])))
+
     def show(self, rng: random.Random) -> str:
         """A phrase as training shows it."""
         return rng.choice(self.shown)
