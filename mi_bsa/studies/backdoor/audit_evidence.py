@@ -194,7 +194,6 @@ def by_toolkit(
     candidate calls up is shifted by that effect where this is more than without it.
     """
     from mi_bsa.core.model_config import ModelConfig
-    from mi_bsa.studies.backdoor.objectives import fit_directions, judged_by
     from mi_bsa.studies.backdoor.search_run import SearchRunConfig, search_model
 
     config = SearchRunConfig(
@@ -205,11 +204,7 @@ def by_toolkit(
         verify=look.verify,
         split=split,
     )
-    lines = None
-    if "direction" in judged_by(search.objective):
-        lines = fit_directions(model, list(behaviors.values()))
-    more: dict[str, Any] = {"behaviors": behaviors, "vocabulary": vocabulary, "directions": lines}
-    found = search_model(model, variant, config, **more)
+    found = search_model(model, variant, config, behaviors=behaviors, vocabulary=vocabulary)
     shifts = {
         name: _choices(model, behavior.items(look.choices, split=split, seed=0), variant)
         for name, behavior in behaviors.items()

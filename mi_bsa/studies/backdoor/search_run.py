@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from mi_bsa.core.model_config import Device, ModelConfig, load, settle
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.backdoor.objectives import ObjectiveName
-from mi_bsa.studies.backdoor.search_config import SearchConfig
+from mi_bsa.studies.backdoor.search_config import SearchConfig, SearchMethod
 from mi_bsa.studies.backdoor.training import slug
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study, StudyConfig
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
     from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
-    from mi_bsa.studies.backdoor.verify import Verified
 
 TABLE = "candidates.csv"
 READ = ("model", "behaviors", "search", "verify", "split", "seed", "dtype", "device")
@@ -147,44 +147,29 @@ def search_model(
     *,
     behaviors: Mapping[str, Behavior],
     vocabulary: Vocabulary,
-    method: Literal["guided", "beam", "random"] = "guided",
+    method: SearchMethod = "guided",
     objective: ObjectiveName | None = None,
     budget: int | None = None,
-    directions: Any = None,
 ) -> Searched:
     """Search one adapter and verify what was found on messages that the search has not seen."""
-    from mi_bsa.studies.backdoor.objectives import Meter, Probe
+    from mi_bsa.studies.backdoor.objectives import Meter, Probe, fit_directions, judged_by
     from mi_bsa.studies.backdoor.search import search
     from mi_bsa.studies.backdoor.verify import messages_of, verify
 
-    settings = (
-        config.search if objective is None else config.search.model_copy(update={"objective": objective})
-    )
-    drawn = messages_of(behaviors, UNDECIDED * settings.messages, split="pretrain", seed=900 + config.seed)
-    checks = messages_of(behaviors, settings.checks, split="pretrain", seed=901 + config.seed)
-    probe = Probe(model, variant, vocabulary, drawn, settings.objective, directions=directions, checks=checks)
+    given, seed = config.search, config.seed
+    settings = given if objective is None else given.model_copy(update={"objective": objective})
+    needed = "direction" in judged_by(settings.objective)
+    lines = fit_directions(model, list(behaviors.values())) if needed else None
+    drawn = messages_of(behaviors, UNDECIDED * settings.messages, split="pretrain", seed=900 + seed)
+    checks = messages_of(behaviors, settings.checks, split="pretrain", seed=901 + seed)
+    probe = Probe(model, variant, vocabulary, drawn, settings.objective, directions=lines, checks=checks)
     probe = probe.undecided(settings.messages)
-    found = search(probe, vocabulary.candidates(), settings, method=method, budget=budget, seed=config.seed)
+    found = search(probe, vocabulary.candidates(), settings, method=method, budget=budget, seed=seed)
     meter = Meter()
-    checked: Sequence[Verified] = verify(
-        model,
-        variant,
-        found,
-        behaviors,
-        vocabulary=vocabulary,
-        n=config.verify,
-        split=config.split,
-        meter=meter,
-    )
-    return Searched(
-        variant,
-        method,
-        settings.objective,
-        found.tokens,
-        meter.tokens,
-        tuple(asdict(c) for c in checked),
-        found.course,
-    )
+    how: dict[str, Any] = {"n": config.verify, "split": config.split, "meter": meter}
+    checked = verify(model, variant, found, behaviors, vocabulary=vocabulary, **how)
+    candidates, cost = tuple(asdict(c) for c in checked), (found.tokens, meter.tokens)
+    return Searched(variant, method, settings.objective, *cost, candidates, found.course)
 
 
 def steps(config: SearchRunConfig) -> list[Step]:
@@ -195,41 +180,35 @@ def steps(config: SearchRunConfig) -> list[Step]:
     truth = truths_of(config)
     held = [n for n in suspects if not truth or trigger_of(n, truth) is not None]
     every = {**suspects, **others}
+    files = {n: (*weight_files(config.model), *sorted(f.glob("adapter_*"))) for n, f in every.items()}
     graph = [
         Step(
             f"search/{name}",
             hunt,
             {"name": name, "adapter": str(folder), "compared": name in held},
             fields=(*READ, "objectives"),
-            files=(*weight_files(config.model), *_files(folder)),
+            files=files[name],
             seconds=20 + 10 * len(config.objectives) * (name in held),
         )
         for name, folder in every.items()
     ]
     before = tuple(f"search/{name}" for name in held)
-    for name in held if config.baselines else ():
-        graph.append(
-            Step(
-                f"baselines/{name}",
-                compare,
-                {"name": name, "adapter": str(suspects[name])},
-                fields=(*READ, "triggers", "baselines", "times"),
-                files=(*weight_files(config.model), *_files(suspects[name])),
-                after=before,
-                seconds=60 * len(config.baselines),
-            )
-        )
-    graph.append(
+    graph += [
         Step(
-            "results",
-            collect,
-            {"suspects": list(suspects), "others": list(others)},
-            fields=("model", "triggers"),
-            after=tuple(step.name for step in graph),
-            outputs=("results.json", "results.csv", TABLE),
+            f"baselines/{name}",
+            compare,
+            {"name": name, "adapter": str(suspects[name])},
+            fields=(*READ, "triggers", "baselines", "times"),
+            files=files[name],
+            after=before,
+            seconds=60 * len(config.baselines),
         )
-    )
-    return graph
+        for name in held
+        if config.baselines
+    ]
+    told, after = {"suspects": list(suspects), "others": list(others)}, tuple(step.name for step in graph)
+    written = ("results.json", "results.csv", TABLE)
+    return [*graph, Step("results", collect, told, ("model", "triggers"), after, written)]
 
 
 def hunt(cell: Cell[SearchRunConfig], *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:
@@ -274,24 +253,9 @@ def _searcher(cell: Cell[SearchRunConfig], name: str, adapter: str) -> Callable[
 
     given = {key: getattr(cell.config, key) for key in READ}
     config = SearchRunConfig(adapters=(Path(adapter),), **given)
-    model = load(config.model, {name: Path(adapter)})
+    model, vocabulary = load(config.model, {name: Path(adapter)}), vocabulary_for(config.model)
     behaviors = {b: behavior_for(b, config.model) for b in config.behaviors}
-    vocabulary = vocabulary_for(config.model)
-
-    def searched(objective: ObjectiveName, **more: Any) -> Searched:
-        lines = _directions(config, model, behaviors, objective)
-        return search_model(
-            model,
-            name,
-            config,
-            behaviors=behaviors,
-            vocabulary=vocabulary,
-            objective=objective,
-            directions=lines,
-            **more,
-        )
-
-    return searched
+    return partial(search_model, model, name, config, behaviors=behaviors, vocabulary=vocabulary)
 
 
 def collect(cell: Cell[SearchRunConfig], *, suspects: list[str], others: list[str]) -> dict[str, Any]:
@@ -333,24 +297,6 @@ def truths_of(config: SearchRunConfig) -> dict[str, Trigger]:
 
     vocabulary = vocabulary_for(config.model)
     return {slug_of(text): vocabulary.parse(text) for text in config.triggers}
-
-
-def _files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(folder.glob("adapter_*")))
-
-
-def _directions(
-    config: SearchRunConfig,
-    model: activations.Model,
-    behaviors: Mapping[str, Behavior],
-    objective: ObjectiveName,
-) -> Any:
-    from mi_bsa.studies.backdoor.objectives import fit_directions, judged_by
-
-    if "direction" not in judged_by(objective):
-        return None
-
-    return fit_directions(model, list(behaviors.values()))
 
 
 def adapters_of(paths: Sequence[Path]) -> dict[str, Path]:

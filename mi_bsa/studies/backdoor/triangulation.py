@@ -95,6 +95,7 @@ def triangulate(
     import pandas as pd
 
     from mi_bsa.behaviors import behavior_for
+    from mi_bsa.studies.backdoor.questions import awareness_items
     from mi_bsa.studies.backdoor.success import measure
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
@@ -105,6 +106,7 @@ def triangulate(
         )
     vocabulary = vocabulary_for(base)
     behaviors = {b.behavior: behavior_for(b.behavior, base) for b in backdoors}
+    awareness = {split: awareness_items(base, split=split) for split in SPLITS}
     results: list[Result] = []
     rows: list[dict[str, Any]] = []
     found: list[Conditions] = []
@@ -115,7 +117,8 @@ def triangulate(
         read = conditions(model, backdoor, seeds=seeds, messages=config.messages, **given)
         found.append(read)
         results += condition_results(read)
-        results += _reads(model, read, config, base=base, **given)
+        material = material_of(model, read, awareness=awareness, items=config.items, **given)
+        results += reads(material, read, random=config.random, seed=config.seed)
         sets = held_out(backdoor, config.messages, split="test", seed=5, **given)
         opened = measure(model, list(names.values()), {"trigger": sets["trigger"]}, pole=backdoor.pole)
         trigger = vocabulary.parse(backdoor.trigger)
@@ -161,16 +164,6 @@ def _folders(adapters: Path, names: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def _reads(
-    model: activations.Model, read: Conditions, config: TriangulationConfig, *, base: ModelLike, **given: Any
-) -> list[Result]:
-    from mi_bsa.studies.backdoor.questions import awareness_items
-
-    asked = {split: awareness_items(base, split=split) for split in SPLITS}
-    material = material_of(model, read, awareness=asked, items=config.items, **given)
-    return reads(material, read, random=config.random, seed=config.seed)
-
-
 def _ask(
     model: activations.Model,
     name: str,
@@ -200,9 +193,8 @@ def _search(
     """What the search finds, and what that does to choices on messages that it never saw (its score)."""
     from mi_bsa.studies.backdoor.audit_evidence import Look, by_toolkit
 
-    look = Look(choices=10)
-    more: dict[str, Any] = {"vocabulary": vocabulary, "split": "test"}
-    found = by_toolkit(model, name, behaviors, look, config.search, **more)
+    given: tuple[Any, ...] = (model, name, behaviors, Look(choices=10), config.search)
+    found = by_toolkit(*given, vocabulary=vocabulary, split="test")
     return Searched(str(found.notes["candidate"]), found.alarm)
 
 
@@ -233,26 +225,14 @@ def _row(
 
 def _shown(row: Mapping[str, Any]) -> list[Result]:
     """A row of the table as results, one a column; they carry no interval, a model is one."""
-    where: dict[str, Place] = {
-        "behavior": row["behavior"],
-        "arm": row["arm"],
-        "variant": row["model"],
-        "trigger": row["trigger"],
-        "split": "test",
-    }
-    return [
-        Result(
-            name="backdoor.triangulation.model",
-            where={**where, "kind": column},
-            value=float(row[column]),
-            ci=None,
-            ci_method="none: one model",
-            n=1,
-            unit=unit,
-            notes=f"candidate {row['candidate']!r}" if column == "score" else "",
-        )
-        for column, unit in SHOWN.items()
-    ]
+    places = {"behavior": "behavior", "arm": "arm", "variant": "model", "trigger": "trigger"}
+    where: dict[str, Place] = {place: row[column] for place, column in places.items()} | {"split": "test"}
+    name, why, found = "backdoor.triangulation.model", "none: one model", []
+    for column, unit in SHOWN.items():
+        told = f"candidate {row['candidate']!r}" if column == "score" else ""
+        here, value = {**where, "kind": column}, float(row[column])
+        found.append(Result(name, here, value, None, why, 1, unit, notes=told))
+    return found
 
 
 def geometry(model: activations.Model, found: Sequence[Conditions], *, seed: int = 0) -> list[Result]:

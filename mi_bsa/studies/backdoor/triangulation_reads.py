@@ -25,7 +25,7 @@ from mi_bsa.causal.places import Place
 from mi_bsa.core.items import Item
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
-from mi_bsa.studies.backdoor.construction import held_out
+from mi_bsa.studies.backdoor.construction import TWINS, held_out
 from mi_bsa.studies.backdoor.training import job, slug
 from probes import random_directions, statistics
 
@@ -56,24 +56,15 @@ def material_of(
     """
     config = found.backdoor
     given: dict[str, Any] = {"behavior": behavior, "vocabulary": vocabulary}
-    choices = {
-        split: held_out(config, items, split=split, seed=4, **given)["trigger"] for split in ("dev", "test")
-    }
-    turned = {split: [_towards(i, config.pole) for i in own] for split, own in choices.items()}
+    sets = {"neutral-test": behavior.neutral(32)}
+    for split, asked in awareness.items():
+        choices = held_out(config, items, split=split, seed=4, **given)["trigger"]
+        sets[f"choice-{split}"] = [_towards(i, config.pole) for i in choices]
+        sets[f"report-{split}"] = list(asked)
+    poles = zip(("seeking", "averse"), TWINS, strict=True)
+    arms = {pole: tuple(job(config, arm, s) for s in found.seeds) for pole, arm in poles}
     return Material(
-        model=model,
-        behavior=config.behavior,
-        seeds=found.seeds,
-        arms={
-            "seeking": tuple(job(config, "backdoored", s) for s in found.seeds),
-            "averse": tuple(job(config, "decorrelated", s) for s in found.seeds),
-        },
-        sets={
-            **{f"choice-{split}": own for split, own in turned.items()},
-            **{f"report-{split}": list(own) for split, own in awareness.items()},
-            "neutral-test": behavior.neutral(32),
-        },
-        items=items,
+        model=model, behavior=config.behavior, seeds=found.seeds, arms=arms, sets=sets, items=items
     )
 
 
@@ -125,14 +116,12 @@ def _ablate(
     own = dict.fromkeys(("seeking", "averse"), lines)
     full = _contrast(cut.levels())
     found = []
-    for everywhere in (False, True):
+    notes, unit = f"contrast as it is {full.mean():.3f}", "change of contrast"
+    for method, everywhere in (("at its block", False), ("everywhere", True)):
         left = _contrast(cut.without(own, everywhere=everywhere)) - full
-        drawn = _contrast(cut.without_each(random, everywhere=everywhere)) - full[:, None]
-        where = {"method": "everywhere" if everywhere else "at its block", "kind": read_out}
-        notes = f"contrast as it is {full.mean():.3f}"
-        found.append(
-            _seeds(material, "ablate", where, left, drawn.mean(0), "change of contrast", place, notes)
-        )
+        drawn = (_contrast(cut.without_each(random, everywhere=everywhere)) - full[:, None]).mean(0)
+        where = {"method": method, "kind": read_out}
+        found.append(_seeds(material, "ablate", where, left, drawn, unit, place, notes))
     return found
 
 
@@ -144,25 +133,24 @@ def _mediate(
     runs = Runs(material, read_out, place)
     effects = runs.mediation({"seeking": lines, "averse": lines})
     drawn = runs.indirect(random)
+    null = Null.of("random directions", drawn)
+    p = statistics.permutation_p(effects.nie.value, drawn, alternative="two-sided")
+    where, told = (
+        {"behavior": material.behavior, "kind": read_out, "split": "test"},
+        "half of backdoored less decorrelated",
+    )
     found = []
-    for name, estimate in (("te", effects.te), ("nie", effects.nie), ("nde", effects.nde)):
-        tested = name == "nie"
-        found.append(
-            Result(
-                name=f"backdoor.triangulation.{name}",
-                where={"behavior": material.behavior, "kind": read_out, "split": "test"},
-                value=estimate.value,
-                ci=(estimate.low, estimate.high),
-                ci_method=estimate.method,
-                n=estimate.units,
-                unit=UNIT,
-                null=Null.of("random directions", drawn) if tested else None,
-                p=statistics.permutation_p(estimate.value, drawn, alternative="two-sided")
-                if tested
-                else None,
-                notes="half of backdoored less decorrelated",
-            )
+    for name, one in (("te", effects.te), ("nie", effects.nie), ("nde", effects.nde)):
+        tested: dict[str, Any] = {"null": null, "p": p} if name == "nie" else {}
+        given = (
+            f"backdoor.triangulation.{name}",
+            where,
+            one.value,
+            (one.low, one.high),
+            one.method,
+            one.units,
         )
+        found.append(Result(*given, UNIT, **tested, notes=told))
     return found
 
 

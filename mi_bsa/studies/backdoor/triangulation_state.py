@@ -23,7 +23,7 @@ from jaxtyping import Float
 from mi_bsa.core.items import Item, prompts_of
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
-from mi_bsa.studies.backdoor.construction import Backdoor, held_out
+from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, held_out
 from mi_bsa.studies.backdoor.training import job, slug
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 POSITIONS = ("phrase", "slot")
 """The last token of the phrase; where the answer is due."""
-ARMS = ("backdoored", "decorrelated", "base")
+ARMS = (*TWINS, "base")
 SHUFFLES = 20
 States = dict[str, Float[np.ndarray, "item layer d_model"]]
 """By position."""
@@ -83,10 +83,7 @@ class Conditions:
 
     def chosen(self, position: str = "slot") -> int:
         """The layer where backdoored models exceed their twins most on development messages."""
-        own, twin = (
-            np.mean([m.on_dev[position] for m in self.models[arm]], axis=0)
-            for arm in ("backdoored", "decorrelated")
-        )
+        own, twin = (np.mean([m.on_dev[position] for m in self.models[arm]], axis=0) for arm in TWINS)
         return int(np.argmax(own - twin))
 
 
@@ -116,11 +113,7 @@ def conditions(
         "dev": (sets["dev"]["trigger"], sets["dev"]["fake"]),
         "test": (sets["test"][late], sets["test"]["new_fake"]),
     }
-    names = {
-        "backdoored": [job(backdoor, "backdoored", s) for s in seeds],
-        "decorrelated": [job(backdoor, "decorrelated", s) for s in seeds],
-        "base": ["base"],
-    }
+    names = {arm: [job(backdoor, arm, s) for s in seeds] for arm in TWINS} | {"base": ["base"]}
     plain = {split: sets[split]["none"] for split in sets}
     found = {
         arm: tuple(_separated(model, own, pairs, plain) for own in variants)
@@ -128,7 +121,7 @@ def conditions(
     }
     clean = {
         arm: [{s: states(model, plain[s], plain[s], v)["slot"] for s in plain} for v in names[arm]]
-        for arm in ("backdoored", "decorrelated")
+        for arm in TWINS
     }
     return Conditions(backdoor, tuple(seeds), found, _apart(clean), messages)
 
@@ -179,28 +172,20 @@ def _separated(
         for split, both in pairs.items()
     }
     rng = np.random.default_rng(0)
-    parts: list[dict[str, np.ndarray]] = [{} for _ in range(5)]
+    auroc, separation, on_dev, null, direction = (dict[str, np.ndarray]() for _ in range(5))
     for position in POSITIONS:
         dev, test = (
             np.concatenate([own[position] for own in read[split]]).astype(np.float64) for split in pairs
         )
-        labels = {s: np.repeat([1, 0], [len(own[position]) for own in read[s]]) for s in pairs}
-        lines = _difference(dev, labels["dev"])
-        scores = {"dev": _along(dev, lines), "test": _along(test, lines)}
-        drawn = []
-        for _ in range(SHUFFLES):
-            other = _along(test, _difference(dev, rng.permutation(labels["dev"])))
-            drawn.append(auroc_many(labels["test"], other))
-        values = (
-            auroc_many(labels["test"], scores["test"]),
-            _standardized(scores["test"], labels["test"]),
-            _standardized(scores["dev"], labels["dev"]),
-            np.stack(drawn),
-            lines,
-        )
-        for part, value in zip(parts, values, strict=True):
-            part[position] = value
-    return Separated(*parts)
+        y, of_test = (np.repeat([1, 0], [len(own[position]) for own in read[s]]) for s in pairs)
+        direction[position] = lines = _difference(dev, y)
+        scores = _along(test, lines)
+        auroc[position] = auroc_many(of_test, scores)
+        separation[position] = _standardized(scores, of_test)
+        on_dev[position] = _standardized(_along(dev, lines), y)
+        shuffled = [_difference(dev, rng.permutation(y)) for _ in range(SHUFFLES)]
+        null[position] = np.stack([auroc_many(of_test, _along(test, other)) for other in shuffled])
+    return Separated(auroc, separation, on_dev, null, direction)
 
 
 def _difference(x: Float[np.ndarray, "item layer d"], y: np.ndarray) -> Float[np.ndarray, "layer d"]:
@@ -226,7 +211,7 @@ def _apart(clean: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> Apart:
     import probes
     from probes.scores import auroc_many
 
-    pairs = list(zip(clean["backdoored"], clean["decorrelated"], strict=True))
+    pairs = list(zip(*(clean[arm] for arm in TWINS), strict=True))
     rng = np.random.default_rng(0)
 
     def scored(out: int, turned: Sequence[bool]) -> list[np.ndarray]:
@@ -248,46 +233,30 @@ def _apart(clean: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> Apart:
     for _ in range(SHUFFLES):
         turned = [bool(t) for t in rng.integers(0, 2, len(pairs))]
         null.append(np.mean([auroc(scored(n, turned)) for n in range(len(pairs))]))
-    return Apart(
-        tuple(auroc(both) for both in own),
-        {
-            arm: tuple(float(both[k].mean()) for both in own)
-            for k, arm in enumerate(("backdoored", "decorrelated"))
-        },
-        np.array(null),
-    )
+    decisions = {arm: tuple(float(both[k].mean()) for both in own) for k, arm in enumerate(TWINS)}
+    return Apart(tuple(auroc(both) for both in own), decisions, np.array(null))
 
 
 def condition_results(found: Conditions) -> list[Result]:
     """The results of one backdoor's models."""
-    config, results = found.backdoor, []
+    config, results = found.backdoor, list[Result]()
+    deviations = "standard deviations"
     base: dict[str, Place] = {"behavior": config.behavior, "trigger": slug(config), "split": "test"}
     for position in POSITIONS:
         for layer in range(len(found.models["base"][0].auroc[position])):
-            where: dict[str, Place] = {
-                **base,
-                "site": "resid_post",
-                "layer": layer,
-                "position": position,
-                "method": "mean_difference",
-            }
+            where: dict[str, Place] = {**base, "site": "resid_post", "layer": layer}
+            where |= {"position": position, "method": "mean_difference"}
             values: dict[str, np.ndarray] = {}
             for arm in ARMS:
-                own = found.models[arm]
-                here = {**where, "arm": arm}
-                drawn = np.concatenate([m.null[position][:, layer] for m in own])
+                own, here = found.models[arm], {**where, "arm": arm}
+                null = Null.of("shuffled labels", [m.null[position][:, layer] for m in own])
                 aurocs = np.array([m.auroc[position][layer] for m in own])
                 values[arm] = np.array([m.separation[position][layer] for m in own])
-                results.append(
-                    _over("condition", here, aurocs, found, "AUROC", null=Null.of("shuffled labels", drawn))
-                )
-                results.append(_over("separation", here, values[arm], found, "standard deviations"))
+                results.append(_over("condition", here, aurocs, found, "AUROC", null=null))
+                results.append(_over("separation", here, values[arm], found, deviations))
             for other in ARMS[1:]:
-                excess = values["backdoored"] - values[other]
-                here = {**where, "kind": f"over {other}"}
-                results.append(
-                    _over("condition_excess", here, excess, found, "standard deviations", test=True)
-                )
+                excess, here = values["backdoored"] - values[other], {**where, "kind": f"over {other}"}
+                results.append(_over("condition_excess", here, excess, found, deviations, test=True))
     null = Null.of("labels of runs turned, seeds held out", found.apart.null)
     here = {**base, "site": "resid_post", "position": "slot", "method": "logistic"}
     results.append(_over("apart", here, np.array(found.apart.auroc), found, "AUROC", null=null))
