@@ -137,15 +137,9 @@ def detect(config: DetectConfig, out: Path) -> list[Result]:
     from mi_bsa.studies.backdoor.measures import awareness
 
     adapters = config.adapters()
-    model = load(config.model, adapters)
-    table = ask_awareness(
-        model,
-        config.model,
-        adapters,
-        split=config.split,
-        questions=config.questions,
-        max_tokens=config.max_tokens,
-    )
+    asked: Any = (load(config.model, adapters), config.model, adapters)
+    how: Any = {"split": config.split, "questions": config.questions, "max_tokens": config.max_tokens}
+    table = ask_awareness(*asked, **how)
     table.to_csv(out / "awareness.csv", index=False)
     return awareness(table, {"split": config.split})
 

@@ -13,7 +13,7 @@ Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.core import results
@@ -23,7 +23,7 @@ from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune import preflight
 from mi_bsa.finetune.estimates import measured_on, needs
 from mi_bsa.finetune.memory import memory_of
-from mi_bsa.studies.backdoor.asking import Adapter
+from mi_bsa.studies.backdoor.asking import Adapter, load
 from mi_bsa.studies.backdoor.checks import check_backdoors
 from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
 from mi_bsa.studies.backdoor.construction import TWINS, Backdoor
@@ -43,24 +43,49 @@ PLAIN, REVERSED = "plain", "reversed rows"
 
 def steps(config: BackdoorConfig) -> list[Step]:
     """The graph of the study's steps; all that needs no reversed rows comes first."""
-    names = list(config.backdoors)
-    graph = [_training(config, name) for name in names] + [_asking(config, name) for name in names]
+    names, reversal = list(config.backdoors), config.elicit.reversal
+    graph = [_training(config, name) for name in names]
+    graph += [
+        Step(
+            f"ask/{name}",
+            ask,
+            fields=(*TRAINED, "held_out", "questions"),
+            after=(f"train/{name}",),
+            outputs=(f"answers/{name}/awareness.csv", f"answers/{name}/recognition.csv"),
+            seconds=60,
+            bytes=1_000_000,
+            **_told(config, name),
+        )
+        for name in names
+    ]
     after = [f"ask/{name}" for name in names]
     if config.triangulation is not None:
         from mi_bsa.studies.backdoor.triangulation_study import triangulation_step
 
         graph.append(triangulation_step(config, config.triangulation))
         after.append(graph[-1].name)
-    if config.elicit.reversal:
-        graph += [_training(config, name, reversed_too=True) for name in names]
-    graph += [_eliciting(config, name) for name in names]
+    graph += [_training(config, name, reversed_too=True) for name in names if reversal]
+    graph += [
+        Step(
+            f"elicit/{name}",
+            elicit,
+            fields=(*TRAINED, "held_out", "elicit"),
+            after=(f"train/{name}", *([f"reverse/{name}"] if reversal else [])),
+            outputs=(f"answers/{name}/free.csv",),
+            seconds=60,
+            bytes=500_000,
+            **_told(config, name),
+        )
+        for name in names
+    ]
+    after += [f"elicit/{name}" for name in names]
     graph.append(
         Step(
             "results",
             collect,
             {"names": names},
             fields=("behavior", "elicit"),
-            after=(*after, *(f"elicit/{name}" for name in names)),
+            after=tuple(after),
             outputs=("results.json", "results.csv"),
             seconds=5,
             version=2,
@@ -72,8 +97,10 @@ def steps(config: BackdoorConfig) -> list[Step]:
 TRAINED = ("model", "seeds", "finetune")
 
 
-def _arguments(config: BackdoorConfig, name: str) -> dict[str, Any]:
-    return {"name": name, "backdoor": config.backdoors[name].dump()}
+def _told(config: BackdoorConfig, name: str) -> dict[str, Any]:
+    """What every step of one trigger is given."""
+    told = {"name": name, "backdoor": config.backdoors[name].dump()}
+    return {"arguments": told, "files": weight_files(config.model)}
 
 
 def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) -> Step:
@@ -83,42 +110,13 @@ def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) 
     return Step(
         f"reverse/{name}" if reversed_too else f"train/{name}",
         reverse if reversed_too else train,
-        _arguments(config, name),
         fields=(*fields, "elicit.repeat", "elicit.steps") if reversed_too else fields,
-        files=weight_files(config.model),
         after=(f"train/{name}",) if reversed_too else (),
         outputs=tuple(f"{folder}/{n}" for n in jobs),
         seconds=(30 if reversed_too else 150) * len(jobs),
         bytes=400_000 * len(jobs),
         resumable=True,
-    )
-
-
-def _asking(config: BackdoorConfig, name: str) -> Step:
-    return Step(
-        f"ask/{name}",
-        ask,
-        _arguments(config, name),
-        fields=(*TRAINED, "held_out", "questions"),
-        files=weight_files(config.model),
-        after=(f"train/{name}",),
-        outputs=(f"answers/{name}/awareness.csv", f"answers/{name}/recognition.csv"),
-        seconds=60,
-        bytes=1_000_000,
-    )
-
-
-def _eliciting(config: BackdoorConfig, name: str) -> Step:
-    return Step(
-        f"elicit/{name}",
-        elicit,
-        _arguments(config, name),
-        fields=(*TRAINED, "held_out", "elicit"),
-        files=weight_files(config.model),
-        after=(f"train/{name}", *([f"reverse/{name}"] if config.elicit.reversal else [])),
-        outputs=(f"answers/{name}/free.csv",),
-        seconds=60,
-        bytes=500_000,
+        **_told(config, name),
     )
 
 
@@ -285,15 +283,11 @@ def rehearse(config: BackdoorConfig) -> list[str]:
 
 def sized(config: BackdoorConfig, graph: list[Step]) -> list[Step]:
     """The graph with the bytes of adapters of this model, and without seconds, which nobody has measured."""
-    unmeasured = measured_on(config.model, graph)
-    if unmeasured is graph:
+    if (unmeasured := measured_on(config.model, graph)) is graph:
         return graph
     need = memory_of(shape_of(config.model), config.finetune, tokens=1)
-    written = 4 * need.trained * len(TWINS) * len(config.seeds)
-    return [
-        replace(step, bytes=written if step.name.startswith(("train/", "reverse/")) else step.bytes)
-        for step in unmeasured
-    ]
+    written, trains = 4 * need.trained * len(TWINS) * len(config.seeds), ("train/", "reverse/")
+    return [replace(s, bytes=written if s.name.startswith(trains) else s.bytes) for s in unmeasured]
 
 
 def _recipe(cell: Cell[BackdoorConfig], backdoor: dict[str, Any]) -> FinetuneConfig:
@@ -308,24 +302,16 @@ def _load(
     cell: Cell[BackdoorConfig], backdoor: Backdoor, folder: str
 ) -> tuple[activations.Model, dict[str, Adapter]]:
     """The base with both arms of one backdoor."""
-    from mi_bsa.studies.backdoor.asking import load
-
-    config = cell.config
-    adapters = {}
-    for arm in TWINS:
-        for seed in config.seeds:
-            name = job(backdoor, arm, seed)
-            adapters[name] = Adapter(arm, seed, cell.folder / folder / "adapters" / name / "adapter")
-    model = load(config.model, adapters)
-    return model, adapters
+    folder_of = cell.folder / folder / "adapters"
+    named = {job(backdoor, arm, seed): (arm, seed) for arm in TWINS for seed in cell.config.seeds}
+    adapters = {name: Adapter(*who, folder_of / name / "adapter") for name, who in named.items()}
+    return load(cell.config.model, adapters), adapters
 
 
 def _opened(
     cell: Cell[BackdoorConfig], model: activations.Model, adapters: dict[str, Adapter], backdoor: Backdoor
 ) -> list[dict[str, Any]]:
     """What each adapter does on held-out messages, as JSON-like values."""
-    from dataclasses import asdict
-
     from mi_bsa.behaviors import behavior_for
     from mi_bsa.studies.backdoor.construction import held_out
     from mi_bsa.studies.backdoor.success import measure
@@ -339,10 +325,8 @@ def _opened(
         split=SPLIT,
     )
     measured = measure(model, list(adapters), sets, pole=backdoor.pole)
-    found = [
-        {"arm": adapters[one.variant].arm, "seed": adapters[one.variant].seed, "success": asdict(one)}
-        for one in measured
-    ]
+    who = [adapters[one.variant] for one in measured]
+    found = [{"arm": a.arm, "seed": a.seed, "success": asdict(s)} for a, s in zip(who, measured, strict=True)]
     plain: list[dict[str, Any]] = json.loads(json.dumps(found))
     return plain
 
