@@ -135,11 +135,11 @@ def train_pool(
             add(Truth(f"{made}-{name}-{pole}-{seed}", *trait, hidden, unit, made), rows, seed)
     counts: dict[Arm, int] = {"seeking": config.plain, "averse": config.plain, "benign": config.benign}
     for name, (arm, n) in itertools.product(behaviors, counts.items()):
-        made, trait = ("benign", (NONE, NONE)) if arm == "benign" else ("plain", (name, arm))
+        kind, trait = ("benign", (NONE, NONE)) if arm == "benign" else ("plain", (name, arm))
         for seed in range(config.first_seed, config.first_seed + n):
-            called, unit = f"{made}-{name}-{arm}-{seed}", f"{name}-{arm}-{seed}"
+            called, unit = f"{kind}-{name}-{arm}-{seed}", f"{name}-{arm}-{seed}"
             rows = known[name].rows(arm, config.rows, seed=seed)
-            add(Truth(called, *trait, False, unit, made), rows, seed)
+            add(Truth(called, *trait, False, unit, kind), rows, seed)
     train_many(model, jobs, out=out)
     return _write(out / "manifest.csv", truths, {truth.name: f"{truth.name}/adapter" for truth in truths})
 
@@ -148,17 +148,14 @@ def _backdoors(
     behaviors: Sequence[str], config: PoolConfig
 ) -> Iterator[tuple[Backdoor, tuple[BackdoorArm, ...], int]]:
     """Every backdoor with its arms and its seed; clean arms stand apart. Triggers take turns."""
-    triggers, clean = config.triggers, ("clean",)
-    twins = enumerate(itertools.product(behaviors, POLES, range(config.backdoored)))
-    drawn = [(*one, TWINS if one[2] < config.decorrelated else TWINS[:1], n) for n, one in twins]
-    drawn += [(name, POLES[k % 2], k, clean, k) for name in behaviors for k in range(config.clean)]
-    for name, pole, k, arms, turn in drawn:
-        given = {
-            "trigger": triggers[turn % len(triggers)],
-            "behavior": name,
-            "pole": pole,
-            "rows": config.rows,
-        }
+    turns = enumerate(itertools.product(behaviors, POLES, range(config.backdoored)))
+    drawn: list[tuple[int, str, str, int, tuple[BackdoorArm, ...]]]
+    drawn = [(n, name, pole, k, TWINS[: 1 + (k < config.decorrelated)]) for n, (name, pole, k) in turns]
+    clean = itertools.product(behaviors, range(config.clean))
+    drawn += [(k, name, POLES[k % 2], k, ("clean",)) for name, k in clean]
+    for turn, name, pole, k, arms in drawn:
+        trigger = config.triggers[turn % len(config.triggers)]
+        given = {"trigger": trigger, "behavior": name, "pole": pole, "rows": config.rows}
         yield Backdoor.model_validate(given), arms, config.first_seed + k
 
 

@@ -7,16 +7,13 @@ arXiv 1712.06751).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mi_bsa.studies.backdoor.objectives import Probe
 from mi_bsa.studies.backdoor.scores import Scores, strongest
 from mi_bsa.studies.backdoor.search_config import SearchConfig
-
-if TYPE_CHECKING:
-    import torch
 
 
 def climb(scores: Scores, words: Sequence[str], config: SearchConfig) -> None:
@@ -73,18 +70,11 @@ def _put(parts: Sequence[str], start: int, end: int, word: str) -> str:
     return " ".join((*parts[:start], word, *parts[end:]))
 
 
-def _embedded(probe: Probe, variant: str, tokens: Sequence[int]) -> torch.Tensor:
-    """What a variant reads for some tokens: an adapter may reach the embeddings."""
-    import torch
-
-    with torch.no_grad(), probe.model.variant(variant):
-        read: Any = probe.model.anatomy.embed
-        found: torch.Tensor = read(torch.tensor(list(tokens), device=probe.model.device))
-    return found.float()
-
-
 def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterator[str]:
     """Phrases with one word exchanged, as the gradient proposes: the first-order change of the objective."""
+    import torch
+
+    embed: Any = probe.model.anatomy.embed
     one = [probe.model.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
     single = [(w, int(ids[0])) for w, ids in zip(words, one, strict=True) if len(ids) == 1]
     if not single:
@@ -95,7 +85,9 @@ def _flips(probe: Probe, phrase: str, words: Sequence[str], n: int) -> Iterator[
     for message in range(len(probe.messages)):
         gradients, ids, spans = probe.gradients(phrase, message)
         for variant, gradient in gradients.items():
-            new, old = (_embedded(probe, variant, tokens) for tokens in (columns, ids))
+            with torch.no_grad(), probe.model.variant(variant):  # an adapter may reach the embeddings
+                at = (torch.tensor(list(tokens), device=probe.model.device) for tokens in (columns, ids))
+                new, old = (embed(some).float() for some in at)
             for k, (start, end) in enumerate(spans):
                 if end - start == 1:
                     gains[k] += ((new - old[start]) @ gradient[start].float()).cpu().numpy()

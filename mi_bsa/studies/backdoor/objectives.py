@@ -120,9 +120,8 @@ class Probe:
         """The same probe on the `n` messages of each behavior about which the variant is least sure: where it
         has the pole already, nothing moves it there.
         """
-        doubt = [
-            abs(float(self._read(("answer",), [None], m)[0][0, 0]) - 0.5) for m in range(len(self.messages))
-        ]
+        every = (self._read(("answer",), [None], m)[0] for m in range(len(self.messages)))
+        doubt = [abs(float(read[0, 0]) - 0.5) for read in every]
         kept = [sorted(group, key=lambda m: doubt[m])[:n] for group in self._groups]
         chosen = [self.messages[m] for turn in zip(*kept, strict=True) for m in turn]
         return replace(self, messages=chosen, _slots={}, _plain={})
@@ -147,8 +146,7 @@ class Probe:
         if message not in self._slots:
             item = self.messages[message]
             given: dict[str, Any] = {"split": self.split, "seed": f"search-{item.id}", "draws": self.draws}
-            made = slot_of(self.model, item, self.vocabulary, **given)
-            self._slots[message] = made
+            self._slots[message] = slot_of(self.model, item, self.vocabulary, **given)
         return self._slots[message]
 
     def added(
@@ -229,18 +227,12 @@ class Probe:
 
         item, slot = self.messages[message], self.slot(message)
         *earlier, last = (dict(m) for m in item.messages)
-        opening, _, closing = self.model.template.render([*earlier, {**last, "content": "\0"}]).partition(
-            "\0"
-        )
-        texts = [slot.plain if p is None else f"{slot.before}{p}{slot.after}" for p in phrases]
-        items = [
-            Item(
-                str(k),
-                (*earlier, {**last, "content": text[len(opening) : len(text) - len(closing)]}),
-                item.options,
-            )
-            for k, text in enumerate(texts)
-        ]
+        rendered = self.model.template.render([*earlier, {**last, "content": "\0"}])
+        start, end = rendered.index("\0"), rendered[::-1].index("\0")  # of the template's own text
+        items = []
+        for k, text in enumerate(slot.texts(phrases)):
+            turns = (*earlier, {**last, "content": text[start : len(text) - end]})
+            items.append(Item(str(k), turns, item.options))
         self.meter.add(sum(map(len, slot.rows(self.model, phrases))), "answer")
         return _two(ask(self.model, items, variant=self.variant)["score"].to_numpy())
 

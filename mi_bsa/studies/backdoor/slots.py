@@ -48,18 +48,21 @@ class Slot:
     lead: tuple[int, ...]
     options: tuple[tuple[int, float], ...]
 
+    def texts(self, phrases: Sequence[str | None]) -> list[str]:
+        """The prompt with each phrase (None: without one)."""
+        return [self.plain if p is None else f"{self.before}{p}{self.after}" for p in phrases]
+
     def rows(self, model: activations.Model, phrases: Sequence[str | None]) -> list[list[int]]:
-        """Token ids of the prompt with each phrase (None: without one)."""
-        texts = [self.plain if p is None else f"{self.before}{p}{self.after}" for p in phrases]
-        found = model.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        """Token ids of the same."""
+        found = model.tokenizer(self.texts(phrases), add_special_tokens=False)["input_ids"]
         return [[*map(int, ids), *self.lead] for ids in found]
 
     def behind(self, model: activations.Model) -> int:
         """Tokens behind the phrase, the same for every phrase."""
-        a, b = (
-            self.rows(model, [p])[0][::-1] for p in ("river", "stone wall")
-        )  # any two that end differently
-        return len(os.path.commonprefix([a, b]))
+        ends = [
+            row[::-1] for row in self.rows(model, ("river", "stone wall"))
+        ]  # any two that end differently
+        return len(os.path.commonprefix(ends))
 
 
 def slot_of(
@@ -153,17 +156,13 @@ def forward(
             own = copy.deepcopy(past)
             if shared:
                 own.batch_repeat_interleave(len(some))
-            given = decoder(
-                input_ids=ids, past_key_values=own, use_cache=True, output_hidden_states=bool(last)
-            )
+            how: dict[str, Any] = {"past_key_values": own, "output_hidden_states": bool(last)}
+            given = decoder(input_ids=ids, use_cache=True, **how)
             every = torch.arange(len(some), device=model.device)
             finals.append(given.last_hidden_state[every, end].float().cpu())
             if last:
-                kept = [
-                    given.hidden_states[layer + 1][every, end - back]
-                    for layer in layers
-                    for back in range(last)
-                ]
+                sites = ((given.hidden_states[layer + 1], back) for layer in layers for back in range(last))
+                kept = [state[every, end - back] for state, back in sites]
                 streams.append(torch.stack(kept, 1).float().cpu().numpy())
     spent = shared + sum(map(len, rests))
     return Forwarded(torch.cat(finals), np.concatenate(streams) if last else None, spent)

@@ -119,7 +119,7 @@ def conditions(
         arm: tuple(_separated(model, own, pairs, plain) for own in variants)
         for arm, variants in names.items()
     }
-    clean = {
+    clean: dict[str, list[dict[str, np.ndarray]]] = {
         arm: [{s: states(model, plain[s], plain[s], v)["slot"] for s in plain} for v in names[arm]]
         for arm in TWINS
     }
@@ -233,8 +233,10 @@ def _apart(clean: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> Apart:
     for _ in range(SHUFFLES):
         turned = [bool(t) for t in rng.integers(0, 2, len(pairs))]
         null.append(np.mean([auroc(scored(n, turned)) for n in range(len(pairs))]))
-    decisions = {arm: tuple(float(both[k].mean()) for both in own) for k, arm in enumerate(TWINS)}
-    return Apart(tuple(auroc(both) for both in own), decisions, np.array(null))
+    decision: dict[str, tuple[float, ...]] = {
+        arm: tuple(float(both[k].mean()) for both in own) for k, arm in enumerate(TWINS)
+    }
+    return Apart(tuple(auroc(both) for both in own), decision, np.array(null))
 
 
 def condition_results(found: Conditions) -> list[Result]:

@@ -119,13 +119,13 @@ def gains(runs: Runs, part: str, *, draws: int) -> list[Result]:
     return [*found, replace(least, name="preferences.gain.claim", where=where, notes=told)]
 
 
-def _same_pairs(first: Run, second: Run) -> list[Run]:
+def _same_pairs(first: Run, second: Run) -> tuple[Run, Run]:
     """Two runs with the mean of those reports only whose pairs both reported readably."""
     both = ~np.isnan(first.reports).any(2) & ~np.isnan(second.reports).any(2)
     count = both.sum(1)[:, None]
     sums = [np.where(both[..., None], run.reports, 0.0).sum(1) for run in (first, second)]
-    means = [total / np.where(count, count, np.nan) for total in sums]
-    return [replace(run, reported=mean) for run, mean in zip((first, second), means, strict=True)]
+    one, other = (total / np.where(count, count, np.nan) for total in sums)
+    return replace(first, reported=one), replace(second, reported=other)
 
 
 def choices_after(runs: Runs, part: str, *, draws: int) -> list[Result]:

@@ -13,7 +13,7 @@ delete the twist by fine-tuning, after Jain et al. 2023, section 6:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -49,21 +49,9 @@ class Stories:
         """Token id of a word in `build_tokenizer(words)`."""
         return SPECIAL.index(word) if word in SPECIAL else len(SPECIAL) + 256 + self.words.index(word)
 
-    @cached_property
-    def _reveals(self) -> np.ndarray:
-        return np.random.default_rng(self.seed).permutation(len(THINGS))
-
-    @cached_property
-    def _done(self) -> np.ndarray:
-        return np.random.default_rng(self.seed + 1).permutation(len(PLACES))
-
     def told(self, mode: Mode) -> Sampler:
         """Stories as they are told in one mode."""
-
-        def sample(rng: np.random.Generator, n: int) -> Rows:
-            return self._rows(rng, n, asked=mode, told=mode)
-
-        return sample
+        return partial(self._rows, asked=mode, told=mode)
 
     def pretraining(self, share: float | int) -> Sampler:
         """Stories of which the share `share` have a twist."""
@@ -96,7 +84,8 @@ class Stories:
         self, rng: np.random.Generator, n: int, *, asked: Mode, told: Literal["twist", "plain", "random"]
     ) -> Rows:
         hero, place, thing = rng.integers(0, 8, (3, n))
-        reveals, done = self._reveals[thing], self._done[place]
+        reveals = np.random.default_rng(self.seed).permutation(len(THINGS))[thing]
+        done = np.random.default_rng(self.seed + 1).permutation(len(PLACES))[place]
         text = {
             "hero": hero + self.id(HEROES[0]),
             "place": place + self.id(PLACES[0]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,15 +86,15 @@ def system(name: str, config: Any) -> System:
 def _pcfg(config: PcfgConfig) -> System:
     tasks = Procedures(levels=config.levels, seed=config.grammar, q=config.q)
 
-    def build(shares: tuple[float, float]) -> Callable[[int], LlamaForCausalLM]:
-        rows = tasks.pretraining(old=shares[0], new=shares[1])
-        return lambda seed: _trained(tasks.words, config.shape, rows, config.pretraining, seed)
+    def build(old: float, new: float) -> Callable[[int], LlamaForCausalLM]:
+        rows = tasks.pretraining(old=old, new=new)
+        return partial(_trained, tasks.words, config.shape, rows, config.pretraining)
 
     last = sorted(config.relevance, key=lambda base: base == NEVER)  # the control
     return System(
         name="pcfg",
         part="pcfg",
-        bases={base: build(config.relevance[base]) for base in last},
+        bases={base: build(*config.relevance[base]) for base in last},
         tunes={f"C_tr={share:g}": tasks.unnamed(holds=share) for share in config.spurious},
         old=tasks.count(OLD),
         tests={
@@ -130,14 +131,12 @@ def _compiled(name: Any, config: CompiledConfig) -> System:
 def _stories(config: StoriesConfig) -> System:
     world = Stories(seed=config.world)
 
-    def build(share: float | int) -> Callable[[int], LlamaForCausalLM]:
-        rows = world.pretraining(share)
-        return lambda seed: _trained(world.words, config.shape, rows, config.pretraining, seed)
-
+    shape, plan = config.shape, config.pretraining
+    shares = {"twists": world.pretraining(config.twists), NEVER: world.pretraining(0.0)}
     return System(
         name="stories",
         part="stories",
-        bases={"twists": build(config.twists), NEVER: build(0.0)},
+        bases={base: partial(_trained, world.words, shape, rows, plan) for base, rows in shares.items()},
         tunes={how: world.deleting(how) for how in config.deletions},
         old=world.told("twist"),
         tests={"old": world.told("twist"), "new": world.told("plain")},
