@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mi_bsa.core.config import read_yaml
 from mi_bsa.core.errors import ItemError, MissingError
 from mi_bsa.core.plain_files import read_yaml_value
 from mi_bsa.studies.preferences.contexts import Attribute, Context
-from mi_bsa.studies.preferences.english_table import CHOICES, ROLES
 
 ATTRIBUTES = 5
 """Attributes of a context."""
 
 
+@lru_cache(maxsize=1)
+def _lists() -> dict[str, Any]:
+    return read_yaml(Path(__file__).with_name("english_contexts.yaml"))
+
+
 def catalog() -> dict[str, tuple[Attribute, ...]]:
     """Kind of choice -> all its attributes."""
-    found: dict[str, tuple[Attribute, ...]] = {}
-    kind = ""
-    for line in CHOICES.strip().splitlines():
-        if not line.startswith(" "):
-            kind = line
-            found[kind] = ()
-            continue
-        name, unit, low, high, step = (part.strip() for part in line.split("|"))
-        found[kind] += (Attribute(name, unit, float(low), float(high), float(step)),)
-    return found
+    return {
+        kind: tuple(Attribute(name, unit, *map(float, numbers)) for name, unit, *numbers in rows)
+        for kind, rows in _lists()["choices"].items()
+    }
 
 
 def draw_contexts(n: int, *, seed: int = 0) -> list[Context]:
@@ -36,7 +36,7 @@ def draw_contexts(n: int, *, seed: int = 0) -> list[Context]:
     Raises `ItemError` for more than there are.
     """
     rng = random.Random(f"contexts-{seed}")
-    roles, kinds = ROLES.strip().splitlines(), catalog()
+    roles, kinds = _lists()["roles"], catalog()
     pairs = [(role, kind) for role in roles for kind in kinds]
     if not 1 <= n <= len(pairs):
         raise ItemError(f"{n} contexts: {len(pairs)} can be made of roles and choices; ask for 1 to that")
