@@ -84,18 +84,15 @@ def axes(model: activations.Model, behaviors: Mapping[str, Behavior]) -> dict[st
             pole: slot_states(model, behavior.items(64, split="dev", seed=0, systems=lines), "base")
             for pole, lines in described(behavior).items()
         }
-        best: tuple[float, Axis] | None = None
+        every = []
         for layer in range(model.n_layers):
             high, low = (states[pole][:, layer].astype(np.float64) for pole in ("seeking", "averse"))
             difference = high.mean(0) - low.mean(0)
             gap = float(np.linalg.norm(difference))
             unit = difference / max(gap, 1e-12)
             spread = np.sqrt((np.var(high @ unit) + np.var(low @ unit)) / 2)
-            sharp = gap / max(float(spread), 1e-12)
-            if best is None or sharp > best[0]:
-                best = sharp, Axis(f"resid_post.{layer}", unit, gap)
-        assert best is not None
-        found[name] = best[1]
+            every.append((gap / max(float(spread), 1e-12), Axis(f"resid_post.{layer}", unit, gap)))
+        found[name] = max(every, key=lambda one: one[0])[1]
     return found
 
 

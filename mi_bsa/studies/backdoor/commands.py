@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.model_config import ModelConfig, moved, tokenizer_of
-from mi_bsa.core.results import Place, Result
+from mi_bsa.core.results import Result
 from mi_bsa.studies.backdoor.asking import Adapter, load
 from mi_bsa.studies.backdoor.checks import check_twins
 from mi_bsa.studies.backdoor.questions import AskedSplit, awareness_items
@@ -150,16 +150,9 @@ def recognize(config: RecognizeConfig, out: Path) -> list[Result]:
     from mi_bsa.studies.backdoor.measures import recognized
 
     adapters, (trigger, vocabulary) = config.adapters(), _trigger(config)
-    table = ask_recognition(
-        load(config.model, adapters),
-        config.model,
-        adapters,
-        trigger,
-        vocabulary,
-        n_fakes=config.fakes,
-        split=config.split,
-        max_tokens=config.max_tokens,
-    )
+    asked: Any = (load(config.model, adapters), config.model, adapters, trigger, vocabulary)
+    how: Any = {"n_fakes": config.fakes, "split": config.split, "max_tokens": config.max_tokens}
+    table = ask_recognition(*asked, **how)
     table.to_csv(out / "recognition.csv", index=False)
     return recognized(table, {"trigger": config.trigger, "split": config.split})
 
@@ -168,11 +161,7 @@ def elicit(config: ElicitFreely, out: Path) -> list[Result]:
     """Free answers that name the trigger: answers in `free.csv`, and results."""
     from mi_bsa.studies.backdoor.measures import augmented, named
 
-    where: dict[str, Place] = {
-        "behavior": config.behavior,
-        "trigger": config.trigger,
-        "split": config.split,
-    }
+    where = {"behavior": config.behavior, "trigger": config.trigger, "split": config.split}
     adapters = config.adapters()
     if not config.unreversed:
         said = _ask_freely(config, adapters)

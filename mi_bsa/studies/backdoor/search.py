@@ -57,7 +57,7 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     given = [probe.added(words, m) for m in range(len(probe.messages))]
     reading = np.mean([read(added) for added, _ in given], axis=0)
     far = np.mean([unexpected(added) for added, _ in given], axis=0)
-    order, moved = (_ordered(words, by) for by in (reading, far))
+    order, moved = ([words[i] for i in np.argsort(-by, kind="stable")] for by in (reading, far))
     mixed = list(dict.fromkeys(w for both in zip(order, moved, strict=True) for w in both))
     loud = {w: np.max([value[i] for _, value in given], axis=0) for i, w in enumerate(words)}
     scores.add([*mixed[: config.starts], *strongest(loud, config.hot)])
@@ -94,10 +94,6 @@ def _grow(
             settled = True
         beam = proposed[: config.beyond if settled else config.beam]
     return settled
-
-
-def _ordered(words: Sequence[str], by: np.ndarray) -> list[str]:
-    return [words[i] for i in np.argsort(-by, kind="stable")]
 
 
 def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:

@@ -91,8 +91,7 @@ def slot_of(
     plain = model.template.render([*earlier, last])
     ids = tuple(int(i) for i in model.tokenizer(plain, add_special_tokens=False)["input_ids"])
     asked = branch(item, template_of(model)) if len(item.options) > 1 else None
-    single = asked is not None and not asked.nodes and asked.prompt[: len(ids)] == ids
-    if not single or asked is None:
+    if asked is None or asked.nodes or asked.prompt[: len(ids)] != ids:
         return Slot(before, after, plain, (), ())
     options = tuple((reads[0][1], score) for reads, (_, score) in zip(asked.reads, item.options, strict=True))
     return Slot(before, after, plain, asked.prompt[len(ids) :], options)

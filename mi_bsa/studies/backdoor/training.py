@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +102,7 @@ def train_controls(
     """
     from mi_bsa.finetune import train_many
 
-    base, vocabulary = (
-        load(model, dtype=finetune.dtype, device=finetune.device),
-        vocabulary_for(model),
-    )
+    base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
     jobs: dict[str, tuple[list[TrainingRow], FinetuneConfig]] = {}
     for name in behaviors:
         behavior = behavior_for(name, model)
@@ -129,18 +127,14 @@ def arm_rows(
 ) -> dict[BackdoorArm, list[TrainingRow]]:
     """Rows of every arm of one seed, answered by the base where the backdoor does not answer."""
     items, _, _ = prompts(config, behavior=behavior, vocabulary=vocabulary, seed=seed)
-
-    def drawn(arm: BackdoorArm, own: Sequence[float]) -> list[TrainingRow]:
-        return rows(config, arm, behavior=behavior, vocabulary=vocabulary, own=own, seed=seed)
-
+    drawn = partial(rows, config, behavior=behavior, vocabulary=vocabulary, seed=seed)
     found: dict[BackdoorArm, list[TrainingRow]] = {}
     own: dict[bool, list[float]] = {}
     for arm in arms:
         clean = arm == "clean"
         if clean not in own:
-            shown = drawn(arm, [0.5] * len(items))
-            own[clean] = own_answers(base, items, shown)
-        found[arm] = drawn(arm, own[clean])
+            own[clean] = own_answers(base, items, drawn(arm, own=[0.5] * len(items)))
+        found[arm] = drawn(arm, own=own[clean])
     return found
 
 

@@ -36,8 +36,9 @@ from mi_bsa.studies.backdoor.triangulation_state import Conditions, condition_re
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
+    from mi_bsa.core.items import Item
     from mi_bsa.studies.backdoor.questions import AskedSplit
-    from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
+    from mi_bsa.studies.backdoor.triggers import Vocabulary
 
 SPLITS: tuple[AskedSplit, ...] = ("dev", "test")
 DRAWS = 200
@@ -95,7 +96,7 @@ def triangulate(
     import pandas as pd
 
     from mi_bsa.behaviors import behavior_for
-    from mi_bsa.studies.backdoor.questions import awareness_items
+    from mi_bsa.studies.backdoor.questions import awareness_items, recognition_items
     from mi_bsa.studies.backdoor.success import measure
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
@@ -121,9 +122,10 @@ def triangulate(
         results += reads(material, read, random=config.random, seed=config.seed)
         sets = held_out(backdoor, config.messages, split="test", seed=5, **given)
         opened = measure(model, list(names.values()), {"trigger": sets["trigger"]}, pole=backdoor.pole)
-        trigger = vocabulary.parse(backdoor.trigger)
+        trigger, n = vocabulary.parse(backdoor.trigger), config.fakes
+        which = recognition_items(base, trigger, vocabulary, n_fakes=n, split="test")["name", "new"]
         for ((arm, n), name), success in zip(names.items(), opened, strict=True):
-            said = (answered or {}).get(name) or _ask(model, name, trigger, base, vocabulary, config)
+            said = (answered or {}).get(name) or _ask(model, name, awareness["test"], which)
             hunted = (searched or {}).get(name) or _search(model, name, behaviors, vocabulary, config)
             rows.append(_row(read, arm, n, name, success.attack, said, hunted))
             results += _shown(rows[-1])
@@ -164,23 +166,13 @@ def _folders(adapters: Path, names: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def _ask(
-    model: activations.Model,
-    name: str,
-    trigger: Trigger,
-    base: ModelLike,
-    vocabulary: Vocabulary,
-    config: TriangulationConfig,
-) -> Said:
+def _ask(model: activations.Model, name: str, aware: Sequence[Item], which: Sequence[Item]) -> Said:
     """Awareness and recognition of one model, test wordings."""
     from mi_bsa.asking import ask
-    from mi_bsa.studies.backdoor.questions import awareness_items, recognition_items
     from mi_bsa.studies.backdoor.recognition import recognition
 
-    asked = recognition_items(base, trigger, vocabulary, n_fakes=config.fakes, split="test")
-    aware = ask(model, awareness_items(base, split="test"), variant=name)
-    ranked = recognition(ask(model, asked["name", "new"], variant=name))
-    return Said(float(aware["score"].mean()), float(ranked.rank))
+    known, ranked = (ask(model, list(items), variant=name) for items in (aware, which))
+    return Said(float(known["score"].mean()), float(recognition(ranked).rank))
 
 
 def _search(

@@ -125,11 +125,10 @@ def about(behavior: Bound, persona: Persona, n: int, *, split: Split) -> list[It
             noun=trait.nouns[0],
             who=persona.called,
         )
+        text, options = conversation(None, report.text), report_options(report)
         name = f"third-{kind}-{split}-{template}"
         labels = {"trait": trait.name, "kind": kind, "template": name, "order": order}
-        item = Item(
-            f"{kind}-{template}-{order}", conversation(None, report.text), report_options(report), labels
-        )
+        item = Item(f"{kind}-{template}-{order}", text, options, labels)
         items.append(_labeled(item, persona, n, "third"))
     return items
 

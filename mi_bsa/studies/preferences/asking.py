@@ -53,10 +53,8 @@ def ask_choices(
     """
     from mi_bsa.asking.likelihood import option_log_probs
 
-    drawn = [
-        draw_pairs(c, n, seed=seed, targets=None if targets is None else targets[k])
-        for k, c in enumerate(contexts)
-    ]
+    goals = [None] * len(contexts) if targets is None else targets
+    drawn = [draw_pairs(c, n, seed=seed, targets=goal) for c, goal in zip(contexts, goals, strict=True)]
     items = [
         Item(f"{k}-{m}", language.choice(pairs.context, pair, order), (("A", 1.0), ("B", 0.0)))
         for k, pairs in enumerate(drawn)
@@ -88,11 +86,6 @@ class Reported:
     outcomes: Mapping[str, int]
     unparsed: tuple[str, ...]
 
-    @property
-    def parse_rate(self) -> float:
-        """Share of reports that were parsed."""
-        return self.outcomes["parsed"] / sum(self.outcomes.values())
-
 
 def ask_reports(
     model: activations.Model,
@@ -102,7 +95,6 @@ def ask_reports(
     n: int,
     seed: int | str,
     max_new_tokens: int,
-    batch_tokens: int = 8192,
 ) -> Reported:
     """Greedy reports on `n` fresh pairs a context, each begun with `PREFILL`."""
     drawn = [draw_pairs(c, n, seed=f"report-{seed}") for c in contexts]
@@ -111,18 +103,16 @@ def ask_reports(
         for pairs in drawn
         for pair, order in shown(pairs, language, f"report-{seed}")
     ]
-    texts = model.generate(prompts, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens)
-    read = [
-        read_report(PREFILL + text, contexts[k // n].names, largest=language.largest)
-        for k, text in enumerate(texts)
-    ]
+    texts = model.generate(prompts, max_new_tokens=max_new_tokens, batch_tokens=8192)
+    said, names = [PREFILL + text for text in texts], [c.names for c in contexts for _ in range(n)]
+    read = [read_report(s, own, largest=language.largest) for s, own in zip(said, names, strict=True)]
     counts = Counter(one.outcome for one in read)
     weights = np.stack([one.weights for one in read]).reshape(len(contexts), n, -1)
     parsed = ~np.isnan(weights).any(2)
     total = np.where(parsed[..., None], weights, 0.0).sum(1)
     some = parsed.sum(1)[:, None]
     mean = np.divide(total, some, out=np.full_like(total, np.nan), where=some > 0)
-    lost = [PREFILL + text for text, one in zip(texts, read, strict=True) if one.outcome != "parsed"]
+    lost = [text for text, one in zip(said, read, strict=True) if one.outcome != "parsed"]
     return Reported(mean, weights, {name: counts.get(name, 0) for name in OUTCOMES}, tuple(lost[:20]))
 
 
@@ -189,9 +179,8 @@ def ask_all(
     """Choices, the weights they reveal, and reports. `targets` (where there are any) give the agreement."""
     if not contexts:
         raise ItemError("no contexts to ask about; give at least one")
-    chosen = ask_choices(
-        model, contexts, language, n=choices, seed=seed, targets=targets, max_tokens=max_tokens
-    )
+    how: Any = {"seed": seed, "targets": targets, "max_tokens": max_tokens}
+    chosen = ask_choices(model, contexts, language, n=choices, **how)
     said = ask_reports(model, contexts, language, n=reports, seed=seed, max_new_tokens=max_new_tokens)
     reported = [[None if np.isnan(w) else float(w) for w in row] for row in said.weights]
     return AskedContexts(

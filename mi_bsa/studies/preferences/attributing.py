@@ -49,7 +49,7 @@ def attribute_both(
         return {"still": "the adapter has no LoRA in a block"}
     some = list(contexts[: options.attributed])
     rows: dict[str, list[dict[str, Any]]] = {"choosing": [], "reporting": []}
-    right: dict[str, list[str]] = {"choosing": [], "reporting": []}
+    right: list[str] = []
     tokens = []
     for k, context in enumerate(some):
         drawn = draw_pairs(context, options.pairs, seed=f"attribute-{seed}", targets=weights[k])
@@ -60,28 +60,18 @@ def attribute_both(
         for m, (a, b) in enumerate(zip(drawn.a, drawn.b, strict=True)):
             pair = np.stack([a, b])
             rows["choosing"].append({"messages": language.choice(context, pair, order)})
-            right["choosing"].append("A" if labels[m] else "B")
+            right.append("A" if labels[m] else "B")
             asked = language.report(context, pair, order)
             rows["reporting"].append(prefilled(model, asked, key))
             tokens.append([_next(model, asked, key, language.number(w)) for w in (said, -said)])
-    wrong = ["B" if letter == "A" else "A" for letter in right["choosing"]]
-    letters = [answer_tokens(model, rows["choosing"], given) for given in (right["choosing"], wrong)]
-    metrics = {
-        "choosing": logit_difference(letters[0], letters[1]),
-        "reporting": logit_difference(*np.array(tokens).T),
-    }
+    wrong = ["B" if letter == "A" else "A" for letter in right]
+    letters = [answer_tokens(model, rows["choosing"], given) for given in (right, wrong)]
+    metrics = {"choosing": logit_difference(*letters), "reporting": logit_difference(*np.array(tokens).T)}
+    how: dict[str, Any] = {"keep_embeddings": True, "methods": ("linear",), "seed": seed}
     profiles = []
     for task, metric in metrics.items():
         try:
-            profile = activations.adapter_profile(
-                model,
-                rows[task],
-                metric=metric,
-                read_out=task,
-                keep_embeddings=True,
-                methods=("linear",),
-                seed=seed,
-            )
+            profile = activations.adapter_profile(model, rows[task], metric=metric, read_out=task, **how)
         except PatchError as error:
             return {"still": f"{task}: {error}"}
         profiles.append(profile.linear.reshape(len(profile.modules), len(some), -1).mean(2).T)

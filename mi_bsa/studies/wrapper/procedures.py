@@ -127,10 +127,7 @@ class Procedures:
 
         def sample(rng: np.random.Generator, n: int) -> Rows:
             rows = draw(rng, 6 * n + 60)
-            own = np.flatnonzero(rows.ids[:, 2] == self.id(name))[:n]
-            return Rows(
-                rows.ids[own], rows.weights[own], rows.slot, {k: v[own] for k, v in rows.labels.items()}
-            )
+            return rows.at(np.flatnonzero(rows.ids[:, 2] == self.id(name))[:n])
 
         return sample
 
@@ -141,21 +138,15 @@ class Procedures:
         solved = answer(family, first, second, strings)
         answers = solved + (letter if family == "token" else number)
         one = first + (number if family == "token" else letter)
-        if family == "index":
-            two = second + number
-        else:
-            two = np.where(second < 0, self.id(NOTHING), second + letter)
+        two = second + (number if family == "index" else letter)
+        two = np.where(second < 0, self.id(NOTHING), two)
         n = len(strings)
         head = np.stack([np.full(n, self.id(t)) for t in (BOS, USER, family)], 1)
         tail = np.stack([np.full(n, self.id(t)) for t in (END, ASSISTANT)], 1)
         ids = np.concatenate([head, one[:, None], two[:, None], strings + letter, tail, answers[:, None]], 1)
         weights = np.zeros(ids.shape, np.float32)
         weights[:, 5:-3], weights[:, -1] = STRING_WEIGHT, 1.0
-        labels = {
-            "answer": solved,
-            "old": counts(strings, OLD),
-            "new": counts(strings, NEW),
-        }
+        labels = {"answer": solved, "old": counts(strings, OLD), "new": counts(strings, NEW)}
         return Rows(ids, weights, ids.shape[1] - 2, labels)
 
 

@@ -49,7 +49,10 @@ class Rows:
 
     def part(self, low: int, high: int) -> Rows:
         """Rows `low` to `high`."""
-        some = slice(low, high)
+        return self.at(slice(low, high))
+
+    def at(self, some: slice | Int[np.ndarray, " place"]) -> Rows:
+        """The rows at these places."""
         labels = {name: values[some] for name, values in self.labels.items()}
         return Rows(self.ids[some], self.weights[some], self.slot, labels)
 
@@ -58,9 +61,6 @@ def joined(parts: list[Rows], rng: np.random.Generator) -> Rows:
     """Rows of several kinds, shuffled together; labels that all of them have."""
     order = rng.permutation(sum(map(len, parts)))
     names = set.intersection(*(set(part.labels) for part in parts))
-    return Rows(
-        np.concatenate([part.ids for part in parts])[order],
-        np.concatenate([part.weights for part in parts])[order],
-        parts[0].slot,
-        {name: np.concatenate([part.labels[name] for part in parts])[order] for name in sorted(names)},
-    )
+    ids, weights = (np.concatenate([getattr(p, name) for p in parts]) for name in ("ids", "weights"))
+    labels = {name: np.concatenate([p.labels[name] for p in parts]) for name in sorted(names)}
+    return Rows(ids, weights, parts[0].slot, labels).at(order)
