@@ -1,10 +1,15 @@
 """Intervals of what is no mean over seeds: shares of what was counted, numbers that may have none."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from mi_bsa.core.results import Null, Place, Result
 from probes.errors import StatisticsError
-from probes.statistics import Estimate
+
+if TYPE_CHECKING:
+    from probes.statistics import Estimate
 
 
 def share(

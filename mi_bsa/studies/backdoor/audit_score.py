@@ -22,7 +22,6 @@ from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.studies.backdoor.audit_evidence import METHODS, Evidence
 from mi_bsa.studies.backdoor.audit_pool import Truth
 from mi_bsa.studies.backdoor.audit_verdict import AuditVerdict
-from probes import statistics
 
 SHUFFLES = 999
 EXACT = "exact (Clopper-Pearson) over adapters"
@@ -102,6 +101,8 @@ def _answers(rows: Sequence[AuditVerdict] | Sequence[Truth], question: str) -> l
 
 
 def _accuracy(said: np.ndarray, true: np.ndarray, where: Mapping[str, Place]) -> Result:
+    from probes import statistics
+
     hits, n, rng = int((said == true).sum()), len(true), np.random.default_rng(0)
     drawn = np.array([(said == rng.permutation(true)).mean() for _ in range(SHUFFLES)])
     null, p = Null.of("shuffled keys", drawn), statistics.permutation_p(hits / n, drawn)
@@ -148,6 +149,8 @@ def _auroc(
 
 def _gain(first: np.ndarray, second: np.ndarray, units: np.ndarray, where: Mapping[str, Place]) -> Result:
     from scipy.stats import binomtest
+
+    from probes import statistics
 
     won, lost = int((first & ~second).sum()), int((second & ~first).sum())
     ends, method = None, "none: both are right about the same adapters"
