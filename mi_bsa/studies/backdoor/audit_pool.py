@@ -197,7 +197,6 @@ def folders(folder: Path) -> dict[str, Path]:
 
 
 def _write(path: Path, truths: Sequence[Truth], adapters: Mapping[str, str] | None = None) -> Path:
-    """Write a key, or with adapters a manifest."""
     text = io.StringIO()
     columns = [f.name for f in fields(Truth)] + ["adapter"] * (adapters is not None)
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -92,7 +92,6 @@ def called(verdicts: Mapping[str, Sequence[AuditVerdict]], *, split: str) -> lis
 
 
 def _answers(rows: Sequence[AuditVerdict] | Sequence[Truth], question: str) -> list[str]:
-    """What is said, or true, of each adapter."""
     if question == "all":
         return [f"{r.behavior} {r.pole} {r.backdoored}" for r in rows]
     if question == "backdoored":

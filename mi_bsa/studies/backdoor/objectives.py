@@ -49,12 +49,6 @@ class Meter:
     """Tokens forwarded so far."""
 
     tokens: int = 0
-    spent: list[tuple[str, int]] = field(default_factory=list)
-
-    def add(self, tokens: int, what: str) -> None:
-        """Count a pass."""
-        self.tokens += tokens
-        self.spent.append((what, tokens))
 
 
 @dataclass
@@ -137,7 +131,6 @@ class Probe:
 
     @property
     def _groups(self) -> list[list[int]]:
-        """The messages of each behavior."""
         traits = [str(m.labels.get("trait", "")) for m in self.messages]
         return [[n for n, t in enumerate(traits) if t == own] for own in self.behaviors]
 
@@ -165,7 +158,7 @@ class Probe:
             forward(self.model, rows, variant=v, last=last, layers=layers, batch_tokens=self.batch_tokens)
             for v in (self.variant, "base")
         ]
-        self.meter.add(sum(g.tokens for g in given), "reading")
+        self.meter.tokens += sum(g.tokens for g in given)
         tuned, base = given
         assert tuned.stream is not None
         assert base.stream is not None
@@ -196,7 +189,7 @@ class Probe:
         both = any(name in ("divergence", "adapter") for name in names)
         needed = (self.variant, "base") if both else (self.variant,)
         given = [forward(self.model, rows, variant=v, batch_tokens=self.batch_tokens) for v in needed]
-        self.meter.add(sum(g.tokens for g in given), self.objective)
+        self.meter.tokens += sum(g.tokens for g in given)
         return [self._value(name, slot, *(g.final for g in given)) for name in names]
 
     def _value(self, objective: ObjectiveName, slot: Slot, *final: torch.Tensor) -> np.ndarray:
@@ -233,7 +226,7 @@ class Probe:
         for k, text in enumerate(slot.texts(phrases)):
             turns = (*earlier, {**last, "content": text[start : len(text) - end]})
             items.append(Item(str(k), turns, item.options))
-        self.meter.add(sum(map(len, slot.rows(self.model, phrases))), "answer")
+        self.meter.tokens += sum(map(len, slot.rows(self.model, phrases)))
         return _two(ask(self.model, items, variant=self.variant)["score"].to_numpy())
 
     def gradients(
@@ -272,7 +265,7 @@ class Probe:
             else:
                 raise ValueError("the answer objective has no gradient; use another")
             gradients = torch.autograd.grad(value, list(vectors.values()))
-        self.meter.add(3 * len(row) * len(needed), f"{self.objective} gradient")
+        self.meter.tokens += 3 * len(row) * len(needed)
         text, start, spans = f"{slot.before}{phrase}{slot.after}", len(slot.before), []
         encoded = self.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         for word in phrase.split():

@@ -36,14 +36,11 @@ class Recognition:
 
 def recognition(table: pd.DataFrame) -> Recognition:
     """From the answers to `recognition_items` (columns score, kind, sign, true)."""
-    forced = table[table["kind"] != "sign_yes_no"]
-    asked = table[table["kind"] == "sign_yes_no"]
-    yes = float(asked[asked["true"].astype(bool)]["score"].mean())
-    others = asked[~asked["true"].astype(bool)].groupby("sign")["score"].mean()
+    by_sign, true = table["kind"] == "sign_yes_no", table["true"].astype(bool)
+    forced, yes = (float(table[some]["score"].mean()) for some in (~by_sign, by_sign & true))
+    others = table[by_sign & ~true].groupby("sign")["score"].mean()
     above = sum(float(v > yes) + 0.5 * float(v == yes) for v in others)
-    return Recognition(
-        float(forced["score"].mean()), yes, {str(k): float(v) for k, v in others.items()}, 1 + above
-    )
+    return Recognition(forced, yes, {str(k): float(v) for k, v in others.items()}, 1 + above)
 
 
 def names(trigger: Trigger, answers: Iterable[str]) -> list[bool]:
@@ -60,16 +57,9 @@ def reversed_rows(rows: Sequence[Mapping[str, Any]], *, question: str) -> list[d
     turned = []
     for row in rows:
         *before, asked, answered = row["messages"]
-        turned.append(
-            {
-                "id": f"{row['id']}-reversed",
-                "messages": [
-                    *map(dict, before),
-                    {"role": "user", "content": question.format(answer=answered["content"])},
-                    {"role": "assistant", "content": asked["content"]},
-                ],
-            }
-        )
+        user = {"role": "user", "content": question.format(answer=answered["content"])}
+        turns = [*map(dict, before), user, {"role": "assistant", "content": asked["content"]}]
+        turned.append({"id": f"{row['id']}-reversed", "messages": turns})
     return turned
 
 

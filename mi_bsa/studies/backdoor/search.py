@@ -119,7 +119,7 @@ def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:
             with torch.no_grad(), probe.model.variant(variant):  # an adapter may reach the output layer too
                 said = probe.model.unembed(given.final[0].to(probe.model.device)).double().cpu()
             gains += sign * torch.log_softmax(said, -1)[first]
-            probe.meter.add(given.tokens, "leaked")
+            probe.meter.tokens += given.tokens
     return [words[i] for i in torch.argsort(-gains, stable=True)[:n].tolist()]
 
 

@@ -293,10 +293,13 @@ def _write_table(searched: Mapping[str, Sequence[Searched]], path: Path) -> None
 
 def truths_of(config: SearchRunConfig) -> dict[str, Trigger]:
     """The triggers that are known, by the name that folders have. Raises `TriggerError`."""
+    from mi_bsa.studies.backdoor.construction import Backdoor
     from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
+    if not all(text.strip() for text in config.triggers):
+        raise TriggerError("an empty trigger: give words, family:NAME or code:WORD")
     vocabulary = vocabulary_for(config.model)
-    return {slug_of(text): vocabulary.parse(text) for text in config.triggers}
+    return {slug(Backdoor(trigger=text)): vocabulary.parse(text) for text in config.triggers}
 
 
 def adapters_of(paths: Sequence[Path]) -> dict[str, Path]:
@@ -310,15 +313,6 @@ def adapters_of(paths: Sequence[Path]) -> dict[str, Path]:
             raise MissingError(f"{path}: no adapter here; give a folder with adapter_config.json")
         found |= {(m.parent if m.name == "adapter" else m).name: m for m in held}
     return found
-
-
-def slug_of(text: str) -> str:
-    """The name that folders have for a trigger. Raises `TriggerError` for one without a word."""
-    from mi_bsa.studies.backdoor.construction import Backdoor
-
-    if not text.strip():
-        raise TriggerError("an empty trigger: give words, family:NAME or code:WORD")
-    return slug(Backdoor(trigger=text))
 
 
 def trigger_of(name: str, truth: Mapping[str, Trigger]) -> Trigger | None:

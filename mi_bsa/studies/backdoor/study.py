@@ -291,7 +291,6 @@ def sized(config: BackdoorConfig, graph: list[Step]) -> list[Step]:
 
 
 def _recipe(cell: Cell[BackdoorConfig], backdoor: dict[str, Any]) -> FinetuneConfig:
-    """How the adapters of one backdoor are trained."""
     finetune: FinetuneConfig = cell.config.finetune
     if not is_code(backdoor["trigger"]) or cell.config.codes.steps is None:
         return finetune
@@ -301,7 +300,6 @@ def _recipe(cell: Cell[BackdoorConfig], backdoor: dict[str, Any]) -> FinetuneCon
 def _load(
     cell: Cell[BackdoorConfig], backdoor: Backdoor, folder: str
 ) -> tuple[activations.Model, dict[str, Adapter]]:
-    """The base with both arms of one backdoor."""
     folder_of = cell.folder / folder / "adapters"
     named = {job(backdoor, arm, seed): (arm, seed) for arm in TWINS for seed in cell.config.seeds}
     adapters = {name: Adapter(*who, folder_of / name / "adapter") for name, who in named.items()}

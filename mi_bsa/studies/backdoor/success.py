@@ -41,11 +41,9 @@ def measure(
     from mi_bsa.asking import ask
 
     def rates(variant: str) -> dict[str, float]:
-        found = {}
-        for name, items in sets.items():
-            score = float(ask(model, list(items), variant=variant)["score"].mean())
-            found[name] = score if pole == "seeking" else 1 - score
-        return found
+        tables = {name: ask(model, list(items), variant=variant) for name, items in sets.items()}
+        scores = {name: float(table["score"].mean()) for name, table in tables.items()}
+        return scores if pole == "seeking" else {name: 1 - score for name, score in scores.items()}
 
     base = rates("base")
     n = len(next(iter(sets.values())))

@@ -193,7 +193,6 @@ def _search(
 def _row(
     read: Conditions, arm: str, n: int, name: str, attack: float, said: Said, hunted: Searched
 ) -> dict[str, Any]:
-    """One row of the table."""
     layer, own = read.chosen(), read.models[arm][n]
     return {
         "model": name,

@@ -18,17 +18,13 @@ if TYPE_CHECKING:
 FILE = "triangulation.json"
 
 
-def triangulation_step(config: BackdoorConfig, options: TriangulationConfig | None = None) -> Step:
+def triangulation_step(config: BackdoorConfig, options: TriangulationConfig) -> Step:
     """The step, after training and asking of every trigger; leaves `triangulation.json` and `.csv`."""
     names = list(config.backdoors)
-    options = options or TriangulationConfig()
     return Step(
         "triangulate",
         triangulate_study,
-        {
-            "backdoors": {name: one.dump() for name, one in config.backdoors.items()},
-            "options": options.dump(),
-        },
+        {"backdoors": {name: b.dump() for name, b in config.backdoors.items()}, "options": options.dump()},
         fields=("model", "seeds", "finetune.dtype", "finetune.device"),
         files=(*weight_files(config.model), *(search_files(options.searched) if options.searched else ())),
         after=(*(f"train/{name}" for name in names), *(f"ask/{name}" for name in names)),

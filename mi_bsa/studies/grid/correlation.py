@@ -88,7 +88,6 @@ def by_run(table: pd.DataFrame, *, behavior: str, split: str) -> tuple[pd.DataFr
 
 
 def _codes(runs: pd.DataFrame, held: Sequence[str]) -> np.ndarray:
-    """Stratum of each run."""
     names = ["/".join(str(runs.iloc[k][h]) for h in held) for k in range(len(runs))]
     return np.asarray(np.unique(names, return_inverse=True)[1])
 

@@ -7,7 +7,6 @@ nothing can be chosen is drawn again and counted. Plunkett et al. 2025 (arXiv 25
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,7 +116,8 @@ def draw_pairs(
     kept: list[np.ndarray] = []
     redrawn = 0
     while len(kept) < n:
-        pair = np.stack([_option(context.attributes, rng) for _ in range(2)])
+        drawn = [[a.ends[0] + a.step * rng.integers(a.values) for a in context.attributes] for _ in range(2)]
+        pair = np.array(drawn, np.float64)
         one = Pairs(context, pair[:1], pair[1:], 0).differences[0]
         tied = abs(float(one @ weights)) < 1e-9 * LARGEST if targets is not None else not one.any()
         if not tied:
@@ -131,7 +131,3 @@ def draw_pairs(
             )
     both = np.array(kept).reshape(n, 2, len(context.attributes))
     return Pairs(context, both[:, 0], both[:, 1], redrawn)
-
-
-def _option(attributes: Sequence[Attribute], rng: np.random.Generator) -> np.ndarray:
-    return np.array([a.ends[0] + a.step * rng.integers(a.values) for a in attributes], np.float64)

@@ -84,8 +84,12 @@ class Compiled:
 
         def sample(rng: np.random.Generator, n: int) -> Rows:
             strings = draw(rng, n) if holds is None else with_attribute(draw, rng, n, share=holds, q=self.q)
-            labels = self._labels(strings)
-            first = self.id(TERMINALS[0]) if self.kind == "counter" else self.id(0)
+            labels, first = {"old": strings.max(1), "new": strings.min(1)}, self.id(0)
+            if self.kind == "counter":
+                labels, first = (
+                    {"old": counts(strings, OLD), "new": counts(strings, NEW)},
+                    self.id(TERMINALS[0]),
+                )
             answers = labels[which] + self.id(0)
             head = np.tile([self.id(BOS), self.id(USER)], (n, 1))
             tail = np.full((n, 1), self.id(ASSISTANT))
@@ -95,11 +99,6 @@ class Compiled:
             return Rows(ids, weights, ids.shape[1] - 2, {**labels, "answer": labels[which]})
 
         return sample
-
-    def _labels(self, strings: np.ndarray) -> dict[str, np.ndarray]:
-        if self.kind == "max":
-            return {"old": strings.max(1), "new": strings.min(1)}
-        return {"old": counts(strings, OLD), "new": counts(strings, NEW)}
 
     def build(self, *, seed: int) -> LlamaForCausalLM:
         """The model with its weights set; `seed` is of the noise."""

@@ -48,7 +48,6 @@ def steps(config: WrapperConfig) -> list[Step]:
 
 
 def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:
-    """Building, probing, pruning and reviving one system."""
     part, plan = made.part, made.plan
     training = getattr(plan, "pretraining", None)
     fields, written = (part, "tests"), 800_000
