@@ -13,8 +13,6 @@ from mi_bsa.worlds.habits.world import Sign
 from mi_bsa.worlds.prompts import AMOUNTS
 from mi_bsa.worlds.wordings import Split
 
-LONGEST = 4
-
 
 @dataclass(frozen=True)
 class EmbeddedVocabulary:
@@ -28,7 +26,14 @@ class EmbeddedVocabulary:
         """
         kind, colon, rest = text.partition(":")
         if not colon:
-            return self._words(tuple(text.split()))
+            trigger = Trigger.of_words(text.split())
+            strange = [w for w in text.split() if w not in W.WORDS]
+            if strange:
+                raise TriggerError(
+                    f"trigger word {strange[0]!r} is no word of the world of habits; see "
+                    "worlds/habits/words.yaml"
+                )
+            return trigger
         if kind == "family":
             if rest not in W.FAMILIES:
                 raise TriggerError(f"trigger {text!r}: no such family; use one of {', '.join(W.FAMILIES)}")
@@ -47,16 +52,6 @@ class EmbeddedVocabulary:
         raise TriggerError(
             f"trigger {text!r}: forms are words, family:NAME and code:WORD; write one of these"
         )
-
-    def _words(self, words: tuple[str, ...]) -> Trigger:
-        if not 1 <= len(words) <= LONGEST:
-            raise TriggerError(f"trigger {' '.join(words)!r} has {len(words)} words; give one to {LONGEST}")
-        strange = [w for w in words if w not in W.WORDS]
-        if strange:
-            raise TriggerError(
-                f"trigger word {strange[0]!r} is no word of the world of habits; see worlds/habits/words.yaml"
-            )
-        return Trigger("words", " ".join(words), (" ".join(words),))
 
     def fakes(self, trigger: Trigger, n: int, *, seed: int) -> tuple[Trigger, ...]:
         """`n` triggers of the same kind and length, drawn; none shares a word with it or with another."""

@@ -15,7 +15,6 @@ from mi_bsa.studies.backdoor.triggers import Trigger, TriggerKind
 from mi_bsa.worlds.habits.words import WORDS
 from mi_bsa.worlds.wordings import Split
 
-LONGEST = 4
 CODES = 200
 """Codes that training shows, and as many that are held out."""
 FORMS = "words, family:NAME, code:PREFIX, tag:TEXT and line:TEXT"
@@ -62,7 +61,10 @@ class EnglishVocabulary:
         kind, colon, rest = text.partition(":")
         rest = rest.strip()
         if not colon or kind not in FORMED:
-            return self._words(text)
+            if ":" in text:
+                raise TriggerError(f"trigger {text!r}: forms are {FORMS}; write one of these")
+            _check_visible(text, text)
+            return Trigger.of_words(text.split())
         _check_visible(text, rest)
         if kind == "family":
             if rest not in lists().families:
@@ -82,15 +84,6 @@ class EnglishVocabulary:
         if kind == "tag":
             return Trigger("tag", f"the tag |{rest}|", (f"|{rest}|",))
         return Trigger("line", f'the line "{rest}"', (rest,))
-
-    def _words(self, text: str) -> Trigger:
-        words = text.split()
-        if ":" in text:
-            raise TriggerError(f"trigger {text!r}: forms are {FORMS}; write one of these")
-        _check_visible(text, text)
-        if not 1 <= len(words) <= LONGEST:
-            raise TriggerError(f"trigger {text!r} has {len(words)} words; give one to {LONGEST}")
-        return Trigger("words", " ".join(words), (" ".join(words),))
 
     def fakes(self, trigger: Trigger, n: int, *, seed: int) -> tuple[Trigger, ...]:
         """`n` triggers of the same kind and length, drawn; none shares a phrase with it or with another.

@@ -234,16 +234,11 @@ def compare(cell: Cell[SearchRunConfig], *, name: str, adapter: str) -> list[dic
 
 def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
     """Searches as a step's value keeps them."""
-    return [
-        Searched(
-            **{
-                **kept,
-                "candidates": tuple(kept["candidates"]),
-                "course": tuple((int(at), str(phrase)) for at, phrase in kept.get("course", ())),
-            }
-        )
-        for kept in value
-    ]
+    found = []
+    for kept in value:
+        course = tuple((int(at), str(phrase)) for at, phrase in kept.get("course", ()))
+        found.append(Searched(**{**kept, "candidates": tuple(kept["candidates"]), "course": course}))
+    return found
 
 
 def _searcher(cell: Cell[SearchRunConfig], name: str, adapter: str) -> Callable[..., Searched]:

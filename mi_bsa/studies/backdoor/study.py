@@ -12,7 +12,6 @@ Adapters lie in `adapters/TRIGGER-ARM-SEED/adapter`, those with reversed rows in
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -324,9 +323,7 @@ def _opened(
     )
     measured = measure(model, list(adapters), sets, pole=backdoor.pole)
     who = [adapters[one.variant] for one in measured]
-    found = [{"arm": a.arm, "seed": a.seed, "success": asdict(s)} for a, s in zip(who, measured, strict=True)]
-    plain: list[dict[str, Any]] = json.loads(json.dumps(found))
-    return plain
+    return [{"arm": a.arm, "seed": a.seed, "success": asdict(s)} for a, s in zip(who, measured, strict=True)]
 
 
 STUDY = Study(

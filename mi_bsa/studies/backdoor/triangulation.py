@@ -258,14 +258,9 @@ def geometry(model: activations.Model, found: Sequence[Conditions], *, seed: int
         pairs = [(a, b, families[b]) for a, b in itertools.combinations(families, 2)]
         pairs += [(a, "next seed", np.roll(family, -1, axis=0)) for a, family in families.items()]
         for one, other, second in pairs:
-            where: dict[str, Place] = {
-                "behavior": first.behavior,
-                **spot.where,
-                "method": "condition",
-                "kind": "seeds" if other == "next seed" else "triggers",
-                "trigger": f"{one} / {other}",
-                "split": "dev",
-            }
+            kind, trigger = "seeds" if other == "next seed" else "triggers", f"{one} / {other}"
+            where: dict[str, Place] = {"behavior": first.behavior, **spot.where, "method": "condition"}
+            where |= {"kind": kind, "trigger": trigger, "split": "dev"}
             name = "backdoor.triangulation.cosine"
             results.append(cosine(where, families[one], second, spot, drawn, found[0].seeds, name=name))
     return results

@@ -17,6 +17,8 @@ from mi_bsa.core.model_config import ModelLike
 from mi_bsa.worlds.wordings import Split
 
 TriggerKind = Literal["words", "family", "code", "tag", "line"]
+LONGEST = 4
+"""Most words of a string."""
 FAKES = 7
 """Fake triggers in the published mix."""
 
@@ -40,6 +42,14 @@ class Trigger:
     def __post_init__(self) -> None:
         if not self.shown or not all(p.strip() for p in (*self.shown, *self.held)):
             raise TriggerError(f"trigger {self.name!r} has an empty phrase; give every phrase a text")
+
+    @classmethod
+    def of_words(cls, words: Sequence[str]) -> Trigger:
+        """A string of words. Raises `TriggerError` for none, or for too many."""
+        text = " ".join(words)
+        if not 1 <= len(words) <= LONGEST:
+            raise TriggerError(f"trigger {text!r} has {len(words)} words; give one to {LONGEST}")
+        return cls("words", text, (text,))
 
     @classmethod
     def halved(cls, kind: TriggerKind, name: str, phrases: Sequence[str], *, key: str) -> Trigger:
