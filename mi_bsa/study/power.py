@@ -120,6 +120,15 @@ def smallest(power: Callable[[float], float], *, low: float, high: float) -> flo
     return float(brentq(lambda effect: power(effect) - WANTED, low, high, xtol=1e-4))
 
 
+def spread_bounds(seeds: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Between which multiples of a spread that was measured on so many seeds the true one lies."""
+    if seeds < 2:
+        return 0.0, float("inf")
+    df = seeds - 1
+    low, high = (np.sqrt(df / stats.chi2.ppf(0.5 + side * level / 2, df)) for side in (1, -1))
+    return float(low), float(high)
+
+
 def draws_floor(draws: int) -> float:
     """The smallest p of a test that counts draws."""
     return 1 / (draws + 1)

@@ -89,7 +89,8 @@ class Design:
     def differs(self, registered: Design) -> str | None:
         """In what this one differs from a registered one, in words; None where it is the same.
 
-        Weights and files that were not at hand when it was registered are not compared.
+        Weights and files that were not at hand when it was registered, or are not now, are not compared; a
+        run has all of them.
         """
         own, known = self.plain(), registered.plain()
         if own["rules"] != known["rules"]:
@@ -100,10 +101,10 @@ class Design:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             return f"config differs in {changed[0]}{more} from the registered"
         for name, weights in known["models"].items():
-            if weights is not None and own["models"].get(name) != weights:
+            if None not in (weights, here := own["models"].get(name)) and here != weights:
                 return f"the weights of {name} are not the registered ones"
-        if known["inputs"] is not None and own["inputs"] != known["inputs"]:
-            odd = sorted(set(own["inputs"] or ()) ^ set(known["inputs"]))
+        if None not in (known["inputs"], own["inputs"]) and own["inputs"] != known["inputs"]:
+            odd = sorted(set(own["inputs"]) ^ set(known["inputs"]))
             return f"file {odd[0].rpartition(' ')[0]} is not the registered one"
         rest = next((part for part in ("bars", "splits", "seeds") if own[part] != known[part]), None)
         return None if rest is None else f"its {rest} are not the registered ones"

@@ -282,4 +282,5 @@ STUDY = Study(
     sized=sized,
     sections="mi_bsa.studies.behavior.page:SECTIONS",
     rules="mi_bsa.causal.rules:RULES",
+    power="mi_bsa.causal.power:planned",
 )

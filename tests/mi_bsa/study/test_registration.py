@@ -117,6 +117,7 @@ def test_what_was_not_at_hand_is_not_compared(tmp_path):
     lock = tmp_path / "x.rules.lock"
     registration.register(design(models={"embedded": None}, inputs=None), lock)
     assert registration.begin(design(), out=tmp_path / "run", lock=lock)["said"].startswith("registered ")
+    assert design(models={"embedded": None}, inputs=None).differs(design()) is None
 
 
 def test_a_lock_is_read_as_it_was_written_and_never_replaced(tmp_path):

@@ -1,0 +1,192 @@
+"""How much the bridge's results vary, as a named run measured it: what power is worked out of.
+
+The law: a spread is a standard deviation that was measured somewhere and says where; none is guessed, and a
+result whose spread was measured nowhere has no power, only the floor of its p. The table ships as
+`spreads.yaml`; `python -m mi_bsa.causal.spreads RUN --out FILE` writes one of a finished behavior study, and
+whatever simulates models of known truth may write one by `Spreads.write`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from mi_bsa.core.errors import BrokenFileError
+from mi_bsa.core.files import write_atomic
+from mi_bsa.core.plain_files import read_yaml_value
+from mi_bsa.core.results import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHIPPED = Path(__file__).with_name("spreads.yaml")
+FORMAT = 1
+HEAD = """# Standard deviations of the bridge's results: `mi-bsa study CONFIG --plan` works out power of them.
+# seed: between seeds; wording, rest: what else a report varies by; null_*: of its random directions; at: the
+# value of the result there.
+# Written by `python -m mi_bsa.causal.spreads RUN --out FILE`.
+"""
+METHOD = "trained"
+"""Kind of vector whose results stand for a handle: the one that is fitted to choices."""
+OF_HANDLE = ("bridge.recovery.behavior", "bridge.recovery.self_report", "bridge.necessity.self_report")
+OVER_SEEDS = (
+    "behavior.effect",
+    "bridge.transfer.over_neutral",
+    "bridge.transfer.over_wrong_behavior",
+    *OF_HANDLE,
+    "bridge.attribution.observed",
+    "bridge.words.in_context",
+    "bridge.words.bag",
+    "bridge.state_or_prompt.counter",
+)
+"""Results with one value a seed: an effect, or a share that is linear where its effect varies little."""
+CROSSED = "self_report.effect"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much one result varies, in its own unit.
+
+    Attributes:
+        seed: between seeds; of a difference of arms that is crossed with wordings, of one arm.
+        wording: between wordings of one kind, of the difference of the arms.
+        rest: of what is left in a cell of one arm.
+        null_mean, null_spread: of its null directions, None where it is not held against draws.
+        at: the result's value there; near 0 and 1 an effect varies less than elsewhere.
+    """
+
+    seed: float
+    wording: float = 0.0
+    rest: float = 0.0
+    null_mean: float | None = None
+    null_spread: float | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """A table of spreads, and where it was measured.
+
+    Attributes:
+        source: the run, in words.
+        seeds: behind each spread; from few seeds it is known within a factor of two at best.
+        of: by name of the result.
+    """
+
+    source: str
+    seeds: int
+    of: Mapping[str, Spread]
+
+    def write(self, path: Path) -> None:
+        """Write the table, replacing one that is there."""
+        shown = {
+            name: {k: round(v, 4) for k, v in asdict(one).items() if v is not None and (v or k == "seed")}
+            for name, one in self.of.items()
+        }
+        said = {"format": FORMAT, "source": self.source, "seeds": self.seeds, "spreads": shown}
+        write_atomic(path, HEAD + yaml.safe_dump(said, sort_keys=False, width=110))
+
+    @classmethod
+    def read(cls, path: Path = SHIPPED) -> Spreads:
+        """Read a table. Raises `BrokenFileError` for a file that is none."""
+        said = read_yaml_value(path, error=BrokenFileError)
+        try:
+            if said["format"] != FORMAT:
+                raise BrokenFileError(f"{path}: a table of format {said['format']!r}; write it again")
+            return cls(said["source"], said["seeds"], {k: Spread(**v) for k, v in said["spreads"].items()})
+        except (KeyError, TypeError, AttributeError) as reason:
+            raise BrokenFileError(f"{path}: no table of spreads ({reason}); write it again") from None
+
+
+def measured(results: Sequence[Result], table: pd.DataFrame | None, *, source: str) -> Spreads:
+    """The spreads of a study.
+
+    Args:
+        results: of the study, test split.
+        table: its answers (`mi_bsa.causal.asking.answers`), for the reports; without it they are left out.
+        source: what the table says of where it is from.
+    """
+    found: dict[str, Spread] = {}
+    seeds: list[int] = []
+    for name in OVER_SEEDS:
+        own = [r for r in results if r.name == name and len(r.per_seed) > 1]
+        own = [r for r in own if name not in OF_HANDLE or r.where.get("method") == METHOD]
+        own = [r for r in own if r.where.get("kind", "self_report") == "self_report"]
+        own = [r for r in own if r.where.get("position") != "everywhere"]
+        if own:
+            found[name] = max((_spread(r) for r in own), key=lambda one: one.seed)
+            seeds.append(min(len(r.seeds) for r in own))
+    if table is not None:
+        found[CROSSED] = crossed(table)
+        seeds.append(int(table["seed"].nunique()))
+    return Spreads(source, min(seeds, default=0), found)
+
+
+def crossed(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -> Spread:
+    """Components of variance of a report's gap, by mean squares; one below zero is zero.
+
+    `table`: columns `arm`, `kind`, `template`, `seed`, `score`.
+    """
+    import numpy as np
+
+    cells = [
+        table[table["arm"] == arm].groupby(["kind", "template", "seed"])["score"].mean().unstack()
+        for arm in arms
+    ]
+    shared = cells[0].index.intersection(cells[1].index)
+    cells = [one.loc[shared] for one in cells]
+    of_seed, of_rest = [], []
+    wordings, seeds = cells[0].shape
+    for one in cells:
+        values = one.to_numpy()
+        rest = values - values.mean(1, keepdims=True) - values.mean(0, keepdims=True) + values.mean()
+        left = float((rest**2).sum() / max((wordings - 1) * (seeds - 1), 1))
+        of_rest.append(left)
+        of_seed.append(float(values.mean(0).var(ddof=1)) - left / wordings)
+    gaps = cells[0].mean(axis=1) - cells[1].mean(axis=1)
+    within = gaps.groupby(level="kind").var().dropna()
+    of_wording = float(within.mean()) - sum(of_rest) / seeds if len(within) else 0.0
+    seed, wording, left = (
+        float(np.sqrt(max(0.0, v))) for v in (np.mean(of_seed), of_wording, np.mean(of_rest))
+    )
+    return Spread(seed, wording, left, at=float(gaps.groupby(level="kind").mean().mean()))
+
+
+def _spread(result: Result) -> Spread:
+    import numpy as np
+
+    seed = float(np.std(result.per_seed, ddof=1))
+    if result.null is None or "random directions" not in result.null.kind:
+        return Spread(seed, at=float(result.value))
+    width = (result.null.high - result.null.low) / (2 * 1.96)
+    return Spread(seed, null_mean=result.null.mean, null_spread=width, at=float(result.value))
+
+
+def main() -> int:
+    """Write the spreads that a finished behavior study shows."""
+    from mi_bsa.causal.asking import answers
+    from mi_bsa.core import results
+    from mi_bsa.core.record import RunFolder
+
+    parser = argparse.ArgumentParser(prog="python -m mi_bsa.causal.spreads", description=main.__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished behavior study")
+    parser.add_argument("--out", type=Path, required=True, help="the table to write")
+    parser.add_argument("--name", help="what the study is called, instead of the folder's name")
+    options = parser.parse_args()
+    record = RunFolder.at(options.run).record()
+    names = tuple(f"{arm}-{seed}" for arm in ("seeking", "averse") for seed in record["seeds"])
+    table = answers(options.run, names)
+    said = record.get("registration", {}).get("said", "exploratory")
+    source = f"{options.name or options.run.resolve().name}, {said}"
+    reports = table[table["set"] == "report-test"]
+    measured(results.read(options.run), reports, source=source).write(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
