@@ -1,0 +1,36 @@
+"""Shares and intervals: exact ends hold their rate, and what has no interval says why."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from mi_bsa.core.intervals import interval_of, share
+from mi_bsa.core.results import Null
+from probes import statistics
+
+
+@pytest.mark.parametrize("chance", [0.05, 0.3, 0.9])
+def test_an_exact_interval_covers_at_least_what_it_says(chance):
+    """Of all outcomes of 12 units, weighed by their probability, 95 % or more have the truth within."""
+    found = [share("backdoor.audit.accuracy", {}, k, 12, ci_method="exact over adapters") for k in range(13)]
+    held = [r.ci[0] <= chance <= r.ci[1] for r in found]
+    assert binom.pmf(np.arange(13), 12, chance) @ held >= 0.95
+    assert [r.value for r in found] == [k / 12 for k in range(13)]
+
+
+def test_a_share_says_how_many_of_how_many():
+    """Its notes are the counts unless others are given; null and p stand as they are."""
+    null = Null.of("shuffled keys", [0.4, 0.6])
+    found = share("backdoor.audit.accuracy", {}, 3, 4, ci_method="exact over adapters", null=null, p=0.2)
+    assert (found.n, found.notes, found.null, found.p) == (4, "3 of 4", null, 0.2)
+
+
+def test_what_has_no_interval_says_why():
+    """An estimate that cannot be made is None with the reason, one that can is its ends with the method."""
+    values, units = np.array([0.1, 0.4, 0.5, 0.2]), np.arange(4)
+    ends, method = interval_of(lambda: statistics.t_interval(values))
+    assert ends == (statistics.t_interval(values).low, statistics.t_interval(values).high)
+    assert method == statistics.t_interval(values).method
+    ends, method = interval_of(lambda: statistics.paired_bootstrap(values, values, units * 0))
+    assert ends is None
+    assert method.startswith("none: ")
