@@ -27,17 +27,12 @@ from mi_bsa.core.rows import Encoded, TrainingRow, encode_rows, read_rows, row_o
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
-from mi_bsa.finetune.train import base_of, one_device, pad_of
+from mi_bsa.finetune.train import base_of, one_device
 
 if TYPE_CHECKING:
     import torch
 
     import activations
-
-PARTS = 4
-"""Parts into which a batch is cut by length: 7 % padding instead of 23 %. More parts were slower (8 by 7 %,
-16 by 35 %): what a part costs in small operations outgrows what it saves.
-"""
 
 PREFIX = "base_model.model."
 """What PEFT writes before a module's path."""
@@ -88,9 +83,7 @@ def finetune_together(
             write_json(folder / "identity.json", identity)
         if waiting:
             with one_device(config):
-                done |= _train(
-                    model, waiting, out, name=name, pad=pad_of(template.tokenizer), starts=starts or {}
-                )
+                done |= _train(model, waiting, out, name=name, starts=starts or {})
     finally:
         for run in runs.values():
             run.release()
@@ -127,13 +120,13 @@ def _train(
     out: Path,
     *,
     name: str,
-    pad: int,
     starts: Mapping[str, Path],
 ) -> dict[str, FinetuneResult]:
     import torch
     from transformers import get_scheduler
 
     from activations import bases, devices
+    from mi_bsa.finetune.packed import Table
     from mi_bsa.finetune.stacked import Stacked
 
     own_base = bases.record(model, name)
@@ -154,9 +147,11 @@ def _train(
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     curves = [Curve(out / job / "metrics.jsonl", keep=0) for job in jobs]
     orders = [row_order(len(rows), steps * config.batch_size, seed=own.seed) for rows, own in jobs.values()]
+    weights = list(stacked.weights.values())
     optimizer = torch.optim.AdamW(
-        stacked.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+        weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
+    tables = [Table.of(rows) for rows, _ in jobs.values()]
     kind = config.schedule if config.schedule != "constant" else "constant_with_warmup"
     schedule = get_scheduler(
         kind, optimizer, num_warmup_steps=round(config.warmup * steps), num_training_steps=steps
@@ -164,15 +159,12 @@ def _train(
     kept = set(config.kept_steps(steps))
     for step in range(steps):
         chosen = slice(step * config.batch_size, (step + 1) * config.batch_size)
-        rows = [
-            [own[n] for n in order[chosen]] for (own, _), order in zip(jobs.values(), orders, strict=True)
-        ]
-        losses = stacked.backward(rows, parts=PARTS, pad=pad)
-        norms = _clip(stacked.parameters(), config.clip)
+        losses = stacked.backward(tables, [order[chosen] for order in orders])
+        norms = _clip(weights, config.clip)
         rate = optimizer.param_groups[0]["lr"]
         optimizer.step()
         schedule.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=False)
         for curve, loss, norm in zip(curves, losses.tolist(), norms, strict=True):
             if not np.isfinite(loss):
                 raise ConfigError(f"step {step + 1}: a run's loss is {loss}; lower finetune.learning_rate")
@@ -192,7 +184,7 @@ def _train(
             loss=float(np.mean(curves[k].losses[-10:])),
             n_rows=len(encoded),
             n_trained_tokens=sum(sum(row.trained) for row in encoded),
-            n_parameters=sum(w[k].numel() for w in stacked.parameters()),
+            n_parameters=sum(w[k].numel() for w in weights),
             fingerprint=digest(folder / WEIGHTS),
             base=own_base,
         )
@@ -206,14 +198,14 @@ def _clip(parameters: Sequence[torch.Tensor], limit: float) -> list[float]:
     """
     import torch
 
-    squares = [p.grad.flatten(1).square().sum(1) for p in parameters if p.grad is not None]
-    norms = torch.stack(squares).sum(0).sqrt()
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([grad.flatten(1).norm(dim=1) for grad in grads]).norm(dim=0)
     if limit > 0:
         factor = (limit / (norms + 1e-6)).clamp(max=1.0)
-        for p in parameters:
-            assert p.grad is not None
-            p.grad.mul_(factor.view(-1, *(1,) * (p.ndim - 1)))
-    return [float(n) for n in norms]
+        for grad in grads:
+            grad.mul_(factor.view(-1, *(1,) * (grad.ndim - 1)))
+    found: list[float] = norms.tolist()
+    return found
 
 
 def _first(

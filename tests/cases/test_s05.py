@@ -225,6 +225,7 @@ def test_paths_see_the_window_too(model: activations.Model) -> None:
 def test_stacked_training_is_causal_whatever_the_attention(tmp_path: Path) -> None:
     """Eager attention sees everything unless it is given a mask."""
     from mi_bsa.core.rows import Encoded
+    from mi_bsa.finetune.packed import Table
     from mi_bsa.finetune.stacked import Stacked
 
     base = testing.build(tmp_path / "base")
@@ -238,7 +239,7 @@ def test_stacked_training_is_causal_whatever_the_attention(tmp_path: Path) -> No
             "model.layers.0.self_attn.q_proj.lora_B.weight": torch.randn(shape[0], 2, generator=generator),
         }
         rows = [Encoded(tuple(range(20, 20 + n)), (False,) * (n - 3) + (True,) * 3) for n in (30, 12)]
-        losses.append(Stacked(inner, [weights], 1.0).sums(rows, pad=2).detach())
+        losses.append(Stacked(inner, [weights], 1.0).backward([Table.of(rows)], [np.arange(2)]))
     assert torch.allclose(*losses, atol=1e-4)
 
 
