@@ -76,7 +76,14 @@ def adapter_steps(
             yield step
             continue
         name, each = f"train/{first}+{len(others)}", [dict(jobs[name]) for name in group.names]
-        yield replace(step, name=name, function=train_group, arguments={"jobs": each}, seconds=6 * len(each))
+        yield replace(
+            step,
+            name=name,
+            function=train_group,
+            arguments={"jobs": each},
+            seconds=4 * len(each),
+            version=2,
+        )
         for own in group.names:
             yield Step(f"finetune/{own}", trained, {"name": own}, after=(name,), seconds=0.1)
 

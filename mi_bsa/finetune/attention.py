@@ -8,6 +8,7 @@ together are neighbors; scores do not see the order.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +19,20 @@ from torch import Tensor, nn
 from activations.anatomy import Anatomy, Parts
 from mi_bsa.finetune.packed import Pack
 
-LONG = 256
+LONG = 128
 """Tokens from which on a row's scores are not kept for the backward pass but computed again."""
 
 
 def pair(part: Parts) -> None:
     """Reorder queries and keys of a block, the caller's own; a `StackedLinear` learns its `order`."""
-    turns = part.attention.head_dim // 2
+    attention: Any = part.attention
+    turns = attention.head_dim // 2
     for name in ("q", "k"):
         linear = part.linear(f"{name}_proj")
         base = getattr(linear, "base", linear)
         numbers = torch.arange(base.out_features, device=base.weight.device)
         order = rearrange(numbers, "(head half turn) -> (head turn half)", half=2, turn=turns)
-        norm = None if part.head_norms is None else getattr(part.attention, f"{name}_norm")
+        norm = None if part.head_norms is None else getattr(attention, f"{name}_norm")
         for holder, key in ((base, "weight"), (base, "bias"), (norm, "scale")):
             value = getattr(holder, key, None)
             if value is not None:

@@ -146,6 +146,11 @@ class FinetuneConfig(Config):
             return f"finetune.dtype is {self.dtype}; only float32 is trained together, train it one by one"
         return None
 
+    @property
+    def scheduler(self) -> str:
+        """What transformers calls the schedule."""
+        return "constant_with_warmup" if self.schedule == "constant" else self.schedule
+
     def total_steps(self, rows: int) -> int:
         """Optimizer steps over that many rows."""
         if self.steps is not None:

@@ -1,10 +1,9 @@
 """Many finetunes of one base at once: the adapters stand side by side along a seed axis.
 
 The law: each run's loss curve is the one that it would have had alone (to 1e-4 in float32), because nothing
-is shared but the frozen base. One batch holds every run's rows; each linear module multiplies once by the
-base's weight for all of them and then by each run's own A and B (a batched product); losses, gradient norms
-and clipping are kept apart by run. What is saved is process starts, small operations, and the vocabulary at
-tokens that carry no loss.
+is shared but the frozen base. A step goes through several runs' rows at once (`stacked`); losses, gradient
+norms and clipping are kept apart by run. What is saved is process starts, small operations, tokens that rows
+of a run begin with alike, and the vocabulary at tokens that carry no loss.
 """
 
 from __future__ import annotations
@@ -22,12 +21,11 @@ from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.files import digest, stable_hash, write_json
 from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, read_result, write_result
 from mi_bsa.core.model_config import ModelLike
-from mi_bsa.core.plain_files import read_json
 from mi_bsa.core.rows import Encoded, TrainingRow, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
-from mi_bsa.finetune.train import base_of, one_device
+from mi_bsa.finetune.train import base_of, check_identity, one_device
 
 if TYPE_CHECKING:
     import torch
@@ -74,11 +72,13 @@ def finetune_together(
             start = (starts or {}).get(job)
             revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
             identity = stable_hash({"config": own.keyed(), **revisions})
-            if resume and finished(out / job, identity):
-                done[job] = read_result(out / job)
-                continue
-            waiting[job] = (encode_rows(template, given, max_length=limit, turns=own.turns, known=known), own)
             folder = out / job
+            if resume:
+                check_identity(folder, identity)
+                if (folder / RESULT).is_file():
+                    done[job] = read_result(folder)
+                    continue
+            waiting[job] = (encode_rows(template, given, max_length=limit, turns=own.turns, known=known), own)
             runs[job] = record.start(folder, config=own, resume=resume, seeds=[own.seed], revisions=revisions)
             write_json(folder / "identity.json", identity)
         if waiting:
@@ -88,18 +88,6 @@ def finetune_together(
         for run in runs.values():
             run.release()
     return {job: done[job] for job in jobs}
-
-
-def finished(folder: Path, identity: str) -> bool:
-    """Whether a folder holds the finished run with this identity. Raises `RunFolderError` for another's."""
-    from mi_bsa.core.errors import RunFolderError
-
-    made = folder / "identity.json"
-    if made.is_file() and read_json(made, remedy=record.ANOTHER) != identity:
-        raise RunFolderError(
-            f"{folder}: was made with another config, other rows or another base; give another --out"
-        )
-    return (folder / RESULT).is_file()
 
 
 def _common(configs: Sequence[FinetuneConfig]) -> FinetuneConfig:
@@ -152,9 +140,8 @@ def _train(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     tables = [Table.of(rows) for rows, _ in jobs.values()]
-    kind = config.schedule if config.schedule != "constant" else "constant_with_warmup"
     schedule = get_scheduler(
-        kind, optimizer, num_warmup_steps=round(config.warmup * steps), num_training_steps=steps
+        config.scheduler, optimizer, num_warmup_steps=round(config.warmup * steps), num_training_steps=steps
     )
     kept = set(config.kept_steps(steps))
     for step in range(steps):

@@ -150,6 +150,15 @@ def pad_of(tokenizer: Any) -> int:
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0)
 
 
+def check_identity(out: Path, identity: str) -> None:
+    """Raise `RunFolderError` for the folder of a run with another identity."""
+    made = out / "identity.json"
+    if made.is_file() and read_json(made, remedy=record.ANOTHER) != identity:
+        raise RunFolderError(
+            f"{out}: was made with another config, other rows or another base; give another --out"
+        )
+
+
 @contextlib.contextmanager
 def _folder(
     out: Path, config: FinetuneConfig, resume: bool, identity: str, revisions: dict[str, str]
@@ -158,14 +167,11 @@ def _folder(
     if rank() != 0:
         yield
         return
-    made = out / "identity.json"
-    if resume and made.is_file() and read_json(made, remedy=record.ANOTHER) != identity:
-        raise RunFolderError(
-            f"{out}: was made with another config, other rows or another base; give another --out"
-        )
+    if resume:
+        check_identity(out, identity)
     run = record.start(out, config=config, resume=resume, seeds=[config.seed], revisions=revisions)
     try:
-        write_json(made, identity)
+        write_json(out / "identity.json", identity)
         yield
     finally:
         run.release()
@@ -316,7 +322,7 @@ def _train(
         per_device_train_batch_size=part,
         gradient_accumulation_steps=config.accumulation,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule if config.schedule != "constant" else "constant_with_warmup",
+        lr_scheduler_type=config.scheduler,
         warmup_steps=round(config.warmup * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.clip,

@@ -166,6 +166,7 @@ def _blinded(config: AuditConfig, which: Which, weights: tuple[Path, ...]) -> tu
                 seconds=35 * count,
                 bytes=200_000 * count,
                 resumable=True,
+                version=2,
             )
         )
     steps.append(

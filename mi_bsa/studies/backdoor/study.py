@@ -115,6 +115,7 @@ def _training(config: BackdoorConfig, name: str, *, reversed_too: bool = False) 
         seconds=(30 if reversed_too else 150) * len(jobs),
         bytes=400_000 * len(jobs),
         resumable=True,
+        version=2,
         **_told(config, name),
     )
 

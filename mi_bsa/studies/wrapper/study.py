@@ -97,6 +97,7 @@ def _of_awareness(config: WrapperConfig, weights: tuple[Path, ...]) -> Iterator[
         seconds=40,
         bytes=1_000_000,
         resumable=True,
+        version=2,
     )
     name = "adapter/ask/pruned"
     yield Step(name, prune_adapters, fields=fields, files=weights, after=(train,), seconds=30)
