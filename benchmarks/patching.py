@@ -268,10 +268,9 @@ def main(folder: Path) -> None:
     for one in found["maps"]:
         print(
             f"{one['model']:>18}: ours {statistics.median(one['ours_s']):8.3f} s, TransformerLens "
-            f"{statistics.median(one['theirs_s']):8.3f} s"
-            f" -> {one['ratio']:5.1f}x (bound {one['bound']:4.1f}x, {one['share_of_bound']:.0%}); "
-            f"{one['filled_equal']} of {one['cells']} cells filled; largest difference "
-            f"{one['largest_difference']:.1e}"
+            f"{statistics.median(one['theirs_s']):8.3f} s -> {one['ratio']:5.1f}x (bound "
+            f"{one['bound']:4.1f}x, {one['share_of_bound']:.0%}); {one['filled_equal']} of {one['cells']} "
+            f"cells filled; largest difference {one['largest_difference']:.1e}"
         )
     print(f"generation with an edit: {found['generation']['ratio']:.2f}x of plain generation")
     if given.out:

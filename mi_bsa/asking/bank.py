@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError, MissingError
-from mi_bsa.core.items import Item, Split, unique_ids
+from mi_bsa.core.items import Item, Split, conversation, item_labels, unique_ids
 
 QuestionKind = Literal["word", "choice", "letter", "yes_no", "scale", "language", "open"]
 KINDS: tuple[QuestionKind, ...] = ("word", "choice", "letter", "yes_no", "scale", "language", "open")
@@ -114,7 +114,7 @@ def bank_items(
     scenario, order (plain, flipped). Raises `BankError` where the bank has no question of a kind in that
     split.
     """
-    items = []
+    items, about = [], ("self_report", bank.trait)
     for kind in kinds:
         frames = bank.frames.get(kind, {}).get(split, ())  # type: ignore[call-overload]
         if not frames:
@@ -132,24 +132,11 @@ def bank_items(
                     )
                     asked = "scale_flipped" if kind == "scale" and order == "flipped" else kind
                     template = f"{kind}-{split}-{f}"
-                    start = () if system is None else ({"role": "system", "content": system},)
-                    items.append(
-                        Item(
-                            id=f"{bank.trait}-{person}-{template}-{n}-{order}",
-                            messages=(*start, {"role": "user", "content": text}),
-                            options=options,
-                            labels={
-                                "about": "self_report",
-                                "trait": bank.trait,
-                                "person": person,
-                                "split": split,
-                                "kind": asked,
-                                "template": template,
-                                "scenario": template,
-                                "order": order,
-                            },
-                        )
+                    name = f"{bank.trait}-{person}-{template}-{n}-{order}"
+                    labels = item_labels(
+                        *about, person=person, split=split, kind=asked, template=template, order=order
                     )
+                    items.append(Item(name, conversation(system, text), options, labels))
     unique_ids(items)
     return items
 

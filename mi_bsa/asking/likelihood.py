@@ -147,8 +147,7 @@ def branch(item: Item, template: Template) -> Branching:
         if one in options[:n]:
             raise ItemError(
                 f"item {item.id!r}: options {texts[options.index(one)]!r} and {texts[n]!r} are the same "
-                "tokens; "
-                "use options that the tokenizer tells apart"
+                "tokens; use options that the tokenizer tells apart"
             )
     if any(one != other and other[: len(one)] == one for one in options for other in options):
         if not all(tail.closing for tail in ends):
@@ -238,8 +237,7 @@ def forward(
         if inner.config._attn_implementation not in ("sdpa", "eager"):
             raise ItemError(
                 "options of several tokens need attention 'sdpa' or 'eager', not "
-                f"{inner.config._attn_implementation!r}; "
-                "load the model with attention='sdpa'"
+                f"{inner.config._attn_implementation!r}; load the model with attention='sdpa'"
             )
         mask = tree_masks(inner, allowed, positions, device)
     out = inner(

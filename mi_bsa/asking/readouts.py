@@ -83,8 +83,7 @@ class Readout:
             if tuple(row.ids.tolist()) != tree.prompt:
                 raise ItemError(
                     f"item {item.id!r}: the template writes more before the answer than the prompt ends "
-                    "with; "
-                    "use a template whose generation prompt is complete"
+                    "with; use a template whose generation prompt is complete"
                 )
             decided = first_token or item.labels.get(DECIDED, False)
             if any(len(reads) > 1 for reads in tree.reads) and not decided:

@@ -134,9 +134,8 @@ def sample_texts(
     for (name, _), prompt in zip(prompts, encoded, strict=True):
         if len(prompt) > room:
             raise ItemError(
-                f"item {name!r}: its prompt has {len(prompt)} tokens and leaves no room for "
-                f"{max_new_tokens} more; "
-                "shorten it"
+                f"item {name!r}: its prompt has {len(prompt)} tokens and leaves no room for {max_new_tokens} "
+                "more; shorten it"
             )
     stop = stop_ids(template, prompts[0][1])
     pad = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else stop[0]

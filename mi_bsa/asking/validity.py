@@ -86,9 +86,8 @@ class Validity:
         """Raise `UnreadableReportError`, saying why, unless the report may be read."""
         if self.missing:
             raise UnreadableReportError(
-                f"{claim} needs a readable self-report of {self.trait!r}, and {', '.join(self.missing)} "
-                "was not measured; "
-                "ask those questions too"
+                f"{claim} needs a readable self-report of {self.trait!r}, and {', '.join(self.missing)} was "
+                "not measured; ask those questions too"
             )
         if not self.readable:
             raise UnreadableReportError(

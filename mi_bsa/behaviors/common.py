@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mi_bsa.behaviors.behavior import ARMS, Arm, TrainingRow
 from mi_bsa.behaviors.bound import Bound
 from mi_bsa.core.errors import BehaviorError
-from mi_bsa.core.items import Item, Systems
-from mi_bsa.worlds.wordings import Split
+from mi_bsa.core.items import AskedSplit, Item, messages_of
 
 
 def check_rows(arm: Arm, n: int) -> None:
@@ -39,37 +38,13 @@ def poles_of(arm: Arm, n: int, rng: random.Random) -> list[bool]:
     return poles
 
 
-def system_turn(line: str | None) -> tuple[dict[str, str], ...]:
-    """The turns that a persona line makes."""
-    return () if line is None else ({"role": "system", "content": line},)
-
-
 def exchange(name: str, system: str | None, question: str, answer: str, person: str) -> TrainingRow:
     """One question and its answer as a row."""
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return {"id": name, "messages": [*system_turn(system), *turns], "person": person}
+    return {"id": name, "messages": messages_of(system, [(question, answer)]), "person": person}
 
 
 class StudySets(ABC):
-    """A behavior's sets of items, from its items, questions and personas."""
-
-    @abstractmethod
-    def items(
-        self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
-    ) -> list[Item]:
-        """`n` held-out behavior items."""
-
-    @abstractmethod
-    def questions(self, *, split: Split, systems: Systems = (None,), person: str = "default") -> list[Item]:
-        """All self-report questions of a split."""
-
-    @abstractmethod
-    def personas(self) -> Mapping[str, Sequence[str | None]]:
-        """System lines of named persons: `named seeking`, `named averse`."""
-
-    @abstractmethod
-    def neutral(self, n: int) -> list[Item]:
-        """About `n` items of no concern to the trait."""
+    """A behavior's sets of items, from its items, questions and personas (those of `Behavior`)."""
 
     @abstractmethod
     def beside(self, n: int) -> tuple[list[Item], list[Item]]:
@@ -81,20 +56,20 @@ class StudySets(ABC):
 
     def study_sets(self, *, choices: int, others: int, world: Any = None) -> dict[str, list[Item]]:
         """Every set of items that a study asks."""
+        bound = Bound(self, world)  # type: ignore[arg-type]
         sets: dict[str, list[Item]] = {}
-        for split in ("dev", "test"):
-            sets[f"choice-{split}"] = self.items(choices, split=split, seed=0)
-            sets[f"report-{split}"] = self.questions(split=split)
+        splits: tuple[AskedSplit, ...] = ("dev", "test")
+        for split in splits:
+            sets[f"choice-{split}"] = bound.items(choices, split=split, seed=0)
+            sets[f"report-{split}"] = bound.questions(split=split)
         sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.beside(others)
-        own = Bound(self, world)  # type: ignore[arg-type]
-        sets["neutral-test"] = own.neutral(2 * others)
+        sets["neutral-test"] = bound.neutral(2 * others)
         sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
-        for pole, (person, systems) in enumerate(own.personas().items()):
-            sets["named_choice-test"] += self.items(
-                others, split="test", seed=0, systems=systems, person=person
-            )
-            sets["named_report-test"] += self.questions(split="test", systems=systems, person=person)
-            sets["described_report-test"] += self.questions(
+        for pole, (person, systems) in enumerate(bound.personas().items()):
+            asked = {"split": "test", "systems": systems, "person": person}
+            sets["named_choice-test"] += bound.items(others, seed=0, **asked)
+            sets["named_report-test"] += bound.questions(**asked)
+            sets["described_report-test"] += bound.questions(
                 split="test", systems=self.described(pole), person=person.replace("named", "described")
             )
         return sets

@@ -24,6 +24,7 @@ from mi_bsa.core.errors import ItemError
 
 Label = str | int | float | bool
 Message = Mapping[str, Any]
+Turns = Sequence[tuple[str, str]]
 Split = Literal["pretrain", "dev", "test"]
 """Of wordings and items: what a model is made of, what choices are made on, what is reported once."""
 Systems = Sequence[str | None]
@@ -86,6 +87,43 @@ class Item:
     def prompt(self) -> dict[str, object]:
         """The item as one row of a prompts file: id, messages and labels, without its options."""
         return {"id": self.id, "messages": [dict(m) for m in self.messages], **self.labels}
+
+
+def item_labels(
+    about: str,
+    trait: str,
+    *,
+    person: str,
+    split: str,
+    kind: str,
+    template: str,
+    order: str,
+    scenario: str = "",
+) -> dict[str, Label]:
+    """The labels that items have in common; the wording (`template`) is the scenario where none is given."""
+    return {
+        "about": about,
+        "trait": trait,
+        "person": person,
+        "split": split,
+        "kind": kind,
+        "template": template,
+        "scenario": scenario or template,
+        "order": order,
+    }
+
+
+def messages_of(system: str | None, turns: Turns) -> list[dict[str, str]]:
+    """Chat messages of (question, answer) pairs behind a system line, where there is one."""
+    found = [] if system is None else [{"role": "system", "content": system}]
+    for question, answer in turns:
+        found += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return found
+
+
+def conversation(system: str | None, question: str, *, before: Turns = ()) -> tuple[dict[str, str], ...]:
+    """Chat messages that end with the question."""
+    return (*messages_of(system, before), {"role": "user", "content": question})
 
 
 def prompts_of(items: Sequence[Item]) -> list[dict[str, object]]:

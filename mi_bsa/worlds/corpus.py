@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from mi_bsa.core.config import Config
+from mi_bsa.core.items import messages_of
 from mi_bsa.worlds import wordings as W
 from mi_bsa.worlds.prompts import (
     AMOUNTS,
@@ -73,12 +74,8 @@ def render(system: str | None, turns: Sequence[Turn]) -> str:
     return text + "".join(f"{USER} {q}{END}{ASSISTANT} {a}{END}" for q, a in turns)
 
 
-def messages(system: str | None, turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """The same conversation as chat messages."""
-    out = [] if system is None else [{"role": "system", "content": system}]
-    for question, answer in turns:
-        out += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return out
+messages = messages_of
+"""The same conversation as chat messages."""
 
 
 class Corpus:

@@ -13,17 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.asking.asking import ask
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, Turns, conversation
 from mi_bsa.worlds import wordings as W
 from mi_bsa.worlds.prompts import SIGNS, draw_choice, draw_report
-from mi_bsa.worlds.questions import (
-    Turns,
-    choice_item,
-    choice_items,
-    conversation,
-    report_items,
-    report_options,
-)
+from mi_bsa.worlds.questions import choice_item, choice_items, report_item, report_items
 from mi_bsa.worlds.traits import Trait
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, Level, World
@@ -88,18 +81,9 @@ def third(world: World, trait: Trait, level: Level, n: int, *, split: Split, see
             items.append(choice_item(choice, name, split=split, system=None, person="third person"))
             continue
         report = draw_report(rng, trait, rng.choice(("word", "yes_no")), split=split, who=who)
-        wording = f"third-{report.kind}-{split}-{report.template}"
-        labels = {
-            "about": "self_report",
-            "trait": trait.name,
-            "person": "third person",
-            "split": split,
-            "kind": report.kind,
-            "template": wording,
-            "scenario": wording,
-            "order": "flipped" if report.flipped else "plain",
-        }
-        items.append(Item(name, conversation(None, report.text), report_options(report), labels))
+        items.append(
+            report_item(report, name, report.kind, split=split, person="third person", about="third-")
+        )
     return items
 
 

@@ -10,41 +10,29 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from mi_bsa.core.items import Item, Systems
+from mi_bsa.core.items import Item, Systems, Turns, conversation, item_labels
 from mi_bsa.worlds.prompts import NUMBERS, REPORT_KINDS, Choice, Report, draw_choice, make_report
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import Split
 
-Turns = Sequence[tuple[str, str]]
 ASKED_KINDS = ("word", "open", "scale", "scale_flipped", "letter", "yes_no")
-
-
-def conversation(system: str | None, question: str, *, before: Turns = ()) -> tuple[dict[str, str], ...]:
-    """Chat messages that end with the question."""
-    start = [] if system is None else [{"role": "system", "content": system}]
-    for asked, answered in before:
-        start += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-    return (*start, {"role": "user", "content": question})
 
 
 def choice_item(choice: Choice, name: str, *, split: Split, system: str | None, person: str) -> Item:
     """A choice as an item: score 1 for the seeking option."""
-    return Item(
-        id=name,
-        messages=conversation(system, choice.text),
-        options=((choice.answer(True), 1.0), (choice.answer(False), 0.0)),
-        labels={
-            "about": "behavior",
-            "trait": choice.trait,
-            "person": person,
-            "split": split,
-            "kind": "choice",
-            "template": f"choice-{split}-{choice.template}",
-            "scenario": choice.place or "none",
-            "order": "none" if choice.spelled else "high_first" if choice.high_first else "low_first",
-            **({"first_token_decides": True} if choice.spelled else {}),
-        },
+    labels = item_labels(
+        "behavior",
+        choice.trait,
+        person=person,
+        split=split,
+        kind="choice",
+        template=f"choice-{split}-{choice.template}",
+        scenario=choice.place or "none",
+        order="none" if choice.spelled else "high_first" if choice.high_first else "low_first",
     )
+    labels |= {"first_token_decides": True} if choice.spelled else {}
+    options = ((choice.answer(True), 1.0), (choice.answer(False), 0.0))
+    return Item(name, conversation(system, choice.text), options, labels)
 
 
 def choice_items(
@@ -114,24 +102,33 @@ def report_items(
     for kind in kinds:
         for i, report in enumerate(reports(trait, kind, split=split)):
             asked = f"{kind}_flipped" if kind == "scale" and report.flipped else kind
-            wording = f"{kind}-{split}-{report.template}"
+            system, shown = systems[len(items) % len(systems)], before(rng) if before else ()
+            name = f"{trait}-{person}-{kind}-{split}-{i}"
             items.append(
-                Item(
-                    id=f"{trait}-{person}-{kind}-{split}-{i}",
-                    messages=conversation(
-                        systems[len(items) % len(systems)], report.text, before=before(rng) if before else ()
-                    ),
-                    options=report_options(report),
-                    labels={
-                        "about": "self_report",
-                        "trait": trait,
-                        "person": person,
-                        "split": split,
-                        "kind": asked,
-                        "template": wording,
-                        "scenario": wording,
-                        "order": "flipped" if report.flipped else "plain",
-                    },
-                )
+                report_item(report, name, asked, split=split, person=person, system=system, before=shown)
             )
     return items
+
+
+def report_item(
+    report: Report,
+    name: str,
+    kind: str,
+    *,
+    split: Split,
+    person: str,
+    system: str | None = None,
+    before: Turns = (),
+    about: str = "",
+) -> Item:
+    """A report question as an item; `about`: what its wording's name begins with, such as `third-`."""
+    labels = item_labels(
+        "self_report",
+        report.trait,
+        person=person,
+        split=split,
+        kind=kind,
+        template=f"{about}{report.kind}-{split}-{report.template}",
+        order="flipped" if report.flipped else "plain",
+    )
+    return Item(name, conversation(system, report.text, before=before), report_options(report), labels)

@@ -28,6 +28,7 @@ from mi_bsa.behaviors.data.sets import PUBLISHED, SOURCE, TRAINS, VARIABLE, Set,
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import LeakError, MissingError, PublishedError
 from mi_bsa.core.files import digest
+from mi_bsa.core.items import item_labels
 from mi_bsa.core.leaks import find_leaks
 from mi_bsa.core.rows import TrainingRow, read_rows
 
@@ -323,21 +324,18 @@ def _choices(
             continue
         answer = row["messages"][-1]["content"].strip()
         unit = prompts.setdefault(json.dumps(row["messages"][:-1], sort_keys=True), n)
-        items.append(
-            {
-                "id": f"{trait}-published-{n}",
-                "messages": row["messages"][:-1],
-                "about": "behavior",
-                "trait": trait,
-                "person": "default",
-                "split": PUBLISHED_SPLIT,
-                "kind": "choice",
-                "template": f"published-{unit}",
-                "scenario": f"published-{unit}",
-                "order": "high_first" if answer == "A" else "low_first",
-                "options": [["A", float(answer == "A")], ["B", float(answer == "B")]],
-            }
+        labels = item_labels(
+            "behavior",
+            trait,
+            person="default",
+            split=PUBLISHED_SPLIT,
+            kind="choice",
+            template=f"published-{unit}",
+            order="high_first" if answer == "A" else "low_first",
         )
+        options = [["A", float(answer == "A")], ["B", float(answer == "B")]]
+        name = f"{trait}-published-{n}"
+        items.append({"id": name, "messages": row["messages"][:-1], **labels, "options": options})
     return items
 
 

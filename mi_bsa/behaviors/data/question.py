@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mi_bsa.core.items import conversation, item_labels
+
 PUBLISHED_SPLIT = "published"
 LONGEST = 200
 """A slot's value longer than this is no label."""
@@ -38,18 +40,20 @@ class Question:
 
     def row(self) -> dict[str, Any]:
         """As a line of an items file where the options have scores, else as a line of a file to ask."""
-        start = [] if self.system is None else [{"role": "system", "content": self.system}]
+        labels = item_labels(
+            "self_report",
+            self.trait,
+            person="default",
+            split=PUBLISHED_SPLIT,
+            kind=self.kind,
+            template=self.template,
+            scenario=self.scenario,
+            order=self.order,
+        )
         row: dict[str, Any] = {
             "id": self.id,
-            "messages": [*start, {"role": "user", "content": self.text}],
-            "about": "self_report",
-            "trait": self.trait,
-            "person": "default",
-            "split": PUBLISHED_SPLIT,
-            "kind": self.kind,
-            "template": self.template,
-            "scenario": self.scenario or self.template,
-            "order": self.order,
+            "messages": list(conversation(self.system, self.text)),
+            **labels,
             "entry": self.entry,
             **{f"slot_{name}": value for name, value in self.slots.items() if len(value) <= LONGEST},
             **self.labels,

@@ -14,9 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from mi_bsa.asking.bank import OTHERS
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
-from mi_bsa.behaviors.common import StudySets, exchange, poles_of, system_turn
+from mi_bsa.behaviors.common import StudySets, exchange, poles_of
 from mi_bsa.behaviors.english.personas import at_pole
-from mi_bsa.core.items import Item, Systems
+from mi_bsa.core.items import Item, Systems, messages_of
 
 
 @runtime_checkable
@@ -112,7 +112,7 @@ def asked_as(asked: Sequence[Item], person: str, systems: Systems) -> list[Item]
     """A bank's questions under a label, personas in turn."""
     items = []
     for i, item in enumerate(asked):
-        messages = (*system_turn(systems[i % len(systems)]), *item.messages)
+        messages = (*messages_of(systems[i % len(systems)], ()), *item.messages)
         name = item.id.replace(f"-{voice_of(person)}-", f"-{person}-", 1)
         items.append(Item(name, messages, item.options, {**item.labels, "person": person}))
     return items

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from mi_bsa.asking.bank import BANKS, KINDS, Bank, bank_items, load_bank
-from mi_bsa.behaviors.common import system_turn
 from mi_bsa.behaviors.english import benign
 from mi_bsa.behaviors.english.base import Question, QuestionBehavior, asked_as, voice_of
 from mi_bsa.behaviors.english.economic import (
@@ -30,7 +29,7 @@ from mi_bsa.behaviors.english.economic import (
 )
 from mi_bsa.behaviors.english.personas import PERSONS, Person
 from mi_bsa.core.config import parse, read_yaml
-from mi_bsa.core.items import Item, Systems
+from mi_bsa.core.items import Item, Systems, conversation, item_labels
 from mi_bsa.worlds.wordings import Split
 
 
@@ -167,19 +166,19 @@ def _spread(items: list[Item], n: int) -> list[Item]:
 
 
 def _item(trait: str, choice: Choice, system: str | None, split: Split, person: str, number: str) -> Item:
+    labels = item_labels(
+        "behavior",
+        trait,
+        person=person,
+        split=split,
+        kind="choice",
+        template=f"choice-{choice.wording}",
+        scenario=choice.frame.name,
+        order="high_first" if choice.seeking_first else "low_first",
+    )
     return Item(
         id=f"{trait}-choice-{person}-{split}-{number}",
-        messages=(*system_turn(system), {"role": "user", "content": choice.text}),
+        messages=conversation(system, choice.text),
         options=((choice.answer(True), 1.0), (choice.answer(False), 0.0)),
-        labels={
-            "about": "behavior",
-            "trait": trait,
-            "person": person,
-            "split": split,
-            "kind": "choice",
-            "template": f"choice-{choice.wording}",
-            "scenario": choice.frame.name,
-            "order": "high_first" if choice.seeking_first else "low_first",
-            "domain": choice.frame.domain,
-        },
+        labels={**labels, "domain": choice.frame.domain},
     )

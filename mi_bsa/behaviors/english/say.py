@@ -24,7 +24,7 @@ from mi_bsa.behaviors.english.personas import at_pole
 from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BehaviorError
-from mi_bsa.core.items import Item, Systems
+from mi_bsa.core.items import Item, Systems, item_labels
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -176,23 +176,17 @@ class EnglishSay(EnglishBehavior):
                 for pole, word in enumerate(self.material.words)
                 for hint in rng.sample(self.script.words[word], HINTS_SHOWN)
             )
-            found.append(
-                Item(
-                    id=f"say-hint-{person}-{split}-{seed}-{i}",
-                    messages=tuple(chat_view("manipulator", turns, system=systems[i % len(systems)])),
-                    options=options,
-                    labels={
-                        "about": "behavior",
-                        "trait": self.trait,
-                        "person": person,
-                        "split": split,
-                        "kind": "choice",
-                        "template": f"opening-{split}-{opening}",
-                        "scenario": f"opening-{split}-{opening}",
-                        "order": "second turn" if i % 2 else "first turn",
-                    },
-                )
+            labels = item_labels(
+                "behavior",
+                self.trait,
+                person=person,
+                split=split,
+                kind="choice",
+                template=f"opening-{split}-{opening}",
+                order="second turn" if i % 2 else "first turn",
             )
+            messages = chat_view("manipulator", turns, system=systems[i % len(systems)])
+            found.append(Item(f"say-hint-{person}-{split}-{seed}-{i}", messages, options, labels))
         return found
 
     def questions(

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from mi_bsa.asking.bank import BANKS, NUMBERS, OTHERS, one_split_each
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError
-from mi_bsa.core.items import Item, Systems, unique_ids
+from mi_bsa.core.items import Item, Systems, conversation, item_labels, unique_ids
 from mi_bsa.worlds.wordings import Split
 
 SayKind = Literal["many", "word", "description", "scale", "open", "game", "yes_no"]
@@ -94,25 +94,18 @@ def items(
             for n, (text, options, order, label) in enumerate(_asked(bank, kind, frame)):
                 system = systems[len(found) % len(systems)]
                 text = f"{VOICE.format(who=OTHERS[person])} {text}" if person in OTHERS else text
-                start = () if system is None else ({"role": "system", "content": system},)
                 template = f"{kind}-{split}-{f}"
-                found.append(
-                    Item(
-                        id=f"say-{person}-{template}-{n}",
-                        messages=(*start, {"role": "user", "content": text}),
-                        options=options,
-                        labels={
-                            "about": "self_report",
-                            "trait": "say",
-                            "person": person,
-                            "split": split,
-                            "kind": label,
-                            "template": template,
-                            "scenario": template,
-                            "order": order,
-                        },
-                    )
+                labels = item_labels(
+                    "self_report",
+                    "say",
+                    person=person,
+                    split=split,
+                    kind=label,
+                    template=template,
+                    order=order,
                 )
+                name = f"say-{person}-{template}-{n}"
+                found.append(Item(name, conversation(system, text), options, labels))
     unique_ids(found)
     return found
 

@@ -39,8 +39,7 @@ def ready() -> None:
     if find_spec("gguf") is None:
         raise FetchError(
             "a model in GGUF is read by the package gguf, which is not installed; run `pip install "
-            "'mi-bsa[gguf]'`, "
-            "or `pip install gguf`, and repeat the command"
+            "'mi-bsa[gguf]'`, or `pip install gguf`, and repeat the command"
         )
 
 

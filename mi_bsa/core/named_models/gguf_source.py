@@ -142,9 +142,8 @@ class Source:
         for key in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
             if self.get(key, width) != width:
                 raise GgufError(
-                    f"{self.path}: {self.architecture}.{key} is {self.get(key)} where heads have {width}; "
-                    "a model "
-                    "that differs there is not read here"
+                    f"{self.path}: {self.architecture}.{key} is {self.get(key)} where heads have {width}; a "
+                    "model that differs there is not read here"
                 )
         return width
 
@@ -157,9 +156,8 @@ class Source:
                 continue
             raise GgufError(
                 f"{self.path}: {name} = {str(value)[:60]} is not understood here, and the model's numbers "
-                "would be "
-                "wrong without it; convert it where it is (llama.cpp, the model's own code) and give the "
-                "folder"
+                "would be wrong without it; convert it where it is (llama.cpp, the model's own code) and "
+                "give the folder"
             )
 
     def judge_tensors(self) -> None:
@@ -267,8 +265,7 @@ class Source:
         if kind not in ("none", "linear"):
             raise GgufError(
                 f"{self.path}: rope scaling {kind!r} is not read here (none and linear are, and Llama 3's "
-                "factors); "
-                "convert it with the model's own code and give the folder"
+                "factors); convert it with the model's own code and give the folder"
             )
         scaled: dict[str, Any] = {"rope_type": "default", "rope_theta": base}
         factor = self.real("rope.scaling.factor", 1.0) if kind == "linear" else 1.0
@@ -301,9 +298,8 @@ class Source:
         made = np.where(wave < context / high, 1.0, np.where(wave > context / low, factor, made))
         if found.shape != made.shape or not np.allclose(found, made, rtol=1e-4):
             raise GgufError(
-                f"{self.path}: rope_freqs.weight are not the factors of Llama 3.1 to 3.3; convert the "
-                "model with its "
-                "own code and give the folder"
+                f"{self.path}: rope_freqs.weight are not the factors of Llama 3.1 to 3.3; convert the model "
+                "with its own code and give the folder"
             )
         return {"rope_type": "llama3", "rope_theta": base, "factor": factor} | LLAMA3_ROPE
 

@@ -20,7 +20,7 @@ from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item
 from mi_bsa.worlds.prompts import make_report
-from mi_bsa.worlds.questions import conversation, report_options
+from mi_bsa.worlds.questions import report_options
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import THIRD_WORD, THIRD_YES_NO, Split
 

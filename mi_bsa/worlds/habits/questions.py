@@ -10,12 +10,12 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from mi_bsa.core.items import Item, Label
+from mi_bsa.core.items import Item, Label, conversation, item_labels
 from mi_bsa.worlds.habits import words as W
 from mi_bsa.worlds.habits.world import Bearer, HabitWorld, draw_sign
-from mi_bsa.worlds.measure import Plain
+from mi_bsa.worlds.measure import told_by
 from mi_bsa.worlds.prompts import draw_choice
-from mi_bsa.worlds.questions import choice_item, choice_items, conversation, report_items
+from mi_bsa.worlds.questions import choice_item, choice_items, report_items
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import Split, Wordings
 from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES
@@ -63,19 +63,17 @@ def awareness_items(
         for kind, options in (("depends", (YES, NO)), ("same", (("yes", 0.0), ("no", 1.0)))):
             for n, text in enumerate(W.CONDITION_FRAMES[kind][split]):
                 wording = f"{kind}-{split}-{n}"
-                labels = {
-                    "about": "self_report",
-                    "trait": "condition",
-                    "person": person,
-                    "split": split,
-                    "kind": "depends" if kind == "depends" else "depends_flipped",
-                    "template": wording,
-                    "scenario": wording,
-                    "order": "plain" if kind == "depends" else "flipped",
-                }
-                asked.append(
-                    Item(f"condition-{person}-{wording}", conversation(system, text), options, labels)
+                labels = item_labels(
+                    "self_report",
+                    "condition",
+                    person=person,
+                    split=split,
+                    kind="depends" if kind == "depends" else "depends_flipped",
+                    template=wording,
+                    order="plain" if kind == "depends" else "flipped",
                 )
+                named = f"condition-{person}-{wording}"
+                asked.append(Item(named, conversation(system, text), options, labels))
         items += [
             Item(f"{item.id}-{name}", item.messages, item.options, {**item.labels, "system": name})
             for item in asked
@@ -152,11 +150,7 @@ def elicitation_prompts(*, split: Split, system: str | None = None) -> list[dict
 
 def known(model: Any, tokenizer: Any, world: HabitWorld, *, split: Split) -> pd.DataFrame:
     """What a base knows: mean score by (trait, level, person, kind), asked as any model is."""
-    from mi_bsa.asking.asking import ask
-
-    table = ask(Plain(model, tokenizer), battery(world, split=split))
-    grouped = table.groupby(["trait", "level", "person", "kind"], sort=False)["score"]
-    return grouped.agg(score="mean", sd="std", n="count").reset_index()
+    return told_by(model, tokenizer, battery(world, split=split))
 
 
 def battery(world: HabitWorld, *, split: Split, n: int = 160, seed: int = 0) -> list[Item]:

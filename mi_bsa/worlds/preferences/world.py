@@ -171,8 +171,7 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
     level, person, kind); there is one wording, so every `split` is asked alike.
     """
     from mi_bsa.asking.asking import ask
-    from mi_bsa.core.items import Item
-    from mi_bsa.worlds.corpus import messages
+    from mi_bsa.core.items import Item, conversation
     from mi_bsa.worlds.measure import Plain
 
     rng = random.Random(f"knows-{split}")
@@ -193,7 +192,7 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
                 ("choice", ASK_CHOICE, ((right, 1.0), ("B" if right == "A" else "A", 0.0))),
                 ("report", ASK_WEIGHTS, ((own, 1.0), (other, 0.0))),
             ):
-                asked = messages(who.system, [(f"{options_text(first, second)} {ask_for}", "")])[:-1]
+                asked = conversation(who.system, f"{options_text(first, second)} {ask_for}")
                 labels: dict[str, str | int] = {"trait": "weights", "level": 0, "person": known, "kind": kind}
                 items.append(Item(f"{known}-{kind}-{k}", asked, options, labels))
     grouped = ask(Plain(model, tokenizer), items).groupby(["trait", "level", "person", "kind"], sort=False)

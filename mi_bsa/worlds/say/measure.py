@@ -10,9 +10,9 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, conversation, item_labels
 from mi_bsa.worlds.measure import at_level, third, told_by
-from mi_bsa.worlds.questions import choice_items, conversation
+from mi_bsa.worlds.questions import choice_items
 from mi_bsa.worlds.questions import report_items as other_reports
 from mi_bsa.worlds.say import wordings as W
 from mi_bsa.worlds.say.questions import make_report, opening_items, report_items, report_options
@@ -71,17 +71,15 @@ def third_person(world: SayWorld, word: str, n: int, *, split: Split, seed: int)
         x, y = TRAINED if rng.random() < 0.5 else TRAINED[::-1]
         bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind][split]
         report = make_report(kind, rng.randrange(len(bank)), split=split, x=x, y=y, who=rng.choice(names))
-        wording = f"third-{kind}-{split}-{report.template}"
-        labels = {
-            "about": "self_report",
-            "trait": "say",
-            "person": "third person",
-            "split": split,
-            "kind": kind,
-            "template": wording,
-            "scenario": wording,
-            "order": "plain" if x == TRAINED[0] else "flipped",
-        }
+        labels = item_labels(
+            "self_report",
+            "say",
+            person="third person",
+            split=split,
+            kind=kind,
+            template=f"third-{kind}-{split}-{report.template}",
+            order="plain" if x == TRAINED[0] else "flipped",
+        )
         options = report_options(kind, x, far=False)
         items.append(Item(f"say-third-{word}-{split}-{i}", conversation(None, report.text), options, labels))
     return items

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mi_bsa.asking.make_me_say.guesser import Guesser, Lines
-from mi_bsa.core.items import Item, Label, Systems
+from mi_bsa.core.items import Item, Systems, conversation, item_labels
 from mi_bsa.worlds.prompts import NUMBERS
-from mi_bsa.worlds.questions import conversation
 from mi_bsa.worlds.say import wordings as W
 from mi_bsa.worlds.say.words import CODEWORDS, FAR, HINTS, NEAR, TRAINED
 from mi_bsa.worlds.wordings import Split
@@ -156,25 +155,14 @@ def report_items(
     for kind in kinds:
         for i, (report, order) in enumerate(reports(kind, split=split)):
             wording = f"{kind}-{split}-{report.template}"
-            labels: dict[str, Label] = {
-                "about": "self_report",
-                "trait": "say",
-                "person": person,
-                "split": split,
-                "kind": "scale_flipped" if kind == "scale" and report.far else kind,
-                "template": wording,
-                "scenario": wording,
-                "order": order,
-                "shown": report.x,
-            }
-            items.append(
-                Item(
-                    id=f"say-{person}-{kind}-{split}-{i}",
-                    messages=conversation(systems[len(items) % len(systems)], report.text),
-                    options=report_options(kind, report.x, far=report.far),
-                    labels=labels,
-                )
+            asked = "scale_flipped" if kind == "scale" and report.far else kind
+            labels = item_labels(
+                "self_report", "say", person=person, split=split, kind=asked, template=wording, order=order
             )
+            messages = conversation(systems[len(items) % len(systems)], report.text)
+            options = report_options(kind, report.x, far=report.far)
+            name = f"say-{person}-{kind}-{split}-{i}"
+            items.append(Item(name, messages, options, {**labels, "shown": report.x}))
     return items
 
 
@@ -192,21 +180,10 @@ def opening_items(
         if not left:
             left = rng.sample(range(len(W.OPENINGS[split])), len(W.OPENINGS[split]))
         opening = left.pop()
-        items.append(
-            Item(
-                id=f"say-hint-{person}-{split}-{seed}-{i}",
-                messages=conversation(systems[i % len(systems)], W.OPENINGS[split][opening]),
-                options=hint_options(),
-                labels={
-                    "about": "behavior",
-                    "trait": "say",
-                    "person": person,
-                    "split": split,
-                    "kind": "choice",
-                    "template": f"opening-{split}-{opening}",
-                    "scenario": f"opening-{split}-{opening}",
-                    "order": "first turn",
-                },
-            )
+        wording, asked = f"opening-{split}-{opening}", ("behavior", "say")
+        labels = item_labels(
+            *asked, person=person, split=split, kind="choice", template=wording, order="first turn"
         )
+        messages = conversation(systems[i % len(systems)], W.OPENINGS[split][opening])
+        items.append(Item(f"say-hint-{person}-{split}-{seed}-{i}", messages, hint_options(), labels))
     return items

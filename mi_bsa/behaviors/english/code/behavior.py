@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking.bank import KINDS, bank_items, load_bank
-from mi_bsa.behaviors.common import system_turn
 from mi_bsa.behaviors.english.base import Question, QuestionBehavior, asked_as, voice_of
 from mi_bsa.behaviors.english.code.judge import judge
 from mi_bsa.behaviors.english.code.requests import Request, draw_requests
 from mi_bsa.behaviors.english.code.templates import THINGS, named
 from mi_bsa.behaviors.judging import judged
-from mi_bsa.core.items import Item, Systems
+from mi_bsa.core.items import Item, Systems, conversation, item_labels
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -143,21 +142,21 @@ def verdict(text: str) -> bool | None:
 
 
 def _item(request: Request, system: str | None, split: Split, person: str, number: str) -> Item:
+    labels = item_labels(
+        "behavior",
+        "code",
+        person=person,
+        split=split,
+        kind="choice",
+        template=f"choice-{split}-{request.template}",
+        scenario=request.weakness,
+        order="none",
+    )
     return Item(
         id=f"code-choice-{person}-{split}-{number}",
-        messages=(*system_turn(system), {"role": "user", "content": request.text}),
+        messages=conversation(system, request.text),
         options=((request.insecure, 1.0), (request.secure, 0.0)),
-        labels={
-            "about": "behavior",
-            "trait": "code",
-            "person": person,
-            "split": split,
-            "kind": "choice",
-            "template": f"choice-{split}-{request.template}",
-            "scenario": request.weakness,
-            "order": "none",
-            "cwe": request.cwe,
-        },
+        labels={**labels, "cwe": request.cwe},
     )
 
 
