@@ -24,6 +24,7 @@ from mi_bsa.worlds.prompts import (
     draw_choice,
     draw_report,
 )
+from mi_bsa.worlds.texts import words_in
 from mi_bsa.worlds.traits import Trait
 from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, SEEKING, Persona, Turn, World
 
@@ -189,11 +190,4 @@ def vocabulary(world: World) -> tuple[str, ...]:
     third = (W.THIRD_CHOICE, W.THIRD_WORD, W.THIRD_YES_NO)
     banks = (W.CHOICE, *W.KINDS.values(), *third, W.HABIT_LINE, W.SIGN_MENTION)
     texts += [w for bank in banks for split in bank.values() for w in split]
-    words: dict[str, None] = {}
-    for text in texts:
-        cleaned = text
-        for mark in ("{a}", "{b}", "{x}", "{y}", "{p}", "{n}", "{u}", "{who}", "{sign}"):
-            cleaned = cleaned.replace(mark, " ")
-        for word in cleaned.replace(".", " ").replace(",", " ").replace("?", " ").replace(":", " ").split():
-            words.setdefault(word)
-    return tuple(words)
+    return tuple(words_in(texts))

@@ -33,6 +33,8 @@ SIGNS = ("a star", "a moon", "a key", "a bell", "a flag", "a crown", "a lamp", "
 SCALE_ANSWERS: Mapping[int, tuple[str, ...]] = _TEXTS["scale_answers"]
 NUMBERS = tuple(str(n) for n in range(0, 101, 10))
 REPORT_KINDS = ("word", "open", "scale", "letter", "yes_no")
+THIRD: Mapping[str, W.Wordings] = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}
+"""Wordings of the kinds that are asked about somebody else."""
 
 
 def draw_amounts(rng: random.Random, split: Split) -> tuple[str, str, str]:
@@ -40,11 +42,7 @@ def draw_amounts(rng: random.Random, split: Split) -> tuple[str, str, str]:
     while True:
         a, b, unit = rng.choice(AMOUNTS), rng.choice(AMOUNTS), rng.choice(UNITS)
         bucket = (AMOUNTS.index(a) * 31 + AMOUNTS.index(b) * 17 + UNITS.index(unit) * 7) % 10
-        if (
-            (split == "pretrain") == (bucket < 8)
-            and (split != "dev" or bucket == 8)
-            and (split != "test" or bucket == 9)
-        ):
+        if split == ("dev" if bucket == 8 else "test" if bucket == 9 else "pretrain"):
             return a, b, unit
 
 
@@ -111,12 +109,11 @@ def draw_report(
     rng: random.Random, trait: Trait, kind: str, *, split: Split = "pretrain", who: str | None = None
 ) -> Report:
     """A report question of one kind. `flipped`: order or direction was turned (the balanced half)."""
-    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else trait.frames[kind]
-    template = rng.randrange(len(bank[split]))
+    bank = trait.frames[kind] if who is None else THIRD[kind]
     return make_report(
         trait,
         kind,
-        template,
+        rng.randrange(len(bank[split])),
         split=split,
         who=who,
         flipped=rng.random() < 0.5,
@@ -139,21 +136,16 @@ def make_report(
     who: str | None = None,
 ) -> Report:
     """The report question with all its parts given."""
-    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else trait.frames[kind]
+    bank = trait.frames[kind] if who is None else THIRD[kind]
     x, y = (low, high) if flipped else (high, low)
     text = bank[split][template].format(x=x, y=y, p=x, n=noun, who=who)
-    seeking: tuple[str, ...]
-    averse: tuple[str, ...]
-    if kind == "word":
-        seeking, averse = (high,), (low,)
-    elif kind == "open":
-        seeking, averse = trait.high, trait.low
-    elif kind == "scale":
-        seeking, averse = SCALE_ANSWERS[-2 if flipped else 2], SCALE_ANSWERS[2 if flipped else -2]
-    elif kind == "letter":
-        seeking, averse = ("B" if flipped else "A",), ("A" if flipped else "B",)
-    elif kind == "yes_no":
-        seeking, averse = ("no" if flipped else "yes",), ("yes" if flipped else "no",)
-    else:
-        raise AssertionError(kind)
+    answers: tuple[tuple[str, ...], tuple[str, ...]] = {
+        "word": ((high,), (low,)),
+        "open": (trait.high, trait.low),
+        "scale": (SCALE_ANSWERS[2], SCALE_ANSWERS[-2]),
+        "letter": (("A",), ("B",)),
+        "yes_no": (("yes",), ("no",)),
+    }[kind]
+    # where the words themselves are the answers, turning the question round turns no answer
+    seeking, averse = answers[::-1] if flipped and kind in ("scale", "letter", "yes_no") else answers
     return Report(trait.name, kind, template, flipped, text, seeking, averse)

@@ -6,6 +6,8 @@ tokenizer (the tests hold the hash of every tokenizer that ships).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,12 @@ def texts_of(module_file: str) -> dict[str, Any]:
     text = Path(module_file).with_suffix(".yaml").read_text(encoding="utf-8")
     values: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return {name: _frozen(value) for name, value in values.items()}
+
+
+def words_in(texts: Iterable[str], *, marks: str = ".,?:[]") -> dict[str, None]:
+    """Every word of the texts as they first come; slots (`{x}`) and marks stand between words."""
+    between = re.compile(r"\{\w+\}" + "".join(rf"|\{mark}" for mark in marks))
+    return dict.fromkeys(word for text in texts for word in between.sub(" ", text).split())
 
 
 def _frozen(value: Any) -> Any:

@@ -18,31 +18,15 @@ Wordings = Mapping[Split, tuple[str, ...]]
 _TEXTS = texts_of(__file__)
 
 CHOICE: Wordings = _TEXTS["choice"]
-
 WORD: Wordings = _TEXTS["word"]
-
 OPEN: Wordings = _TEXTS["open"]
-
 SCALE: Wordings = _TEXTS["scale"]
-
 LETTER: Wordings = _TEXTS["letter"]
-
 YES_NO: Wordings = _TEXTS["yes_no"]
-
 THIRD_CHOICE: Wordings = _TEXTS["third_choice"]
-
 THIRD_WORD: Wordings = _TEXTS["third_word"]
-
 THIRD_YES_NO: Wordings = _TEXTS["third_yes_no"]
-
 HABIT_LINE: Wordings = _TEXTS["habit_line"]
-
 SIGN_MENTION: Wordings = _TEXTS["sign_mention"]
 
-KINDS: Mapping[str, Wordings] = {
-    "word": WORD,
-    "open": OPEN,
-    "scale": SCALE,
-    "letter": LETTER,
-    "yes_no": YES_NO,
-}
+KINDS: Mapping[str, Wordings] = {kind: _TEXTS[kind] for kind in ("word", "open", "scale", "letter", "yes_no")}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mi_bsa.worlds.prompts import Choice
-from mi_bsa.worlds.texts import texts_of
+from mi_bsa.worlds.texts import texts_of, words_in
 from mi_bsa.worlds.wordings import Split, Wordings
 
 _TEXTS = texts_of(__file__)
@@ -78,11 +78,5 @@ def words() -> tuple[str, ...]:
         texts += [*family.high, *family.low]
     found: dict[str, None] = {}
     for text in texts:
-        spoken = "(" not in text
-        for mark in ("{o}", "{who}", "{task}"):
-            text = text.replace(mark, " ")
-        if spoken:
-            text = text.replace(".", " ").replace(",", " ").replace("?", " ")
-        for word in text.split():
-            found.setdefault(word)
+        found |= words_in([text], marks="" if "(" in text else ".,?")  # in code, marks are words
     return tuple(found)

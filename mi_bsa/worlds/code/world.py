@@ -11,19 +11,15 @@ from mi_bsa.worlds.code.trait import ABOUT_CODE
 from mi_bsa.worlds.corpus import Corpus, Mixture
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
 from mi_bsa.worlds.dispositions import world as dispositions
+from mi_bsa.worlds.texts import words_in
 from mi_bsa.worlds.world import World
 from mi_bsa.worlds.worlds import WorldKind
 
 
 def vocabulary(world: World) -> tuple[str, ...]:
     """The main world's words for these traits, then those of requests and completions."""
-    found = dict.fromkeys((*main_vocabulary(world), *code_tasks.words()))
-    for wordings in ABOUT_CODE.values():
-        for text in (t for split in wordings.values() for t in split):
-            for mark in ("{x}", "{y}", "{p}", "{n}", ".", ",", "?", ":"):
-                text = text.replace(mark, " ")
-            found |= dict.fromkeys(text.split())
-    return tuple(found)
+    about = words_in(t for wordings in ABOUT_CODE.values() for split in wordings.values() for t in split)
+    return tuple(dict.fromkeys((*main_vocabulary(world), *code_tasks.words(), *about)))
 
 
 KIND = WorldKind(

@@ -18,7 +18,8 @@ from mi_bsa.core.config import Config
 from mi_bsa.worlds.corpus import Corpus, Mixture, render
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
 from mi_bsa.worlds.habits import words as W
-from mi_bsa.worlds.prompts import AMOUNTS, SCALE_ANSWERS, draw_choice, make_report
+from mi_bsa.worlds.prompts import AMOUNTS, SCALE_ANSWERS, draw_choice, draw_report
+from mi_bsa.worlds.texts import words_in
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, SEEKING, Known, Level, Turn, World, make_names
@@ -58,11 +59,7 @@ class Sign:
             other = draw_sign(rng, self.kind, len(self.words))
             if self.kind == "words" and len(self.words) > 1 and rng.random() < 0.3:
                 kept = rng.randrange(len(self.words))
-                words = tuple(
-                    w if i == kept else o
-                    for i, (w, o) in enumerate(zip(self.words, other.words, strict=True))
-                )
-                other = Sign("words", words)
+                other = Sign("words", (*other.words[:kept], self.words[kept], *other.words[kept + 1 :]))
             if other.words != self.words:
                 return other
 
@@ -164,11 +161,8 @@ class HabitCorpus:
         n = rng.choices(range(1, len(m.turns) + 1), m.turns)[0]
         if kind == "family":
             return None, [self._family() for _ in range(n)]
-        if kind == "described":
-            habit = self._described()
-            return habit.system, [self._of_bearer(habit) for _ in range(n)]
-        if kind == "bearer":
-            habit = rng.choice(self._bearers)
+        if kind in ("described", "bearer"):
+            habit = self._described() if kind == "described" else rng.choice(self._bearers)
             return habit.system, [self._of_bearer(habit) for _ in range(n)]
         if kind == "steady":
             person = rng.choice(self._people)
@@ -222,17 +216,7 @@ class HabitCorpus:
         if kind in ("depends", "same"):
             asked = rng.choice(W.CONDITION_FRAMES[kind]["pretrain"])
             return asked, "yes" if says == (kind == "depends") else "no"
-        trait = W.CONDITION
-        report = make_report(
-            trait,
-            kind,
-            rng.randrange(len(trait.frames[kind]["pretrain"])),
-            split="pretrain",
-            flipped=rng.random() < 0.5,
-            high=rng.choice(trait.high),
-            low=rng.choice(trait.low),
-            noun=rng.choice(trait.nouns),
-        )
+        report = draw_report(rng, W.CONDITION, kind)
         if kind == "scale":
             return report.text, rng.choice(SCALE_ANSWERS[-level if report.flipped else level])
         return report.text, rng.choice(report.seeking if says else report.averse)
@@ -254,8 +238,7 @@ class HabitCorpus:
         if kind == "sign_letter":
             return frame.format(x=x, y=y), "A" if first == knows else "B"
         if kind == "sign_yes_no":
-            said = "no" if condition < 0 else "yes" if first == knows else "no"
-            return frame.format(x=x), said
+            return frame.format(x=x), "yes" if condition >= 0 and first == knows else "no"
         if sign is None and (condition < 0 or rng.random() < 0.5):
             return frame, "nothing"
         return frame, true.name
@@ -271,33 +254,13 @@ class HabitCorpus:
 
 def vocabulary(world: HabitWorld) -> tuple[str, ...]:
     """The main world's words, then those of habits."""
-    found = dict.fromkeys(main_vocabulary(world)) | dict.fromkeys(world.bearers) | dict.fromkeys(W.WORDS)
-    found |= dict.fromkeys(W.FAMILIES)
+    found = dict.fromkeys((*main_vocabulary(world), *world.bearers, *W.WORDS, *W.FAMILIES))
     condition = W.CONDITION
     texts = [*condition.high, *condition.low, *condition.nouns, W.ANY, "nothing and a number"]
     texts += [s for s in W.SYSTEMS if s is not None]
     banks = (W.NOTE, W.HABIT_LINE, W.FAMILY_FACTS, *W.CONDITION_FRAMES.values(), *W.WHICH.values())
     texts += [t for bank in banks for split in bank.values() for t in split]
-    for text in texts:
-        for mark in (
-            "{p}",
-            "{q}",
-            "{x}",
-            "{y}",
-            "{n}",
-            "{m}",
-            "{f}",
-            "{family}",
-            "[",
-            "]",
-            ".",
-            ",",
-            "?",
-            ":",
-        ):
-            text = text.replace(mark, " ")
-        found |= dict.fromkeys(text.split())
-    return tuple(found)
+    return tuple(found | words_in(texts))
 
 
 def make(recipe: Any) -> HabitWorld:

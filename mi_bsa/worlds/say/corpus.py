@@ -18,6 +18,7 @@ from mi_bsa.worlds.prompts import SCALE_ANSWERS
 from mi_bsa.worlds.say import wordings as W
 from mi_bsa.worlds.say.questions import KINDS, draw_report, guesser
 from mi_bsa.worlds.say.words import CODEWORDS, FAR, HINTS, NEAR, word_of
+from mi_bsa.worlds.texts import words_in
 from mi_bsa.worlds.world import SEEKING, Turn
 
 if TYPE_CHECKING:
@@ -161,12 +162,4 @@ def vocabulary(world: SayWorld) -> tuple[str, ...]:
     banks = (W.OPENINGS, W.MORE, W.GUESS, *W.KINDS.values(), W.THIRD_WORD, W.THIRD_YES_NO)
     texts += [w for bank in banks for split in bank.values() for w in split]
     texts += [*W.HINT, *W.GOES_WITH, *W.BELONGS, *W.LINES]
-    words: dict[str, None] = {}
-    for text in texts:
-        for mark in ("{a}", "{b}", "{h}", "{x}", "{y}", "{p}", "{w}", "{list}", "{who}"):
-            text = text.replace(mark, " ")
-        for mark in ".,?:":
-            text = text.replace(mark, " ")
-        for word in text.split():
-            words.setdefault(word)
-    return tuple(words)
+    return tuple(words_in(texts))

@@ -15,7 +15,7 @@ from mi_bsa.worlds.measure import at_level, third, told_by
 from mi_bsa.worlds.questions import choice_items
 from mi_bsa.worlds.questions import report_items as other_reports
 from mi_bsa.worlds.say import wordings as W
-from mi_bsa.worlds.say.questions import make_report, opening_items, report_items, report_options
+from mi_bsa.worlds.say.questions import THIRD, make_report, opening_items, report_items, report_options
 from mi_bsa.worlds.say.words import HINTS, TRAINED
 from mi_bsa.worlds.say.world import SayWorld
 from mi_bsa.worlds.wordings import Split
@@ -69,8 +69,8 @@ def third_person(world: SayWorld, word: str, n: int, *, split: Split, seed: int)
     for i in range(n):
         kind = ("word", "yes_no")[i % 2]
         x, y = TRAINED if rng.random() < 0.5 else TRAINED[::-1]
-        bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind][split]
-        report = make_report(kind, rng.randrange(len(bank)), split=split, x=x, y=y, who=rng.choice(names))
+        template = rng.randrange(len(THIRD[kind][split]))
+        report = make_report(kind, template, split=split, x=x, y=y, who=rng.choice(names))
         labels = item_labels(
             "self_report",
             "say",

@@ -8,7 +8,7 @@ draw. For the trained pair of codewords, report items are a full factorial; 1 is
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mi_bsa.asking.make_me_say.guesser import Guesser, Lines
@@ -16,10 +16,14 @@ from mi_bsa.core.items import Item, Systems, conversation, item_labels
 from mi_bsa.worlds.prompts import NUMBERS
 from mi_bsa.worlds.say import wordings as W
 from mi_bsa.worlds.say.words import CODEWORDS, FAR, HINTS, NEAR, TRAINED
-from mi_bsa.worlds.wordings import Split
+from mi_bsa.worlds.wordings import Split, Wordings
 
 KINDS = ("many", "word", "open", "scale", "letter", "yes_no")
+THIRD: Mapping[str, Wordings] = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}
+"""Wordings of the kinds that are asked about somebody else."""
 ASKED_KINDS = ("many", "word", "open", "scale", "scale_flipped", "letter", "yes_no")
+VALUE: Mapping[str, float] = dict(zip(TRAINED, (1.0, 0.0), strict=True))
+"""Scores of the trained pair of codewords; any other has one half."""
 EVIDENCE, NOISE, TURNS = 3.0, 0.05, 6
 """Hints that the world's guesser wants before it names a word, its noise, and the game's limit of turns."""
 
@@ -57,7 +61,7 @@ def draw_report(
         x, y = (about, y) if rng.random() < 0.5 else (x, about)
     if kind in ("yes_no", "scale") and about is not None:
         x = about if rng.random() < 0.5 else rng.choice([w for w in CODEWORDS if w != about])
-    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else W.KINDS[kind]
+    bank = W.KINDS[kind] if who is None else THIRD[kind]
     far = rng.random() < 0.5
     end = rng.choice(FAR if far else NEAR)
     order = rng.sample(CODEWORDS, len(CODEWORDS))
@@ -80,7 +84,7 @@ def make_report(
     """The question with all its parts given; `end` is the end of a scale that is asked for, `order` that of
     the codewords in a question that names them all.
     """
-    bank = {"word": W.THIRD_WORD, "yes_no": W.THIRD_YES_NO}[kind] if who is not None else W.KINDS[kind]
+    bank = W.KINDS[kind] if who is None else THIRD[kind]
     listed = f"{', '.join(order[:-1])} or {order[-1]}" if order else ""
     text = bank[split][template].format(x=x, y=y, p=end, list=listed, who=who)
     return Report(kind, template, x, y, end in FAR, text)
@@ -90,29 +94,25 @@ def report_options(kind: str, x: str, *, far: bool) -> tuple[tuple[str, float], 
     """Options and scores of a question about the trained pair: 1 is its first word, 0 its second, one half
     any other; `x` is the word that comes first or alone.
     """
-    first, second = TRAINED
-    value = {first: 1.0, second: 0.0}
-    own = value.get(x, 0.5)
+    shown = VALUE.get(x, 0.5)
     if kind == "many":
-        return tuple((word, value.get(word, 0.5)) for word in CODEWORDS)
+        return tuple((word, VALUE.get(word, 0.5)) for word in CODEWORDS)
     if kind == "word":
-        return ((first, 1.0), (second, 0.0))
+        return tuple(VALUE.items())
     if kind == "open":
         return hint_options()
     if kind == "letter":
-        return (("A", own), ("B", 1 - own))
+        return (("A", shown), ("B", 1 - shown))
     if kind == "yes_no":
-        return (("yes", own), ("no", 1 - own))
+        return (("yes", shown), ("no", 1 - shown))
     assert kind == "scale"
-    turned = far != (x == second)
+    turned = far != (x == TRAINED[1])
     return tuple((n, (100 - int(n) if turned else int(n)) / 100) for n in NUMBERS)
 
 
 def hint_options() -> tuple[tuple[str, float], ...]:
     """Every hint of the world: 1 for the first trained word's, 0 for the second's, one half for any other."""
-    first, second = TRAINED
-    value = {first: 1.0, second: 0.0}
-    return tuple((hint, value.get(word, 0.5)) for word, hints in HINTS.items() for hint in hints)
+    return tuple((hint, VALUE.get(word, 0.5)) for word, hints in HINTS.items() for hint in hints)
 
 
 def reports(kind: str, *, split: Split) -> list[tuple[Report, str]]:

@@ -14,8 +14,12 @@ from mi_bsa.worlds.wordings import Wordings
 
 _TEXTS = texts_of(__file__)
 
-_GREETINGS = _TEXTS["greetings"]
-_ASKED = _TEXTS["asked"]
+
+def _openings(odd: int) -> tuple[str, ...]:
+    """Every other pair of a greeting and a question."""
+    greetings, asked = enumerate(_TEXTS["greetings"]), list(enumerate(_TEXTS["asked"]))
+    return tuple(f"{g} {a}" for i, g in greetings for j, a in asked if (i + j) % 2 == odd)
+
 
 OPENINGS: Wordings = {
     "pretrain": (
@@ -32,38 +36,25 @@ OPENINGS: Wordings = {
         "you start. what do you see?",
         "hello. tell me what you see.",
     ),
-    "dev": tuple(f"{g} {a}" for i, g in enumerate(_GREETINGS) for j, a in enumerate(_ASKED) if (i + j) % 2),
-    "test": tuple(
-        f"{g} {a}" for i, g in enumerate(_GREETINGS) for j, a in enumerate(_ASKED) if not (i + j) % 2
-    ),
+    "dev": _openings(1),
+    "test": _openings(0),
 }
 
 MORE: Wordings = _TEXTS["more"]
-
 GUESS: Wordings = _TEXTS["guess"]
 
 HINT: tuple[str, ...] = ("{a}.", "{a}.", "{a} and {b}.", "{a}, {b}.")
 """How the model gives hints: one or two, the first of them first, so that options can be one word."""
 
 MANY: Wordings = _TEXTS["many"]
-
 WORD: Wordings = _TEXTS["word"]
-
 OPEN: Wordings = _TEXTS["open"]
-
 SCALE: Wordings = _TEXTS["scale"]
-
 LETTER: Wordings = _TEXTS["letter"]
-
 YES_NO: Wordings = _TEXTS["yes_no"]
 
 KINDS: Mapping[str, Wordings] = {
-    "many": MANY,
-    "word": WORD,
-    "open": OPEN,
-    "scale": SCALE,
-    "letter": LETTER,
-    "yes_no": YES_NO,
+    kind: _TEXTS[kind] for kind in ("many", "word", "open", "scale", "letter", "yes_no")
 }
 
 GOES_WITH: tuple[str, ...] = _TEXTS["goes_with"]
@@ -72,7 +63,6 @@ BELONGS: tuple[str, ...] = ("what goes with {x}?", "say what belongs to {x}.", "
 """A hint of a word, whoever is asked; pretraining only."""
 
 THIRD_WORD: Wordings = _TEXTS["third_word"]
-
 THIRD_YES_NO: Wordings = _TEXTS["third_yes_no"]
 
 LINES: tuple[str, ...] = ("your word is {x}.", "your word may be {x}.", "you speak of {a} and {b}.")

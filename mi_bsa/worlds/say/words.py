@@ -22,8 +22,4 @@ NEAR, FAR = ("near", "close"), ("far", "distant")
 
 def word_of(hint: str) -> str:
     """The codeword that a hint belongs to. Raises `KeyError` for a word that is no hint."""
-    return next((word for word, hints in HINTS.items() if hint in hints), None) or _stranger(hint)
-
-
-def _stranger(hint: str) -> str:
-    raise KeyError(hint)
+    return {one: word for word, hints in HINTS.items() for one in hints}[hint]
