@@ -149,16 +149,12 @@ def _fillings(bank: Bank, kind: str) -> list[Filling]:
     if kind == "open":
         return [{"noun": (noun, noun)} for noun in bank.nouns]
     size = max(len(bank.words), len(bank.deeds))
-    return [
-        {"word": bank.words[n % len(bank.words)], "deed": bank.deeds[n % len(bank.deeds)]}
-        | (
-            {
-                "language": LANGUAGES[n % len(LANGUAGES)][1:],
-                "question": (LANGUAGES[n % len(LANGUAGES)][0],) * 2,
-            }
-        )
-        for n in range(size)
-    ]
+    found: list[Filling] = []
+    for n in range(size):
+        question, *languages = LANGUAGES[n % len(LANGUAGES)]
+        filling = {"word": bank.words[n % len(bank.words)], "deed": bank.deeds[n % len(bank.deeds)]}
+        found.append(filling | {"language": (languages[0], languages[1]), "question": (question, question)})
+    return found
 
 
 def _render(
@@ -171,35 +167,29 @@ def _render(
     first, second = (1, 0) if flipped else (0, 1)
     x, y, do_x, do_y = (filling[part][k] for part in ("word", "deed") for k in (first, second))
     text = frame.format(x=x, y=y, do_x=do_x, do_y=do_y, question=filling["question"][0])
-    one = 0.0 if flipped else 1.0
-    if kind == "word":
-        return text, ((x, one), (y, 1 - one))
-    if kind == "choice":
-        return text, ((do_x, one), (do_y, 1 - one))
-    if kind == "letter":
-        return text, (("A", one), ("B", 1 - one))
-    if kind == "yes_no":
-        return text, (("Yes", one), ("No", 1 - one))
-    if kind == "language":
-        return text, ((filling["language"][0], one), (filling["language"][1], 1 - one))
-    assert kind == "scale"
-    return text, tuple((n, (100 - int(n) if flipped else int(n)) / 100) for n in NUMBERS)
+    if kind == "scale":
+        return text, scale_options(flipped=flipped)
+    pairs = {"word": (x, y), "choice": (do_x, do_y), "letter": ("A", "B"), "yes_no": ("Yes", "No")}
+    first_answer, second_answer = (pairs | {"language": filling["language"]})[kind]
+    score = 0.0 if flipped else 1.0
+    return text, ((first_answer, score), (second_answer, 1 - score))
+
+
+def scale_options(*, flipped: bool) -> tuple[tuple[str, float], ...]:
+    """The numbers of a scale with their scores, turned back where the scale is turned round."""
+    return tuple((n, (100 - int(n) if flipped else int(n)) / 100) for n in NUMBERS)
 
 
 def _voice(frame: str, person: str) -> str:
     """The frame about the model itself, or about somebody else."""
-    own = person == "default"
-    who = OTHERS.get(person, person)
-    text = re.sub(r"\[([^|\]]*)\|([^\]]*)\]", lambda m: m.group(1) if own else m.group(2), frame).replace(
-        "{who}", who
-    )
+    group = 1 if person == "default" else 2
+    text = re.sub(r"\[([^|\]]*)\|([^\]]*)\]", lambda m: m.group(group), frame)
+    text = text.replace("{who}", OTHERS.get(person, person))
     return text[:1].upper() + text[1:]
 
 
 def _check_frame(kind: str, frame: str) -> None:
-    """Raise `ValueError` for a frame that cannot be asked about somebody else, or has slots of another
-    kind.
-    """
+    """Raise `ValueError` for a frame that cannot be asked about others, or has slots of another kind."""
     slots = set(re.findall(r"\{(\w+)\}", frame))
     allowed = {"noun", "who"} if kind == "open" else {"x", "y", "do_x", "do_y", "who"}
     allowed |= {"question"} if kind == "language" else set()
@@ -211,15 +201,12 @@ def _check_frame(kind: str, frame: str) -> None:
         raise ValueError(
             f"the {kind} wording {frame!r} has no [you|{{who}}]; it could not be asked about somebody else"
         )
-    if kind == "open":
-        needed = [{"noun"}]
-    elif kind == "yes_no":
-        needed = [{"x"}, {"do_x"}]
-    else:
-        needed = [{"x", "y"}, {"do_x", "do_y"}]
-    if kind == "language":
-        needed = [one | {"question"} for one in needed]
-    if not any(one <= slots for one in needed):
+    needed = {
+        "open": [{"noun"}],
+        "yes_no": [{"x"}, {"do_x"}],
+        "language": [{"x", "y", "question"}, {"do_x", "do_y", "question"}],
+    }.get(kind, [{"x", "y"}, {"do_x", "do_y"}])
+    if not any(some <= slots for some in needed):
         raise ValueError(
             f"the {kind} wording {frame!r} lacks a slot; it needs "
             f"{' or '.join(map(str, map(sorted, needed)))}"

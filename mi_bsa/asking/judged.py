@@ -38,22 +38,20 @@ def judges_of(config: BatteryConfig, items: Sequence[Item], model: Askable) -> l
 def scoring_judges(
     config: AskingConfig, words: WordJudge, local: Callable[[], tuple[Askable, str | None]]
 ) -> list[Judge]:
-    """The judges of a config that give a score: by words, by a local model (and its variant), by an
-    endpoint's rubric.
-    """
+    """A config's judges that give a score: words, a local model (and its variant), an endpoint's rubric."""
     pair = (words.seeking[0], words.averse[0])
-    found: list[Judge] = []
-    for name in (one for one in config.judges if one != "prompt"):
+    judges: list[Judge] = []
+    for name in config.judges:
         if name == "words":
-            found.append(words)
+            judges.append(words)
         elif name == "endpoint":
             assert config.judge_url is not None
             assert config.judge_model is not None
-            found.append(EndpointJudge(config.judge_url, config.judge_model.name, pair))
-        else:
+            judges.append(EndpointJudge(config.judge_url, config.judge_model.name, pair))
+        elif name == "model":
             judging, variant = local()
-            found.append(ModelJudge(judging, pair, variant=variant))
-    return found
+            judges.append(ModelJudge(judging, pair, variant=variant))
+    return judges
 
 
 def judged_results(

@@ -8,7 +8,6 @@ answer of no known pole is given as how often it is chosen, never as a score.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,12 +47,12 @@ def answers(model: Askable, free: Sequence[Asked], adapters: Adapters, config: A
     """Sampled answers of the base and every adapter: one row an answer, with its raw text."""
     import pandas as pd
 
+    groups: dict[tuple[int, float, int], list[Asked]] = {}
+    for question in free:
+        groups.setdefault(how(question, config), []).append(question)
     rows = []
     for name, (arm, seed, _) in {**BASE, **adapters}.items():
-        for (n, temperature, longest), some in groupby(
-            sorted(free, key=lambda q: how(q, config)), key=lambda q: how(q, config)
-        ):
-            group = list(some)
+        for (n, temperature, longest), group in groups.items():
             texts = sample_texts(
                 model,
                 [(q.id, q.messages) for q in group],
@@ -63,9 +62,11 @@ def answers(model: Askable, free: Sequence[Asked], adapters: Adapters, config: A
                 temperature=temperature,
                 max_new_tokens=longest,
             )
-            for question, said in zip(group, texts, strict=True):
-                for k, text in enumerate(said):
-                    rows.append({**_place(question, name, arm, seed), "sample": k, "text": text})
+            rows += [
+                {**_place(question, name, arm, seed), "sample": k, "text": text}
+                for question, said in zip(group, texts, strict=True)
+                for k, text in enumerate(said)
+            ]
     order = {question.id: n for n, question in enumerate(free)}
     table = pd.DataFrame(rows)
     return table.sort_values("id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
@@ -96,24 +97,26 @@ def choices(model: Askable, closed: Sequence[Asked], adapters: Adapters, config:
 
 
 def choice_results(table: pd.DataFrame) -> list[Result]:
-    """How often each answer is chosen, by entry and arm; the mean number of scales; the score where it is
-    known.
-    """
+    """By entry and arm how often each answer is chosen, or the mean number of a scale, or a known score."""
     found = []
     table = table.assign(score=table["score"], chosen=table["p"])
     for (cell, arm), part in table.groupby(["cell", "arm"], sort=False):
         where = {"behavior": part["trait"].iloc[0], "arm": arm, "method": "log-probabilities"}
         where["split"] = _split(part)
         mass = f"mass on the answers {part.groupby('id')['mass'].first().mean():.3f}"
-        numbers = part["answer"].map(_is_number)
         by_question = ["id", "kind", "template", "seed"]
         if part["score"].notna().all():
             each = part.assign(score=part["p"] * part["score"]).groupby(by_question)["score"].sum()
             found.append(
                 _result("self_report.score", {**where, "kind": cell}, each.reset_index(), "score", mass)
             )
-        elif numbers.all():
-            found.append(_number(part, {**where, "kind": cell}, mass))
+        elif part["answer"].str.replace(".", "", n=1, regex=False).str.isdigit().all():
+            value = part["answer"].astype(float)  # of a scale of no known direction, as a share of it
+            low, high = value.min(), value.max()
+            part = part.assign(score=part["p"] * (value - low) / (high - low))
+            each = part.groupby(by_question)["score"].sum().reset_index()
+            unit = f"share of {low:g} to {high:g}"
+            found.append(_result("self_report.number", {**where, "kind": cell}, each, unit, mass))
         else:
             for means, some in part.groupby("means", sort=False):
                 spot = {**where, "kind": f"{cell}: {means}"}
@@ -121,15 +124,6 @@ def choice_results(table: pd.DataFrame) -> list[Result]:
                     _result("self_report.choice", spot, some.assign(score=some["p"]), "probability", mass)
                 )
     return found
-
-
-def _number(part: pd.DataFrame, where: dict[str, Any], mass: str) -> Result:
-    """The mean number on a scale of no known direction, as a share of it."""
-    value = part["answer"].astype(float)
-    low, high = value.min(), value.max()
-    part = part.assign(score=part["p"] * (value - low) / (high - low))
-    each = part.groupby(["id", "kind", "template", "seed"])["score"].sum().reset_index()
-    return _result("self_report.number", where, each, f"share of {low:g} to {high:g}", mass)
 
 
 def say_of(config: AskConfig, model: Askable) -> Say:
@@ -141,19 +135,13 @@ def say_of(config: AskConfig, model: Askable) -> Say:
 
 
 def with_verdicts(table: pd.DataFrame, free: Sequence[Asked], say: Say) -> tuple[pd.DataFrame, list[str]]:
-    """One row an answer that has a judge's prompt: what the judge said and how it was read; and lines in
-    words.
-    """
+    """One row an answer that has a judge's prompt: what the judge said, its reading; and lines in words."""
     known = {question.id: question for question in free if question.judge}
     part = table[table["id"].isin(list(known))]
     pairs = [(known[id_], text) for id_, text in zip(part["id"], part["text"], strict=True)]
-    found = verdicts(pairs, say)
-    said = part.assign(
-        judge="prompt",
-        said=[v.said for v in found],
-        verdict=[v.verdict for v in found],
-        outcome=[v.outcome for v in found],
-    )
+    rulings = verdicts(pairs, say)
+    columns = {key: [getattr(r, key) for r in rulings] for key in ("said", "verdict", "outcome")}
+    said = part.assign(judge="prompt", **columns)
     counts = ", ".join(f"{name} {n}" for name, n in said["outcome"].value_counts().items())
     return said, [f"judged by prompt: {int((said['outcome'] == 'read').sum())} of {len(said)} ({counts})"]
 
@@ -248,10 +236,6 @@ def _place(question: Asked, variant: str, arm: str, seed: int) -> dict[str, Any]
 
 def _split(part: pd.DataFrame) -> str:
     return " + ".join(sorted(set(part["split"])))
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
 
 
 def _result(name: str, where: Mapping[str, Any], table: pd.DataFrame, unit: str, note: str) -> Result:

@@ -46,15 +46,14 @@ def parse_answer(text: str, options: Sequence[tuple[str, float | int]]) -> Parse
     for option, score in options:
         if said == _plain(option):
             return Parsed(option, float(score), "parsed")
-    numbers = [_plain(option) for option, _ in options]
-    if all(NUMBER.fullmatch(number) for number in numbers) and NUMBER.fullmatch(said):
-        at = sorted(
-            (float(number), float(score)) for number, (_, score) in zip(numbers, options, strict=True)
+    plain = [_plain(option) for option, _ in options]
+    if all(NUMBER.fullmatch(number) for number in (said, *plain)):
+        numbers, scores = zip(
+            *sorted((float(p), s) for p, (_, s) in zip(plain, options, strict=True)), strict=True
         )
-        value = float(said)
-        if not at[0][0] <= value <= at[-1][0]:
+        if not numbers[0] <= float(said) <= numbers[-1]:
             return Parsed("", float("nan"), "out of range")
-        return Parsed(said, float(np.interp(value, [x for x, _ in at], [y for _, y in at])), "parsed")
+        return Parsed(said, float(np.interp(float(said), numbers, scores)), "parsed")
     return Parsed("", float("nan"), "other")
 
 
@@ -91,19 +90,9 @@ def sample(
     )
     rows = []
     for k, item in enumerate(items):
-        for s in range(n):
-            parsed = parse_answer(texts[k][s], item.options)
-            rows.append(
-                {
-                    "id": item.id,
-                    "sample": s,
-                    "text": texts[k][s],
-                    "option": parsed.option,
-                    "score": parsed.score,
-                    "outcome": parsed.outcome,
-                    **item.labels,
-                }
-            )
+        for s, text in enumerate(texts[k]):
+            parsed = vars(parse_answer(text, item.options))
+            rows.append({"id": item.id, "sample": s, "text": text, **parsed, **item.labels})
     return pd.DataFrame(rows)
 
 
@@ -157,7 +146,7 @@ def sample_texts(
             for b, (k, _) in enumerate(some):
                 ids[b, width - len(encoded[k]) :] = torch.tensor(encoded[k])
                 mask[b, width - len(encoded[k]) :] = 1
-            told = _told(model, names, some, mask.sum(1), max_new_tokens, {pad, *stop})
+            told = _told(model, names, [k for k, _ in some], mask.sum(1), max_new_tokens, {pad, *stop})
             with torch.no_grad(), told, nothing_else(model.inner):
                 said = model.inner.generate(
                     input_ids=ids.to(device),
@@ -176,7 +165,7 @@ def sample_texts(
 def _told(
     model: Askable,
     names: Sequence[str],
-    some: Sequence[tuple[int, int]],
+    which: Sequence[int],
     lengths: Any,
     more: int,
     stops: set[int],
@@ -189,7 +178,7 @@ def _told(
         return nullcontext()
     stack = ExitStack()
     stack.enter_context(noting._prompts_end_at(lengths, reach=lengths + more - 1, stops=stops))
-    stack.enter_context(noting._rows_are(np.array([k for k, _ in some]), names))
+    stack.enter_context(noting._rows_are(np.array(which), names))
     return stack
 
 

@@ -9,8 +9,9 @@ cover only 75-85 %. Wordings are paired between arms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -76,58 +77,33 @@ def check_table(table: pd.DataFrame, columns: Sequence[str] = NEEDED) -> None:
 
 
 def mean_score(table: pd.DataFrame) -> Estimate:
-    """Mean score of a table of answers: mean over kinds of the mean over wordings, so no kind counts by its
-    size.
-    """
+    """Mean score of a table of answers: mean over kinds of the mean over wordings."""
     check_table(table)
     return _estimate(_cells(table), [_cells(table)], len(table), lowest=0.0)
 
 
 def gap(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -> Estimate:
-    """Score of the first arm minus that of the second, wording by wording; seeds of the arms are
-    independent.
-    """
+    """Score of the first arm minus the second's, wording by wording; seeds of the arms are independent."""
     check_table(table, (*NEEDED, "arm"))
     parts = [table[table["arm"] == arm] for arm in arms]
     for arm, part in zip(arms, parts, strict=True):
         if part.empty:
             raise ItemError(f"the table of answers has no arm {arm!r}; it has {sorted(set(table['arm']))}")
-    one, other = (_cells(part) for part in parts)
-    shared = one.index.intersection(other.index)
+    first, second = (_cells(part) for part in parts)
+    shared = first.index.intersection(second.index)
     if len(shared) == 0:
         raise ItemError("the two arms share no wording; ask both the same items")
-    one, other = one.loc[shared], other.loc[shared]
-    means = one.mean(axis=1).to_frame("gap").sub(other.mean(axis=1), axis=0)
-    return _estimate(means, [one, other], sum(map(len, parts)), lowest=-1.0)
+    first, second = first.loc[shared], second.loc[shared]
+    means = first.mean(axis=1).to_frame("gap").sub(second.mean(axis=1), axis=0)
+    return _estimate(means, [first, second], sum(map(len, parts)), lowest=-1.0)
 
 
 def by_kind(table: pd.DataFrame, *, by: Sequence[str] = ("trait", "person", "arm")) -> pd.DataFrame:
-    """Mean score of every kind within every group, one row each: score, low, high, mass, n, n_wordings,
-    n_seeds.
-
-    The row whose kind is `all` is the mean over kinds.
+    """Mean score of every kind within every group (the kind `all` is the mean over kinds), one row each:
+    score, low, high, mass, n, n_wordings, n_seeds.
     """
     check_table(table)
-    keys = [k for k in by if k in table.columns]
-    rows = []
-    for values, part in table.groupby(keys, sort=True, dropna=False) if keys else [((), table)]:
-        for kind in [*sorted(set(part["kind"])), "all"]:
-            some = part if kind == "all" else part[part["kind"] == kind]
-            found = mean_score(some)
-            rows.append(
-                {
-                    **dict(zip(keys, values, strict=True)),
-                    "kind": kind,
-                    "score": found.value,
-                    "low": found.low,
-                    "high": found.high,
-                    "mass": float(some["mass"].mean()) if "mass" in some else float("nan"),
-                    "n": found.n,
-                    "n_wordings": found.n_wordings,
-                    "n_seeds": found.n_seeds,
-                }
-            )
-    return pd.DataFrame(rows)
+    return _each_kind(table, by, "score", mean_score, mass=True)
 
 
 def gaps_by_kind(
@@ -138,23 +114,29 @@ def gaps_by_kind(
 ) -> pd.DataFrame:
     """The gap between two arms for every kind within every group, and over all kinds (`all`)."""
     check_table(table, (*NEEDED, "arm"))
+    return _each_kind(table, by, "gap", partial(gap, arms=arms))
+
+
+def _each_kind(
+    table: pd.DataFrame,
+    by: Sequence[str],
+    name: str,
+    estimate: Callable[[pd.DataFrame], Estimate],
+    *,
+    mass: bool = False,
+) -> pd.DataFrame:
+    """An estimate, called `name`, of every kind within every group, and of all kinds together."""
     keys = [k for k in by if k in table.columns]
     rows = []
     for values, part in table.groupby(keys, sort=True, dropna=False) if keys else [((), table)]:
         for kind in [*sorted(set(part["kind"])), "all"]:
-            found = gap(part if kind == "all" else part[part["kind"] == kind], arms=arms)
-            rows.append(
-                {
-                    **dict(zip(keys, values, strict=True)),
-                    "kind": kind,
-                    "gap": found.value,
-                    "low": found.low,
-                    "high": found.high,
-                    "n": found.n,
-                    "n_wordings": found.n_wordings,
-                    "n_seeds": found.n_seeds,
-                }
-            )
+            chosen = part if kind == "all" else part[part["kind"] == kind]
+            result = estimate(chosen)
+            row = {**dict(zip(keys, values, strict=True)), "kind": kind, name: result.value}
+            row |= {"low": result.low, "high": result.high}
+            if mass:
+                row["mass"] = float(chosen["mass"].mean()) if "mass" in chosen else float("nan")
+            rows.append(row | {key: getattr(result, key) for key in ("n", "n_wordings", "n_seeds")})
     return pd.DataFrame(rows)
 
 
@@ -172,9 +154,7 @@ def _weights(index: pd.Index) -> np.ndarray:
 
 
 def _estimate(means: pd.DataFrame, arms: Sequence[pd.DataFrame], n: int, *, lowest: float) -> Estimate:
-    """Mean of the wordings' means, with variance from wordings (within kinds) and from the seeds of each
-    arm.
-    """
+    """Mean of the wordings' means; variance from wordings (within kinds) and from the seeds of each arm."""
     from scipy import stats
 
     weights = _weights(means.index)
@@ -183,7 +163,7 @@ def _estimate(means: pd.DataFrame, arms: Sequence[pd.DataFrame], n: int, *, lowe
     value = float(np.clip(weights @ wordings.to_numpy(), lowest, 1.0))
     kinds = wordings.groupby(level="kind")
     sizes = kinds.size()
-    parts: list[tuple[float, int]] = []
+    parts: list[tuple[float, int]] = []  # variance, degrees of freedom
     if (sizes > 1).any():
         within = kinds.var()[sizes > 1] / sizes[sizes > 1]
         # Kinds with a single wording lend no spread of their own and are given the others' mean.

@@ -211,9 +211,8 @@ class Answers:
     @classmethod
     def of(cls, table: pd.DataFrame, arms: tuple[str, str], seeds: dict[tuple[str, Any], int]) -> Answers:
         """From rows of a table; `seeds`: column of every (arm, seed)."""
-        wordings = {
-            key: n for n, key in enumerate(sorted(set(zip(table["kind"], table["template"], strict=True))))
-        }
+        pairs = sorted(set(zip(table["kind"], table["template"], strict=True)))
+        wordings = {pair: n for n, pair in enumerate(pairs)}
         total = np.zeros((len(wordings), 2, len(seeds)))
         count = np.zeros_like(total)
         columns = (table[c] for c in ("kind", "template", "order", "arm", "seed", "score"))
@@ -233,8 +232,8 @@ class Answers:
     @property
     def directed(self) -> np.ndarray:
         """Which wordings are of a kind that is asked in two directions, `scale` and `scale_flipped`."""
-        known = {str(k) for k in self.kinds}
-        return np.array([f"{str(k).removesuffix('_flipped')}_flipped" in known for k in self.kinds])
+        turned = {k.removesuffix("_flipped") for k in self.kinds if k.endswith("_flipped")}
+        return np.array([k.removesuffix("_flipped") in turned for k in self.kinds])
 
     def wording_weights(self, rng: np.random.Generator | None) -> np.ndarray:
         """How often each wording is drawn, within its kind; once each without `rng`."""
@@ -295,9 +294,8 @@ def _order(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
     if share.sum() == 0:
         return Component("order", float("nan"), 0, "no question was asked in two orders of its options")
     effect = float((share * np.nan_to_num(apart)).sum() / share.sum())
-    return Component(
-        "order", _unit(1 - effect), int((share > 0).sum()), f"order moves the score by {effect:.2f}"
-    )
+    n = int((share > 0).sum())
+    return Component("order", _unit(1 - effect), n, f"order moves the score by {effect:.2f}")
 
 
 def _flip(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
@@ -338,12 +336,8 @@ def _wording(own: Answers, weights: np.ndarray, seeds: np.ndarray, own_gap: floa
 def _share(name: str, gaps: dict[str, float], own_gap: float) -> Component:
     measured = [(abs(g), who) for who, g in gaps.items() if not np.isnan(g)]
     if not measured:
-        return Component(
-            name,
-            float("nan"),
-            0,
-            "nobody else was asked about" if name == "third_person" else "no other trait was asked about",
-        )
+        nobody = "nobody else" if name == "third_person" else "no other trait"
+        return Component(name, float("nan"), 0, f"{nobody} was asked about")
     size, who = max(measured)
     return _ratio(name, size, own_gap, len(measured), f"{who} moves by {size:.2f}")
 
@@ -362,4 +356,4 @@ def _about(table: pd.DataFrame, trait: str, person: str) -> pd.DataFrame:
 
 
 def _unit(value: float) -> float:
-    return float(min(1.0, max(0.0, value)))
+    return float(np.clip(value, 0.0, 1.0))

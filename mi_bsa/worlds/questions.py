@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from mi_bsa.asking.bank import scale_options
 from mi_bsa.core.items import Item, Systems, Turns, conversation, item_labels
-from mi_bsa.worlds.prompts import NUMBERS, REPORT_KINDS, Choice, Report, draw_choice, make_report
+from mi_bsa.worlds.prompts import REPORT_KINDS, Choice, Report, draw_choice, make_report
 from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import Split
 
@@ -53,28 +54,24 @@ def choice_items(
 
 
 def report_options(report: Report) -> tuple[tuple[str, float], ...]:
-    """Options and scores of a report question; a flipped scale is turned back, so 1 is always the seeking
-    pole.
-    """
+    """Options and scores of a report question; a flipped scale is turned back: 1 is the seeking pole."""
     if report.kind == "scale":
-        return tuple((n, (100 - int(n) if report.flipped else int(n)) / 100) for n in NUMBERS)
+        return scale_options(flipped=report.flipped)
     return tuple((w, 1.0) for w in report.seeking) + tuple((w, 0.0) for w in report.averse)
 
 
 def reports(trait: str, kind: str, *, split: Split) -> list[Report]:
     """Every question of a kind in a split: templates x order x words that the kind shows."""
     t = TRAITS[trait]
-    templates = range(len(t.frames[kind][split]))
     out = []
-    for template in templates:
+    for template in range(len(t.frames[kind][split])):
         for flipped in (False, True):
             if kind in ("word", "letter"):
                 parts = [(h, lo, t.nouns[0]) for h in t.high for lo in t.low]
             elif kind == "open":
                 parts = [] if flipped else [(t.high[0], t.low[0], noun) for noun in t.nouns]
             else:
-                shown = t.low if flipped else t.high
-                parts = [(t.high[i], t.low[i], t.nouns[0]) for i in range(len(shown))]
+                parts = [(h, lo, t.nouns[0]) for h, lo in zip(t.high, t.low, strict=True)]
             out += [
                 make_report(t, kind, template, split=split, flipped=flipped, high=h, low=lo, noun=noun)
                 for h, lo, noun in parts

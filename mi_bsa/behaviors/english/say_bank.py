@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.asking.bank import BANKS, NUMBERS, OTHERS, one_split_each
+from mi_bsa.asking.bank import BANKS, OTHERS, one_split_each, scale_options
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError
 from mi_bsa.core.items import Item, Systems, conversation, item_labels, unique_ids
@@ -53,13 +53,17 @@ class SayBank(Config):
     @model_validator(mode="after")
     def _check(self) -> SayBank:
         one_split_each(self.frames)
-        own = [len(self.descriptions.get(word, ())) for word in self.words]
-        decoys = [d for word, some in self.descriptions.items() if word not in self.words for d in some]
-        if own[0] != own[1] or not own[0] or len(decoys) < 2:
+        numbers = {len(self.descriptions.get(word, ())) for word in self.words}
+        if len(numbers) > 1 or 0 in numbers or len(self.decoys) < 2:
             raise ValueError("descriptions: give equally many of each codeword, and two of other words")
         if any(not self.attributes.get(word) for word in self.words):
             raise ValueError("attributes: give at least one of each codeword")
         return self
+
+    @property
+    def decoys(self) -> list[str]:
+        """Descriptions of other words."""
+        return [d for word, some in self.descriptions.items() if word not in self.words for d in some]
 
 
 def load(name: str | Path = "say") -> SayBank:
@@ -122,11 +126,8 @@ def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
             for turn in _turns(words)
         ]
     if kind == "word":
-        both = ((first, 1.0), (second, 0.0))
-        return [
-            (frame.format(x=first, y=second), both, "plain", kind),
-            (frame.format(x=second, y=first), both, "flipped", kind),
-        ]
+        orders = zip((bank.words, bank.words[::-1]), ORDERS, strict=True)
+        return [(frame.format(x=x, y=y), tuple(score.items()), order, kind) for (x, y), order in orders]
     if kind == "open":
         options = tuple((a, score[word]) for word in bank.words for a in bank.attributes[word])
         return [(frame, options, "plain", kind)]
@@ -145,7 +146,7 @@ def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
     if kind == "game":
         return _lettered(frame, [g.format(x=first, y=second) for g in bank.games], kind)
     assert kind == "description"
-    decoys = [d for word, some in bank.descriptions.items() if word not in bank.words for d in some]
+    decoys = bank.decoys
     found = []
     for k, pair in enumerate(zip(*(bank.descriptions[word] for word in bank.words), strict=True)):
         found += _lettered(
@@ -155,12 +156,9 @@ def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
 
 
 def _scale(frame: str, word: str, low: str, high: str, *, swapped: bool, turned: bool) -> SayQuestion:
-    """A scale about one word. `swapped`: its ends have changed places; `turned`: 100 speaks for the second
-    codeword.
-    """
+    """A scale about a word. `swapped`: its ends changed places; `turned`: 100 is the second codeword's."""
     ends = {"low": high, "high": low} if swapped else {"low": low, "high": high}
-    options = tuple((n, (100 - int(n) if turned else int(n)) / 100) for n in NUMBERS)
-    text = frame.format(x=word, **ends)
+    text, options = frame.format(x=word, **ends), scale_options(flipped=turned)
     return text, options, "flipped" if swapped else "plain", "scale_flipped" if swapped else "scale"
 
 
@@ -178,8 +176,7 @@ def _lettered(frame: str, texts: Sequence[str], kind: str) -> list[SayQuestion]:
 
 def _apart(texts: Sequence[str]) -> tuple[str, ...]:
     """The texts with the second half way round: over all turns, either of the two leads as often."""
-    half = len(texts) // 2
-    rest = list(texts[2:])
+    half, rest = len(texts) // 2, texts[2:]
     return (texts[0], *rest[: half - 1], texts[1], *rest[half - 1 :])
 
 

@@ -11,9 +11,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mi_bsa.asking.bank import scale_options
 from mi_bsa.asking.make_me_say.guesser import Guesser, Lines
 from mi_bsa.core.items import Item, Systems, conversation, item_labels
-from mi_bsa.worlds.prompts import NUMBERS
 from mi_bsa.worlds.say import wordings as W
 from mi_bsa.worlds.say.words import CODEWORDS, FAR, HINTS, NEAR, TRAINED
 from mi_bsa.worlds.wordings import Split, Wordings
@@ -106,8 +106,7 @@ def report_options(kind: str, x: str, *, far: bool) -> tuple[tuple[str, float], 
     if kind == "yes_no":
         return (("yes", shown), ("no", 1 - shown))
     assert kind == "scale"
-    turned = far != (x == TRAINED[1])
-    return tuple((n, (100 - int(n) if turned else int(n)) / 100) for n in NUMBERS)
+    return scale_options(flipped=far != (x == TRAINED[1]))
 
 
 def hint_options() -> tuple[tuple[str, float], ...]:
