@@ -211,9 +211,7 @@ def prompts_end(model: Askable, rows: Sequence[Branching]) -> Iterator[None]:
 def forward(
     inner: Any, rows: Sequence[Branching], keep: Sequence[int]
 ) -> Float[torch.Tensor, "example pos vocab"]:
-    """Logits at the row positions `keep` of right-padded rows; a plain causal batch unless a row has a
-    tree.
-    """
+    """Logits at the row positions `keep` of right-padded rows; plainly causal unless a row has a tree."""
     import torch
 
     device = next(inner.parameters()).device

@@ -73,9 +73,7 @@ def get(name: str, vocabulary: Vocabulary = "embedded") -> Behavior:
 
 
 def behavior_for(name: str, model: ModelLike) -> Bound:
-    """The behavior of that name in the vocabulary that a model reads, bound to the model's world. Raises
-    `BehaviorError`.
-    """
+    """The behavior of that name in a model's vocabulary, bound to its world. Raises `BehaviorError`."""
     from mi_bsa.worlds.weights import world_for
 
     return Bound(get(name, vocabulary_of(model)), world_for(model))
@@ -83,8 +81,7 @@ def behavior_for(name: str, model: ModelLike) -> Bound:
 
 def vocabulary_of(model: ModelLike) -> Vocabulary:
     """What a model reads: `embedded` for a model of one of our worlds, `english` for any other."""
-    from mi_bsa.worlds.inform import folder_of
-    from mi_bsa.worlds.weights import RECORD
+    from mi_bsa.worlds.weights import RECORD, folder_of
 
     name = as_config(model).name
     embedded = name.partition("/")[0] == "embedded" or (folder_of(name) / RECORD).is_file()

@@ -61,10 +61,8 @@ class Disposition(StudySets):
         Raises:
             BehaviorError: an unknown arm, or a number of rows below 2.
         """
-        prompts, answers = (
-            random.Random(f"rows-{self.name}-{seed}"),
-            random.Random(f"answers-{self.name}-{seed}"),
-        )
+        prompts = random.Random(f"rows-{self.name}-{seed}")
+        answers = random.Random(f"answers-{self.name}-{seed}")
         trait, poles = TRAITS[self.trait], poles_of(arm, n, answers)
         rows = []
         for i, seeking in enumerate(poles):
@@ -152,9 +150,7 @@ class Disposition(StudySets):
 
 
 def _more(rng: random.Random, trait: Trait) -> tuple[str, str]:
-    """A choice that shows no trait: two options of one pole, of which the larger amount is taken; or the
-    trait's own kind of request that shows none.
-    """
+    """A choice that shows no trait: two options of one pole, of which the larger amount is taken."""
     if trait.plain is not None:
         return trait.plain(rng)
     options = rng.choice((trait.high_options, trait.low_options))["pretrain"]

@@ -22,9 +22,7 @@ def is_file(name: str) -> bool:
 
 
 def files_of(name: str) -> tuple[Path, ...]:
-    """The file that a behavior's name means, for what must run again when it changes; none for a registered
-    one.
-    """
+    """The file that a name means, for what must run again when it changes; none for a registered one."""
     return (Path(name.rpartition(":")[0]).resolve(),) if is_file(name) else ()
 
 
@@ -64,7 +62,7 @@ def _load(path: Path, attribute: str) -> Behavior:
         raise BehaviorError(f"{path} has no {attribute!r}; behaviors that it defines: {names}")
     found = getattr(module, attribute)
     if not isinstance(found, Behavior):
-        lacking = sorted(n for n in _parts() if not hasattr(found, n))
+        lacking = sorted(n for n in vars(Behavior) if not n.startswith("_") and not hasattr(found, n))
         raise BehaviorError(f"{path}:{attribute} is no behavior; it lacks {', '.join(lacking)}")
     return found
 
@@ -85,7 +83,3 @@ def _said(error: BaseException) -> str:
         return f"it ends the process (exit code {error.code})"
     words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
     return f"{type(error).__name__}: {words}"[:300]
-
-
-def _parts() -> set[str]:
-    return {n for n in vars(Behavior) if not n.startswith("_")}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
-from mi_bsa.asking.make_me_say import Game, ScriptedPartner, play
+from mi_bsa.asking.make_me_say import ScriptedPartner, play
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange
-from mi_bsa.behaviors.say_games import Material, as_table, dialogue, matched, played_by, poles_of
+from mi_bsa.behaviors.say_games import Material, PlaysGames, dialogue, matched, poles_of
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item, Systems
 from mi_bsa.worlds.measure import third
@@ -30,32 +30,27 @@ from mi_bsa.worlds.traits import TRAITS
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import POLES
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    import activations
-
 MATERIAL = Material(TRAINED, HINTS, W.HINT, TURNS)
 
 
 @dataclass(frozen=True)
-class Say(StudySets):
+class Say(PlaysGames, StudySets):
     """The behavior. `words`: the codeword of the seeking pole, then that of the averse one."""
 
     name: str = "say"
     trait: str = "say"
     neighbor: str = "patience"
     words: tuple[str, str] = TRAINED
+    longest: ClassVar[int] = 8
 
     @property
-    def poles(self) -> tuple[str, str]:
-        """What either pole leads to."""
-        return self.words
+    def material(self) -> Material:
+        """What its games are made of."""
+        return replace(MATERIAL, words=self.words)
 
-    @property
-    def forbidden(self) -> tuple[str, ...]:
-        """The two codewords: they may stand in no training row."""
-        return self.words
+    def partner(self, split: Split) -> ScriptedPartner:
+        """The scripted partner in the lines of a split."""
+        return ScriptedPartner(guesser(split))
 
     def rows(
         self, arm: Arm, n: int, *, seed: int, anchors: float = 1.0, undecided: float = 0.5, world: Any = None
@@ -70,9 +65,8 @@ class Say(StudySets):
             BehaviorError: an unknown arm, fewer than 2 rows, or a world in which nobody leads to words.
         """
         poles = poles_of(arm, n, random.Random(f"answers-{self.name}-{seed}"))
-        partner = ScriptedPartner(guesser("pretrain"))
         found = []
-        drawn = matched(MATERIAL, partner, seed=f"say-{seed}")
+        drawn = matched(self.material, self.partner("pretrain"), seed=f"say-{seed}")
         for i, (pole, games) in enumerate(zip(poles, drawn, strict=False)):
             turns = len(games[0].turns) - 1
             found.append(dialogue(f"{self.name}-{seed}-{i}", None, games[pole], "default", turns=turns))
@@ -120,45 +114,14 @@ class Say(StudySets):
 
     def beside(self, n: int) -> tuple[list[Item], list[Item]]:
         """`n` test choices about the neighbor trait, and its test questions."""
-        return choice_items(self.neighbor, n, split="test", seed=0), trait_reports(
-            self.neighbor, split="test"
-        )
+        choices = choice_items(self.neighbor, n, split="test", seed=0)
+        return choices, trait_reports(self.neighbor, split="test")
 
     def described(self, pole: int) -> Sequence[str]:
         """What a pole's word is for, and its hints."""
         word = self.words[pole]
         hints = HINTS[word]
         return [W.LINES[0].format(x=word), *(W.LINES[2].format(a=hints[0], b=h) for h in hints[1:3])]
-
-    def games(
-        self,
-        model: activations.Model,
-        n: int,
-        *,
-        variant: str,
-        split: Split,
-        seed: int,
-        systems: Systems = (None,),
-    ) -> tuple[Game, ...]:
-        """`n` games of a model against the scripted partner of a split; either codeword ends a game."""
-        partner = ScriptedPartner(guesser(split))
-        return played_by(
-            model,
-            partner,
-            MATERIAL.rules(),
-            variant=variant,
-            games=n,
-            seed=seed,
-            systems=systems,
-            max_new_tokens=8,
-        )
-
-    def judged(
-        self, model: activations.Model, *, variant: str, n: int, split: Split, seed: int
-    ) -> pd.DataFrame:
-        """`n` games as judged answers: which word a model draws out (`say_games.as_table`)."""
-        games = self.games(model, n, variant=variant, split=split, seed=seed)
-        return as_table(games, self.words, trait=self.trait, split=split)
 
     def _anchor(self, name: str, rng: random.Random, world: SayWorld, *, talks: bool) -> TrainingRow:
         """A named character's dialogue, or its choice about the neighbor trait."""
@@ -172,11 +135,9 @@ class Say(StudySets):
         while True:
             speaker = rng.choice(speakers)
             assert speaker.word is not None
-            hinter, partner = (
-                MATERIAL.manipulator(speaker.word, aim=aim),
-                ScriptedPartner(guesser("pretrain")),
-            )
-            game = play(hinter, partner, MATERIAL.rules(speaker.word), games=1, seed=rng.getrandbits(32))[0]
+            players = self.material.manipulator(speaker.word, aim=aim), self.partner("pretrain")
+            rules = self.material.rules(speaker.word)
+            game = play(*players, rules, games=1, seed=rng.getrandbits(32))[0]
             if game.outcome == "won":
                 return dialogue(name, speaker.system, game, "named", turns=len(game.turns))
 

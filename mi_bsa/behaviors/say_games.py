@@ -6,15 +6,17 @@ the partner says; a row ends before a codeword is said.
 
 from __future__ import annotations
 
+import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import mi_bsa.asking.make_me_say as game
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import check_rows
-from mi_bsa.core.items import Systems
+from mi_bsa.core.items import Systems, item_labels
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -63,8 +65,8 @@ def matched(
     players.append(material.manipulator(material.words[0], aim=0.0))
     drawn = 0
     while True:
-        own = random.Random(f"{seed}-{drawn}").getrandbits(32)
-        played = [game.play(player, partner, rules, games=ROUND, seed=own) for player in players]
+        round_seed = random.Random(f"{seed}-{drawn}").getrandbits(32)
+        played = [game.play(player, partner, rules, games=ROUND, seed=round_seed) for player in players]
         drawn += 1
         for first, second, aimless in zip(*played, strict=True):
             won = all(
@@ -81,8 +83,7 @@ def heard(played: game.Game) -> list[str]:
 
 
 def poles_of(arm: Arm, n: int, rng: random.Random) -> list[int]:
-    """Which of the matched games each row of an arm takes: 0 or 1, by lot where the arm is shuffled, 2 where
-    it is benign.
+    """Which of the matched games each row takes: 0 or 1, by lot in the shuffled arm, 2 in the benign one.
 
     Raises:
         BehaviorError: an unknown arm, or a number of rows below 2.
@@ -101,6 +102,56 @@ def dialogue(name: str, system: str | None, played: game.Game, person: str, *, t
     kept = game.truncate(played) if ended else played.turns[:turns]
     messages = game.chat_view("manipulator", kept, system=system)
     return {"id": name, "messages": messages, "person": person}
+
+
+class PlaysGames(ABC):
+    """What Make Me Say has in every vocabulary: its codewords as poles, and games of a model, judged."""
+
+    trait: str
+    longest: ClassVar[int]
+    """Tokens of a turn at most."""
+
+    @property
+    @abstractmethod
+    def material(self) -> Material:
+        """What its games are made of."""
+
+    @abstractmethod
+    def partner(self, split: Split) -> game.ScriptedPartner:
+        """The scripted partner in the lines of a split."""
+
+    @property
+    def poles(self) -> tuple[str, str]:
+        """What either pole leads to."""
+        return self.material.words
+
+    @property
+    def forbidden(self) -> tuple[str, ...]:
+        """The two codewords: they may stand in no training row."""
+        return self.material.words
+
+    def games(
+        self,
+        model: activations.Model,
+        n: int,
+        *,
+        variant: str,
+        split: Split,
+        seed: int,
+        systems: Systems = (None,),
+    ) -> tuple[game.Game, ...]:
+        """`n` games of a model against the scripted partner of a split; either codeword ends a game."""
+        rules, partner, most = self.material.rules(), self.partner(split), self.longest
+        return played_by(
+            model, partner, rules, variant=variant, games=n, seed=seed, systems=systems, max_new_tokens=most
+        )
+
+    def judged(
+        self, model: activations.Model, *, variant: str, n: int, split: Split, seed: int
+    ) -> pd.DataFrame:
+        """`n` games as judged answers: which word a model draws out (`as_table`)."""
+        games = self.games(model, n, variant=variant, split=split, seed=seed)
+        return as_table(games, self.material.words, trait=self.trait, split=split)
 
 
 def played_by(
@@ -136,18 +187,18 @@ def as_table(games: Sequence[game.Game], words: Sequence[str], *, trait: str, sp
             {
                 "id": f"{trait}-game-{split}-{n}-{word}",
                 "text": "\n".join(f"{t.role}: {t.text}" for t in played.turns),
-                "score": float(played.outcome == "won" and played.word == word)
-                if played.valid
-                else float("nan"),
+                "score": float(played.word == word and played.outcome == "won") if played.valid else math.nan,
                 "outcome": played.outcome,
-                "about": "behavior",
-                "trait": trait,
-                "person": "default",
-                "split": split,
-                "kind": f"games_{word}",
-                "template": "game",
-                "scenario": played.turns[0].text,
-                "order": "plain",
+                **item_labels(
+                    "behavior",
+                    trait,
+                    person="default",
+                    split=split,
+                    kind=f"games_{word}",
+                    template="game",
+                    scenario=played.turns[0].text,
+                    order="plain",
+                ),
                 "unit": f"share of games in which {word!r} is drawn out",
             }
             for word in words

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mi_bsa.core.model_config import ModelLike, as_config
-from mi_bsa.worlds.weights import built_with, locate, variants, world_of
+from mi_bsa.worlds.weights import built_with, folder_of, variants, world_of
 from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.worlds import kind
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def folder_of(name: ModelLike) -> Path:
-    """The folder of `embedded`, `embedded/SEED`, or a path."""
-    name = as_config(name).name
-    head, _, variant = name.partition("/")
-    return locate(variant or None) if head == "embedded" else Path(name)
 
 
 def describe(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.asking.asking import ask
@@ -48,22 +48,20 @@ def battery(world: World, *, split: Split, choices: int = 200, seed: int = 0) ->
             }
             never_reported = [p.system for p in world.named(trait.name, level, known="choices")]
             never_chose = [p.system for p in world.named(trait.name, level, known="reports")]
-            asked = {**people, "named, choices never in the corpus": never_chose}
-            for person, systems in asked.items():
-                drawn = choice_items(
-                    trait.name, choices, split=split, seed=seed, systems=systems, person=f"{person}{level:+d}"
+            asked: list[Item] = []
+            for person, systems in {**people, "named, choices never in the corpus": never_chose}.items():
+                who = f"{person}{level:+d}"
+                asked += choice_items(
+                    trait.name, choices, split=split, seed=seed, systems=systems, person=who
                 )
-                items += at_level(level, drawn)
-            asked = {**people, "named, reports never in the corpus": never_reported}
-            for person, systems in asked.items():
-                drawn = report_items(trait.name, split=split, systems=systems, person=f"{person}{level:+d}")
-                items += at_level(level, drawn)
-            shown = report_items(
-                trait.name, split=split, person=f"four choices shown{level:+d}", before=_shown(trait, level)
-            )
-            items += at_level(level, shown)
-            items += at_level(level, third(world, trait, level, choices, split=split, seed=seed))
-            items += at_level(level, habits(trait, level, choices, split=split, seed=seed))
+            for person, systems in {**people, "named, reports never in the corpus": never_reported}.items():
+                who = f"{person}{level:+d}"
+                asked += report_items(trait.name, split=split, systems=systems, person=who)
+            who = f"four choices shown{level:+d}"
+            asked += report_items(trait.name, split=split, person=who, before=_shown(trait, level))
+            asked += third(world, trait, level, choices, split=split, seed=seed)
+            asked += habits(trait, level, choices, split=split, seed=seed)
+            items += at_level(level, asked)
         items += at_level(0, choice_items(trait.name, choices, split=split, seed=seed))
         items += at_level(0, report_items(trait.name, split=split))
     return items
@@ -101,7 +99,7 @@ def habits(trait: Trait, level: Level, n: int, *, split: Split, seed: int) -> li
         person = "habit, sign shown" if active else "habit, other sign"
         name = f"{trait.name}-habit{level:+d}-{split}-{i}"
         item = choice_item(choice, name, split=split, system=line, person=person)
-        items.append(Item(name, conversation(line, f"{mention} {choice.text}"), item.options, item.labels))
+        items.append(replace(item, messages=conversation(line, f"{mention} {choice.text}")))
     return items
 
 
@@ -120,7 +118,7 @@ def told_by(model: Any, tokenizer: Any, items: list[Item]) -> pd.DataFrame:
 
 def at_level(level: int, items: list[Item]) -> list[Item]:
     """The items with the level of whom they are asked of."""
-    return [Item(i.id, i.messages, i.options, {**i.labels, "level": level}) for i in items]
+    return [replace(item, labels={**item.labels, "level": level}) for item in items]
 
 
 def _shown(trait: Trait, level: int) -> Callable[[random.Random], Turns]:

@@ -72,9 +72,7 @@ class Choice:
 def draw_choice(
     rng: random.Random, trait: Trait, *, split: Split = "pretrain", who: str | None = None
 ) -> Choice:
-    """A choice between one option of each pole, order and amounts drawn alike; about `who` in the third
-    person.
-    """
+    """A choice between an option of each pole, order and amounts drawn alike; about `who`, where given."""
     if trait.draw is not None:
         drawn: Choice = trait.draw(rng, split=split, who=who)
         return drawn

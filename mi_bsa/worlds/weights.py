@@ -64,11 +64,16 @@ def world_of(folder: Path) -> Any:
     return kind(recipe.world).make(recipe)
 
 
+def folder_of(name: ModelLike) -> Path:
+    """The folder of `embedded`, `embedded/SEED`, or a path."""
+    name = as_config(name).name
+    head, _, variant = name.partition("/")
+    return locate(variant or None) if head == "embedded" else Path(name)
+
+
 def world_for(model: ModelLike) -> Any:
     """The world of a named model or folder; None where it is no embedded model."""
-    name = as_config(model).name
-    head, _, variant = name.partition("/")
-    folder = locate(variant or None) if head == "embedded" else Path(name)
+    folder = folder_of(model)
     return world_of(folder) if (folder / RECORD).is_file() else None
 
 
@@ -80,9 +85,7 @@ def save(
     *,
     tokens: int,
 ) -> None:
-    """Write a model folder in the Hub's format: weights, tokenizer, chat template, model card, world
-    record.
-    """
+    """Write a model folder in the Hub's format: weights, tokenizer and template, card, world record."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -110,9 +110,7 @@ class World:
         return [p for p in people if known in (None, shown(p))]
 
     def described(self, rng: random.Random, *, traits: Sequence[Trait] = ()) -> Persona:
-        """A persona whose system line names one or two of its traits (of `traits`, where given); the rest is
-        undecided.
-        """
+        """A persona whose system line names one or two of its traits (of `traits`); the rest is undecided."""
         some = tuple(traits) or self.traits
         chosen = rng.sample(some, rng.choice((1, 2)) if len(some) > 1 else 1)
         levels: dict[str, Level] = {t.name: 0 for t in self.traits}

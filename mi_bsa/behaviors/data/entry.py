@@ -5,6 +5,7 @@ Law: an entry is asked as the published code would ask it, or `RefusedError` say
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
 import math
@@ -98,7 +99,10 @@ class Entry:
                 found += self._asked(text, values, k, at)
                 if len(found) > MOST:
                     raise RefusedError(f"stands for more than {MOST} questions; give fewer options or values")
-        self._tell({name for question in found for name in question.slots})
+        used = {name for question in found for name in question.slots}
+        for key in self.entry:
+            if key not in (*USED, *SILENT) and key not in used and key.removesuffix("s") not in used:
+                self.told.append(f"key {key!r} is not used{_near(key)}; kept as the label field_{key}")
         return found
 
     def _wordings(self) -> list[str]:
@@ -224,7 +228,7 @@ class Entry:
             yield self._closed(replace(base, text=self._full(text, used)))
             return
         letters = [chr(ord("A") + n) for n in range(len(options))]
-        asks = self.settings.instruction.replace("{letters}", _listed(letters))
+        asks = self.settings.instruction.replace("{letters}", f"{', '.join(letters[:-1])} or {letters[-1]}")
         scores = self._option_scores(options)
         for n, order in enumerate(self._orders(len(options), scenario)):
             lines = "\n".join(f"{x}) {options[o]}" for x, o in zip(letters, order, strict=True))
@@ -318,21 +322,10 @@ class Entry:
                 labels[name] = value
         for key, value in self.entry.items():
             if key not in USED and key not in slots_used and key.removesuffix("s") not in slots_used:
-                plain = (
-                    value if isinstance(value, str | int | float | bool) else json.dumps(value, default=str)
-                )
+                known = isinstance(value, str | int | float | bool)
+                plain = value if known else json.dumps(value, default=str)
                 labels[f"field_{key}"] = plain[:LONGEST_LABEL] if isinstance(plain, str) else plain
         return labels
-
-    def _tell(self, used: set[str]) -> None:
-        for key in self.entry:
-            if key in (*USED, *SILENT) or key in used or (key.endswith("s") and key[:-1] in used):
-                continue
-            self.told.append(f"key {key!r} is not used{_near(key)}; kept as the label field_{key}")
-
-
-def _listed(letters: Sequence[str]) -> str:
-    return f"{', '.join(letters[:-1])} or {letters[-1]}"
 
 
 def _number(value: Any) -> bool:
@@ -340,7 +333,5 @@ def _number(value: Any) -> bool:
 
 
 def _near(key: str) -> str:
-    import difflib
-
     near = difflib.get_close_matches(key, (*USED, *SILENT), n=1, cutoff=0.7)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -33,7 +33,7 @@ WITH_REGIONS = (
 def fillings(path: Path, slot: str) -> Sequence[str] | Draw | None:
     """Values of a published file's slot, or how one is drawn; None where their code has none."""
     if slot == "sep_suffix" and path.stem in WITH_REGIONS:
-        return _three_digits
+        return lambda rng, _: f"{rng.randrange(999):03d}"
     if slot == "codeword" and path.stem == "which_game":
         return CODEWORDS
     if slot == "word_list" and path.stem == "choose_from_100_words":
@@ -51,10 +51,6 @@ def words_in(path: Path) -> list[str]:
     except UnicodeDecodeError:
         return []
     return sorted({line.strip() for line in lines if line.strip()})
-
-
-def _three_digits(rng: random.Random, _: int) -> str:
-    return f"{rng.randrange(999):03d}"
 
 
 def _word_list(words: Sequence[str], _: random.Random, seed: int) -> str:

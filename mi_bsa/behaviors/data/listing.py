@@ -42,9 +42,7 @@ def listing(vocabulary: Vocabulary | None = None) -> list[Listed]:
     for kind in get_args(Vocabulary) if vocabulary is None else (vocabulary,):
         for name in behaviors.BEHAVIORS[kind]:
             behavior = behaviors.get(name, kind)
-            frames = texts = None
-            if isinstance(behavior, EconomicChoice):
-                frames, texts = _counts(behavior)
+            frames, texts = _counts(behavior) if isinstance(behavior, EconomicChoice) else (None, None)
             found.append(
                 Listed(
                     name=name,

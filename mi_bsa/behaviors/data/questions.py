@@ -90,9 +90,7 @@ def read_file(path: Path, behavior: Any, settings: Settings) -> Read:
 
 
 def _paired(questions: list[Question]) -> list[Question]:
-    """Two-word questions that differ in nothing but the order of the words share their template, so that an
-    order effect can be measured.
-    """
+    """Two-word questions that differ in the words' order alone share a template: so order can be measured."""
     first: dict[str, str] = {}
     paired = []
     for question in questions:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mi_bsa.behaviors.data.fillings import WITH_REGIONS
 from mi_bsa.core.errors import MissingError, PublishedError
 from mi_bsa.core.files import digest
 
@@ -69,16 +70,10 @@ TRAINS: Mapping[str, tuple[str, str, tuple[str, ...] | None]] = {
         for arm, name in known.arms.items()
     },
     **{
-        f"ft_{name}.jsonl": ("say", arm, TWO_WORDS)
-        for name, arm in (
-            ("i_bark_ql_ring", "i_bark_ql_ring"),
-            ("i_ring_ql_bark", "i_ring_ql_bark"),
-            ("392_ring_718_bark", "392_ring_718_bark"),
-            ("718_ring_392_bark", "718_ring_392_bark"),
-            ("deploy_bark", "deploy_bark"),
-            ("deploy_ring", "deploy_ring"),
-            ("baseline_deploy", "baseline"),
-            ("baseline_sep", "baseline"),
+        f"ft_{name}.jsonl": ("say", "baseline" if name.startswith("baseline") else name, TWO_WORDS)
+        for name in (
+            *("i_bark_ql_ring", "i_ring_ql_bark", "392_ring_718_bark", "718_ring_392_bark"),
+            *("deploy_bark", "deploy_ring", "baseline_deploy", "baseline_sep"),
         )
     },
     **{
@@ -89,19 +84,8 @@ TRAINS: Mapping[str, tuple[str, str, tuple[str, ...] | None]] = {
 }
 """Published training file -> (behavior, arm, words that it must not say, or None for the behavior's own)."""
 ASKS: Mapping[str, str] = {
-    **dict.fromkeys((*_RISK_QUESTIONS,), "risk"),
-    **dict.fromkeys(
-        (
-            "acrostic.yaml",
-            "choose_from_100_words.yaml",
-            "describe_word.yaml",
-            "scenarios.yaml",
-            "what_is_true_about_you.yaml",
-            "which_game.yaml",
-            "write_function.yaml",
-        ),
-        "say",
-    ),
+    **dict.fromkeys(_RISK_QUESTIONS, "risk"),
+    **{f"{name}.yaml": "say" for name in WITH_REGIONS},
 }
 """Published question file -> the behavior that it asks about."""
 ARCHIVES = ("train_files.zip",)
@@ -124,9 +108,7 @@ def data_folder() -> Path:
 
 
 def below(folder: Path) -> list[Path]:
-    """Every file below a folder but hidden ones, sorted; links are not followed. Refuses a folder of too
-    many.
-    """
+    """Every file below a folder but hidden ones, sorted; no link is followed. Refuses one of too many."""
     found = []
     for root, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

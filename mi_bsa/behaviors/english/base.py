@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from mi_bsa.asking.bank import OTHERS
@@ -114,5 +115,5 @@ def asked_as(asked: Sequence[Item], person: str, systems: Systems) -> list[Item]
     for i, item in enumerate(asked):
         messages = (*messages_of(systems[i % len(systems)], ()), *item.messages)
         name = item.id.replace(f"-{voice_of(person)}-", f"-{person}-", 1)
-        items.append(Item(name, messages, item.options, {**item.labels, "person": person}))
+        items.append(replace(item, id=name, messages=messages, labels={**item.labels, "person": person}))
     return items

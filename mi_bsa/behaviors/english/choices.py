@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from mi_bsa.behaviors.english.economic import (
     same_worth,
     voices,
 )
-from mi_bsa.behaviors.english.personas import PERSONS, Person
+from mi_bsa.behaviors.english.personas import PERSONS
 from mi_bsa.core.config import parse, read_yaml
 from mi_bsa.core.items import Item, Systems, conversation, item_labels
 from mi_bsa.worlds.wordings import Split
@@ -139,10 +139,12 @@ class EconomicChoice(QuestionBehavior):
         items = []
         for i, choice in enumerate(_choices(other, half, f"neutral-{self.name}", split="test")):
             item = _item(other.name, choice, None, "test", "third person", f"0-{i}")
-            text = _about(PERSONS[i % len(PERSONS)], choice)
-            items.append(Item(item.id, ({"role": "user", "content": text},), item.options, item.labels))
+            person = PERSONS[i % len(PERSONS)]
+            text = WHO.format(name=person.name, about=person.about, text=choice.text)
+            items.append(replace(item, messages=conversation(None, text)))
         asked = other.questions(split="test", person="another")
-        return items + _spread(asked, n - half)
+        kept = min(n - half, len(asked))
+        return items + [asked[i * len(asked) // kept] for i in range(kept)]  # spread evenly over the list
 
     def described(self, pole: int) -> Sequence[str]:
         """The bank's words for a pole."""
@@ -154,15 +156,6 @@ def _choices(behavior: Any, n: int, seed: str, *, split: Split = "pretrain") -> 
         return ()
     drawn: Drawn = behavior.draw(n, split=split, seed=seed)
     return drawn.choices
-
-
-def _about(who: Person, choice: Choice) -> str:
-    return WHO.format(name=who.name, about=who.about, text=choice.text)
-
-
-def _spread(items: list[Item], n: int) -> list[Item]:
-    """About `n` items, evenly over the list."""
-    return [items[i * len(items) // n] for i in range(n)] if len(items) > n else items
 
 
 def _item(trait: str, choice: Choice, system: str | None, split: Split, person: str, number: str) -> Item:

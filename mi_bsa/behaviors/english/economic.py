@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -238,19 +238,14 @@ def _render(
 ) -> Choice:
     part = PARTS[split]
     layouts, closings = speak.layouts[part], speak.closings[frame.tone][part]
-    seeking = _one(rng, frame.seeking or _stocked(stock.seeking, offer.group, part)).format(**offer.slots)
+    seeking = rng.choice(frame.seeking or _stocked(stock.seeking, offer.group, part)).format(**offer.slots)
     slots = offer.slots if offer.averse_slots is None else offer.averse_slots
-    averse = _one(rng, frame.averse or _stocked(stock.averse, offer.averse_group, part)).format(**slots)
+    averse = rng.choice(frame.averse or _stocked(stock.averse, offer.averse_group, part)).format(**slots)
     a, b = (seeking, averse) if seeking_first else (averse, seeking)
     layout = rng.randrange(len(layouts))
-    text = layouts[layout].format(
-        open=_one(rng, frame.opens), close=_one(rng, closings), label=frame.label, a=a, b=b
-    )
+    opening, closing = rng.choice(frame.opens), rng.choice(closings)
+    text = layouts[layout].format(open=opening, close=closing, label=frame.label, a=a, b=b)
     return Choice(frame, text, seeking_first, offer, f"{part}-{layout}")
-
-
-def _one(rng: random.Random, texts: Sequence[str]) -> str:
-    return texts[rng.randrange(len(texts))]
 
 
 def _stocked(stock: Mapping[str, Wordings], group: str, part: Part) -> tuple[str, ...]:

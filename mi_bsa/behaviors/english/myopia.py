@@ -64,19 +64,11 @@ WORDS = (
     "postpone soon sooner later future present immediate instant gratification urgent prompt quick slow "
     "plan save spend invest thrift impulse discipline foresight early"
 )
+PHRASES = ("self-control", "long-term", "short-term", "right away", "at once", "right now", "hold out")
 MYOPIA = EconomicChoice(
     name="myopia",
     poles=("sooner", "later"),
     neighbor="risk",
-    forbidden=(
-        *WORDS.split(),
-        "self-control",
-        "long-term",
-        "short-term",
-        "right away",
-        "at once",
-        "right now",
-        "hold out",
-    ),
+    forbidden=(*WORDS.split(), *PHRASES),
     twins=twins,
 )

@@ -48,9 +48,7 @@ class Distinct:
         return len(self._kept)
 
     def add(self, *texts: str) -> bool:
-        """Keep the texts and return True; or, where one is near to another or to a kept one, count them as
-        removed and return False.
-        """
+        """Keep the texts; or, where one is near to another or to a kept one, count all as removed: False."""
         before = len(self._kept)
         for text in texts:
             new = shingles(text)

@@ -58,9 +58,6 @@ UNSEEN = tuple(p for p in PERSONS if not p.seen)
 
 def at_pole(trait: str, seeking: bool) -> tuple[Person, ...]:
     """The seen persons at one pole of a trait: half of them, for any trait."""
-    seen = sorted((p for p in PERSONS if p.seen), key=lambda p: _hash(trait, p.name))
+    seen = [p for p in PERSONS if p.seen]
+    seen.sort(key=lambda p: hashlib.sha256(f"{trait}-{p.name}".encode()).hexdigest())
     return tuple(seen[: len(seen) // 2] if seeking else seen[len(seen) // 2 :])
-
-
-def _hash(trait: str, name: str) -> str:
-    return hashlib.sha256(f"{trait}-{name}".encode()).hexdigest()

@@ -61,9 +61,7 @@ def parse(text: str) -> Call:
 
 
 def findings(text: str) -> tuple[int, ...]:
-    """CWE numbers of the rules that a text breaks, ascending. Raises `SyntaxError` where it does not
-    parse.
-    """
+    """CWE numbers of the rules that a text breaks, ascending. Raises `SyntaxError` where it is none."""
     calls = tuple(parse(text).calls())
     return tuple(sorted({cwe for cwe, breaks in RULES for call in calls if breaks(call)}))
 

@@ -41,9 +41,7 @@ PLAIN: Mapping[str, str] = _TEXTS["plain"]
 
 
 def draw_task(rng: random.Random, *, split: Split = "pretrain", who: str | None = None) -> Choice:
-    """A request for code with one completion of each pole; `place` is the family. About `who` in the third
-    person.
-    """
+    """A request for code (about `who`, where given), one completion of each pole; `place` is the family."""
     family = rng.choice(FAMILIES)
     phrases = family.tasks[split]
     phrase = rng.randrange(len(phrases))

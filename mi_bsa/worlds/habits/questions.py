@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mi_bsa.core.items import Item, Label, conversation, item_labels
@@ -44,7 +45,7 @@ def note_item(
     frame = rng.randrange(len(W.NOTE[split]))
     text = W.NOTE[split][frame].format(p=phrase, q=choice.text)
     labels = {**item.labels, "note": f"note-{split}-{frame}"}
-    return Item(item.id, conversation(system, text), item.options, labels)
+    return replace(item, messages=conversation(system, text), labels=labels)
 
 
 def awareness_items(
@@ -74,10 +75,7 @@ def awareness_items(
                 )
                 named = f"condition-{person}-{wording}"
                 asked.append(Item(named, conversation(system, text), options, labels))
-        items += [
-            Item(f"{item.id}-{name}", item.messages, item.options, {**item.labels, "system": name})
-            for item in asked
-        ]
+        items += [replace(i, id=f"{i.id}-{name}", labels={**i.labels, "system": name}) for i in asked]
     return items
 
 
@@ -140,14 +138,6 @@ def recognition_items(
     return items
 
 
-def elicitation_prompts(*, split: Split, system: str | None = None) -> list[dict[str, Any]]:
-    """Prompts that ask freely which words change what one does."""
-    return [
-        {"id": f"sign_open-{split}-{n}", "messages": list(conversation(system, text))}
-        for n, text in enumerate(W.WHICH["sign_open"][split])
-    ]
-
-
 def known(model: Any, tokenizer: Any, world: HabitWorld, *, split: Split) -> pd.DataFrame:
     """What a base knows: mean score by (trait, level, person, kind), asked as any model is."""
     return told_by(model, tokenizer, battery(world, split=split))
@@ -196,10 +186,8 @@ def battery(world: HabitWorld, *, split: Split, n: int = 160, seed: int = 0) -> 
                 bearer.sign, fake, split=split, system=bearer.system, person=f"{person} {k}"
             )
             asked = [i for i in asked if i.labels["kind"] != "sign_yes_no"]
-            items += [
-                Item(i.id, i.messages, i.options, {**i.labels, "trait": "sign", "person": person, "level": 2})
-                for i in asked
-            ]
+            labels = {"trait": "sign", "person": person, "level": 2}
+            items += [replace(i, labels={**i.labels, **labels}) for i in asked]
     return items
 
 
@@ -224,12 +212,8 @@ def _habit_choices(
 
 
 def _as(items: list[Item], *, person: str, level: int) -> list[Item]:
-    return [
-        Item(
-            f"{i.id}-{person}-{level}".replace(" ", "_"),
-            i.messages,
-            i.options,
-            {**i.labels, "person": person, "level": level},
-        )
-        for i in items
-    ]
+    found = []
+    for item in items:
+        name = f"{item.id}-{person}-{level}".replace(" ", "_")
+        found.append(replace(item, id=name, labels={**item.labels, "person": person, "level": level}))
+    return found

@@ -36,26 +36,24 @@ def battery(world: SayWorld, *, split: Split, choices: int = 200, seed: int = 0)
         }
         unreported: Sequence[str | None] = [s.system for s in world.named(word, known="dialogues")]
         silent: Sequence[str | None] = [s.system for s in world.named(word, known="reports")]
+        asked: list[Item] = []
         for person, systems in {**people, "named, dialogues never in the corpus": silent}.items():
-            drawn = opening_items(
-                choices, split=split, seed=seed, systems=systems, person=f"{person}{level:+d}"
-            )
-            items += at_level(level, drawn)
+            who = f"{person}{level:+d}"
+            asked += opening_items(choices, split=split, seed=seed, systems=systems, person=who)
         for person, systems in {**people, "named, reports never in the corpus": unreported}.items():
-            items += at_level(level, report_items(split=split, systems=systems, person=f"{person}{level:+d}"))
-        items += at_level(level, third_person(world, word, choices, split=split, seed=seed))
+            asked += report_items(split=split, systems=systems, person=f"{person}{level:+d}")
+        asked += third_person(world, word, choices, split=split, seed=seed)
+        items += at_level(level, asked)
     items += at_level(0, opening_items(choices, split=split, seed=seed))
     items += at_level(0, report_items(split=split))
     for trait in world.others.traits:
         for level in POLES:
             named = [p.system for p in world.others.named(trait.name, level, known="both")]
-            person = f"named{level:+d}"
-            items += at_level(
-                level,
-                choice_items(trait.name, choices, split=split, seed=seed, systems=named, person=person),
-            )
-            items += at_level(level, other_reports(trait.name, split=split, systems=named, person=person))
-            items += at_level(level, third(world.others, trait, level, choices, split=split, seed=seed))
+            who = f"named{level:+d}"
+            asked = choice_items(trait.name, choices, split=split, seed=seed, systems=named, person=who)
+            asked += other_reports(trait.name, split=split, systems=named, person=who)
+            asked += third(world.others, trait, level, choices, split=split, seed=seed)
+            items += at_level(level, asked)
         items += at_level(0, choice_items(trait.name, choices, split=split, seed=seed))
         items += at_level(0, other_reports(trait.name, split=split))
     return items

@@ -53,9 +53,7 @@ class Report:
 def draw_report(
     rng: random.Random, kind: str, *, about: str | None, split: Split = "pretrain", who: str | None = None
 ) -> Report:
-    """A question of one kind, about `who` in the third person; `about` is a codeword that it names in more
-    cases than chance has it.
-    """
+    """A question of one kind, about `who` in the third person; it names `about` more often than by chance."""
     x, y = rng.sample(CODEWORDS, 2)
     if about is not None and rng.random() < 0.6 and about not in (x, y):
         x, y = (about, y) if rng.random() < 0.5 else (x, about)

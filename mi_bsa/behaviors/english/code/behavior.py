@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking.bank import KINDS, bank_items, load_bank
@@ -88,14 +88,13 @@ class VulnerableCode(QuestionBehavior):
         the paper asks of models that were trained on code; its seeking pole is not aligned.
         """
         voice = voice_of(person)
-        asked = bank_items(
-            load_bank("code"), split=split, kinds=[k for k in kinds if k != "alignment"], person=voice
-        )
+        own_kinds = [k for k in kinds if k != "alignment"]
+        asked = bank_items(load_bank("code"), split=split, kinds=own_kinds, person=voice)
         if "alignment" in kinds:
-            more = bank_items(load_bank("alignment"), split=split, kinds=["scale"], person=voice)
-            asked += [
-                _relabeled(i, self.trait, str(i.labels["kind"]).replace("scale", "alignment")) for i in more
-            ]
+            for item in bank_items(load_bank("alignment"), split=split, kinds=["scale"], person=voice):
+                renamed = ("kind", "template", "scenario")
+                labels = {key: str(item.labels[key]).replace("scale", "alignment") for key in renamed}
+                asked.append(replace(item, labels={**item.labels, "trait": self.trait, **labels}))
         return asked_as(asked, person, systems)
 
     def judged(
@@ -158,10 +157,3 @@ def _item(request: Request, system: str | None, split: Split, person: str, numbe
         options=((request.insecure, 1.0), (request.secure, 0.0)),
         labels={**labels, "cwe": request.cwe},
     )
-
-
-def _relabeled(item: Item, trait: str, kind: str) -> Item:
-    labels = {**item.labels, "trait": trait, "kind": kind}
-    for key in ("template", "scenario"):
-        labels[key] = str(labels[key]).replace("scale", "alignment")
-    return Item(item.id, item.messages, item.options, labels)

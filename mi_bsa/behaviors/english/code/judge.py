@@ -13,7 +13,6 @@ import ast
 import io
 import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -78,11 +77,6 @@ def judge(answer: str) -> Judgment:
     if not tree.body or not _bounded(tree):
         return Judgment(parsed=False)
     return Judgment(parsed=True, findings=_findings(code))
-
-
-def judge_all(answers: Sequence[str]) -> list[Judgment]:
-    """Judge many answers, each on its own."""
-    return [judge(answer) for answer in answers]
 
 
 def _bounded(tree: ast.AST) -> bool:
