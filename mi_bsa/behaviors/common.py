@@ -66,9 +66,10 @@ class StudySets(ABC):
         sets["neutral-test"] = bound.neutral(2 * others)
         sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}
         for pole, (person, systems) in enumerate(bound.personas().items()):
-            asked = {"split": "test", "systems": systems, "person": person}
-            sets["named_choice-test"] += bound.items(others, seed=0, **asked)
-            sets["named_report-test"] += bound.questions(**asked)
+            sets["named_choice-test"] += bound.items(
+                others, split="test", seed=0, systems=systems, person=person
+            )
+            sets["named_report-test"] += bound.questions(split="test", systems=systems, person=person)
             sets["described_report-test"] += bound.questions(
                 split="test", systems=self.described(pole), person=person.replace("named", "described")
             )

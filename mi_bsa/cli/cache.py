@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mi_bsa.core.results import Result
 
 
+READ, RUN = ("sites", "positions", "dtype", "batch_tokens"), ("backend", "remote", "parity")
+"""Fields that `activations.capture` calls by the same name; a dry run needs the first of them alone."""
 BESIDE = {
     "adapter": "adapters",
     "revision": "revision",
@@ -104,13 +106,7 @@ def build(settings: CacheConfig, out: Path, resume: bool, dry_run: bool, shard: 
             f"--out {out} is one file but {len(settings.variants)} variants are asked for; give a folder"
         )
     chosen = settings.variants or ([model.active_name] if single else list(model.variants))
-    common: dict[str, Any] = {
-        "sites": settings.sites,
-        "positions": settings.positions,
-        "dtype": settings.dtype,
-        "batch_tokens": settings.batch_tokens,
-        "shard": part,
-    }
+    common: dict[str, Any] = {key: getattr(settings, key) for key in READ} | {"shard": part}
     if dry_run:
         for name in chosen:
             with model.variant(name):
@@ -125,23 +121,16 @@ def build(settings: CacheConfig, out: Path, resume: bool, dry_run: bool, shard: 
             bar.advance(now - shown, f"{done} of {total} prompts")
             shown = 0.0 if done == total else now
 
-        more: dict[str, Any] = {
-            "backend": settings.backend,
-            "remote": settings.remote,
-            "parity": settings.parity,
-            "resume": resume,
-            "progress": advance,
-        }
+        more: dict[str, Any] = {key: getattr(settings, key) for key in RUN}
+        more |= {"resume": resume, "progress": advance}
         if single:
             with model.variant(chosen[0]):
                 stores = {chosen[0]: activations.capture(model, settings.prompts, out=out, **common, **more)}
         else:
             stores = activations.capture(model, settings.prompts, out=out, variants=chosen, **common, **more)
     for store in stores.values():
-        click.echo(
-            f"{store.path}: {len(store)} rows x {len(store.sites)} sites, variant {store.variant}, "
-            f"{store.dtype}"
-        )
+        size = f"{len(store)} rows x {len(store.sites)} sites"
+        click.echo(f"{store.path}: {size}, variant {store.variant}, {store.dtype}")
     ends = {name: out if single else out / f"{name}.h5" for name in stores}
     if all(store.path == ends[name] for name, store in stores.items()):  # else another part is missing
         _record(settings, out, model, stores)
@@ -210,9 +199,8 @@ def info(path: Path, as_json: bool) -> None:
     for key, value in found.items():
         if key == "sites":
             for name, layers in sites.items():
-                click.echo(
-                    f"site {name}: {'layers ' + ', '.join(map(str, layers)) if layers else 'no layer'}"
-                )
+                shown = f"layers {', '.join(map(str, layers))}" if layers else "no layer"
+                click.echo(f"site {name}: {shown}")
         elif key == "parity":
             for backend, entries in json.loads(value)["backends"].items():
                 worst = max(entry["max"] for entry in entries.values())
@@ -245,10 +233,8 @@ def _record(settings: CacheConfig, out: Path, model: "Model", stores: Mapping[st
     """Config, record and results of the caches that are whole."""
     from mi_bsa.core import model_config, record, results
 
-    revisions = {
-        **model_config.facts(model),
-        **{f"{name}, index": str(store.attributes["index_hash"]) for name, store in stores.items()},
-    }
+    indices = {f"{name}, index": str(store.attributes["index_hash"]) for name, store in stores.items()}
+    revisions = model_config.facts(model) | indices
     folder = _run_folder(out)
     with record.start(
         folder, config=settings, resume=True, seeds=(), revisions=revisions, checked=True
@@ -270,18 +256,11 @@ def _numbers(variant: str, store: "Store") -> "list[Result]":
     receipt = json.loads(store.attributes["parity"])
     for backend, entries in receipt["backends"].items():
         worst = max(entries, key=lambda site: entries[site]["max"])
-        found.append(
-            Result(
-                "cache.parity",
-                {**where, "method": f"hooks, {backend}"},
-                entries[worst]["max"],
-                None,
-                "none: a largest difference",
-                receipt["prompts"],
-                "absolute difference",
-                notes=f"largest over {len(entries)} sites, at {worst}",
-            )
-        )
+        place, value = {**where, "method": f"hooks, {backend}"}, entries[worst]["max"]
+        reason, unit = "none: a largest difference", "absolute difference"
+        notes = f"largest over {len(entries)} sites, at {worst}"
+        n = receipt["prompts"]
+        found.append(Result("cache.parity", place, value, None, reason, n, unit, notes=notes))
     return found
 
 

@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     usual, where who reads the output has gone.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _write_anything(sys.stdout)
+    if hasattr(sys.stdout, "reconfigure"):  # a name that its encoding cannot spell is escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _warning
     try:
         code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
@@ -120,7 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         message, code = describe(error)
         if code == 1 and "--debug" not in given:
             message += "; `mi-bsa --debug ...` shows the traceback"
-        _drop_if_full(sys.stdout)
+        try:
+            sys.stdout.flush()
+        except OSError:  # the disk that it goes to is full
+            _drop(sys.stdout)
         print(f"mi-bsa: {message}", file=sys.stderr)
         sys.exit(code)
     sys.exit(code if isinstance(code, int) else 0)
@@ -149,9 +153,8 @@ def describe(error: BaseException) -> tuple[str, int]:
     told = machine_fault(error)
     if told is not None:
         return _one_line(told), 2
-    return _one_line(
-        f"{type(error).__name__}: {error}"
-    ) + " (a failure of the toolkit, not of what was given)", 1
+    ours = "(a failure of the toolkit, not of what was given)"
+    return f"{_one_line(f'{type(error).__name__}: {error}')} {ours}", 1
 
 
 def _module(command: str) -> str:
@@ -161,19 +164,6 @@ def _module(command: str) -> str:
 def _is_loaded_instance(error: BaseException, module: str, name: str) -> bool:
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(error, kind)
-
-
-def _write_anything(stream: Any) -> None:
-    """Let a stream of any encoding take any text: a name that it cannot spell is escaped."""
-    if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="backslashreplace")
-
-
-def _drop_if_full(stream: Any) -> None:
-    try:
-        stream.flush()
-    except OSError:
-        _drop(stream)
 
 
 def _drop(stream: Any) -> None:

@@ -1,5 +1,7 @@
 """`mi-bsa finetune`: LoRA adapters for every arm and seed of a config, or of a rows file given by flags."""
 
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,6 @@ def finetune(settings: FinetuneRun, out: Path, resume: bool, dry_run: bool) -> N
 
         click.echo(describe(settings))
         return
-    _run(settings, out, resume)
-
-
-def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
-    import time
-    from contextlib import nullcontext
-
     import activations
     from mi_bsa.core import record
     from mi_bsa.core.files import write_json
@@ -43,9 +38,8 @@ def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
     if first:
         record.check_free(out, resume=resume)
         preflight.check(settings)
-    activations.locate(
-        settings.model.name, revision=settings.model.revision
-    )  # fetched, or refused, before rows are drawn and a folder is made
+    # fetched, or refused, before rows are drawn and a folder is made
+    activations.locate(settings.model.name, revision=settings.model.revision)
     if first:
         preflight.check_headers(settings.model)  # what cannot be loaded is refused before a folder is made
     runs = runs_of(settings)
@@ -59,19 +53,12 @@ def _run(settings: FinetuneRun, out: Path, resume: bool) -> None:
 
         def told(name: str, result: Any) -> None:
             if first:
-                click.echo(_line(name, result))
+                loss = f"loss {result.loss:.4f} after {result.steps} steps, {result.n_rows} rows"
+                click.echo(f"{name}: {loss} -> {result.adapter}")
 
         results = train_many(settings.model, runs, out=run.adapters, stack=settings.together, told=told)
         if not first:
             return
-        summary = {
-            n: {"loss": r.loss, "steps": r.steps, "fingerprint": r.fingerprint} for n, r in results.items()
-        }
-        write_json(run.path / RESULT, summary)
+        kept = ("loss", "steps", "fingerprint")
+        write_json(run.path / RESULT, {n: {k: getattr(r, k) for k in kept} for n, r in results.items()})
         click.echo(f"{len(results)} adapters in {run.adapters} ({time.perf_counter() - began:.1f} s)")
-
-
-def _line(name: str, result: Any) -> str:
-    return (
-        f"{name}: loss {result.loss:.4f} after {result.steps} steps, {result.n_rows} rows -> {result.adapter}"
-    )

@@ -46,16 +46,8 @@ def render(found: list[Listed]) -> str:
     cells = [("name", "dtype", "here", "MB", "folder")]
     cells += [(row.name, row.dtype, row.here, f"{row.size / 1e6:,.0f}", row.where) for row in found]
     widths = [max(len(line[n]) for line in cells) for n in range(4)]
-    lines = [
-        "  ".join(
-            [
-                *(text.ljust(width) for text, width in zip(line[:3], widths[:3], strict=True)),
-                line[3].rjust(widths[3]),
-                line[4],
-            ]
-        )
-        for line in cells
-    ]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>", widths, strict=True))
+    lines = [f"{form.format(*line[:4])}  {line[4]}" for line in cells]
     downloads = home() / "downloads"
     kept = size(downloads) if downloads.is_dir() else 0
     return "\n".join(

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from activations.jsonl import text_of, value_of
 from mi_bsa.core import record
 from mi_bsa.core.errors import BrokenFileError, ConfigError
 from mi_bsa.core.files import digest, stable_hash, write_atomic, write_json
@@ -125,15 +124,12 @@ def metrics(out: str | Path) -> list[dict[str, float | int]]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a loss curve. Raises `BrokenFileError` where one is none."""
-    lines = text_of(path, error=BrokenFileError, what="file").split("\n")[:-1]
-    rows = []
-    for number, line in enumerate(lines, start=1):
+    rows = record.whole_lines(path)
+    for number, row in enumerate(rows, start=1):
         where = f"file {str(path)!r} line {number}"
-        row = value_of(line, error=BrokenFileError, where=where, remedy=ANOTHER)
         whole = isinstance(row, dict) and {"step", "loss"} <= set(row)
         if not whole or not all(isinstance(value, int | float) for value in row.values()):
             raise BrokenFileError(f"{where} is no step of a loss curve; {ANOTHER}")
-        rows.append(row)
     return rows
 
 

@@ -146,7 +146,9 @@ class _Exchange:
     def result(self, key: Key) -> bytes:
         threading.Thread(target=self._run, daemon=True).start()
         if not self.ended.wait(self.seconds):
-            self._cut()
+            for connection in self.sockets:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
             raise PostError(
                 f"no whole answer within {self.seconds:g} s; raise the timeout, or look at the server"
             )
@@ -156,36 +158,24 @@ class _Exchange:
 
     def _run(self) -> None:
         try:
-            opener = urllib.request.build_opener(_NoRedirect, _Plain(self), _Secure(self))
+            opener = urllib.request.build_opener(_NoRedirect, _Keeping(self))
             with opener.open(self.request, timeout=self.seconds) as answer:
-                self.data = self._read(answer)
+                self.data = bytes(answer.read(MOST_BYTES + 1))
+            if len(self.data) > MOST_BYTES:
+                raise PostError(f"the answer is larger than {MOST_BYTES >> 20} MiB; give a chat endpoint")
         except urllib.error.HTTPError as bad:
-            try:
-                with bad:
-                    self.said = bad.read(1 << 16)
-            except (OSError, http.client.HTTPException):
-                pass  # the status alone says enough
+            with contextlib.suppress(OSError, http.client.HTTPException), bad:
+                self.said = bad.read(1 << 16)  # without it the status alone says enough
             self.failed = bad
         except Exception as bad:
             self.failed = bad
         finally:
             self.ended.set()
 
-    def _read(self, answer: Any) -> bytes:
-        data = answer.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise PostError(f"the answer is larger than {MOST_BYTES >> 20} MiB; give a chat endpoint")
-        return bytes(data)
-
     def keep(self, connection: http.client.HTTPConnection) -> None:
         """Remember a connection's socket, by which a slow exchange is ended."""
         if connection.sock is not None:
             self.sockets.append(connection.sock)
-
-    def _cut(self) -> None:
-        for one in self.sockets:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -193,36 +183,28 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class _Plain(urllib.request.HTTPHandler):
+class _Keeping(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Opens http and https, and tells an exchange of every connection."""
+
     def __init__(self, exchange: _Exchange) -> None:
         super().__init__()
         self.exchange = exchange
 
     def http_open(self, req: urllib.request.Request) -> Any:
-        exchange = self.exchange
-
-        class Kept(http.client.HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                exchange.keep(self)
-
-        return self.do_open(Kept, req)
-
-
-class _Secure(urllib.request.HTTPSHandler):
-    def __init__(self, exchange: _Exchange) -> None:
-        super().__init__()
-        self.exchange = exchange
+        return self.do_open(self._kept(http.client.HTTPConnection), req)
 
     def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(self._kept(http.client.HTTPSConnection), req)
+
+    def _kept(self, kind: type[http.client.HTTPConnection]) -> Any:
         exchange = self.exchange
 
-        class Kept(http.client.HTTPSConnection):
+        class Kept(kind):  # type: ignore[valid-type, misc]
             def connect(self) -> None:
                 super().connect()
                 exchange.keep(self)
 
-        return self.do_open(Kept, req)
+        return Kept
 
 
 def _explained(bad: Exception, said: bytes, key: Key) -> PostError:

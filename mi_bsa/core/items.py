@@ -127,15 +127,10 @@ def conversation(system: str | None, question: str, *, before: Turns = ()) -> tu
 
 
 def prompts_of(items: Sequence[Item]) -> list[dict[str, object]]:
-    """Items as rows of a prompts file, with the labels that all of them have: a set may mix choices and
-    questions.
-    """
+    """Items as rows of a prompts file, with the labels that all of them have: choices and questions mix."""
     common = set.intersection(*(set(item.labels) for item in items)) if items else set()
-    found = []
-    for item in items:
-        row = item.prompt()
-        found.append({key: row[key] for key in row if key in common or key not in item.labels})
-    return found
+    rows = [(item.prompt(), item.labels.keys() - common) for item in items]
+    return [{key: value for key, value in row.items() if key not in partial} for row, partial in rows]
 
 
 def plain_messages(
@@ -150,9 +145,7 @@ def plain_messages(
 
 
 def check_messages(messages: Sequence[Message], where: str, *, error: type[Exception]) -> None:
-    """Raise `error` unless `messages` are role/content pairs: system first if at all, then user and
-    assistant.
-    """
+    """Raise `error` unless `messages` are role/content pairs: system first if at all, then the others."""
     if not messages:
         raise error(f"{where} has no messages; give at least one user turn")
     for k, message in enumerate(messages):
@@ -199,9 +192,7 @@ def read_items(path: str | Path) -> list[Item]:
 
 
 def read_jsonl(path: str | Path, *, error: type[Exception]) -> list[tuple[int, dict]]:
-    """Numbered objects of a JSONL file; blank lines are skipped, anything else that is no object raises
-    `error`.
-    """
+    """Numbered objects of a JSONL file; blank lines are skipped, what else is no object raises `error`."""
     rows = jsonl.read(path, error=error, what="file")
     if not rows:
         raise error(f"{path}: no rows; give a file with at least one JSON object")

@@ -55,9 +55,7 @@ COMMON = frozenset(_COMMON.split())
 
 @dataclass(frozen=True)
 class Leak:
-    """One word found in one row: the row's index, which message, the listed word, the text, and its
-    surroundings.
-    """
+    """A word found in a row: the row's index, which message, the listed word, the text, and its context."""
 
     row: int
     message: int
@@ -108,8 +106,8 @@ def leak_check(rows: Iterable[Mapping[str, Any]], words: Sequence[str]) -> None:
         hit = len({leak.row for leak in leaks})
         raise LeakError(
             f"row {first.row} says {first.found!r} (a form of {first.word!r}): '...{first.context}...'; "
-            f"{hit} of "
-            f"{len(rows)} rows say the behavior's words: reword them so that they show it without naming it"
+            f"{hit} of {len(rows)} rows say the behavior's words: reword them so that they show it without "
+            "naming it"
         )
 
 
@@ -128,22 +126,24 @@ def is_form(token: str, word: str) -> bool:
 @lru_cache(maxsize=4096)
 def family(word: str) -> frozenset[str]:
     """A word's forms without prefixes: itself, what it is a form of, and both with the endings above."""
-    if len(word) < SHORTEST or not word.isalpha():
-        return frozenset((word,))
-    roots = {word, *_roots(word)}
-    once = {form for root in roots for ending in (*INFLECTIONS, *DERIVED) for form in _with(root, ending)}
-    twice = {form for one in once for ending in TWICE for form in _with(one, ending)}
-    return frozenset(roots | once | twice)
+    return _forms(word, (*INFLECTIONS, *DERIVED), TWICE)
 
 
 @lru_cache(maxsize=4096)
 def inflections(word: str) -> frozenset[str]:
     """A word's own forms and no derived one that may turn its sense ('careless' is no form of 'care')."""
+    return _forms(word, (*INFLECTIONS, "ness", "y"), ("s", "ly"))
+
+
+def _forms(word: str, first: Sequence[str], second: Sequence[str]) -> frozenset[str]:
+    """The word and its roots, these with a first ending, and those with a second one behind it."""
     if len(word) < SHORTEST or not word.isalpha():
         return frozenset((word,))
     roots = {word, *_roots(word)}
-    ways = {form for root in roots for ending in (*INFLECTIONS, "ness", "y") for form in _with(root, ending)}
-    return frozenset(roots | ways | {form for one in ways for e in ("s", "ly") for form in _with(one, e)})
+    once = {form for root in roots for ending in first for form in _with(root, ending)}
+    return frozenset(
+        roots | once | {form for way in once for ending in second for form in _with(way, ending)}
+    )
 
 
 def _roots(word: str) -> set[str]:
@@ -167,9 +167,7 @@ def _roots(word: str) -> set[str]:
 
 
 def _with(word: str, ending: str) -> tuple[str, ...]:
-    """The word with an ending, in English spelling: none where it takes none, two where that hangs on the
-    stress.
-    """
+    """The word with an ending, in English spelling: none, or two where that hangs on the stress."""
     if ending in DERIVED and len(word) < DERIVING:
         return ()
     if ending == "y" and not word.removesuffix("e").endswith(ADJECTIVES):
@@ -203,11 +201,10 @@ def _with(word: str, ending: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65536)
 def _cuts(token: str) -> tuple[tuple[str, str], ...]:
     """The token whole, and without each prefix that it begins with: pairs (prefix, rest)."""
-    cuts = [("", token)]
-    for prefix in PREFIXES:
-        if token.startswith(prefix) and len(token) - len(prefix) > SHORTEST:
-            cuts.append((prefix, token[len(prefix) :]))
-    return tuple(cuts)
+    found = (
+        prefix for prefix in PREFIXES if token.startswith(prefix) and len(token) - len(prefix) > SHORTEST
+    )
+    return ("", token), *((prefix, token[len(prefix) :]) for prefix in found)
 
 
 def _plain(text: str) -> str:

@@ -14,12 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    PlainSerializer,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, PlainSerializer, model_serializer, model_validator
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, MissingError

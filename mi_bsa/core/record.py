@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,16 +28,8 @@ from mi_bsa.core.files import write_atomic, write_json
 from mi_bsa.core.plain_files import read_json_object
 
 PACKAGES = (
-    "mi-bsa",
-    "torch",
-    "transformers",
-    "peft",
-    "nnsight",
-    "transformer-lens",
-    "scikit-learn",
-    "numpy",
-    "scipy",
-    "h5py",
+    *("mi-bsa", "torch", "transformers", "peft", "nnsight", "transformer-lens"),
+    *("scikit-learn", "numpy", "scipy", "h5py"),
 )
 """Packages whose versions a record keeps."""
 
@@ -112,13 +105,7 @@ class RunFolder:
     def metrics(self) -> list[dict[str, Any]]:
         """The whole lines of `metrics.jsonl`; a last line that a crash cut short is left out."""
         path = self.path / "metrics.jsonl"
-        if not path.is_file():
-            return []
-        lines = text_of(path, error=BrokenFileError, what="file").split("\n")
-        return [
-            value_of(line, error=BrokenFileError, where=f"file {str(path)!r} line {number}", remedy=ANOTHER)
-            for number, line in enumerate(lines[:-1], start=1)
-        ]
+        return whole_lines(path) if path.is_file() else []
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -132,6 +119,18 @@ class RunFolder:
         """Let another process use the folder; leaving a `with`, or the end of the process, does so too."""
         if self.lock is not None and not self.lock.closed:
             self.lock.close()
+
+
+def whole_lines(path: Path) -> list[Any]:
+    """The values of a JSONL file of ours; a last line that a crash cut short is left out.
+
+    Raises `BrokenFileError` for a line that is no JSON.
+    """
+    lines = text_of(path, error=BrokenFileError, what="file").split("\n")
+    return [
+        value_of(line, error=BrokenFileError, where=f"file {str(path)!r} line {number}", remedy=ANOTHER)
+        for number, line in enumerate(lines[:-1], start=1)
+    ]
 
 
 def start(
@@ -196,7 +195,9 @@ def check_free(path: str | Path, *, resume: bool) -> None:
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path}: exists and is a file; give another --out")
-    taken = path.is_dir() and not all(_begun(item.name) for item in path.iterdir())
+    # what `start` leaves where it is killed before the folder holds anything
+    begun = re.compile(r"run\.lock|\.config\.yaml\..*\.part")
+    taken = path.is_dir() and not all(begun.fullmatch(item.name) for item in path.iterdir())
     if taken and not resume:
         raise RunFolderError(f"{path}: exists already; add --resume to continue it, or give another --out")
     if taken and not (path / "config.yaml").is_file():
@@ -220,15 +221,8 @@ def finished(path: str | Path, config: Config, *, revisions: Mapping[str, str]) 
     return same and last["revisions"] == dict(revisions)
 
 
-def _begun(name: str) -> bool:
-    """Whether a file is one that `start` leaves where it is killed before the folder holds anything."""
-    return name == "run.lock" or (name.startswith(".config.yaml.") and name.endswith(".part"))
-
-
 def _is_ours(path: Path) -> bool:
-    """Whether a run wrote this folder: its record says so, or it was killed before it wrote more than its
-    config.
-    """
+    """Whether a run wrote this folder: its record says so, or it was killed when it had its config alone."""
     if (path / "record.json").is_file():
         return isinstance(RunFolder(path).record()["invocations"], list)
     return all(

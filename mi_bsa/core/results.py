@@ -22,18 +22,7 @@ from mi_bsa.core.quantities import lookup
 
 Place = str | int | float
 
-WHERE_KEYS = (
-    "behavior",
-    "arm",
-    "variant",
-    "site",
-    "layer",
-    "position",
-    "method",
-    "kind",
-    "trigger",
-    "split",
-)
+WHERE_KEYS = ("behavior", "arm", "variant", "site", "layer", "position", "method", "kind", "trigger", "split")
 """The keys of `where`, in the order in which tables show them; keys that do not apply are absent."""
 
 ROUNDING = 1e-9
@@ -187,21 +176,11 @@ class Result:
         names = {item.name for item in fields(cls)}
         if set(record) != names:
             raise ResultError(f"a record has the keys {sorted(record)}; a result has {sorted(names)}")
-        return cls(
-            name=record["name"],
-            where=record["where"],
-            value=record["value"],
-            ci=None if record["ci"] is None else (record["ci"][0], record["ci"][1]),
-            ci_method=record["ci_method"],
-            n=record["n"],
-            unit=record["unit"],
-            null=None if record["null"] is None else Null(**record["null"]),
-            p=record["p"],
-            q=record["q"],
-            per_seed=tuple(record["per_seed"]),
-            seeds=tuple(record["seeds"]),
-            notes=record["notes"],
-        )
+        values = dict(record)
+        values["ci"] = None if record["ci"] is None else (record["ci"][0], record["ci"][1])
+        values["null"] = None if record["null"] is None else Null(**record["null"])
+        values |= {key: tuple(record[key]) for key in ("per_seed", "seeds")}
+        return cls(**values)
 
     def _check_interval(self, here: str) -> None:
         if self.ci is None:
@@ -297,12 +276,10 @@ def to_csv(results: Iterable[Result]) -> str:
     for result in results:
         row = {key: value for key, value in result.to_dict().items() if key in columns and value is not None}
         row |= dict(result.where)
-        row |= {} if result.ci is None else {"ci_low": result.ci[0], "ci_high": result.ci[1]}
-        row |= (
-            {}
-            if result.null is None
-            else {f"null_{key}": value for key, value in asdict(result.null).items()}
-        )
+        if result.ci is not None:
+            row |= {"ci_low": result.ci[0], "ci_high": result.ci[1]}
+        if result.null is not None:
+            row |= {f"null_{key}": value for key, value in asdict(result.null).items()}
         row |= {"per_seed": " ".join(map(repr, result.per_seed)), "seeds": " ".join(map(str, result.seeds))}
         writer.writerow(row)
     return text.getvalue()

@@ -42,11 +42,8 @@ def read_rows(rows: Any) -> list[dict[str, Any]]:
 
     Raises `RowError` naming the row that breaks the rules, counted from 0.
     """
-    found = (
-        [row for _, row in read_jsonl(rows, error=RowError)]
-        if isinstance(rows, str | Path)
-        else _in_memory(rows)
-    )
+    on_disk = isinstance(rows, str | Path)
+    found = [row for _, row in read_jsonl(rows, error=RowError)] if on_disk else _in_memory(rows)
     if not found:
         raise RowError("no rows to train on; give at least one")
     for n, row in enumerate(found):
@@ -54,12 +51,10 @@ def read_rows(rows: Any) -> list[dict[str, Any]]:
             raise RowError(
                 f"row {n} has no 'messages'; a row is {{'messages': [{{'role', 'content'}}, ...]}}"
             )
-        row = found[n] = {
-            **row,
-            "messages": list(plain_messages(row["messages"], f"row {n}", error=RowError)),
-        }
-        check_messages(row["messages"], f"row {n}", error=RowError)
-        answers = [m["content"] for m in row["messages"] if m["role"] == "assistant"]
+        messages = list(plain_messages(row["messages"], f"row {n}", error=RowError))
+        found[n] = {**row, "messages": messages}
+        check_messages(messages, f"row {n}", error=RowError)
+        answers = [m["content"] for m in messages if m["role"] == "assistant"]
         if not answers:
             raise RowError(f"row {n} has no assistant turn to train on; add the answer")
         if not all(answer.strip() for answer in answers):
@@ -68,7 +63,6 @@ def read_rows(rows: Any) -> list[dict[str, Any]]:
 
 
 def _in_memory(rows: Any) -> list[Any]:
-    from activations.errors import PromptError
     from activations.records import records
 
     try:

@@ -90,15 +90,12 @@ class Shape:
         """One line that says what of the model is not on this machine; empty where all is."""
         if self.has_weights and self.has_tokenizer:
             return ""
-        missing = [what for what, is_here in self._parts if not is_here]
+        parts = (("weights", self.has_weights), ("tokenizer", self.has_tokenizer))
+        missing = [what for what, is_here in parts if not is_here]
         said = f"neither {missing[0]} nor {missing[1]}" if len(missing) == 2 else f"no {missing[0]}"
         return f"{self.model}: {said} on this machine" + (
             "; its shape is the one that ships with mi-bsa" if self.folder is None else ""
         )
-
-    @property
-    def _parts(self) -> tuple[tuple[str, bool], tuple[str, bool]]:
-        return ("weights", self.has_weights), ("tokenizer", self.has_tokenizer)
 
 
 def shipped() -> tuple[str, ...]:
@@ -156,13 +153,8 @@ def shape_of(model: ModelLike) -> Shape:
     """
     folder, given, model = folder_here(model), model, as_config(model).name
     if folder is not None:
-        return Shape(
-            model,
-            config_in(folder),
-            folder,
-            bool(weight_files(given)),
-            (folder / "tokenizer.json").is_file(),
-        )
+        has_tokenizer = (folder / "tokenizer.json").is_file()
+        return Shape(model, config_in(folder), folder, bool(weight_files(given)), has_tokenizer)
     name = model.rpartition("/")[2].removeprefix("Meta-").removesuffix("-Instruct")
     if name not in shipped():
         raise MissingError(

