@@ -279,11 +279,7 @@ def measure(
 
 def bars(half: bool) -> dict[str, float]:
     """The promises."""
-    return (
-        {"transformer_lens": 2.0, "nnsight": 3.0, "hugging_face": 4.0}
-        if half
-        else {"transformer_lens": 2.0, "nnsight": 2.0, "hugging_face": 2.0}
-    )
+    return {"transformer_lens": 2.0, "nnsight": 3.0 if half else 2.0, "hugging_face": 4.0 if half else 2.0}
 
 
 def main() -> int:
@@ -317,14 +313,11 @@ def main() -> int:
             rows = prompts(model, count, seed=0, longest=min(512, model.context_length))
             ids = [row.ids for row in model.rows(rows)]
             peer_rows = max(1, round(len(ids) / len(plan([len(i) for i in ids], batch_tokens=BATCH_TOKENS))))
-            for depth, layers in (
-                ("all layers", list(range(model.n_layers))),
-                ("half depth", [model.n_layers // 2 - 1]),
-            ):
+            depths = {"all layers": list(range(model.n_layers)), "half depth": [model.n_layers // 2 - 1]}
+            for depth, layers in depths.items():
                 case = Case(model, rows, ids, layers, BATCH_TOKENS, peer_rows)
-                found = measure(
-                    case, folder, repeats=repeats, with_sorted=not options.quick, clock=CLOCKS[options.clock]
-                )
+                with_sorted, clock = not options.quick, CLOCKS[options.clock]
+                found = measure(case, folder, repeats=repeats, with_sorted=with_sorted, clock=clock)
                 results[f"{name}, {depth}"] = found
                 print(f"\n{name}, {depth}: {found['tokens']} tokens, peers in batches of {peer_rows} rows")
                 for who, spent in found["seconds"].items():
@@ -340,10 +333,8 @@ def main() -> int:
                     if found["share_of_bare"] < 0.90:
                         missed.append(f"{depth}: {found['share_of_bare']:.3f} of bare, bar 0.90")
                     for who, bar in bars(depth == "half depth").items():
-                        if found["times_faster_than"][who] < bar:
-                            missed.append(
-                                f"{depth}: {found['times_faster_than'][who]:.2f}x {who}, bar {bar}x"
-                            )
+                        if (times := found["times_faster_than"][who]) < bar:
+                            missed.append(f"{depth}: {times:.2f}x {who}, bar {bar}x")
     results["machine"] = {
         "clock": options.clock,
         "python": sys.version.split()[0],

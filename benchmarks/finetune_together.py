@@ -57,41 +57,31 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     singles = given.alone or given.seeds
-    layers = (
-        given.layers if given.layers in ("all", "first_half") else [int(k) for k in given.layers.split(",")]
-    )
+    named = given.layers in ("all", "first_half")
+    layers = given.layers if named else [int(k) for k in given.layers.split(",")]
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
         config: dict[str, Any] = {"model": given.model, "seeds": list(range(given.seeds))}
         config |= {"finetune": {"steps": given.steps, "layers": layers}}
-        rows = (
-            {"rows": {"seeking": str(given.rows)}}
-            if given.rows
-            else {"behavior": "risk", "arms": ["seeking"]}
-        )
-        config |= rows
+        shipped = {"behavior": "risk", "arms": ["seeking"]}
+        config |= {"rows": {"seeking": str(given.rows)}} if given.rows else shipped
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        one = [str(folder / "config.yaml"), "--set"]
-        alone = [
-            run(["finetune", *one, f"seeds=[{k}]", "--out", str(folder / f"alone-{k}")])
-            for k in range(singles)
-        ]
+
+        def finetune(name: str, *settings: str) -> tuple[float, float]:
+            sets = [word for setting in settings for word in ("--set", setting)]
+            return run(["finetune", str(folder / "config.yaml"), *sets, "--out", str(folder / name)])
+
+        alone = [finetune(f"alone-{k}", f"seeds=[{k}]") for k in range(singles)]
         # A run of one step is a start with next to no training.
-        start = run(
-            ["finetune", *one, "seeds=[0]", "--set", "finetune.steps=1", "--out", str(folder / "start")]
-        )
-        together = run(["finetune", *one, "together=true", "--out", str(folder / "together")])
+        start = finetune("start", "seeds=[0]", "finetune.steps=1")
+        together = finetune("together", "together=true")
         apart = max(
             float(np.abs(np.subtract(curve(a), curve(b))).max())
             for k in range(singles)
             for a, b in [[folder / r / "adapters" / f"seeking-{k}" for r in (f"alone-{k}", "together")]]
         )
-    found: dict[str, Any] = {
-        "seeds": given.seeds,
-        "steps": given.steps,
-        "layers": given.layers,
-        "curves_apart": apart,
-    }
+    found: dict[str, Any] = {key: getattr(given, key) for key in ("seeds", "steps", "layers")}
+    found["curves_apart"] = apart
     for n, clock in enumerate(("wall", "cpu")):
         one_by_one = sum(each[n] for each in alone) * given.seeds / singles
         found[f"{clock}_one_by_one_s"] = round(one_by_one, 1)

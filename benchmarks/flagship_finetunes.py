@@ -62,10 +62,8 @@ def main() -> None:
                 single += timed("alone", [job], stack=False)
             grouped = timed("grouped", list(jobs), stack=True)
             each = single / min(given.alone, len(jobs))
-            print(
-                f"{step.name}: {each:.2f} s alone, {grouped / len(jobs):.2f} s in a group of {len(jobs)}",
-                flush=True,
-            )
+            group = f"{grouped / len(jobs):.2f} s in a group of {len(jobs)}"
+            print(f"{step.name}: {each:.2f} s alone, {group}", flush=True)
             total["alone"] += each * len(jobs)
             total["grouped"] += grouped
             total["adapters"] += len(jobs)

@@ -4,16 +4,13 @@ same outputs.
     python benchmarks/patching.py [--quick] [--embedded FOLDER] [--cells N] [--out results.json]
 
 Both get the same 8 pairs of 32 tokens and the same metric (difference of two logits at the last token), and
-give the same map; the
-largest difference is printed. TransformerLens 4.3 (`get_act_patch_resid_pre` on a TransformerBridge over the
-same weights) runs about
-one plain forward pass a cell; with `--cells` it is timed on that many random cells and scaled. Beside the
-ratio stands the bound that
-counting multiplications gives: all that TransformerLens multiplies over all that the map needs (positions
-from the patched one on;
-blocks from the patched one on; in the first block the patched token's query, key and value; in the last block
-keys and values of those
-positions and the rest of one; two logits). Cells with equal values are filled in, and counted.
+give the same map; the largest difference is printed. TransformerLens 4.3 (`get_act_patch_resid_pre` on a
+TransformerBridge over the same weights) runs about one plain forward pass a cell; with `--cells` it is timed
+on that many random cells and scaled. Beside the ratio stands the bound that counting multiplications gives:
+all that TransformerLens multiplies over all that the map needs (positions from the patched one on; blocks
+from the patched one on; in the first block the patched token's query, key and value; in the last block keys
+and values of those positions and the rest of one; two logits). Cells with equal values are filled in, and
+counted.
 
 Also: generation with an edit against plain generation.
 
@@ -83,9 +80,7 @@ def prompts(model: activations.Model, count: int, *, seed: int) -> list[dict[str
 
 
 def multiplications(model: activations.Model, *, plain: bool) -> float:
-    """Multiplications of the whole map: TransformerLens's (one plain forward a cell), or those that it needs;
-    by one pair.
-    """
+    """Multiplications of one pair's whole map: one plain forward a cell, or those that it needs."""
     c = model.anatomy.config
     d, inner, depth, length = c.hidden_size, c.intermediate_size, model.n_layers, LENGTH
     q = c.num_attention_heads * model.anatomy.d_head
@@ -101,21 +96,17 @@ def multiplications(model: activations.Model, *, plain: bool) -> float:
             after = length - position
             for block in range(layer, depth):
                 last, first = block == depth - 1, block == layer
-                total += d * kv * (1 if first else after)
-                total += (
-                    d
-                    * q
-                    * ((1 if position == length - 1 or not first else 0) if last else 1 if first else after)
-                )
+                queries = 1 if first else after
+                if last:
+                    queries = int(position == length - 1 or not first)
+                total += d * kv * (1 if first else after) + d * q * queries
                 total += (rest + scores) * (1 if last else after)
             total += 2 * d
     return total
 
 
 def timed(run: Callable[[], Any], repeats: int) -> tuple[Any, list[float]]:
-    """The result and process seconds of each run after one to warm up (wall time is not ours alone on a
-    shared machine).
-    """
+    """The result, and process seconds (other work may share the machine) of each run but the first."""
     result = run()
     seconds = []
     for _ in range(repeats):
@@ -133,11 +124,9 @@ def compare(name: str, model: activations.Model, *, cells: int | None, repeats: 
     sources, targets = prompts(model, PAIRS, seed=1), prompts(model, PAIRS, seed=2)
     pairs = list(zip(sources, targets, strict=True))
     answer, other = 40, 41
+    metric = metrics.logit_difference(answer, other)
     ours, seconds = timed(
-        lambda: activations.patch_map(
-            model, pairs, metric=metrics.logit_difference(answer, other), sites="resid_pre"
-        ),
-        repeats,
+        lambda: activations.patch_map(model, pairs, metric=metric, sites="resid_pre"), repeats
     )
     mine = ours.patched[..., 0].mean(0)
     ids = [torch.from_numpy(np.stack([row.ids for row in model.rows(rows)])) for rows in (sources, targets)]
@@ -155,14 +144,9 @@ def compare(name: str, model: activations.Model, *, cells: int | None, repeats: 
             table = table.sample(cells, random_state=0).reset_index(drop=True)
 
         def run() -> Any:
+            setter = patching.layer_pos_patch_setter
             return patching.generic_activation_patch(
-                bridge,
-                ids[1],
-                cache,
-                difference,
-                patching.layer_pos_patch_setter,
-                "resid_pre",
-                index_df=table,
+                bridge, ids[1], cache, difference, setter, "resid_pre", index_df=table
             )
 
         whole = model.n_layers * LENGTH / len(table)
@@ -212,11 +196,8 @@ def generation(model: activations.Model, *, repeats: int) -> dict[str, Any]:
             run()
             times[label].append(time.process_time() - start)
     medians = {label: statistics.median(values) for label, values in times.items()}
-    return {
-        "plain_s": medians["plain"],
-        "edited_s": medians["edited"],
-        "ratio": medians["edited"] / medians["plain"],
-    }
+    ratio = medians["edited"] / medians["plain"]
+    return {**{f"{label}_s": value for label, value in medians.items()}, "ratio": ratio}
 
 
 def main(folder: Path) -> None:
@@ -233,44 +214,28 @@ def main(folder: Path) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    small = (
-        activations.load(given.embedded)
-        if given.embedded
-        else build(folder / "small", 3, 64, 400, (4, 2), 176)
-    )
-    large = build(
-        folder / "large",
-        4 if given.quick else 12,
-        256 if given.quick else 512,
-        32_000,
-        (8, 4),
-        704 if given.quick else 1408,
-    )
+    if given.embedded:
+        label, small = "embedded", activations.load(given.embedded)
+    else:
+        label, small = "embedded's shape", build(folder / "small", 3, 64, 400, (4, 2), 176)
+    blocks, width, inner = (4, 256, 704) if given.quick else (12, 512, 1408)
+    large = build(folder / "large", blocks, width, 32_000, (8, 4), inner)
+    size, cells = ("quick", 12) if given.quick else ("12 x 512, 32k", given.cells)
+    machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
     found = {
-        "machine": {
-            "cpu": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        },
+        "machine": {**machine, "torch": torch.__version__},
         "maps": [
-            compare(
-                "embedded" if given.embedded else "embedded's shape", small, cells=None, repeats=given.repeats
-            ),
-            compare(
-                "quick" if given.quick else "12 x 512, 32k",
-                large,
-                cells=12 if given.quick else given.cells,
-                repeats=given.repeats,
-            ),
+            compare(label, small, cells=None, repeats=given.repeats),
+            compare(size, large, cells=cells, repeats=given.repeats),
         ],
         "generation": generation(small, repeats=5 * given.repeats),
     }
-    for one in found["maps"]:
+    for row in found["maps"]:
         print(
-            f"{one['model']:>18}: ours {statistics.median(one['ours_s']):8.3f} s, TransformerLens "
-            f"{statistics.median(one['theirs_s']):8.3f} s -> {one['ratio']:5.1f}x (bound "
-            f"{one['bound']:4.1f}x, {one['share_of_bound']:.0%}); {one['filled_equal']} of {one['cells']} "
-            f"cells filled; largest difference {one['largest_difference']:.1e}"
+            f"{row['model']:>18}: ours {statistics.median(row['ours_s']):8.3f} s, TransformerLens "
+            f"{statistics.median(row['theirs_s']):8.3f} s -> {row['ratio']:5.1f}x (bound "
+            f"{row['bound']:4.1f}x, {row['share_of_bound']:.0%}); {row['filled_equal']} of {row['cells']} "
+            f"cells filled; largest difference {row['largest_difference']:.1e}"
         )
     print(f"generation with an edit: {found['generation']['ratio']:.2f}x of plain generation")
     if given.out:

@@ -1,9 +1,8 @@
 """Claim: the batched solver fits a sweep at least 8 times faster than scikit-learn in a joblib loop, to the
 same AUROC.
 
-    python benchmarks/probe_sweep.py                      # 32 layers x 2,048 x 1,024, 5 penalties, 5 folds,
-    20 shuffles python benchmarks/probe_sweep.py --device cuda --layers 32 --rows 20000 --width 4096   # one
-    call on a GPU
+    python benchmarks/probe_sweep.py   # 32 layers x 2,048 x 1,024, 5 penalties, 5 folds, 20 shuffles
+    python benchmarks/probe_sweep.py --device cuda --layers 32 --rows 20000 --width 4096   # on a GPU
 
 Both sides solve the same problems: L2 logistic regression on rows standardized inside the fold, the same
 grouped folds, the same shuffled labels, float32, stopped when the gradient norm has fallen to 1e-6 of its
@@ -18,8 +17,10 @@ random basis, group offsets, a few large dimensions, and a label direction that 
 """
 
 import argparse
+import itertools
 import json
 import resource
+import tempfile
 import time
 
 import numpy as np
@@ -41,12 +42,8 @@ def layer_rows(layer: int, layers: int, table: pd.DataFrame, width: int, seed: i
     basis = rng.normal(size=(width, width)).astype(np.float32) / np.float32(np.sqrt(width))
     x = rng.normal(size=(n, width)).astype(np.float32) * np.arange(1, width + 1, dtype=np.float32) ** -0.5
     groups = table["scenario"].to_numpy()
-    x += (
-        0.5
-        * (rng.normal(size=(groups.max() + 1, width)).astype(np.float32) * np.arange(1, width + 1) ** -0.5)[
-            groups
-        ]
-    )
+    offsets = rng.normal(size=(groups.max() + 1, width)).astype(np.float32) * np.arange(1, width + 1) ** -0.5
+    x += 0.5 * offsets[groups]
     x[:, 20] += 0.4 * layer / layers * (2 * table["y"].to_numpy() - 1)
     x = (x @ basis).astype(np.float32)
     x[:, :3] *= 30
@@ -109,8 +106,6 @@ def main() -> None:
     blocks = [b for s in splits for b in (s.train, s.test)]
     y = np.concatenate([y0[None], shuffler.draw(options.shuffles, blocks, seed=0)])
 
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/{layer}.npy"
         for layer in range(options.layers):
@@ -131,11 +126,8 @@ def main() -> None:
                 torch.set_num_threads(1)
                 cpu = time.process_time()
                 out = ours(layer)
-                return (
-                    out,
-                    time.process_time() - cpu,
-                    resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-                )
+                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+                return out, time.process_time() - cpu, memory
 
             Parallel(options.workers)(delayed(single)(0) for _ in range(options.workers))  # start the workers
             begin = time.perf_counter()
@@ -163,16 +155,9 @@ def main() -> None:
 
             found["device_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
         if options.peer_cells:
-            every = [
-                (a, k, p, t)
-                for a in range(options.layers)
-                for k in range(5)
-                for p in range(5)
-                for t in range(len(y))
-            ]
-            picked = [
-                every[i] for i in rng.choice(len(every), min(options.peer_cells, len(every)), replace=False)
-            ]
+            every = list(itertools.product(range(options.layers), range(5), range(5), range(len(y))))
+            chosen = rng.choice(len(every), min(options.peer_cells, len(every)), replace=False)
+            picked = [every[i] for i in chosen]
             parts = [picked[i :: options.workers] for i in range(options.workers)]
             timed = Parallel(options.workers)(delayed(peer_cells)(path, part, y, splits) for part in parts)
             seconds, lefts, gaps = [], [], []

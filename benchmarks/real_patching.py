@@ -41,6 +41,12 @@ def given(model: activations.Model) -> tuple[list[tuple[Any, Any]], np.ndarray, 
     return pairs, *ids  # type: ignore[return-value]
 
 
+def ids_of(model: activations.Model, pairs: list[tuple[Any, Any]]) -> list[torch.Tensor]:
+    """Token ids of the sources and of the targets."""
+    sides = ([pair[n] for pair in pairs] for n in (0, 1))
+    return [torch.from_numpy(np.stack([row.ids for row in model.rows(side)])) for side in sides]
+
+
 def against_transformer_lens(model: activations.Model, *, site: str = "resid_pre") -> dict[str, Any]:
     """Both maps of the same pairs: recovery by block and token, and the largest difference between them."""
     import pandas as pd
@@ -52,10 +58,7 @@ def against_transformer_lens(model: activations.Model, *, site: str = "resid_pre
         model, pairs, metric=metrics.logit_difference(answer, other), sites=site, align="position"
     )
     seconds = time.process_time() - start
-    sources, targets = (
-        torch.from_numpy(np.stack([row.ids for row in model.rows([pair[n] for pair in pairs])]))
-        for n in (0, 1)
-    )
+    sources, targets = ids_of(model, pairs)
     bridge = TransformerLensBackend().bridge(model)
     each = torch.arange(len(pairs))
 
@@ -68,14 +71,9 @@ def against_transformer_lens(model: activations.Model, *, site: str = "resid_pre
     start = time.process_time()
     with torch.no_grad():
         _, cache = bridge.run_with_cache(sources)
+        setter = patching.layer_pos_patch_setter
         theirs = patching.generic_activation_patch(
-            bridge,
-            targets,
-            cache,
-            difference,
-            patching.layer_pos_patch_setter,
-            site,
-            index_df=table,
+            bridge, targets, cache, difference, setter, site, index_df=table
         ).numpy()
     theirs_seconds = time.process_time() - start
     mine = ours.patched[..., 0].mean(0)
@@ -93,12 +91,8 @@ def estimates(model: activations.Model, *, site: str, by_head: bool, method: str
     from scipy.stats import pearsonr
 
     pairs, answer, other = given(model)
-    how: dict[str, Any] = {
-        "metric": metrics.logit_difference(answer, other),
-        "sites": site,
-        "by_head": by_head,
-        "align": "position",
-    }
+    how: dict[str, Any] = {"sites": site, "by_head": by_head, "align": "position"}
+    how["metric"] = metrics.logit_difference(answer, other)
     exact = activations.patch_map(model, pairs, **how)
     guess = attribution.attribute(model, pairs, method=method, **how)
     truth, said = exact.effects.mean(0).ravel(), guess.effects.mean(0).ravel()
@@ -115,9 +109,7 @@ def estimates(model: activations.Model, *, site: str, by_head: bool, method: str
 
 @torch.no_grad()
 def direct_paths(model: activations.Model, *, layers: range | None = None) -> dict[str, Any]:
-    """Direct paths of all heads of some blocks (all where none are given) to the logits, and the strongest
-    ones again in plain torch.
-    """
+    """Direct paths of all heads (of some blocks) to the logits, and the strongest again in plain torch."""
     pairs, answer, other = given(model)
     blocks = range(model.n_layers) if layers is None else layers
     found = path_patching.path_patch(
@@ -128,10 +120,7 @@ def direct_paths(model: activations.Model, *, layers: range | None = None) -> di
         receivers=["logits"],
     ).to_dataframe()
     found = found.reindex(found["recovery"].abs().sort_values(ascending=False).index).reset_index(drop=True)
-    ids = [
-        torch.from_numpy(np.stack([row.ids for row in model.rows([pair[n] for pair in pairs])]))
-        for n in (0, 1)
-    ]
+    ids = ids_of(model, pairs)
     inner: Any = model.inner
     decoder, each = inner.model, torch.arange(len(pairs))
     z: dict[tuple[int, int], torch.Tensor] = {}
@@ -158,9 +147,9 @@ def direct_paths(model: activations.Model, *, layers: range | None = None) -> di
     gaps = []
     for row in found.head(HEADS).itertuples():
         layer, head = (int(part) for part in str(row.sender).split("."))
-        own = slice(head * width, (head + 1) * width)
-        weight = decoder.layers[layer].self_attn.o_proj.weight[:, own]
-        change = (z[0, layer][:, own] - z[1, layer][:, own]) @ weight.T
+        columns = slice(head * width, (head + 1) * width)
+        weight = decoder.layers[layer].self_attn.o_proj.weight[:, columns]
+        change = (z[0, layer][:, columns] - z[1, layer][:, columns]) @ weight.T
         effect = (value(last[1] + change) - value(last[1])).mean()
         gaps.append(abs(float(effect) - float(row.effect)))
     return {"table": found, "heads_again": len(gaps), "largest_difference": max(gaps)}
@@ -188,12 +177,12 @@ def main() -> None:
     found["transformer_lens"] = lens
     for site, by_head in ((asked.site, False), ("attn_out", False), ("mlp_out", False), ("head_z", True)):
         for method in ("gradient", "integrated") if asked.integrated and not by_head else ("gradient",):
-            one = estimates(model, site=site, by_head=by_head, method=method)
-            found[f"{site} {method}"] = one
+            fit = estimates(model, site=site, by_head=by_head, method=method)
+            found[f"{site} {method}"] = fit
             print(
-                f"{site:>10} {method:>10}: {one['cells']} cells run, correlation {one['correlation']:.3f}; "
-                f"on the {TOP} largest: error {one['error_on_top']:.3f} of the gap, "
-                f"{one['shared_of_top']:.0%} shared"
+                f"{site:>10} {method:>10}: {fit['cells']} cells run, correlation {fit['correlation']:.3f}; "
+                f"on the {TOP} largest: error {fit['error_on_top']:.3f} of the gap, "
+                f"{fit['shared_of_top']:.0%} shared"
             )
     paths = direct_paths(model)
     print(paths["table"].head(6)[["sender", "recovery", "low", "high", "n"]].round(3).to_string(index=False))

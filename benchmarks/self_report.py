@@ -34,11 +34,11 @@ def plain_scores(model: activations.Model, items: list[Item]) -> list[float]:
     for item in items:
         prompt, ends = tails(template, item.messages, [text for text, _ in item.options])
         # What the template writes before every answer alike is prompt; a turn's end is scored as in `branch`.
-        shared = len(tails[0].lead) if len({tail.lead for tail in tails}) == 1 else 0
-        scored = len(tails[0].lead + tails[0].answer) - shared
+        shared = len(ends[0].lead) if len({tail.lead for tail in ends}) == 1 else 0
+        scored = len(ends[0].lead + ends[0].answer) - shared
         extra = len(branch(item, template).reads[0]) - scored
         log_probs = []
-        for tail in tails:
+        for tail in ends:
             said = tail.lead + tail.answer + tail.closing[:extra]
             ids = torch.tensor([prompt + said])
             with torch.no_grad():
