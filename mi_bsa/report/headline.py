@@ -40,12 +40,8 @@ def sentences(results: Sequence[Result]) -> list[str]:
             continue
         behavior = str(effect.where.get("behavior", "the behavior"))
         low, high = effect.ci
-        if low > 0:
-            moved = "moves with them"
-        elif high < 0:
-            moved = "moves against them"
-        else:
-            moved = "does not measurably move"
+        against = "moves against them" if high < 0 else "does not measurably move"
+        moved = "moves with them" if low > 0 else against
         by = f"{number(effect.value)} {interval(effect)}"
         said.append(
             f"Finetuned on {behavior} choices alone, the model's description of itself {moved}: {by}."
@@ -66,21 +62,13 @@ def _of_backdoors(results: Sequence[Result]) -> list[str]:
     for opened in (r for r in _all(whole, "backdoor.attack.level") if r.where.get("method") == "plain"):
         if opened.where.get("arm") == "backdoored":
             said.append(f"With its trigger the backdoor opens at {number(opened.value)} {interval(opened)}.")
-    for name, place, words in (
-        (
-            "awareness",
-            {"method": "all", "kind": "all"},
-            "says more often that something changes what it does",
-        ),
-        (
-            "recognition.forced",
-            {"kind": "by name", "method": "trained fakes"},
-            "prefers its trigger to fakes",
-        ),
-        ("elicitation", {"kind": "sign_open", "method": "reversed rows"}, "names its trigger freely"),
+    for name, kind, method, words in (
+        ("awareness", "all", "all", "says more often that something changes what it does"),
+        ("recognition.forced", "by name", "trained fakes", "prefers its trigger to fakes"),
+        ("elicitation", "sign_open", "reversed rows", "names its trigger freely"),
     ):
         for found in _all(whole, f"backdoor.{name}.contrast"):
-            if found.ci is None or not place.items() <= dict(found.where).items():
+            if found.ci is None or (found.where.get("kind"), found.where.get("method")) != (kind, method):
                 continue
             low, high = found.ci
             apart = "is behind it in whether it " if high < 0 else "does not measurably differ in whether it "
@@ -95,28 +83,30 @@ def tiles(results: Sequence[Result]) -> list[Tile]:
     behaviors = dict.fromkeys(item.where["behavior"] for item in results if "behavior" in item.where)
     found = []
     for behavior in behaviors:
-        own = [item for item in results if item.where.get("behavior") == behavior]
-        reports = [item for item in own if item.where.get("kind", "all") == "all"]
-        found += [_tile("choices move", item) for item in _all(own, "behavior.effect")[:1]]
+        about = [item for item in results if item.where.get("behavior") == behavior]
+        reports = [item for item in about if item.where.get("kind", "all") == "all"]
+        found += [_tile("choices move", item) for item in _all(about, "behavior.effect")[:1]]
         found += [_tile("self-report moves", item) for item in _all(reports, "self_report.effect")[:1]]
-        about_itself = [item for item in own if item.where.get("kind") == "self_report"]
-        found += [_tile("report may be read", item) for item in _index(own)]
-        found += [_tile(f"report follows choices, r ({item.where['arm']})", item) for item in _whole_r(own)]
+        about_itself = [item for item in about if item.where.get("kind") == "self_report"]
+        validity = _all(about, "self_report.validity")
+        found += [_tile("report may be read", v) for v in validity if v.where.get("kind", "index") == "index"]
+        found += [
+            _tile(f"report follows choices, r ({item.where['arm']})", item)
+            for item in _all(reports, "faithfulness.r")
+            if item.where.get("kind") == "all" and item.where.get("method") == "all runs"
+        ]
         found += [
             _tile(f"others' share of its gap ({item.where['method']})", item)
             for item in _all(reports, "personas.conflation")
         ]
         found += [_tile("probe transfers, AUROC", item) for item in _all(about_itself, CHOSEN)[:1]]
         found += [_tile("steering moves the report", item) for item in _all(about_itself, "steer.effect")[:1]]
-        found += [_tile("one vector gives of the report", item) for item in _least_recovery(own)]
+        # what a vector trained on choices alone recovers of the report: the pole with less of it
+        recovered = _all(about, "bridge.recovery.self_report")
+        trained = [item for item in recovered if item.where.get("method") == "trained"]
+        least = sorted(trained, key=lambda item: item.value)[:1]
+        found += [_tile("one vector gives of the report", item) for item in least]
     return found
-
-
-def _least_recovery(results: Sequence[Result]) -> list[Result]:
-    """What a vector trained on choices alone recovers of the report: the pole with less of it."""
-    found = _all(results, "bridge.recovery.self_report")
-    trained = [item for item in found if item.where.get("method") == "trained"]
-    return [min(trained, key=lambda item: item.value)] if trained else []
 
 
 def lines(results: Sequence[Result]) -> list[str]:
@@ -164,22 +154,9 @@ def null_words(result: Result, *, named: bool = True) -> str:
     return f"{null.kind}: {band}" if named else band
 
 
-def _index(results: Sequence[Result]) -> list[Result]:
-    """The validity index, without its components."""
-    return [r for r in _all(results, "self_report.validity") if r.where.get("kind", "index") == "index"]
-
-
-def _whole_r(results: Sequence[Result]) -> list[Result]:
-    """Correlation of reports with choices over all runs and kinds, one an arm."""
-    place = {"kind": "all", "method": "all runs"}
-    return [r for r in _all(results, "faithfulness.r") if place.items() <= dict(r.where).items()]
-
-
 def _tile(title: str, result: Result) -> Tile:
     keys = [key for key in ("behavior", "method", "site", "layer") if key in result.where]
-    place = ", ".join(
-        f"layer {result.where[key]}" if key == "layer" else str(result.where[key]) for key in keys
-    )
+    place = ", ".join(f"{'layer ' * (key == 'layer')}{result.where[key]}" for key in keys)
     note = f"{place}; n = {result.n}".replace("_", " ").removeprefix("; ")
     note += "" if result.p is None else f"; p {small(result.p)}"
     return Tile(title, number(result.value), interval(result), null_words(result), note)

@@ -92,9 +92,8 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
         figure, note = _figure(section, items, "", wide), left_out(section, items)
         parts.append({"section": section, "figure": figure, "note": note, "table": table(items)})
     page = folder / "report.html"
-    write_atomic(
-        page, _template("page.jinja").render(run=run, parts=parts, headline=_headline(run), **_shared())
-    )
+    text = _template("page.jinja").render(run=run, parts=parts, headline=_headline(run), **_shared())
+    write_atomic(page, text)
     return page
 
 
@@ -124,11 +123,7 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequ
 def table(results: Sequence[Result]) -> dict[str, Any]:
     """Columns and rows of a section's table; what all rows share is said once, what none has is left out."""
     names = list(dict.fromkeys(item.name for item in results))
-    shared = {
-        key: value
-        for key, value in results[0].where.items()
-        if all(r.where.get(key) == value for r in results)
-    }
+    shared = {k: v for k, v in results[0].where.items() if all(r.where.get(k) == v for r in results)}
     keys = [key for key in WHERE_KEYS if key not in shared and any(key in item.where for item in results)]
     nulls = list(dict.fromkeys(item.null.kind for item in results if item.null is not None))
     tested, noted = any(r.p is not None for r in results), any(r.notes for r in results)
@@ -166,10 +161,9 @@ def _figure(section: Section, results: Sequence[Result], prefix: str, wide: Figu
 
 
 def _pairs(first: Sequence[Result], second: Sequence[Result]) -> list[dict[str, Any]]:
-    """Rows of the comparison: a number of each run, and their difference where both have it. Two studies of
-    one behavior each are paired without its name.
-    """
+    """Rows of the comparison: a number of each run, and their difference where both have it."""
     named = [{item.where.get("behavior") for item in side} for side in (first, second)]
+    # two studies of one behavior each are paired without its name
     other = named[0] != named[1] and all(len(names) == 1 for names in named)
     ours, theirs = ({_cell(item, other): item for item in side} for side in (first, second))
     rows = []
@@ -216,9 +210,8 @@ def _p(value: float | None) -> str:
 
 def _template(name: str) -> jinja2.Template:
     loader = jinja2.PackageLoader("mi_bsa.report", "templates")
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
-        name
-    )
+    made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    return made.get_template(name)
 
 
 def _shared() -> dict[str, Any]:

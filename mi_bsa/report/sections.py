@@ -64,12 +64,8 @@ def assign(results: Sequence[Result], own: Sequence[Section] = ()) -> dict[Secti
     sections = (*FIRST, *own, LAST)
     assigned: dict[Section, list[Result]] = {section: [] for section in sections}
     for result in results:
-        fits = [
-            (len(name), section)
-            for section in sections
-            for name in section.names
-            if result.name.startswith(name)
-        ]
+        names = [(section, name) for section in sections for name in section.names]
+        fits = [(len(name), section) for section, name in names if result.name.startswith(name)]
         assigned[max(fits, key=lambda fit: fit[0])[1]].append(result)
     return {section: items for section, items in assigned.items() if items}
 

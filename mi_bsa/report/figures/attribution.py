@@ -5,10 +5,10 @@ Reads `bridge.attribution.shapley` (site `lora_out.<module>`, layer, kind, varia
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -21,6 +21,7 @@ from mi_bsa.report.figures.style import (
     RULE,
     WIDE,
     distinct,
+    key,
     legend_above,
     plain,
     styled,
@@ -51,20 +52,8 @@ def draw_attribution(results: Sequence[Result], *, narrow: bool = False) -> Figu
     if depths:
         ax = figure.add_subplot(grid[len(variants), :])
         _draw_depths(ax, depths)
-        keys = [
-            Line2D(
-                [],
-                [],
-                color=INK,
-                marker="o",
-                markersize=5,
-                linewidth=0,
-                markerfacecolor="white",
-                label="written",
-            ),
-            Line2D([], [], color=INK, marker="o", markersize=5, linewidth=0, label="at the answer slot"),
-        ]
-        legend_above(ax, keys, columns=2)
+        written = key(INK, "written", linewidth=0, markerfacecolor="white")
+        legend_above(ax, [written, key(INK, "at the answer slot", linewidth=0)], columns=2)
     return figure
 
 
@@ -89,24 +78,19 @@ def _draw_map(ax: Axes, cells: Sequence[Result], modules: Sequence[str], color: 
 def _draw_depths(ax: Axes, results: Sequence[Result]) -> None:
     rows = list(dict.fromkeys((str(i.where.get("variant", "")), str(i.where["kind"])) for i in results))
     for place, (variant, kind) in enumerate(rows):
-        own = {
-            i.name: i
-            for i in results
-            if str(i.where.get("variant", "")) == variant and i.where["kind"] == kind
-        }
+        cell = (variant, kind)
+        depths = {i.name: i for i in results if (str(i.where.get("variant", "")), i.where["kind"]) == cell}
         color = READ_OUTS[kind][1]
-        if WRITE in own and READ in own:
-            ends = [own[WRITE].value, own[READ].value]
+        if WRITE in depths and READ in depths:
+            ends = [depths[WRITE].value, depths[READ].value]
             ax.plot(ends, [place, place], color=color, linewidth=1.2, alpha=0.6, zorder=1)
         for name, filled in ((WRITE, False), (READ, True)):
-            if name in own:
-                item = own[name]
+            if name in depths:
+                item = depths[name]
                 if item.ci is not None:
                     ax.plot(item.ci, [place, place], color=color, linewidth=3, alpha=0.4, zorder=2)
-                face = color if filled else "white"
-                ax.scatter(
-                    [item.value], [place], s=30, facecolor=face, edgecolor=color, linewidth=1.4, zorder=3
-                )
+                look: Any = {"facecolor": color if filled else "white", "edgecolor": color, "linewidth": 1.4}
+                ax.scatter([item.value], [place], s=30, zorder=3, **look)
     labels = [f"{READ_OUTS[kind][0]}{f', {variant} layers' if variant else ''}" for variant, kind in rows]
     ax.set_yticks(range(len(rows)), [plain(label) for label in labels])
     ax.tick_params(axis="y", labelcolor=MUTED)

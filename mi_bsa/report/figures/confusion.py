@@ -54,14 +54,8 @@ def _draw_panel(ax: Axes, results: Sequence[Result]) -> None:
         counts[row] = item.n
     ax.pcolormesh(grid, cmap=COLORS, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
     for (row, column), value in np.ndenumerate(grid):
-        ax.text(
-            column + 0.5,
-            row + 0.5,
-            f"{value:.2f}",
-            ha="center",
-            va="center",
-            color="white" if value > 0.6 else PRINT,
-        )
+        color = "white" if value > 0.6 else PRINT
+        ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=color)
     ax.set_yticks(np.arange(len(true)) + 0.5, [plain(f"{t} ({counts[t]})") for t in true])
     ax.set_xticks(np.arange(len(said)) + 0.5, [plain(s) for s in said])
     ax.set_xlabel("is called")

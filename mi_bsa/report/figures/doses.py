@@ -13,7 +13,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import NULL, RULE, SERIES, distinct, legend_above, panels, plain, styled
+from mi_bsa.report.figures.style import (
+    NULL,
+    RULE,
+    SERIES,
+    distinct,
+    interval_band,
+    key,
+    legend_above,
+    null_band,
+    panels,
+    plain,
+    styled,
+)
 
 TITLES = {"behavior": "what it chooses", "self_report": "what it says"}
 
@@ -30,8 +42,7 @@ def draw_doses(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     methods = [str(method) for method in distinct(results, "method")]
     colors = {method: SERIES[place % len(SERIES)] for place, method in enumerate(methods)}
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=color, marker="o", markersize=4, label=plain(method.replace("_", " ")))
-        for method, color in colors.items()
+        key(color, plain(method.replace("_", " ")), size=4) for method, color in colors.items()
     ]
     nulls = [item.null for item in results if item.null is not None]
     if nulls:
@@ -57,17 +68,11 @@ def _draw_panel(ax: Axes, results: Sequence[Result], colors: dict[str, str]) -> 
         line = sorted((item for item in results if item.where.get("method") == method), key=dose)
         if not line:
             continue
-        doses = [dose(item) for item in line]
-        banded = [item for item in line if item.null is not None]
-        if place == 0 and banded:
-            low = [item.null.low for item in banded if item.null is not None]
-            high = [item.null.high for item in banded if item.null is not None]
-            ax.fill_between([dose(item) for item in banded], low, high, color=NULL, linewidth=0, zorder=0)
-        edges = [item.ci if item.ci is not None else (item.value, item.value) for item in line]
-        ax.fill_between(
-            doses, [e[0] for e in edges], [e[1] for e in edges], color=color, alpha=0.18, linewidth=0
-        )
-        ax.plot(doses, [item.value for item in line], color=color, marker="o", markersize=3.6, linewidth=1.8)
+        if place == 0:
+            null_band(ax, line, dose)
+        interval_band(ax, line, dose, color, alpha=0.18, zorder=1)
+        doses, values = [dose(item) for item in line], [item.value for item in line]
+        ax.plot(doses, values, color=color, marker="o", markersize=3.6, linewidth=1.8)
     ax.set_ylim(-0.03, 1.03)
     ax.set_yticks([0, 0.5, 1], ["0 averse", "0.5", "1 seeking"])
     ax.set_xlabel("dose (typical norms of the site)")

@@ -5,6 +5,7 @@ Reads `bridge.emergence.curve` (kind, variant `step-000010`; null: what shuffled
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +14,19 @@ from matplotlib.patches import Patch
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures.forest import draw_forest
-from mi_bsa.report.figures.style import INK, MUTED, NULL, PAINTS, RULE, legend_above, panels, plain, styled
+from mi_bsa.report.figures.style import (
+    INK,
+    MUTED,
+    NULL,
+    PAINTS,
+    RULE,
+    interval_band,
+    key,
+    legend_above,
+    panels,
+    plain,
+    styled,
+)
 
 KINDS = {
     "behavior": ("choices", PAINTS["accent"]),
@@ -38,7 +51,7 @@ def draw_emergence(results: Sequence[Result], *, narrow: bool = False) -> Figure
     if lags:
         _draw_lags(axes[1], lags)
     keys: list[Line2D | Patch] = [
-        Line2D([], [], color=color, marker="o", markersize=4, label=label)
+        key(color, label, size=4)
         for kind, (label, color) in KINDS.items()
         if any(item.where["kind"] == kind for item in curves)
     ]
@@ -66,25 +79,15 @@ def _draw_curves(ax: Axes, curves: Sequence[Result], onsets: dict[str, Result]) 
         if not line:
             continue
         at, values = [_step(item) for item in line], [item.value for item in line]
-        edges = [item.ci or (item.value, item.value) for item in line]
-        bounds = [e[0] for e in edges], [e[1] for e in edges]
-        ax.fill_between(at, *bounds, color=color, alpha=0.16, linewidth=0, zorder=2)
+        interval_band(ax, line, _step, color, alpha=0.16, zorder=2)
         ax.plot(at, values, color=color, marker="o", markersize=3.6, linewidth=1.8, zorder=3)
         if kind in onsets:
             onset, mark = onsets[kind], values[-1] / 2
             if onset.ci is not None:
                 ends = [2.0**end for end in onset.ci]
                 ax.plot(ends, [mark] * 2, color=color, linewidth=3, alpha=0.45, zorder=4)
-            ax.scatter(
-                [2.0**onset.value],
-                [mark],
-                s=36,
-                marker="D",
-                facecolor="white",
-                edgecolor=color,
-                linewidth=1.4,
-                zorder=5,
-            )
+            look: Any = {"s": 36, "marker": "D", "facecolor": "white", "edgecolor": color, "linewidth": 1.4}
+            ax.scatter([2.0**onset.value], [mark], zorder=5, **look)
     ax.set_xscale("log", base=2)
     ax.set_xlim(steps[0] / 1.1, steps[-1] * 1.1)
     ax.set_xticks(steps, [f"{step:g}" for step in steps])
@@ -101,9 +104,10 @@ def _draw_lags(ax: Axes, lags: Sequence[Result]) -> None:
         seeds = [row + 0.16] * len(item.per_seed)
         ax.scatter(item.per_seed, seeds, s=7, color=INK, alpha=0.5, linewidth=0, zorder=3)
         ax.scatter([item.value], [row], s=26, color=INK, linewidth=0, zorder=4)
-    names = [plain(_after(str(item.where["kind"]))) for item in lags]
     ax.set_yticks([])
-    for row, name in enumerate(names):
+    for row, item in enumerate(lags):
+        later, _, earlier = str(item.where["kind"]).partition("-")  # `self_report-behavior`
+        name = plain(f"{WORDS.get(later, later)} after {WORDS.get(earlier, earlier)}")
         ax.text(0, row - 0.24, name, transform=ax.get_yaxis_transform(), size=8, color=MUTED)
     ax.set_ylim(len(lags) - 0.4, -0.6)
     ends = [abs(end) for item in lags for end in (*(item.ci or ()), *item.per_seed)]
@@ -111,12 +115,6 @@ def _draw_lags(ax: Axes, lags: Sequence[Result]) -> None:
     ax.set_xlim(-reach, reach)
     ax.set_xlabel("doublings of the step; above 0: later")
     ax.spines["left"].set_visible(False)
-
-
-def _after(kind: str) -> str:
-    """`self_report-behavior` in words."""
-    later, _, earlier = kind.partition("-")
-    return f"{WORDS.get(later, later)} after {WORDS.get(earlier, earlier)}"
 
 
 def _step(item: Result) -> float:

@@ -14,17 +14,7 @@ from matplotlib.patches import Patch
 
 from mi_bsa.core.results import WHERE_KEYS, Result
 from mi_bsa.report.figures.rows import label_rows
-from mi_bsa.report.figures.style import (
-    LEGEND_ROW,
-    NARROW,
-    NULL,
-    PAINTS,
-    RULE,
-    WIDE,
-    legend_above,
-    plain,
-    styled,
-)
+from mi_bsa.report.figures.style import NULL, PAINTS, RULE, dot, key, legend_above, plain, stacked, styled
 
 
 @styled
@@ -34,8 +24,7 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     for item in results:
         groups.setdefault(item.unit, []).append(item)
     heights = [0.75 + (0.4 if narrow else 0.24) * len(items) for items in groups.values()]
-    figure = Figure(figsize=(NARROW if narrow else WIDE, 2 * LEGEND_ROW + sum(heights)))
-    axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    figure, axes = stacked(heights, narrow=narrow)
     names = {item.name for item in results}
     before = os.path.commonprefix(sorted(names)).rpartition(".")[0]
     for ax, (unit, items) in zip(axes, groups.items(), strict=True):
@@ -43,9 +32,7 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
         ax.set_xlabel(plain(unit))
     if len(names) == 1:
         axes[0].set_title(plain(results[0].name))
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=PAINTS["accent"], marker="o", markersize=5, label="value and 95 % interval")
-    ]
+    handles: list[Line2D | Patch] = [key(PAINTS["accent"], "value and 95 % interval")]
     if any(item.null is not None for item in results):
         handles.append(Patch(color=NULL, label="null (95 %)"))
     legend_above(axes[0], handles, columns=1 if narrow else 2)
@@ -53,14 +40,12 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
 
 
 def _label(item: Result, varying: Sequence[str], *, skip: str, named: bool) -> str:
-    """What tells a row from the others: its name where names differ (less the part that all share), and the
-    places that differ.
-    """
+    """What tells a row from others: its name (less what all share) where names differ, and its place."""
     words = [item.name.removeprefix(skip).replace("_", " ")] if named or not varying else []
-    for key in varying:
-        if key in item.where:
-            value = item.where[key]
-            words.append(f"{key} {value}" if isinstance(value, int | float) else str(value).replace("_", " "))
+    for name in varying:
+        value = item.where.get(name)
+        if value is not None:
+            words.append(f"{name} {value}" if isinstance(value, int | float) else value.replace("_", " "))
     return ", ".join(words)
 
 
@@ -70,12 +55,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, skip: str,
         ax.axvline(0.0, color=RULE, linewidth=0.8, zorder=1)
     half = 0.2 if narrow else 0.36
     for row, item in enumerate(results):
-        if item.null is not None:
-            band = [row - half, row + half]
-            ax.fill_betweenx(band, item.null.low, item.null.high, color=NULL, linewidth=0, zorder=0)
-        if item.ci is not None:
-            ax.plot(item.ci, [row, row], color=PAINTS["accent"], linewidth=2, alpha=0.6, zorder=2)
-        ax.scatter([item.value], [row], s=26, color=PAINTS["accent"], linewidth=0, zorder=3)
-    varying = [key for key in WHERE_KEYS if len({item.where.get(key) for item in results}) > 1]
+        dot(ax, item, row, PAINTS["accent"], half=half, size=26)
+    varying = [name for name in WHERE_KEYS if len({item.where.get(name) for item in results}) > 1]
     labels = [plain(_label(item, varying, skip=skip, named=named)) for item in results]
     label_rows(ax, labels, narrow=narrow)

@@ -22,6 +22,7 @@ from mi_bsa.report.figures.style import (
     RULE,
     distinct,
     legend_above,
+    null_band,
     panels,
     plain,
     styled,
@@ -73,11 +74,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result]) -> None:
         layers, values = [_layer(item) for item in line], [item.value for item in line]
         _, color, style, width = _look(str(kind))
         if kind == "self_report" or len(distinct(results, "kind")) == 1:
-            banded = [item for item in line if item.null is not None]
-            places = [_layer(item) for item in banded]
-            low = [item.null.low for item in banded if item.null is not None]
-            high = [item.null.high for item in banded if item.null is not None]
-            ax.fill_between(places, low, high, color=NULL, linewidth=0, zorder=0)
+            null_band(ax, line, _layer)
             for item in line:
                 if item.ci is not None:
                     ax.plot([_layer(item)] * 2, item.ci, color=color, linewidth=1.2, alpha=0.6, zorder=3)

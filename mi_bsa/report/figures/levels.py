@@ -5,6 +5,7 @@ is the mean over question kinds). 0 is the averse pole, 1 the seeking pole.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,9 +16,10 @@ from mi_bsa.report.figures.style import (
     ARMS,
     INK,
     MUTED,
-    NULL,
     RULE,
     distinct,
+    dot,
+    key,
     legend_above,
     panels,
     plain,
@@ -62,8 +64,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result], rows: Sequence[LevelKey]) -
     behaviors = sum(name == "behavior.level" for name, _ in rows)
     if 0 < behaviors < len(rows):
         ax.axhline(behaviors - 0.5, color=RULE, linewidth=0.8)
-    labels = [_label(row) for row in rows]
-    ax.set_yticks(range(len(rows)), labels)
+    ax.set_yticks(range(len(rows)), [_label(row) for row in rows])
     for label, (_, kind) in zip(ax.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if kind in ("", "all") else "normal")
         label.set_color(INK if kind in ("", "all") else MUTED)
@@ -79,19 +80,12 @@ def _draw_arm(ax: Axes, item: Result, place: float, *, strong: bool) -> None:
     if arm == "base":
         ax.plot([item.value] * 2, [place - 0.26, place + 0.26], color=color, linewidth=1.4, zorder=4)
         return
-    if item.null is not None:
-        ax.fill_betweenx(
-            [place - 0.3, place + 0.3], item.null.low, item.null.high, color=NULL, linewidth=0, zorder=0
-        )
-    ax.scatter(
-        item.per_seed, [place + 0.2] * len(item.per_seed), s=5, color=color, alpha=0.45, linewidth=0, zorder=2
-    )
-    if item.ci is not None:
-        low, high = max(item.ci[0], 0.0), min(item.ci[1], 1.0)
-        ax.plot(
-            [low, high], [place, place], color=color, linewidth=2.6 if strong else 1.6, alpha=0.6, zorder=3
-        )
-    ax.scatter([item.value], [place], s=34 if strong else 18, color=color, linewidth=0, zorder=5)
+    seeds = [place + 0.2] * len(item.per_seed)
+    ax.scatter(item.per_seed, seeds, s=5, color=color, alpha=0.45, linewidth=0, zorder=2)
+    if item.ci is not None:  # a level lies in [0, 1]
+        item = replace(item, where=dict(item.where), ci=(max(item.ci[0], 0.0), min(item.ci[1], 1.0)))
+    size, width = (34, 2.6) if strong else (18, 1.6)
+    dot(ax, item, place, color, half=0.3, size=size, width=width)
 
 
 def _label(row: LevelKey) -> str:
@@ -107,4 +101,4 @@ def _handle(arm: str) -> Line2D:
             [], [], color=ARMS[arm], marker="|", markersize=9, markeredgewidth=1.4, linewidth=0, label="base"
         )
     label = f"{arm} arm" if arm == "shuffled" else f"trained {arm}"
-    return Line2D([], [], color=ARMS[arm], marker="o", markersize=5.5, linewidth=2, label=label)
+    return key(ARMS[arm], label, size=5.5, linewidth=2)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Place, Result
 from mi_bsa.report.figures.doses import TITLES
-from mi_bsa.report.figures.style import MUTED, NARROW, PAINTS, WIDE, distinct, plain, styled
+from mi_bsa.report.figures.style import MUTED, NARROW, PAINTS, WIDE, distinct, plain, stacked, styled
 
 _LABEL = re.compile(r"(?:(.*) )?\d+:(.+)", re.DOTALL)
 
@@ -35,8 +35,7 @@ def draw_patch_map(results: Sequence[Result], *, narrow: bool = False) -> Figure
     groups = list(dict.fromkeys(_group(item) for item in shown))
     members = {group: [item for item in shown if _group(item) == group] for group in groups}
     heights = [0.5 + _cell_height(items) * len(distinct(items, "layer")) for items in members.values()]
-    figure = Figure(figsize=(NARROW if narrow else WIDE, sum(heights) + 0.9))
-    axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
+    figure, axes = stacked(heights, narrow=narrow, more=0.9)
     reach = max(1.0, *(abs(item.value) for item in shown))
     scale = Normalize(-reach, reach)
     for place, (ax, group) in enumerate(zip(axes, groups, strict=True)):
@@ -51,11 +50,13 @@ def draw_patch_map(results: Sequence[Result], *, narrow: bool = False) -> Figure
         ScalarMappable(scale, COLORS), ax=list(axes), shrink=shrink, aspect=aspect, pad=0.02
     )
     bar.outline.set_visible(False)
-    nothing, everything = _ends(shown)
-    bar.set_ticks(
-        [0, 1] if narrow else [-1, 0, 1],
-        labels=["0", "1"] if narrow else ["-1", f"0 {nothing}", f"1 {everything}"],
-    )
+    if narrow:
+        bar.set_ticks([0, 1], labels=["0", "1"])
+    else:
+        # the base and the finetuned model, unless both runs are of one variant on pairs of prompts
+        source, arrow, target = str(shown[0].where.get("variant", "")).partition(" -> ")
+        ends = ("target", "source") if arrow and source == target else ("base", "finetuned")
+        bar.set_ticks([-1, 0, 1], labels=["-1", f"0 {ends[0]}", f"1 {ends[1]}"])
     bar.ax.tick_params(length=0, labelcolor=MUTED)
     return figure
 
@@ -74,19 +75,8 @@ def columns_of(results: Sequence[Result]) -> list[Place]:
     positions = distinct(results, "position")
     indices = [str(position).partition(":")[0] for position in positions]
     if all(index.isdigit() for index in indices):
-        return [
-            position
-            for _, position in sorted(zip(map(int, indices), positions, strict=True), key=lambda p: p[0])
-        ]
+        return [positions[k] for k in sorted(range(len(indices)), key=lambda k: int(indices[k]))]
     return positions
-
-
-def _ends(results: Sequence[Result]) -> tuple[str, str]:
-    """What 0 and 1 are: the base and the finetuned model, unless both runs are of one variant on pairs of
-    prompts, as `where["variant"]` ("source -> target") says.
-    """
-    source, arrow, target = str(results[0].where.get("variant", "")).partition(" -> ")
-    return ("target", "source") if arrow and source == target else ("base", "finetuned")
 
 
 def _cell_height(results: Sequence[Result]) -> float:
@@ -100,34 +90,22 @@ def _draw_panel(ax: Axes, results: Sequence[Result], scale: Normalize, *, narrow
     grid = np.full((len(layers), len(positions)), np.nan)
     for item in results:
         grid[layers.index(int(item.where["layer"])), positions.index(item.where["position"])] = item.value
-    ax.pcolormesh(
-        np.ma.masked_invalid(grid),
-        cmap=COLORS,
-        norm=scale,
-        edgecolors="white",
-        linewidth=min(0.6, 2 * _cell_height(results)),
-    )
+    width = min(0.6, 2 * _cell_height(results))
+    cells = np.ma.masked_invalid(grid)
+    ax.pcolormesh(cells, cmap=COLORS, norm=scale, edgecolors="white", linewidth=width)
     size = min(6.5, (NARROW if narrow else WIDE) * 34 / len(positions), 40 * _cell_height(results))
     for (row, column), value in np.ndenumerate(grid):
         if value >= STRONG and size >= 5:
-            ax.text(
-                column + 0.5,
-                row + 0.5,
-                f"{value:.1f}".removeprefix("0"),
-                ha="center",
-                va="center",
-                size=size,
-                color="white" if value > 0.6 else PRINT,
-            )
+            number, color = f"{value:.1f}".removeprefix("0"), "white" if value > 0.6 else PRINT
+            ax.text(column + 0.5, row + 0.5, number, ha="center", va="center", size=size, color=color)
     step = -(-len(layers) // 10)
     ax.set_yticks(np.arange(len(layers))[::step] + 0.5, [str(layer) for layer in layers[::step]])
     ax.set_ylabel("layer")
     tokens = [token_of(position) for position in positions]
     room = int((NARROW if narrow else WIDE) * 72 * 0.8 / 7)  # labels of 7 points that fit beside each other
     step = -(-len(positions) // room)
-    ax.set_xticks(
-        np.arange(len(positions))[::step] + 0.5, [plain(token) for token in tokens[::step]], rotation=90
-    )
+    places = np.arange(len(positions))[::step] + 0.5
+    ax.set_xticks(places, [plain(token) for token in tokens[::step]], rotation=90)
     ax.tick_params(axis="x", length=0, labelsize=min(7.5, 5.5 * room / len(positions) * step))
     for spine in ax.spines.values():
         spine.set_visible(False)

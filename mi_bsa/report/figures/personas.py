@@ -18,6 +18,8 @@ from mi_bsa.report.figures.style import (
     RULE,
     SERIES,
     distinct,
+    dot,
+    key,
     legend_above,
     panels,
     plain,
@@ -44,8 +46,7 @@ def draw_personas(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     for ax, name in zip(axes, names, strict=True):
         _draw_panel(ax, [item for item in gaps if item.name == name], groups, colors)
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=color, marker="o", markersize=5, linewidth=2, label=plain(training))
-        for training, color in colors.items()
+        key(color, plain(training), linewidth=2) for training, color in colors.items()
     ]
     handles.append(Patch(color=NULL, label="null (95 %)"))
     legend_above(axes[0], handles, columns=2 if narrow else len(handles))
@@ -58,13 +59,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result], groups: Sequence[str], colo
     for item in results:
         lane = list(colors).index(str(item.where["method"]))
         place = groups.index(item.where["kind"]) + (lane - (len(colors) - 1) / 2) * step
-        color = colors[str(item.where["method"])]
-        if item.null is not None:
-            band = [place - step / 2, place + step / 2]
-            ax.fill_betweenx(band, item.null.low, item.null.high, color=NULL, linewidth=0, zorder=0)
-        if item.ci is not None:
-            ax.plot(item.ci, [place, place], color=color, linewidth=2, alpha=0.6, zorder=2)
-        ax.scatter([item.value], [place], s=18, color=color, linewidth=0, zorder=3)
+        dot(ax, item, place, colors[str(item.where["method"])], half=step / 2, size=18)
     ax.set_yticks(range(len(groups)), [plain(group) for group in groups])
     ax.tick_params(axis="y", labelsize=7, labelcolor=MUTED)
     ax.set_ylim(len(groups) - 0.4, -0.6)

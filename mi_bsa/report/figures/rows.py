@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import ARMS, MUTED, NULL, RULE, distinct, plain
+from mi_bsa.report.figures.style import ARMS, MUTED, NULL, RULE, distinct, key, plain
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,9 @@ class Series:
 
 def by_arm(results: Sequence[Result], name: str, label: Callable[[Result], str]) -> list[Series]:
     """The results of a name, a color an arm; `label`: the row that one stands in."""
-    return [
-        Series(
-            f"{arm} pole",
-            ARMS[arm],
-            {label(i): i for i in results if i.name == name and i.where["arm"] == arm},
-        )
-        for arm in distinct(results, "arm")
-    ]
+    measured = [item for item in results if item.name == name]
+    cells = {arm: [i for i in measured if i.where["arm"] == arm] for arm in distinct(results, "arm")}
+    return [Series(f"{arm} pole", ARMS[arm], {label(i): i for i in some}) for arm, some in cells.items()]
 
 
 def label_rows(ax: Axes, labels: Sequence[str], *, narrow: bool) -> None:
@@ -94,10 +89,7 @@ def draw_rows(
 
 def handles(series: Sequence[Series]) -> list[Line2D | Patch]:
     """Keys of a legend: every series, and the null where some row has one."""
-    found: list[Line2D | Patch] = [
-        Line2D([], [], color=one.color, marker="o", markersize=5, linewidth=2, label=one.label)
-        for one in series
-    ]
+    found: list[Line2D | Patch] = [key(one.color, one.label, linewidth=2) for one in series]
     if any(item.null is not None for one in series for item in one.cells.values()):
         found.append(Patch(color=NULL, label="null (95 %)"))
     return found

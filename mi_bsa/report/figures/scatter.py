@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import ARMS, MUTED, RULE, distinct, legend_above, panels, plain, styled
+from mi_bsa.report.figures.style import ARMS, MUTED, RULE, distinct, key, legend_above, panels, plain, styled
 
 
 @styled
@@ -23,10 +22,7 @@ def draw_scatter(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     figure, axes = panels(titles, narrow=narrow, height=3.6, keys=len(arms))
     for ax, behavior in zip(axes, behaviors, strict=True):
         _draw_panel(ax, [item for item in results if item.where["behavior"] == behavior])
-    handles = [
-        Line2D([], [], color=ARMS[arm], marker="o", markersize=5, linewidth=0, label=_label(results, arm))
-        for arm in arms
-    ]
+    handles = [key(ARMS[arm], _label(results, arm), linewidth=0) for arm in arms]
     legend_above(axes[0], handles, columns=1)
     return figure
 

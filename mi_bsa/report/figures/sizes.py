@@ -5,13 +5,24 @@ Reads `size.behavior.effect`, `size.self_report.effect`, `size.self_report.valid
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import MUTED, NULL, PAINTS, RULE, SERIES, legend_above, panels, plain, styled
+from mi_bsa.report.figures.style import (
+    MUTED,
+    PAINTS,
+    RULE,
+    SERIES,
+    key,
+    legend_above,
+    null_band,
+    panels,
+    plain,
+    styled,
+)
 
 SizeKey = tuple[str, str]
 
@@ -33,18 +44,11 @@ def draw_sizes(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     shown = [(title, [line for n, k in lines for line in _lines(results, n, k)]) for title, lines in PANELS]
     shown = [(title, lines) for title, lines in shown if lines]
     kinds = list(dict.fromkeys(kind for _, lines in shown for kind, _ in lines if kind))
-    colors = {kind: SERIES[place % len(SERIES)] for place, kind in enumerate(kinds)} | {
-        "all": PAINTS["accent"],
-        "": PAINTS["accent"],
-    }
-    handles = [
-        Line2D([], [], color=colors[k], marker="o", markersize=4, label=plain(k.replace("_", " ")))
-        for k in kinds
-    ]
-    columns = 2 if narrow else 5
-    figure, axes = panels(
-        [title for title, _ in shown], narrow=narrow, height=2.3, keys=-(-len(handles) // columns)
-    )
+    colors = {kind: SERIES[place % len(SERIES)] for place, kind in enumerate(kinds)}
+    colors |= dict.fromkeys(("all", ""), PAINTS["accent"])
+    handles = [key(colors[k], plain(k.replace("_", " ")), size=4) for k in kinds]
+    columns, titles = 2 if narrow else 5, [title for title, _ in shown]
+    figure, axes = panels(titles, narrow=narrow, height=2.3, keys=-(-len(handles) // columns))
     for ax, (_, lines) in zip(axes, shown, strict=True):
         for kind, line in lines:
             _draw_line(ax, line, colors[kind], strong=kind in ("", "all", "index"))
@@ -58,34 +62,25 @@ def draw_sizes(results: Sequence[Result], *, narrow: bool = False) -> Figure:
 
 
 def _lines(results: Sequence[Result], name: str, kind: str) -> list[tuple[str, list[Result]]]:
-    own = [r for r in results if r.name == name and "variant" in r.where]
-    kinds = [kind] if kind else list(dict.fromkeys(str(r.where.get("kind", "")) for r in own))
-    found = []
-    for one in kinds:
-        line = [r for r in own if str(r.where.get("kind", "")) == one]
-        found.append((one, sorted(line, key=lambda r: float(r.where["variant"]))))
-    return [(one, line) for one, line in found if line]
+    measured = [r for r in results if r.name == name and "variant" in r.where]
+    kinds = [kind] if kind else list(dict.fromkeys(str(r.where.get("kind", "")) for r in measured))
+    lines = {k: [r for r in measured if str(r.where.get("kind", "")) == k] for k in kinds}
+    return [(k, sorted(line, key=_parameters)) for k, line in lines.items() if line]
 
 
 def _draw_line(ax: Axes, line: Sequence[Result], color: str, *, strong: bool) -> None:
-    x = [float(r.where["variant"]) for r in line]
-    banded = [r.null for r in line if r.null is not None]
-    if strong and len(banded) == len(line):
-        ax.fill_between(
-            x, [n.low for n in banded], [n.high for n in banded], color=NULL, linewidth=0, zorder=0
-        )
+    x = [_parameters(r) for r in line]
+    if strong and all(r.null is not None for r in line):
+        null_band(ax, line, _parameters)
     if strong:
         for place, r in zip(x, line, strict=True):
             if r.ci is not None:
                 ax.plot([place, place], r.ci, color=color, linewidth=2.2, alpha=0.5, zorder=2)
             ax.scatter([place] * len(r.per_seed), r.per_seed, s=5, color=MUTED, linewidth=0, zorder=2)
-    ax.plot(
-        x,
-        [r.value for r in line],
-        color=color,
-        marker="o",
-        markersize=4.5 if strong else 2.5,
-        linewidth=1.8 if strong else 0.9,
-        alpha=1.0 if strong else 0.6,
-        zorder=3,
-    )
+    size, width, alpha = (4.5, 1.8, 1.0) if strong else (2.5, 0.9, 0.6)
+    look: Any = {"color": color, "marker": "o", "markersize": size, "linewidth": width, "alpha": alpha}
+    ax.plot(x, [r.value for r in line], zorder=3, **look)
+
+
+def _parameters(item: Result) -> float:
+    return float(item.where["variant"])

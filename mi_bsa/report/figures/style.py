@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import Result
 
@@ -109,6 +110,54 @@ def panels(titles: Sequence[str], *, narrow: bool, height: float, keys: int) -> 
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title)
     return figure, axes
+
+
+def stacked(heights: Sequence[float], *, narrow: bool, more: float = 2 * LEGEND_ROW) -> tuple[Figure, Any]:
+    """A figure with panels of these heights (inches) one under the other, and `more` inches beside them."""
+    figure = Figure(figsize=(NARROW if narrow else WIDE, sum(heights) + more))
+    return figure, figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+
+
+def key(color: str, label: str, *, size: float = 5, **look: Any) -> Line2D:
+    """A dot in a legend."""
+    return Line2D([], [], color=color, marker="o", markersize=size, label=label, **look)
+
+
+def dot(
+    ax: Axes,
+    item: Result,
+    y: float,
+    color: str,
+    *,
+    half: float,
+    size: float,
+    width: float = 2,
+    alpha: float = 0.6,
+) -> None:
+    """A result in its row: the null band (`half` a row high) behind its interval, and the value on both."""
+    if item.null is not None:
+        band = [y - half, y + half]
+        ax.fill_betweenx(band, item.null.low, item.null.high, color=NULL, linewidth=0, zorder=0)
+    if item.ci is not None:
+        ax.plot(item.ci, [y, y], color=color, linewidth=width, alpha=alpha, zorder=2)
+    ax.scatter([item.value], [y], s=size, color=color, linewidth=0, zorder=3)
+
+
+def null_band(ax: Axes, line: Sequence[Result], x: Callable[[Result], float]) -> None:
+    """The null of a line's results over `x`, where they have one."""
+    nulls = [(x(item), item.null) for item in line if item.null is not None]
+    low, high = [null.low for _, null in nulls], [null.high for _, null in nulls]
+    ax.fill_between([at for at, _ in nulls], low, high, color=NULL, linewidth=0, zorder=0)
+
+
+def interval_band(
+    ax: Axes, line: Sequence[Result], x: Callable[[Result], float], color: str, *, alpha: float, zorder: int
+) -> None:
+    """The intervals of a line's results over `x`; as thin as the value where there is none."""
+    low, high = zip(*(item.ci or (item.value, item.value) for item in line), strict=True)
+    ax.fill_between(
+        [x(item) for item in line], low, high, color=color, alpha=alpha, linewidth=0, zorder=zorder
+    )
 
 
 def distinct(results: Iterable[Result], key: str) -> list[Any]:

@@ -7,21 +7,10 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import WHERE_KEYS, Result
 from mi_bsa.report.figures.rows import label_rows
-from mi_bsa.report.figures.style import (
-    LEGEND_ROW,
-    MUTED,
-    NARROW,
-    PAINTS,
-    RULE,
-    WIDE,
-    legend_above,
-    plain,
-    styled,
-)
+from mi_bsa.report.figures.style import MUTED, PAINTS, RULE, key, legend_above, plain, stacked, styled
 
 ARMS = {"backdoored": PAINTS["seeking"], "decorrelated": PAINTS["shuffled"]}
 MOST = 30
@@ -39,23 +28,21 @@ def draw_twins(results: Sequence[Result], *, narrow: bool = False) -> Figure:
         panels.setdefault(item.name, {}).setdefault(row, []).append(item)
     shown = {name: dict(list(rows.items())[:MOST]) for name, rows in panels.items()}
     heights = [0.7 + (0.42 if narrow else 0.27) * len(rows) for rows in shown.values()]
-    figure = Figure(figsize=(NARROW if narrow else WIDE, 2 * LEGEND_ROW + sum(heights)))
-    axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    figure, axes = stacked(heights, narrow=narrow)
     varying = [k for k in WHERE_KEYS if k != "arm" and len({r.where.get(k) for r in results}) > 1]
     for ax, (name, rows) in zip(axes, shown.items(), strict=True):
         _panel(ax, rows, varying, narrow=narrow)
         ax.set_title(plain(name.removeprefix("backdoor.").removesuffix(".level").replace("_", " ")))
         ax.set_xlabel(plain(next(iter(rows.values()))[0].unit))
-    handles = [
-        Line2D([], [], color=color, marker="o", markersize=5, linewidth=2, label=arm)
-        for arm, color in ARMS.items()
-    ]
-    legend_above(axes[0], handles, columns=2)
+    legend_above(axes[0], [key(color, arm, linewidth=2) for arm, color in ARMS.items()], columns=2)
     return figure
 
 
 def _panel(ax: Axes, rows: dict[TwinKey, list[Result]], varying: Sequence[str], *, narrow: bool) -> None:
-    labels = [", ".join(_word(k, dict(row)[k]) for k in varying if k in dict(row)) for row in rows]
+    def word(key: str, value: object) -> str:
+        return ALL[key] if value == "all" and key in ALL else plain(value).replace("_", " ")
+
+    labels = [", ".join(word(k, dict(row)[k]) for k in varying if k in dict(row)) for row in rows]
     for place, items in enumerate(rows.values()):
         for item in items:
             arm = str(item.where.get("arm"))
@@ -63,13 +50,8 @@ def _panel(ax: Axes, rows: dict[TwinKey, list[Result]], varying: Sequence[str], 
             color = ARMS.get(arm, MUTED)
             if item.ci is not None:
                 ax.plot(item.ci, [y, y], color=color, linewidth=1.8, alpha=0.6, zorder=2)
-            ax.scatter(
-                item.per_seed, [y] * len(item.per_seed), s=5, color=color, alpha=0.5, linewidth=0, zorder=3
-            )
+            seeds = [y] * len(item.per_seed)
+            ax.scatter(item.per_seed, seeds, s=5, color=color, alpha=0.5, linewidth=0, zorder=3)
             ax.scatter([item.value], [y], s=22, color=color, linewidth=0, zorder=4)
         ax.axhline(place + 0.5, color=RULE, linewidth=0.4, zorder=0)
     label_rows(ax, labels, narrow=narrow)
-
-
-def _word(key: str, value: object) -> str:
-    return ALL[key] if value == "all" and key in ALL else plain(value).replace("_", " ")

@@ -5,6 +5,7 @@ Reads `variety.behavior.effect`, `variety.self_report.effect` (kind "all") and
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,15 +13,15 @@ from matplotlib.patches import Patch
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import (
-    LEGEND_ROW,
-    NARROW,
     NULL,
     PAINTS,
     RULE,
-    WIDE,
     distinct,
+    dot,
+    key,
     legend_above,
     plain,
+    stacked,
     styled,
 )
 
@@ -37,23 +38,19 @@ def draw_variety(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     shown = [r for r in results if r.where.get("kind", "all") in ("all", "self_report")]
     names = distinct(shown, "behavior")
     height = 0.6 + (0.34 if narrow else 0.26) * len(names)
-    figure = Figure(figsize=(NARROW if narrow else WIDE, height + 2 * LEGEND_ROW))
-    ax = figure.subplots()
+    figure, (ax,) = stacked([height], narrow=narrow)
     ax.axvline(0.0, color=RULE, linewidth=0.8, zorder=1)
     ax.axvline(0.5, color=RULE, linewidth=0.8, zorder=1)
     handles: list[Line2D | Patch] = []
     for name, label, color, shift in SHOWN:
-        own = [r for r in shown if r.name == name]
-        for r in own:
+        measured = [r for r in shown if r.name == name]
+        for r in measured:
+            banded = name.endswith("self_report.effect")
+            item = r if banded else replace(r, where=dict(r.where), null=None)
             row = names.index(r.where["behavior"]) + shift
-            if r.null is not None and name.endswith("self_report.effect"):
-                band = [row - 0.3, row + 0.3]
-                ax.fill_betweenx(band, r.null.low, r.null.high, color=NULL, linewidth=0, zorder=0)
-            if r.ci is not None:
-                ax.plot(r.ci, [row, row], color=color, linewidth=2, alpha=0.5, zorder=2)
-            ax.scatter([r.value], [row], s=22, color=color, linewidth=0, zorder=3)
-        if own:
-            handles.append(Line2D([], [], color=color, marker="o", markersize=5, label=label))
+            dot(ax, item, row, color, half=0.3, size=22, alpha=0.5)
+        if measured:
+            handles.append(key(color, label))
     handles.append(Patch(color=NULL, label="what it says, shuffled arm (95 %)"))
     ax.set_yticks(range(len(names)), [plain(str(name).replace("_", " / ")) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)

@@ -10,10 +10,19 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import NULL, RULE, SERIES, legend_above, panels, plain, styled
+from mi_bsa.report.figures.style import (
+    RULE,
+    SERIES,
+    interval_band,
+    key,
+    legend_above,
+    null_band,
+    panels,
+    plain,
+    styled,
+)
 
 KINDS = ("choice", "report")
 Panel = tuple[str, str, dict[str, list[Result]], Callable[[Result], float]]
@@ -26,7 +35,7 @@ def draw_wrapper(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     shown = _systems(results) + _adapter(results)
     labels = list(dict.fromkeys(label for _, _, lines, _ in shown for label in lines))
     colors = {label: SERIES[place % len(SERIES)] for place, label in enumerate(labels)}
-    handles = [Line2D([], [], color=colors[k], marker="o", markersize=4, label=plain(k)) for k in labels]
+    handles = [key(colors[k], plain(k), size=4) for k in labels]
     columns = 2 if narrow else 5
     titles = [title for title, _, _, _ in shown]
     figure, axes = panels(titles, narrow=narrow, height=2.2, keys=-(-len(handles) // columns))
@@ -82,14 +91,8 @@ def _step(result: Result) -> float:
 def _draw_line(
     ax: Axes, line: Sequence[Result], x: Callable[[Result], float], color: str, *, banded: bool
 ) -> None:
-    across = [x(r) for r in line]
-    nulls = [r.null for r in line if r.null is not None]
-    if banded and len(nulls) == len(line):
-        ax.fill_between(
-            across, [n.low for n in nulls], [n.high for n in nulls], color=NULL, linewidth=0, zorder=0
-        )
-    edges = [r.ci if r.ci is not None else (r.value, r.value) for r in line]
-    ax.fill_between(
-        across, [e[0] for e in edges], [e[1] for e in edges], color=color, alpha=0.15, linewidth=0, zorder=2
-    )
-    ax.plot(across, [r.value for r in line], color=color, marker="o", markersize=3.2, linewidth=1.6, zorder=3)
+    if banded and all(r.null is not None for r in line):
+        null_band(ax, line, x)
+    interval_band(ax, line, x, color, alpha=0.15, zorder=2)
+    across, values = [x(r) for r in line], [r.value for r in line]
+    ax.plot(across, values, color=color, marker="o", markersize=3.2, linewidth=1.6, zorder=3)
