@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures import draw_confusion, draw_forest, draw_twins
+from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.figures.style import SERIES, panels, styled
 from mi_bsa.report.section import MOST_CELLS, MOST_ROWS, Section
+from mi_bsa.studies.backdoor.confusion_figure import draw_confusion
+from mi_bsa.studies.backdoor.twins_figure import draw_twins
 
 
 def _draw_first(results: Sequence[Result], *, narrow: bool = False) -> Figure:

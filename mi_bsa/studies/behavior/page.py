@@ -1,11 +1,10 @@
 """The page's sections on a behavior study: what links what it does with what it says."""
 
-from mi_bsa.report.figures import (
+from mi_bsa.causal.figures import (
     draw_attribution,
     draw_constancy,
     draw_doses,
     draw_emergence,
-    draw_forest,
     draw_geometry,
     draw_layers,
     draw_mediation,
@@ -13,6 +12,7 @@ from mi_bsa.report.figures import (
     draw_patch_map,
     draw_recovery,
 )
+from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.headline import CHOSEN
 from mi_bsa.report.section import MOST_CELLS, Section
 

@@ -1,7 +1,7 @@
 """The page's sections on grids."""
 
-from mi_bsa.report.figures import draw_personas, draw_scatter, draw_sizes, draw_variety
 from mi_bsa.report.section import Section
+from mi_bsa.studies.grid.figures import draw_personas, draw_scatter, draw_sizes, draw_variety
 
 SIZE = (
     Section(

@@ -6,8 +6,9 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures import draw_forest, draw_preferences
+from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
+from mi_bsa.studies.preferences.figure import draw_preferences
 
 
 def _draw_named(results: Sequence[Result], *, narrow: bool = False) -> Figure:

@@ -1,7 +1,8 @@
 """The page's sections on what fine-tuning changes."""
 
-from mi_bsa.report.figures import draw_forest, draw_wrapper
+from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
+from mi_bsa.studies.wrapper.figure import draw_wrapper
 
 SECTIONS = (
     Section(

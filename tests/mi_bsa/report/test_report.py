@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from synthetic_run import HOSTILE, made_up
 
+from mi_bsa.causal.figures.doses import dose
+from mi_bsa.causal.figures.patch_map import columns_of, draw_patch_map, token_of
 from mi_bsa.cli.report import report
 from mi_bsa.core import results
 from mi_bsa.core.errors import MissingError, RunFolderError
 from mi_bsa.core.results import Place
 from mi_bsa.report import compare, render
-from mi_bsa.report.figures.doses import dose
-from mi_bsa.report.figures.patch_map import columns_of, draw_patch_map, token_of
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
 from mi_bsa.report.sections import assign, figure_of

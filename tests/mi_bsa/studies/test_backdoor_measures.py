@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from mi_bsa.core.errors import TriggerError
-from mi_bsa.report.figures import draw_twins
 from mi_bsa.studies.backdoor import measures
 from mi_bsa.studies.backdoor.success import Success
+from mi_bsa.studies.backdoor.twins_figure import draw_twins
 
 SEEDS = range(5)
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mi_bsa.report.figures import draw_preferences
 from mi_bsa.report.section import MOST_ROWS
 from mi_bsa.report.sections import assign
 from mi_bsa.studies.preferences.effects import all_effects, gains
 from mi_bsa.studies.preferences.estimate import draw_targets
+from mi_bsa.studies.preferences.figure import draw_preferences
 from mi_bsa.studies.preferences.gathered import Run
 from mi_bsa.studies.preferences.page import SECTIONS
 from mi_bsa.studies.preferences.training import REPORT_ARMS

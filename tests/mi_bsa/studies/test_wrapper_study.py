@@ -8,11 +8,11 @@ from smallest import BRIEF, BRIEFLY, WRAPPER
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
 from mi_bsa.core.items import Item
-from mi_bsa.report.figures import draw_wrapper
 from mi_bsa.studies.wrapper import study
 from mi_bsa.studies.wrapper.awareness import own_choices
 from mi_bsa.studies.wrapper.awareness_effects import awareness_effects
 from mi_bsa.studies.wrapper.config import WrapperConfig
+from mi_bsa.studies.wrapper.figure import draw_wrapper
 from mi_bsa.study.registry import load_study
 
 SHAPE = {"width": 16, "layers": 1, "heads": 2, "kv_heads": 2, "mlp": 16, "context": 40}

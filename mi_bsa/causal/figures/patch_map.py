@@ -14,8 +14,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from mi_bsa.causal.figures.doses import TITLES
 from mi_bsa.core.results import Place, Result
-from mi_bsa.report.figures.doses import TITLES
 from mi_bsa.report.figures.style import MUTED, NARROW, PAINTS, WIDE, distinct, plain, stacked, styled
 
 _LABEL = re.compile(r"(?:(.*) )?\d+:(.+)", re.DOTALL)
