@@ -139,7 +139,7 @@ class PatchMap:
 
 
 def ratio_of_means(
-    effects: Float[np.ndarray, "example *cell"], gap: Float[np.ndarray, " example"], *, level: float = 0.95
+    effects: Float[np.ndarray, " example *cell"], gap: Float[np.ndarray, " example"], *, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(mean effect / mean gap, low, high, n) of each cell over the examples whose effect is not NaN.
 

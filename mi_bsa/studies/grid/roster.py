@@ -18,7 +18,7 @@ from mi_bsa.asking.bank import Bank, bank_items
 from mi_bsa.behaviors import Behavior, Bound, Disposition
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BehaviorError
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, conversation
 from mi_bsa.worlds.prompts import make_report
 from mi_bsa.worlds.questions import report_options
 from mi_bsa.worlds.traits import TRAITS
