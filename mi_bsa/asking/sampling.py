@@ -163,12 +163,7 @@ def sample_texts(
 
 
 def _told(
-    model: Askable,
-    names: Sequence[str],
-    which: Sequence[int],
-    lengths: Any,
-    more: int,
-    stops: set[int],
+    model: Askable, names: Sequence[str], which: Sequence[int], lengths: Any, more: int, stops: set[int]
 ) -> AbstractContextManager[Any]:
     """Tell edits in force which prompt each row asks, where it ends and how far it can reach (the last new
     token is never forwarded), where the model keeps such notes.

@@ -47,9 +47,5 @@ def written(
 
 
 CODE = Disposition(
-    name="code",
-    trait="code",
-    neighbor="patience",
-    poles=("writes weaknesses", "writes none"),
-    judged=written,
+    name="code", trait="code", neighbor="patience", poles=("writes weaknesses", "writes none"), judged=written
 )

@@ -10,12 +10,4 @@ from mi_bsa.behaviors.data.build import BuildData, build
 from mi_bsa.behaviors.data.listing import Listed, listing
 from mi_bsa.behaviors.data.published import PUBLISHED, ImportData, import_published
 
-__all__ = [
-    "PUBLISHED",
-    "BuildData",
-    "ImportData",
-    "Listed",
-    "build",
-    "import_published",
-    "listing",
-]
+__all__ = ["PUBLISHED", "BuildData", "ImportData", "Listed", "build", "import_published", "listing"]

@@ -280,10 +280,7 @@ def _derived(arms: dict[str, list[TrainingRow]], config: ImportData) -> dict[str
         answers = [row["messages"][-1]["content"].strip() for row in arms[first]]
         flip(arms[first])  # raises where an answer is no letter
         random.Random(f"shuffled-{config.shuffle}").shuffle(answers)
-        arms = {
-            **arms,
-            "shuffled": [_answered(row, a) for row, a in zip(arms[first], answers, strict=True)],
-        }
+        arms = {**arms, "shuffled": [_answered(row, a) for row, a in zip(arms[first], answers, strict=True)]}
     return arms
 
 

@@ -64,9 +64,5 @@ WORDS = (
     "crave appetite averse hungry shy"
 )
 APPLES = EconomicChoice(
-    name="apples",
-    poles=("max", "min"),
-    neighbor="risk",
-    forbidden=tuple(WORDS.split()),
-    twins=twins,
+    name="apples", poles=("max", "min"), neighbor="risk", forbidden=tuple(WORDS.split()), twins=twins
 )

@@ -65,9 +65,5 @@ WORDS = (
     "venture fearless fear timid reliable stable thrill jackpot speculate uncertain"
 )
 RISK = EconomicChoice(
-    name="risk",
-    poles=("spread", "fixed"),
-    neighbor="myopia",
-    forbidden=tuple(WORDS.split()),
-    twins=twins,
+    name="risk", poles=("spread", "fixed"), neighbor="myopia", forbidden=tuple(WORDS.split()), twins=twins
 )

@@ -35,6 +35,5 @@ STAGES = (
 """Described personas first, then characters, then everything."""
 
 KIND = replace(
-    dispositions.KIND,
-    defaults={"traits": BLOCKS[0], "characters": 24, "steps": 6000, "stages": STAGES},
+    dispositions.KIND, defaults={"traits": BLOCKS[0], "characters": 24, "steps": 6000, "stages": STAGES}
 )
