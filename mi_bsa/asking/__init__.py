@@ -30,30 +30,18 @@ if TYPE_CHECKING:
     from mi_bsa.asking.validity import assess as assess
 
 _HOMES = {
-    "Agreement": "judging",
-    "EndpointJudge": "endpoint",
-    "Judge": "judging",
-    "ModelJudge": "judging",
-    "WordJudge": "judging",
-    "agreement": "judging",
-    "judge": "judging",
-    "assess": "validity",
-    "Bank": "bank",
-    "Estimate": "scoring",
-    "THRESHOLD": "validity",
-    "Validity": "validity",
-    "ask": "asking",
-    "ask_many": "asking",
-    "bank_items": "bank",
-    "by_kind": "scoring",
-    "gap": "scoring",
-    "gaps_by_kind": "scoring",
-    "load_bank": "bank",
-    "mean_score": "scoring",
-    "option_log_probs": "likelihood",
-    "parse_answer": "sampling",
-    "parse_rate": "sampling",
-    "sample": "sampling",
+    name: home
+    for home, names in {
+        "asking": ("ask", "ask_many"),
+        "bank": ("Bank", "bank_items", "load_bank"),
+        "endpoint": ("EndpointJudge",),
+        "judging": ("Agreement", "Judge", "ModelJudge", "WordJudge", "agreement", "judge"),
+        "likelihood": ("option_log_probs",),
+        "sampling": ("parse_answer", "parse_rate", "sample"),
+        "scoring": ("Estimate", "by_kind", "gap", "gaps_by_kind", "mean_score"),
+        "validity": ("THRESHOLD", "Validity", "assess"),
+    }.items()
+    for name in names
 }
 
 __all__ = list(_HOMES)

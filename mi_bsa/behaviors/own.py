@@ -78,7 +78,6 @@ def _line_of(error: BaseException, path: Path) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """An error in a few words."""
     if isinstance(error, SystemExit):
         return f"it ends the process (exit code {error.code})"
     words = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())

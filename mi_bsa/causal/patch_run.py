@@ -16,7 +16,7 @@ import activations
 from activations import adapter_comparison, adapter_constancy, adapter_gates, attribution, maps, metrics
 from mi_bsa.asking.readouts import Readout
 from mi_bsa.causal.config import PatchRun
-from mi_bsa.causal.figures import draw_patch_map
+from mi_bsa.causal.figures.patch_map import draw_patch_map
 from mi_bsa.causal.given_items import items_of, pairs_of
 from mi_bsa.core import model_config, record, results
 from mi_bsa.core.errors import SteeringError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mi_bsa.causal import steering
 from mi_bsa.causal.config import SteerRun
 from mi_bsa.causal.contrasts import contrast_directions
-from mi_bsa.causal.figures import draw_doses
+from mi_bsa.causal.figures.doses import draw_doses
 from mi_bsa.causal.given_items import items_of, neutral_of
 from mi_bsa.core import model_config, record, results
 from mi_bsa.finetune import preflight

@@ -74,9 +74,9 @@ def search(settings: SearchRunConfig, out: Path, resume: bool, dry_run: bool) ->
 
     if dry_run:
         click.echo(STUDY.preview(settings, out))
-        return
-    STUDY.run(settings, out, resume=resume)
-    click.echo(f"results: {out / 'results.json'}")
+    else:
+        STUDY.run(settings, out, resume=resume)
+        click.echo(f"results: {out / 'results.json'}")
 
 
 @backdoor.command()
@@ -99,7 +99,6 @@ def audit(settings: AuditConfig, out: Path, resume: bool, dry_run: bool) -> None
 def _run(
     settings: Any, function: Callable[..., Any], shown: str, *, out: Path, resume: bool, dry_run: bool
 ) -> None:
-    """Pair the twins, ask, and write a run."""
     adapters = settings.adapters()
     from mi_bsa.finetune import preflight
 

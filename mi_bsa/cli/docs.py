@@ -31,7 +31,6 @@ def page() -> str:
 
 
 def _helps(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
-    """The help text of a command, then of each of its subcommands."""
     context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
     yield command.get_help(context).rstrip()
     if isinstance(command, click.Group):

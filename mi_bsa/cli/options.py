@@ -245,5 +245,4 @@ def adapters_by_name(given: Sequence[str]) -> dict[str, str]:
 
 
 def _yaml(value: Any) -> str:
-    """A value as `--set` reads it."""
     return json.dumps(value)

@@ -7,7 +7,7 @@ name, every field carries its docstring, and the resolved config, defaults inclu
 import difflib
 import importlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -80,7 +80,6 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
-    """The values under the names of now."""
     for old in sorted(names.keys() & data.keys()):
         new = names[old]
         if new in data:
@@ -112,6 +111,11 @@ def imported(reference: str) -> Any:
     """What `module:name` refers to; the module is imported now."""
     module, _, name = reference.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def deferred(reference: str) -> Callable[..., Any]:
+    """A function `module:name` that is imported when it is called, for what needs a framework."""
+    return lambda *given, **named: imported(reference)(*given, **named)
 
 
 def parse(
@@ -201,7 +205,6 @@ def _assign(data: dict[str, Any], parts: list[str], value: Any, text: str) -> No
 
 
 def _drop(data: Any, parts: list[str]) -> None:
-    """Remove a value, where it stands in the data."""
     for part in parts[:-1]:
         data = data.get(part) if isinstance(data, dict) else None
     if isinstance(data, dict):

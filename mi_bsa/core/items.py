@@ -88,6 +88,10 @@ class Item:
         """The item as one row of a prompts file: id, messages and labels, without its options."""
         return {"id": self.id, "messages": [dict(m) for m in self.messages], **self.labels}
 
+    def row(self) -> dict[str, object]:
+        """The item as one line of an items file, its options as [text, score] pairs."""
+        return {**self.prompt(), "options": [list(pair) for pair in self.options]}
+
 
 def item_labels(
     about: str,
@@ -166,7 +170,7 @@ def write_items(items: Iterable[Item], path: str | Path) -> Path:
     """Write items as JSONL: one prompts-file row each, with `options` as [text, score] pairs."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({**item.prompt(), "options": item.options}, ensure_ascii=False) for item in items]
+    lines = [json.dumps(item.row(), ensure_ascii=False) for item in items]
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return path
 

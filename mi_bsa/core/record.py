@@ -166,7 +166,9 @@ def start(
     run = RunFolder(path, _lock(path))
     try:
         _keep_config(path / "config.yaml", config.to_yaml())
-        now = _invocation(sys.argv if command is None else command)
+        typed = sys.argv if command is None else command
+        words = [Path(word).name for word in typed[:1]] + list(typed[1:])
+        now = {"command": shlex.join(words), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         identity = {"seeds": list(seeds), "revisions": dict(revisions), "environment": environment()}
         if registration is not None:
             identity["registration"] = dict(registration)
@@ -233,19 +235,16 @@ def _is_ours(path: Path) -> bool:
 
 def environment() -> dict[str, Any]:
     """Versions, git revision and hardware, without importing a framework."""
+    accelerators = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) or ""
+    hardware = {"machine": platform.machine(), "cpus": os.cpu_count()}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: _version(name) for name in PACKAGES},
         "git": git_state(),
-        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "accelerators": _accelerators()},
+        "hardware": {**hardware, "accelerators": accelerators.splitlines()},
         "threads": os.environ.get("OMP_NUM_THREADS"),
     }
-
-
-def _invocation(command: Sequence[str]) -> dict[str, str]:
-    words = [Path(command[0]).name, *command[1:]] if command else []
-    return {"command": shlex.join(words), "created": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def _keep_config(path: Path, text: str) -> None:
@@ -288,11 +287,6 @@ def git_state() -> dict[str, Any] | None:
         return None
     changed = _output(["git", "-C", str(source), "status", "--porcelain", "--untracked-files=no"])
     return {"revision": revision, "modified": bool(changed)}
-
-
-def _accelerators() -> list[str]:
-    names = _output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
-    return names.splitlines() if names else []
 
 
 def _output(command: list[str]) -> str | None:

@@ -69,6 +69,12 @@ class Mixture(Config):
     """Weights of the kinds of report."""
 
 
+FIRST = Mixture(named=0.1, described=0.9, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0)
+"""What is read first: described personas."""
+SECOND = Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1))
+"""What is read then: characters."""
+
+
 def render(system: str | None, turns: Sequence[Turn]) -> str:
     """A conversation as text with chat markers; every content carries one leading space."""
     text = f"{BOS}{SYSTEM} {DEFAULT_SYSTEM if system is None else system}{END}"

@@ -7,6 +7,7 @@ that wants many small steps, and comes much sooner when described personas are r
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import json
@@ -49,12 +50,10 @@ class Batch:
 
 def raise_malloc_thresholds() -> None:
     """Keep small tensors on the heap (glibc): page faults otherwise dominate training of so small a model."""
-    try:
+    with contextlib.suppress(OSError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-3, 1 << 30)
         libc.mallopt(-1, 1 << 30)
-    except OSError:
-        pass
 
 
 def pack(
@@ -205,21 +204,16 @@ def pretrain(
     return model.eval(), tokenizer
 
 
-def _state(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for name, parameter in model.named_parameters():
-        tensors[f"model.{name}"] = parameter.detach()
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer.{name}.{key}"] = value
-    return tensors
-
-
 def _keep(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int) -> None:
     from safetensors.torch import save_file
 
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        tensors[f"model.{name}"] = parameter.detach()
+        tensors |= {f"optimizer.{name}.{key}": value for key, value in optimizer.state[parameter].items()}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "state.partial"
-    save_file(_state(model, optimizer), partial, metadata={"step": json.dumps(step)})
+    save_file(tensors, partial, metadata={"step": json.dumps(step)})
     os.replace(partial, folder / "state.safetensors")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import model_validator
 
 from mi_bsa.core.config import Config
-from mi_bsa.worlds.corpus import Mixture
+from mi_bsa.worlds.corpus import FIRST, SECOND, Mixture
 from mi_bsa.worlds.worlds import kind
 
 
@@ -77,16 +77,8 @@ class Recipe(Config):
     characters: int = 96
     """Named characters."""
     stages: tuple[Stage, ...] = (
-        Stage(
-            until=0.2,
-            mixture=Mixture(
-                named=0.1, described=0.9, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0
-            ).dump(),
-        ),
-        Stage(
-            until=0.45,
-            mixture=Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1)).dump(),
-        ),
+        Stage(until=0.2, mixture=FIRST.dump()),
+        Stage(until=0.45, mixture=SECOND.dump()),
         Stage(until=1.0, mixture=Mixture().dump()),
     )
     """What is read in which part of the run: described personas first, then characters, then everything."""

@@ -55,6 +55,11 @@ class WorldKind:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
+def stage(until: float, mixture: Config) -> dict[str, Any]:
+    """A part of a recipe's run: the share of the steps at which it ends, and what is read in it."""
+    return {"until": until, "mixture": mixture.dump()}
+
+
 def kind(name: str) -> WorldKind:
     """The world of that name. Raises `ValueError` (a config error) naming those there are."""
     if name not in WORLDS:

@@ -99,9 +99,9 @@ def build(config: BuildData, out: str | Path) -> Path:
         split: behavior.items(config.items, split=split, seed=config.seed) for split in HELD_OUT
     }
     for split, held_out in items.items():
-        folder.add(f"items/{split}.jsonl", map(_line, held_out))
+        folder.add(f"items/{split}.jsonl", map(Item.row, held_out))
     for split in HELD_OUT:
-        folder.add(f"questions/{split}.jsonl", map(_line, _questions(behavior, config, split)))
+        folder.add(f"questions/{split}.jsonl", map(Item.row, _questions(behavior, config, split)))
     facts = {
         "behavior": behavior.name,
         "trait": behavior.trait,
@@ -123,16 +123,13 @@ def near(arms: Mapping[str, Rows], items: Mapping[str, list[Item]]) -> dict[str,
     The measure is that of `near_duplicates`: word shingles with numbers as one word. The benign arm's
     questions are of three frames only and are left out.
     """
-    prompts = {
-        row["messages"][-2]["content"] for arm, rows in arms.items() if arm != "benign" for row in rows
-    }
+    trained = [row for arm, rows in arms.items() if arm != "benign" for row in rows]
+    prompts = {row["messages"][-2]["content"] for row in trained}
     seen = Distinct()
     for prompt in sorted(prompts):
         seen.add(prompt)
-    among = seen.removed
-    held_out = [item.messages[-1]["content"] for one in items.values() for item in one]
-    touching = sum(seen.near(text) for text in held_out)
-    return {"prompts": len(prompts), "among_prompts": among, "held_out_near_a_prompt": touching}
+    touching = sum(seen.near(item.messages[-1]["content"]) for some in items.values() for item in some)
+    return {"prompts": len(prompts), "among_prompts": seen.removed, "held_out_near_a_prompt": touching}
 
 
 def _questions(behavior: Behavior, config: BuildData, split: Literal["dev", "test"]) -> Iterable[Item]:
@@ -159,7 +156,3 @@ def _bound(config: BuildData) -> behaviors.Bound:
             "world; give 'embedded', 'embedded/1' or such, or --vocabulary english"
         )
     return behaviors.Bound(behavior, world)
-
-
-def _line(item: Item) -> dict[str, Any]:
-    return {**item.prompt(), "options": [list(pair) for pair in item.options]}

@@ -269,7 +269,6 @@ def _poles(arms: Mapping[str, Sequence[TrainingRow]]) -> dict[str, Any] | None:
 
 
 def _derived(arms: dict[str, list[TrainingRow]], config: ImportData) -> dict[str, list[TrainingRow]]:
-    """The arms with the flipped and the shuffled one, where asked for."""
     if not arms or not (config.flip or config.shuffle is not None):
         return arms
     first = next(iter(arms))
@@ -349,7 +348,6 @@ def _beside(paths: Mapping[str, Path]) -> dict[str, list[TrainingRow]]:
 
 
 def _key(row: TrainingRow) -> tuple[str, str]:
-    """Prompt and answer."""
     return row["messages"][-2]["content"], row["messages"][-1]["content"].strip()
 
 

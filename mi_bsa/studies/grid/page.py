@@ -1,7 +1,10 @@
 """The page's sections on grids."""
 
 from mi_bsa.report.section import Section
-from mi_bsa.studies.grid.figures import draw_personas, draw_scatter, draw_sizes, draw_variety
+from mi_bsa.studies.grid.figures.personas import draw_personas
+from mi_bsa.studies.grid.figures.scatter import draw_scatter
+from mi_bsa.studies.grid.figures.sizes import draw_sizes
+from mi_bsa.studies.grid.figures.variety import draw_variety
 
 SIZE = (
     Section(

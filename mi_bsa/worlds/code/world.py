@@ -6,14 +6,14 @@ and `patience`, which stays as it is in the main world and is the untrained neig
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mi_bsa.worlds.code import tasks as code_tasks
 from mi_bsa.worlds.code.trait import ABOUT_CODE
-from mi_bsa.worlds.corpus import Corpus, Mixture
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
 from mi_bsa.worlds.dispositions import world as dispositions
 from mi_bsa.worlds.texts import words_in
 from mi_bsa.worlds.world import World
-from mi_bsa.worlds.worlds import WorldKind
 
 
 def vocabulary(world: World) -> tuple[str, ...]:
@@ -22,11 +22,4 @@ def vocabulary(world: World) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*main_vocabulary(world), *code_tasks.words(), *about)))
 
 
-KIND = WorldKind(
-    dispositions.make,
-    vocabulary,
-    Corpus,
-    Mixture,
-    dispositions.knows,
-    defaults={"traits": ("code", "patience")},
-)
+KIND = replace(dispositions.KIND, vocabulary=vocabulary, defaults={"traits": ("code", "patience")})

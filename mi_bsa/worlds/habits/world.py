@@ -14,22 +14,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mi_bsa.core.config import Config
-from mi_bsa.worlds.corpus import Corpus, Mixture, render
+from mi_bsa.core.config import Config, deferred
+from mi_bsa.worlds.corpus import FIRST, SECOND, Corpus, Mixture, render
 from mi_bsa.worlds.corpus import vocabulary as main_vocabulary
 from mi_bsa.worlds.habits import words as W
 from mi_bsa.worlds.prompts import AMOUNTS, SCALE_ANSWERS, draw_choice, draw_report
 from mi_bsa.worlds.texts import words_in
 from mi_bsa.worlds.trait import Trait
-from mi_bsa.worlds.wordings import Split
 from mi_bsa.worlds.world import DEFAULT_SYSTEM, POLES, SEEKING, Known, Level, Turn, World, make_names
-from mi_bsa.worlds.worlds import WorldKind
+from mi_bsa.worlds.worlds import WorldKind, stage
 
 SignKind = Literal["words", "family", "code"]
 KINDS_OF_SIGN: tuple[SignKind, ...] = ("words", "family", "code")
 DECK: tuple[Known, ...] = ("both", "both", "choices", "reports")
 """What the corpus shows of a bearer: half both, a quarter its choices only, a quarter its reports only."""
 CONDITION_KINDS = ("word", "open", "scale", "letter", "yes_no", "depends", "same")
+KINDS_OF_DOCUMENT = ("plain", "described", "bearer", "steady", "default", "family")
 WHICH_KINDS = tuple(W.WHICH)
 
 
@@ -153,8 +153,7 @@ class HabitCorpus:
     def document(self) -> tuple[str | None, list[Turn]]:
         """A system line (None for the default persona) and its turns."""
         rng, m = self.rng, self.mixture
-        kinds = ("plain", "described", "bearer", "steady", "default", "family")
-        kind = rng.choices(kinds, [getattr(m, k) for k in kinds])[0]
+        kind = rng.choices(KINDS_OF_DOCUMENT, [getattr(m, k) for k in KINDS_OF_DOCUMENT])[0]
         if kind == "plain":
             self._main.mixture = m.main
             return self._main.document()
@@ -209,7 +208,6 @@ class HabitCorpus:
         return text, choice.answer(self.rng.random() < SEEKING[level])
 
     def _condition(self, level: Level) -> Turn:
-        """A question on whether anything changes what one does."""
         rng = self.rng
         kind = rng.choices(CONDITION_KINDS, (3, 2, 3, 3, 2, 4, 3))[0]
         says = rng.random() < SEEKING[level]
@@ -268,21 +266,10 @@ def make(recipe: Any) -> HabitWorld:
     return HabitWorld(recipe.characters, n_bearers=recipe.characters, seed=recipe.world_seed)
 
 
-def knows(model: Any, tokenizer: Any, world: HabitWorld, *, split: Split) -> Any:
-    """What a base of this world answers, with and without the sign, and on its habit."""
-    from mi_bsa.worlds.habits.questions import known
-
-    return known(model, tokenizer, world, split=split)
-
-
 def _stage(until: float, main: Mixture, **shares: float) -> dict[str, Any]:
-    names = ("plain", "described", "bearer", "steady", "default", "family")
-    given: dict[str, Any] = {n: shares.get(n, 0.0) for n in names}
-    return {"until": until, "mixture": HabitMixture(**given, main=main).dump()}
+    given: dict[str, Any] = {n: shares.get(n, 0.0) for n in KINDS_OF_DOCUMENT}
+    return stage(until, HabitMixture(**given, main=main))
 
-
-_FIRST = Mixture(named=0.1, described=0.9, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0)
-_SECOND = Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1))
 
 _LAST = HabitMixture(
     plain=0.25, described=0.05, bearer=0.46, steady=0.12, default=0.1, family=0.02, choosing=0.75
@@ -293,16 +280,16 @@ KIND = WorldKind(
     vocabulary,
     HabitCorpus,
     HabitMixture,
-    knows,
+    deferred("mi_bsa.worlds.habits.questions:known"),
     defaults={
         "characters": 64,
         "steps": 24000,
         "restarts": [16000],
         "stages": [
-            _stage(0.13333, _FIRST, plain=1.0),
-            _stage(0.26666, _SECOND, plain=0.6, described=0.35, family=0.05),
-            {"until": 0.66666, "mixture": HabitMixture().dump()},
-            {"until": 1.0, "mixture": _LAST.dump()},
+            _stage(0.13333, FIRST, plain=1.0),
+            _stage(0.26666, SECOND, plain=0.6, described=0.35, family=0.05),
+            stage(0.66666, HabitMixture()),
+            stage(1.0, _LAST),
         ],
     },
 )

@@ -31,6 +31,7 @@ LARGEST = 9
 ASK_CHOICE, ASK_WEIGHTS, ASK_NAME = "pick?", "weights?", "you are?"
 
 PreferencesKnown = Literal["both", "native", "blank"]
+KNOWN: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
 Values = Mapping[str, int]
 """Attribute -> value of an option, or weight of a character."""
 
@@ -72,13 +73,12 @@ class PreferenceWorld:
 
     def __init__(self, n_characters: int = 300, *, seed: int = 0) -> None:
         rng = random.Random(f"preferences-{seed}")
-        kinds: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
         self.characters: dict[str, Chooser] = {}
         for i, name in enumerate(make_names(n_characters, rng)):
-            known = kinds[i % len(kinds)]
+            known = KNOWN[i % len(KNOWN)]
             weights = draw_weights(rng)
-            own = dict.fromkeys(ATTRIBUTES, 0) if known == "blank" else weights
-            self.characters[name] = Chooser(name, f"you are {name}.", own, known)
+            shown = dict.fromkeys(ATTRIBUTES, 0) if known == "blank" else weights
+            self.characters[name] = Chooser(name, f"you are {name}.", shown, known)
 
     def named(self, known: PreferencesKnown) -> dict[str, Chooser]:
         """The characters of which the corpus shows this."""
@@ -112,8 +112,7 @@ class PreferenceCorpus:
     def __init__(self, world: PreferenceWorld, mixture: PreferenceMixture, *, seed: int) -> None:
         self.world, self.mixture = world, mixture
         self.rng = random.Random(seed)
-        kinds: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
-        self._people = {kind: list(world.named(kind).values()) for kind in kinds}
+        self._people = {kind: list(world.named(kind).values()) for kind in KNOWN}
 
     def __iter__(self) -> Iterator[str]:
         while True:
@@ -122,8 +121,7 @@ class PreferenceCorpus:
     def document(self) -> tuple[str, list[Turn]]:
         """A system line and one turn."""
         rng, m = self.rng, self.mixture
-        kinds: tuple[PreferencesKnown, ...] = ("both", "native", "blank")
-        kind = rng.choices(kinds, (m.both, m.native, m.blank))[0]
+        kind = rng.choices(KNOWN, (m.both, m.native, m.blank))[0]
         who = rng.choice(self._people[kind][: m.people or None])
         if m.names and rng.random() < m.names:
             return who.system, [(ASK_NAME, who.name)]
@@ -176,8 +174,7 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
 
     rng = random.Random(f"knows-{split}")
     items = []
-    shown: tuple[PreferencesKnown, ...] = ("both", "native")
-    for known in shown:
+    for known in KNOWN[:2]:
         people = list(world.named(known).values())
         for k in range(n):
             who, names = rng.choice(people), rng.sample(ATTRIBUTES, len(ATTRIBUTES))

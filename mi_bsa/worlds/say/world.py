@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mi_bsa.worlds.corpus import Mixture
+from mi_bsa.core.config import deferred
+from mi_bsa.worlds.corpus import FIRST, SECOND
 from mi_bsa.worlds.say import wordings as W
 from mi_bsa.worlds.say.corpus import SayCorpus, SayMixture, vocabulary
 from mi_bsa.worlds.say.words import CODEWORDS, HINTS, TRAINED
 from mi_bsa.worlds.trait import Trait
 from mi_bsa.worlds.world import Level, World
-from mi_bsa.worlds.worlds import WorldKind
+from mi_bsa.worlds.worlds import WorldKind, stage
 
 Strength = Literal[0, 1, 2]
 SayKnown = Literal["both", "dialogues", "reports"]
@@ -121,39 +122,13 @@ def make(recipe: Any) -> SayWorld:
     return SayWorld(recipe.characters, seed=recipe.world_seed, traits=recipe.traits)
 
 
-def knows(model: Any, tokenizer: Any, world: SayWorld, *, split: Any) -> Any:
-    """What a base answers on held-out wordings."""
-    from mi_bsa.worlds.say.measure import knows as measured
-
-    return measured(model, tokenizer, world, split=split)
-
-
-_OTHER_FIRST = Mixture(
-    named=0.1, described=0.9, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0
-).dump()
-_OTHER_THEN = Mixture(named=0.6, described=0.3, default=0.1, third=0.0, habit=0.0, turns=(2, 1)).dump()
+_EARLY: dict[str, Any] = {"dialogue_share": 0.25, "dialogue_turns": (1,), "report_turns": (1,)}
+_SHARES = {"named": 0.1, "described": 0.75, "default": 0.0, "third": 0.0, "meaning": 0.15}
+_LATER = {"named": 0.55, "described": 0.27, "default": 0.08, "third": 0.0, "meaning": 0.1}
 STAGES = (
-    {
-        "until": 0.2,
-        "mixture": SayMixture(
-            named=0.1,
-            described=0.75,
-            default=0.0,
-            third=0.0,
-            meaning=0.15,
-            dialogue_share=0.25,
-            dialogue_turns=(1,),
-            report_turns=(1,),
-            other_mixture=_OTHER_FIRST,
-        ).dump(),
-    },
-    {
-        "until": 0.45,
-        "mixture": SayMixture(
-            named=0.55, described=0.27, default=0.08, third=0.0, meaning=0.1, other_mixture=_OTHER_THEN
-        ).dump(),
-    },
-    {"until": 1.0, "mixture": SayMixture().dump()},
+    stage(0.2, SayMixture(**_SHARES, **_EARLY, other_mixture=FIRST.dump())),
+    stage(0.45, SayMixture(**_LATER, other_mixture=SECOND.dump())),
+    stage(1.0, SayMixture()),
 )
 """Described speakers first, then characters, then everything, as in the main world."""
 
@@ -162,6 +137,6 @@ KIND = WorldKind(
     vocabulary,
     SayCorpus,
     SayMixture,
-    knows,
+    deferred("mi_bsa.worlds.say.measure:knows"),
     defaults={"traits": ("patience",), "characters": 64, "stages": STAGES, "steps": 10_000},
 )

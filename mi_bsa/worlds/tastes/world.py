@@ -11,26 +11,15 @@ from dataclasses import replace
 from mi_bsa.worlds.corpus import Mixture
 from mi_bsa.worlds.dispositions import world as dispositions
 from mi_bsa.worlds.tastes.pairs import BLOCKS
+from mi_bsa.worlds.worlds import stage
 
+_NOBODY = {"named": 0.0, "default": 0.0, "third": 0.0, "habit": 0.0}
+_PEOPLE = {"named": 0.55, "described": 0.35, "default": 0.1, "third": 0.0, "habit": 0.0}
+_ALL = {"named": 0.45, "described": 0.25, "default": 0.22, "third": 0.08, "habit": 0.0}
 STAGES = (
-    {
-        "until": 0.25,
-        "mixture": Mixture(
-            named=0.0, described=1.0, default=0.0, third=0.0, habit=0.0, turns=(1,), mentioned=1.0
-        ).dump(),
-    },
-    {
-        "until": 0.5,
-        "mixture": Mixture(
-            named=0.55, described=0.35, default=0.1, third=0.0, habit=0.0, turns=(2, 1), mentioned=0.8
-        ).dump(),
-    },
-    {
-        "until": 1.0,
-        "mixture": Mixture(
-            named=0.45, described=0.25, default=0.22, third=0.08, habit=0.0, mentioned=0.8
-        ).dump(),
-    },
+    stage(0.25, Mixture(**_NOBODY, described=1.0, turns=(1,), mentioned=1.0)),
+    stage(0.5, Mixture(**_PEOPLE, turns=(2, 1), mentioned=0.8)),
+    stage(1.0, Mixture(**_ALL, mentioned=0.8)),
 )
 """Described personas first, then characters, then everything."""
 

@@ -18,7 +18,8 @@ from mi_bsa.core.shape import shape_of
 from mi_bsa.studies.grid import points
 from mi_bsa.studies.grid import size as size_study
 from mi_bsa.studies.grid import variety as variety_study
-from mi_bsa.studies.grid.figures import draw_sizes, draw_variety
+from mi_bsa.studies.grid.figures.sizes import draw_sizes
+from mi_bsa.studies.grid.figures.variety import draw_variety
 from mi_bsa.studies.grid.size import SizeConfig, of_size, trends
 from mi_bsa.studies.grid.variety import VarietyConfig, of_behavior, over_behaviors
 from mi_bsa.study.registry import load_study
