@@ -110,12 +110,12 @@ def _answers(row: Mapping[str, Any], where: str) -> tuple[tuple[tuple[str, str],
     if not given:
         return (), ()
     try:
-        pairs = [(str(one), other) for one, other in given]
+        pairs = [(str(answer), other) for answer, other in given]
     except (TypeError, ValueError):
         raise ItemError(f"{where}: options and answers are lists of pairs") from None
     if row.get("options"):
-        return tuple((one, one) for one, _ in pairs), tuple(float(score) for _, score in pairs)
-    return tuple((one, str(other)) for one, other in pairs), ()
+        return tuple((answer, answer) for answer, _ in pairs), tuple(float(score) for _, score in pairs)
+    return tuple((answer, str(other)) for answer, other in pairs), ()
 
 
 def _number(row: Mapping[str, Any], key: str, where: str, *, whole: bool = False) -> Any:

@@ -64,8 +64,8 @@ def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)
     }
     for name, path in config.model.adapters.items():
-        own = Variant.parse(name)
-        found[name] = (own.arm, own.seed, path)
+        variant = Variant.parse(name)
+        found[name] = (variant.arm, variant.seed, path)
     if config.finetuned is not None:
         folders = sorted((config.finetuned / "adapters").glob("*-*/adapter"))
         if not folders:
@@ -73,8 +73,8 @@ def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
                 f"{config.finetuned}: no adapters/ARM-SEED/adapter in it; give a finetune's output"
             )
         for folder in folders:
-            own = Variant.parse(folder.parent.name)
-            found[folder.parent.name] = (own.arm, own.seed, folder)
+            variant = Variant.parse(folder.parent.name)
+            found[folder.parent.name] = (variant.arm, variant.seed, folder)
     return found
 
 
@@ -82,5 +82,5 @@ def split_of(config: BatteryConfig, items: Sequence[Item]) -> str:
     """The split that the questions are of: the config's of a bank, their own label of items from a file."""
     if config.items is None:
         return config.split
-    own = sorted({str(item.labels.get("split", "unsaid")) for item in items})
-    return " + ".join(own)
+    splits = sorted({str(item.labels.get("split", "unsaid")) for item in items})
+    return " + ".join(splits)

@@ -143,30 +143,30 @@ def branch(item: Item, template: Template) -> Branching:
     else:
         options = [tail.lead + tail.answer for tail in ends]
     texts = [text for text, _ in item.options]
-    for n, one in enumerate(options):
-        if one in options[:n]:
+    for n, option in enumerate(options):
+        if option in options[:n]:
             raise ItemError(
-                f"item {item.id!r}: options {texts[options.index(one)]!r} and {texts[n]!r} are the same "
+                f"item {item.id!r}: options {texts[options.index(option)]!r} and {texts[n]!r} are the same "
                 "tokens; use options that the tokenizer tells apart"
             )
-    if any(one != other and other[: len(one)] == one for one in options for other in options):
+    if any(option != other and other[: len(option)] == option for option in options for other in options):
         if not all(tail.closing for tail in ends):
             raise ItemError(
                 f"item {item.id!r}: one option begins another and the template closes a turn with "
                 "nothing; use other options"
             )
-        options = [one + tail.closing[:1] for one, tail in zip(options, ends, strict=True)]
+        options = [option + tail.closing[:1] for option, tail in zip(options, ends, strict=True)]
     last = len(prompt) - 1
     nodes: list[int] = []
     parents: list[int] = []
     place: dict[tuple[int, ...], int] = {(): last}
-    for one in options:
-        for depth in range(1, len(one)):
-            if one[:depth] not in place:
-                place[one[:depth]] = len(prompt) + len(nodes)
-                nodes.append(one[depth - 1])
-                parents.append(place[one[: depth - 1]])
-    reads = tuple(tuple((place[one[:k]], one[k]) for k in range(len(one))) for one in options)
+    for option in options:
+        for depth in range(1, len(option)):
+            if option[:depth] not in place:
+                place[option[:depth]] = len(prompt) + len(nodes)
+                nodes.append(option[depth - 1])
+                parents.append(place[option[: depth - 1]])
+    reads = tuple(tuple((place[option[:k]], option[k]) for k in range(len(option))) for option in options)
     return Branching(prompt, tuple(nodes), tuple(parents), reads)
 
 

@@ -135,21 +135,21 @@ def assess(
     table = table if "seed" in table.columns else table.assign(seed=0)
     table = table[table["arm"].isin(arms)]
     third = sorted(set(table["person"]) - {person}) if others is None else list(others)
-    own = table[(table["trait"] == trait) & (table["person"] == person)]
-    if own.empty:
+    report = table[(table["trait"] == trait) & (table["person"] == person)]
+    if report.empty:
         raise ItemError(
             f"no answers about {trait!r} for person {person!r}; the table has {sorted(set(table['trait']))}"
         )
     seeds = {key: n for n, key in enumerate(sorted(set(zip(table["arm"], table["seed"], strict=True))))}
     asked = {
-        "own": Answers.of(own, arms, seeds),
+        "own": Answers.of(report, arms, seeds),
         "third": {w: Answers.of(t, arms, seeds) for w in third if len(t := _about(table, trait, w))},
         "traits": {
             t: Answers.of(_about(table, t, person), arms, seeds)
             for t in sorted(set(table.loc[table["person"] == person, "trait"]) - {trait})
         },
     }
-    parsed = _ParseRate.of(own, samples)
+    parsed = _ParseRate.of(report, samples)
     found = [*_components(asked, None), parsed.component(None)]
     rng = np.random.default_rng(seed)
     drawn = [[*_components(asked, rng), parsed.component(rng)] for _ in range(draws)]
@@ -158,7 +158,9 @@ def assess(
         found = [_with_interval(c, [again[k].value for again in drawn]) for k, c in enumerate(found)]
     else:
         low = high = float("nan")
-    return Validity(trait, _index(found), float(low), float(high), tuple(found), gap(own, arms=arms), draws)
+    return Validity(
+        trait, _index(found), float(low), float(high), tuple(found), gap(report, arms=arms), draws
+    )
 
 
 def _with_interval(component: Component, drawn: Sequence[float]) -> Component:
@@ -178,10 +180,10 @@ class _ParseRate:
     said: str
 
     @classmethod
-    def of(cls, own: pd.DataFrame, samples: pd.DataFrame | None) -> _ParseRate:
+    def of(cls, report: pd.DataFrame, samples: pd.DataFrame | None) -> _ParseRate:
         if samples is None:
-            values, said = own["mass"], "mean option mass; nothing was sampled"
-            wordings = own["template"]
+            values, said = report["mass"], "mean option mass; nothing was sampled"
+            wordings = report["template"]
         else:
             values, said = (samples["outcome"] == "parsed").astype(float), "of the samples parsed"
             wordings = samples["template"] if "template" in samples else pd.Series(range(len(samples)))
@@ -250,8 +252,10 @@ class Answers:
         mean = np.nanmean(np.where(np.isnan(self.scores).all(1, keepdims=True), 0.0, self.scores), axis=1)
         there = ~np.isnan(self.scores).all(1) * seeds
         sides = [there * (self.signs == sign) for sign in (1.0, -1.0)]
-        one, other = ((mean * side).sum(1) / np.where(side.sum(1) > 0, side.sum(1), np.nan) for side in sides)
-        return np.asarray(one - other)
+        first, second = (
+            (mean * side).sum(1) / np.where(side.sum(1) > 0, side.sum(1), np.nan) for side in sides
+        )
+        return np.asarray(first - second)
 
     def gap(self, wordings: np.ndarray, seeds: np.ndarray) -> float:
         """Mean over kinds of the weighted mean of the wordings' gaps."""
@@ -267,19 +271,19 @@ class Answers:
 
 def _components(asked: dict[str, Any], rng: np.random.Generator | None) -> list[Component]:
     """Every component but parsing, on the answers as they are, or with wordings and seeds drawn again."""
-    own: Answers = asked["own"]
-    seeds = np.ones(len(own.signs))
+    answers: Answers = asked["own"]
+    seeds = np.ones(len(answers.signs))
     if rng is not None:
         seeds = np.zeros_like(seeds)
         for sign in (1.0, -1.0):
-            members = np.flatnonzero(own.signs == sign)
+            members = np.flatnonzero(answers.signs == sign)
             np.add.at(seeds, rng.choice(members, size=len(members)), 1)
-    weights = own.wording_weights(rng)
-    own_gap = own.gap(weights, seeds)
+    weights = answers.wording_weights(rng)
+    own_gap = answers.gap(weights, seeds)
     return [
-        _order(own, weights, seeds),
-        _flip(own, weights, seeds),
-        _wording(own, weights, seeds, own_gap),
+        _order(answers, weights, seeds),
+        _flip(answers, weights, seeds),
+        _wording(answers, weights, seeds, own_gap),
         *(
             _share(name, {k: a.gap(a.wording_weights(rng), seeds) for k, a in asked[part].items()}, own_gap)
             for name, part in (("third_person", "third"), ("untrained_trait", "traits"))
@@ -287,9 +291,9 @@ def _components(asked: dict[str, Any], rng: np.random.Generator | None) -> list[
     ]
 
 
-def _order(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
-    here = ~(own.directed | np.isin(own.kinds, UNORDERED))
-    apart = np.abs(own.scores[here, 0] - own.scores[here, 1])
+def _order(answers: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
+    here = ~(answers.directed | np.isin(answers.kinds, UNORDERED))
+    apart = np.abs(answers.scores[here, 0] - answers.scores[here, 1])
     share = np.where(np.isnan(apart), 0.0, weights[here, None] * seeds)
     if share.sum() == 0:
         return Component("order", float("nan"), 0, "no question was asked in two orders of its options")
@@ -298,14 +302,14 @@ def _order(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
     return Component("order", _unit(1 - effect), n, f"order moves the score by {effect:.2f}")
 
 
-def _flip(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
-    flipped = np.char.endswith(own.kinds.astype(str), "_flipped")
-    plain, turned = np.flatnonzero(own.directed & ~flipped), np.flatnonzero(own.directed & flipped)
-    pairs = [(p, t) for p in plain for t in turned if own.units[p] == own.units[t]]
+def _flip(answers: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
+    flipped = np.char.endswith(answers.kinds.astype(str), "_flipped")
+    plain, turned = np.flatnonzero(answers.directed & ~flipped), np.flatnonzero(answers.directed & flipped)
+    pairs = [(p, t) for p in plain for t in turned if answers.units[p] == answers.units[t]]
     if len(pairs) * len(seeds) < 3:
         return Component("flip", float("nan"), 0, "fewer than three scales were asked in both directions")
-    x = np.concatenate([own.scores[p, 0] for p, _ in pairs])
-    y = np.concatenate([own.scores[t, 1] for _, t in pairs])
+    x = np.concatenate([answers.scores[p, 0] for p, _ in pairs])
+    y = np.concatenate([answers.scores[t, 1] for _, t in pairs])
     share = np.concatenate([weights[p] * seeds for p, _ in pairs])
     share = np.where(np.isnan(x) | np.isnan(y), 0.0, share)
     x, y, share = np.nan_to_num(x), np.nan_to_num(y), share / share.sum()
@@ -318,11 +322,11 @@ def _flip(own: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component:
     return Component("flip", _unit(r), n, f"correlation of both directions {r:+.2f}")
 
 
-def _wording(own: Answers, weights: np.ndarray, seeds: np.ndarray, own_gap: float) -> Component:
-    gaps = own.gaps(seeds)
+def _wording(answers: Answers, weights: np.ndarray, seeds: np.ndarray, own_gap: float) -> Component:
+    gaps = answers.gaps(seeds)
     variances = []
-    for kind in np.unique(own.kinds):
-        here = (own.kinds == kind) & ~np.isnan(gaps)
+    for kind in np.unique(answers.kinds):
+        here = (answers.kinds == kind) & ~np.isnan(gaps)
         n = weights[here].sum()
         if here.sum() > 1 and n > 1:
             off = gaps[here] - (weights[here] @ gaps[here]) / n

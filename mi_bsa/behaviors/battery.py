@@ -30,14 +30,14 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
             )
         ]
         for name, line in config.personas.items():
-            own = bank_items(banks[0], split=config.split, kinds=config.kinds, system=line)
-            items += [_as(item, name) for item in own]
+            reports = bank_items(banks[0], split=config.split, kinds=config.kinds, system=line)
+            items += [_as(item, name) for item in reports]
         return config.trait or banks[0].trait, items
     assert config.behavior is not None
     behavior = behaviors.behavior_for(config.behavior, config.model)
     people = behavior.personas()
     named = [line for lines in people.values() for line in lines]
-    own = behavior.questions(split=config.split)
+    reports = behavior.questions(split=config.split)
     neighbor = behaviors.behavior_for(behavior.neighbor, config.model).questions(split=config.split)
     third = behavior.questions(split=config.split, systems=named, person="named")
     asked = [
@@ -45,7 +45,7 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
         for name, line in config.personas.items()
         for item in behavior.questions(split=config.split, systems=[line])
     ]
-    return config.trait or behavior.trait, [*own, *neighbor, *third, *asked]
+    return config.trait or behavior.trait, [*reports, *neighbor, *third, *asked]
 
 
 def _own_items(config: BatteryConfig) -> list[Item]:

@@ -240,8 +240,8 @@ def _record(settings: CacheConfig, out: Path, model: "Model", stores: Mapping[st
         folder, config=settings, resume=True, seeds=(), revisions=revisions, checked=True
     ) as run:
         kept = results.read(run.path) if (run.path / "results.json").is_file() else []
-        kept = [one for one in kept if one.where.get("variant") not in stores]
-        results.write([*kept, *(one for pair in stores.items() for one in _numbers(*pair))], run.path)
+        kept = [result for result in kept if result.where.get("variant") not in stores]
+        results.write([*kept, *(result for pair in stores.items() for result in _numbers(*pair))], run.path)
 
 
 def _numbers(variant: str, store: "Store") -> "list[Result]":

@@ -15,8 +15,8 @@ def page() -> str:
     import jinja2
 
     sections: dict[str, list[Quantity]] = {}
-    for one in known():
-        sections.setdefault(one.section, []).append(one)
+    for quantity in known():
+        sections.setdefault(quantity.section, []).append(quantity)
     made = jinja2.Environment(autoescape=False, keep_trailing_newline=True)  # Markdown, of our own words
     made.filters["cell"] = lambda text: text.replace("|", "\\|")
     template = made.from_string(Path(__file__).with_suffix(".jinja").read_text(encoding="utf-8"))

@@ -85,7 +85,7 @@ def flag(name: str, field: FieldInfo, *further: str, whole: bool, bare: str | No
         return click.Option(names, type=click.BOOL, metavar="[yes|no]", **told)
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
-        return click.Option(names, type=click.Choice([str(one) for one in inner]), **told)
+        return click.Option(names, type=click.Choice([str(choice) for choice in inner]), **told)
     if origin is dict:
         shown = f"[NAME=]{_metavar(inner[1])}" if bare else f"NAME={_metavar(inner[1])}"
         return click.Option(names, multiple=True, metavar=shown, **told)
@@ -106,7 +106,7 @@ def value_of(name: str, field: FieldInfo, given: Any, *, bare: str | None) -> An
     kind, _ = _plain(field.annotation)
     origin = get_origin(kind)
     if origin in (tuple, list):
-        return [one for part in given for one in (part if isinstance(part, list) else [part])]
+        return [value_given for part in given for value_given in (part if isinstance(part, list) else [part])]
     if origin is not dict:
         return given
     many = get_origin(get_args(kind)[1]) in (tuple, list)
@@ -171,7 +171,7 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
     """A field's type without None, and whether None was one of them."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation, False
-    kinds = [one for one in get_args(annotation) if one is not type(None)]
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     return (kinds[0] if len(kinds) == 1 else annotation), len(kinds) < len(get_args(annotation))
 
 
@@ -191,5 +191,5 @@ def _help(field: FieldInfo, kind: Any) -> str:
     if default is None or default is False or default in ((), [], {}, "") or isinstance(default, ModelConfig):
         return said
     if isinstance(default, tuple | list):
-        default = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in default)
+        default = ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in default)
     return f"{said}  [default: {'yes' if default is True else default}]"

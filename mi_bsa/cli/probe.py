@@ -148,8 +148,8 @@ def test(settings: ScoreConfig, out: Path | None, resume: bool) -> None:
     found, table = probe_scores.score(
         fitted, source, settings.label, settings.units, settings.shuffles, settings.seed
     )
-    for one in found:
-        click.echo(f"{one.name.removeprefix('probe.')}: {probe_scores.shown(one)}")
+    for score in found:
+        click.echo(f"{score.name.removeprefix('probe.')}: {probe_scores.shown(score)}")
     if out is not None:
         with record.start(
             out, config=settings, resume=resume, seeds=[settings.seed], revisions=revisions
@@ -182,7 +182,7 @@ def _fit(
 
         result = probes.sweep(
             source,
-            groups=None if [one.lower() for one in settings.groups] == ["none"] else settings.groups,
+            groups=None if [column.lower() for column in settings.groups] == ["none"] else settings.groups,
             sites=settings.sites or None,
             methods=methods,
             n_splits=settings.folds,

@@ -26,10 +26,10 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
     from mi_bsa.report import compare, render
     from mi_bsa.study.registry import page_of
 
-    own = list(dict.fromkeys(section for run in runs for section in page_of(run)))
+    sections = list(dict.fromkeys(section for run in runs for section in page_of(run)))
     if len(runs) == 1:
-        page = render(runs[0], own)
+        page = render(runs[0], sections)
     else:
         name = f"compare-{runs[0].resolve().name}-{runs[1].resolve().name}.html"
-        page = compare(runs[0], runs[1], out=Path(name) if out is None else out, own=own)
+        page = compare(runs[0], runs[1], out=Path(name) if out is None else out, own=sections)
     click.echo(page)

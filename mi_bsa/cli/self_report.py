@@ -62,8 +62,8 @@ def _run(
             _number("self_report.score", row, "score", split, arm=row["arm"])
             for row in kinds.to_dict("records")
         ]
-        own = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
-        click.echo(_shown(own))
+        about_itself = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
+        click.echo(_shown(about_itself))
         samples = None
         if settings.samples:
             import pandas as pd

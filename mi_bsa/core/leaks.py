@@ -160,9 +160,9 @@ def _roots(word: str) -> set[str]:
             continue
         ways = {rest, rest + "e", rest[:-1], rest[:-1] + "y"}
         found |= {root for root in ways if len(root) >= SHORTEST and word in _with(root, ending)}
-    for one, other in (("nce", "nt"), ("nt", "nce")):
-        if word.endswith(one) and len(word) > len(one) + SHORTEST:
-            found.add(word.removesuffix(one) + other)
+    for end, twin in (("nce", "nt"), ("nt", "nce")):
+        if word.endswith(end) and len(word) > len(end) + SHORTEST:
+            found.add(word.removesuffix(end) + twin)
     return found - COMMON
 
 

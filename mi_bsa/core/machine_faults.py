@@ -37,15 +37,15 @@ MEMORY = re.compile(r"can't allocate memory|out of memory|unable to allocate", r
 
 def machine_fault(error: BaseException) -> str | None:
     """The line that says what the machine refused; None where the error is something else."""
-    for one in _chain(error):
-        text = str(one)
-        if isinstance(one, OSError):
-            told = _of_system(one)
+    for cause in _chain(error):
+        text = str(cause)
+        if isinstance(cause, OSError):
+            told = _of_system(cause)
             if told is not None:
                 return told
-        if isinstance(one, MemoryError) or MEMORY.search(text):
+        if isinstance(cause, MemoryError) or MEMORY.search(text):
             return f"{REMEDIES[errno.ENOMEM]} ({_first(text)})" if text else REMEDIES[errno.ENOMEM]
-        if isinstance(one, RuntimeError) and text.startswith("Symlink loop from"):
+        if isinstance(cause, RuntimeError) and text.startswith("Symlink loop from"):
             return f"{text.removeprefix('Symlink loop from ')}: {REMEDIES[errno.ELOOP]}"
         if SPACE.search(text):
             return REMEDIES[errno.ENOSPC]
@@ -80,12 +80,12 @@ def _is_users(path: str | bytes) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error, and those that it was raised from; at most ten."""
-    one: BaseException | None = error
+    cause: BaseException | None = error
     for _ in range(10):
-        if one is None:
+        if cause is None:
             return
-        yield one
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def _first(text: str) -> str:

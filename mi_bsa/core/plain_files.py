@@ -115,19 +115,19 @@ def _check_scalars(node: yaml.Node) -> None:
     """Refuse half of a character, which no file can hold afterwards, and numbers without end."""
     waiting, seen = [node], set()
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+        current = waiting.pop()
+        if id(current) in seen:
             continue
-        seen.add(id(one))
-        if isinstance(one, yaml.ScalarNode):
-            if any("\ud800" <= character <= "\udfff" for character in one.value):
+        seen.add(id(current))
+        if isinstance(current, yaml.ScalarNode):
+            if any("\ud800" <= character <= "\udfff" for character in current.value):
                 raise yaml.YAMLError("a lone surrogate, half of a character; write all of it")
-            if one.tag == "tag:yaml.org,2002:int" and len(one.value) > LONGEST_NUMBER:
-                raise yaml.YAMLError(f"a number of {len(one.value)} digits; write a smaller one")
-        elif isinstance(one, yaml.MappingNode):
-            waiting += [part for pair in one.value for part in pair]
+            if current.tag == "tag:yaml.org,2002:int" and len(current.value) > LONGEST_NUMBER:
+                raise yaml.YAMLError(f"a number of {len(current.value)} digits; write a smaller one")
+        elif isinstance(current, yaml.MappingNode):
+            waiting += [part for pair in current.value for part in pair]
         else:
-            waiting += one.value
+            waiting += current.value
 
 
 class Loader(yaml.SafeLoader):

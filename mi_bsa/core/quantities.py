@@ -47,10 +47,11 @@ def register(*given: Quantity) -> None:
     Raises:
         ResultError: a name that is known with another meaning.
     """
-    for one in given:
-        if _known.setdefault(one.name, one) != one:
+    for quantity in given:
+        if _known.setdefault(quantity.name, quantity) != quantity:
             raise ResultError(
-                f"quantity {one.name!r} is registered with another unit, meaning or null; choose another name"
+                f"quantity {quantity.name!r} is registered with another unit, meaning or null; choose "
+                "another name"
             )
 
 
@@ -82,14 +83,14 @@ def lookup(name: str) -> Quantity:
     """
     from probes.errors import nearest
 
-    names = {one.name for one in known()}
+    names = {quantity.name for quantity in known()}
     if name in names and "*" not in name:
         return _known[name]
-    for one in _known.values():
-        before, star, after = one.name.partition("*")
+    for quantity in _known.values():
+        before, star, after = quantity.name.partition("*")
         rest = name.removeprefix(before).removesuffix(after)
         if star and name == before + rest + after and rest in names:
-            return one
+            return quantity
     raise ResultError(
         f"no quantity {name!r} is registered; {nearest(name, sorted(names))}. A number of your own: "
         "mi_bsa.core.quantities.register(Quantity(name, unit, meaning)) before it is written"

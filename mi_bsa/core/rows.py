@@ -97,17 +97,17 @@ def encode_rows(
             encoded.append(known[text])
             continue
         try:
-            ids, own = trained(template, row["messages"], turns=turns)
+            ids, mask = trained(template, row["messages"], turns=turns)
         except PromptError as error:
             raise type(error)(f"row {n}: {error}") from None
         if len(ids) > max_length:
-            first = own.index(True)
+            first = mask.index(True)
             what = f"its prompt alone has {first}" if first >= max_length else f"its prompt has {first}"
             raise RowError(
                 f"row {n} has {len(ids)} tokens and {max_length} are allowed ({what}); nothing is truncated: "
                 "shorten or drop the row, or raise max_length up to the model's context"
             )
-        encoded.append(Encoded(ids, own))
+        encoded.append(Encoded(ids, mask))
         if known is not None:
             known[text] = encoded[-1]
     return encoded

@@ -124,8 +124,8 @@ def components(results: Sequence[Result]) -> list[str]:
     parts = [r for r in _all(results, "self_report.validity") if r.where.get("kind", "index") != "index"]
     said = []
     for behavior in dict.fromkeys(r.where.get("behavior") for r in parts):
-        own = [r for r in parts if r.where.get("behavior") == behavior]
-        values = ", ".join(f"{r.where['kind']} {number(r.value)}".replace("_", " ") for r in own)
+        components_of = [r for r in parts if r.where.get("behavior") == behavior]
+        values = ", ".join(f"{r.where['kind']} {number(r.value)}".replace("_", " ") for r in components_of)
         said.append(f"  validity of {behavior}: {values}")
     return said
 

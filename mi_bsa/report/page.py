@@ -67,7 +67,7 @@ def read_verdicts(folder: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     verdicts = read_json(path, remedy=AGAIN)
-    if not isinstance(verdicts, list) or not all(isinstance(one, dict) for one in verdicts):
+    if not isinstance(verdicts, list) or not all(isinstance(verdict, dict) for verdict in verdicts):
         raise BrokenFileError(f"{path}: no list of verdicts; {AGAIN}")
     return verdicts
 

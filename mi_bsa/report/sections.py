@@ -75,8 +75,8 @@ def figure_of(section: Section, results: Sequence[Result], *, narrow: bool) -> F
     shown, _ = _drawn(section, results)
     if not shown:
         return None
-    own = shown[0].name.startswith(section.drawn) and section.draw is not draw_forest
-    return (section.draw if own else draw_forest)(shown, narrow=narrow)
+    has_own_figure = shown[0].name.startswith(section.drawn) and section.draw is not draw_forest
+    return (section.draw if has_own_figure else draw_forest)(shown, narrow=narrow)
 
 
 def left_out(section: Section, results: Sequence[Result]) -> str:
@@ -87,8 +87,8 @@ def left_out(section: Section, results: Sequence[Result]) -> str:
 
 def _drawn(section: Section, results: Sequence[Result]) -> tuple[list[Result], int]:
     """The results that the figure shows, and of how many."""
-    own = [item for item in results if item.name.startswith(section.drawn)]
-    if own and section.draw is not draw_forest:
-        return own[: section.most], len(own)
+    drawn = [item for item in results if item.name.startswith(section.drawn)]
+    if drawn and section.draw is not draw_forest:
+        return drawn[: section.most], len(drawn)
     rest = [i for i in results if not (i.name.endswith(".level") or i.name.startswith(section.told))]
     return rest[:MOST_ROWS], len(rest)

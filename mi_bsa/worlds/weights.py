@@ -122,12 +122,12 @@ def settings(config: BuildConfig) -> str:
     world = config.recipe.world
     given: dict[str, Any] = {} if world == Recipe().world else {"recipe.world": world}
     plain = BuildConfig(recipe=Recipe.model_validate({"world": world}))
-    for part, own, default in (
+    for part, part_config, default in (
         ("shape.", config.shape, plain.shape),
         ("recipe.", config.recipe, plain.recipe),
         ("", config, plain),
     ):
-        values, usual = own.dump(), default.dump()
+        values, usual = part_config.dump(), default.dump()
         for key, value in values.items():
             if key in ("shape", "recipe", "threads", "stages"):
                 continue

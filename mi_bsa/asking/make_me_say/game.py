@@ -70,8 +70,8 @@ def play(
         left = [n for n in range(games) if n not in ended]
         if not left:
             break
-        own = [random.Random(f"{seeds[n]}-{number}").getrandbits(48) for n in left]
-        said = player.speak(role, [tuple(turns[n]) for n in left], own)
+        draws = [random.Random(f"{seeds[n]}-{number}").getrandbits(48) for n in left]
+        said = player.speak(role, [tuple(turns[n]) for n in left], draws)
         if len(said) != len(left):
             raise GameError(f"{player.name}: {len(said)} turns for {len(left)} games; give one each")
         for n, text in zip(left, said, strict=True):

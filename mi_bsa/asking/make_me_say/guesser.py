@@ -55,7 +55,7 @@ class Guesser:
             raise GameError(
                 f"evidence {self.evidence} and noise {self.noise}: evidence is above 0, noise in [0, 1]"
             )
-        hints = [hint for own in self.associations.values() for hint in set(own)]
+        hints = [hint for group in self.associations.values() for hint in set(group)]
         object.__setattr__(self, "_shares", {hint: 1 / hints.count(hint) for hint in hints})
 
     def support(self, said: Sequence[str]) -> dict[str, float]:

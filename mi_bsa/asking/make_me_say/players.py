@@ -58,8 +58,8 @@ class ScriptedPartner:
         for turns, seed in zip(games, seeds, strict=True):
             rng = random.Random(seed)
             heard = [t.text for t in turns if t.role != role]
-            own = [t.text for t in turns if t.role == role]
-            said.append(self.guesser.reply(heard, own, rng) if heard else self.guesser.opening(rng))
+            spoken = [t.text for t in turns if t.role == role]
+            said.append(self.guesser.reply(heard, spoken, rng) if heard else self.guesser.opening(rng))
         return said
 
 

@@ -65,8 +65,8 @@ def worth(choices: Sequence[Choice]) -> dict[str, float | int | None]:
 
 def _share_of_a(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """Share of `A` among the model's own answers; None where answers are not letters."""
-    own = [row["messages"][-1]["content"].strip() for row in rows if row.get("person") == "default"]
-    letters = [text for text in own if text in ("A", "B")]
+    answers = [row["messages"][-1]["content"].strip() for row in rows if row.get("person") == "default"]
+    letters = [text for text in answers if text in ("A", "B")]
     return letters.count("A") / len(letters) if letters else None
 
 

@@ -134,13 +134,13 @@ def near(arms: Mapping[str, Rows], items: Mapping[str, list[Item]]) -> dict[str,
 
 def _questions(behavior: Behavior, config: BuildData, split: Literal["dev", "test"]) -> Iterable[Item]:
     neighbor = behaviors.get(behavior.neighbor, config.vocabulary)
-    own = behavior.questions(split=split)
+    reports = behavior.questions(split=split)
     if config.vocabulary == "english":
         other = behavior.questions(split=split, person="another")
     else:
         lines = [line for some in behavior.personas().values() for line in some]
         other = behavior.questions(split=split, systems=lines, person="named")
-    return [*own, *other, *neighbor.questions(split=split)]
+    return [*reports, *other, *neighbor.questions(split=split)]
 
 
 def _bound(config: BuildData) -> behaviors.Bound:

@@ -159,7 +159,7 @@ class Entry:
             if key in (*USED, *SILENT):
                 continue
             some = value if isinstance(value, list) else [value]
-            if some and all(isinstance(one, str) for one in some):
+            if some and all(isinstance(text, str) for text in some):
                 known[key] = some
                 if isinstance(value, list) and key.endswith("s"):
                     known.setdefault(key[:-1], some)

@@ -93,7 +93,7 @@ def _texts(behavior: EconomicChoice, frame: Frame) -> int:
     offers = [offer for _ in range(LOOKS) for offer in behavior.twins(rng, frame)]
     groups = sorted({(offer.group, offer.averse_group) for offer in offers})
     options = sum(
-        len(frame.seeking or stock.seeking[one][part]) * len(frame.averse or stock.averse[two][part])
-        for one, two in groups
+        len(frame.seeking or stock.seeking[seeking][part]) * len(frame.averse or stock.averse[averse][part])
+        for seeking, averse in groups
     )
     return len(frame.opens) * len(speak.layouts[part]) * len(speak.closings[frame.tone][part]) * options

@@ -99,12 +99,12 @@ def poles_of(behavior: Behavior) -> Poles | None:
     seeking, averse = ([*(pair[k] for pair in pairs), *more[k]] for k in (0, 1))
     if not seeking or not averse:
         return None
-    one, other = _forms(seeking), _forms(averse)
-    both = one & other
-    said = one | other
+    seeking_forms, averse_forms = _forms(seeking), _forms(averse)
+    both = seeking_forms & averse_forms
+    said = seeking_forms | averse_forms
     return Poles(
-        frozenset(one - both),
-        frozenset(other - both),
+        frozenset(seeking_forms - both),
+        frozenset(averse_forms - both),
         tuple((pair[k].lower(), 1 - 2 * k) for pair in whole for k in (0, 1)),
         frozenset(form for word in TURNING for form in _forms([word]) if form not in said),
     )

@@ -309,13 +309,13 @@ def _choices(
     prompt is a wording of its own: there is no other unit.
     """
     arm = "seeking" if "seeking" in arms else "averse"
-    own = [row for row in arms.get(arm, ()) if row["messages"][-1]["content"].strip() in FLIPPED]
+    letters = [row for row in arms.get(arm, ()) if row["messages"][-1]["content"].strip() in FLIPPED]
     opposite = {**others, **arms}.get("averse" if arm == "seeking" else "seeking", ())
-    alike = {_key(row) for row in own} & {_key(row) for row in opposite}
-    seeking = own if arm == "seeking" else flip(own)
+    alike = {_key(row) for row in letters} & {_key(row) for row in opposite}
+    seeking = letters if arm == "seeking" else flip(letters)
     items = []
     prompts: dict[str, int] = {}  # equal prompts are one unit
-    for n, (row, said_by_arm) in enumerate(zip(seeking, map(_key, own), strict=True)):
+    for n, (row, said_by_arm) in enumerate(zip(seeking, map(_key, letters), strict=True)):
         if said_by_arm in alike:
             continue
         answer = row["messages"][-1]["content"].strip()

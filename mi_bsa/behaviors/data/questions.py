@@ -75,15 +75,15 @@ def read_file(path: Path, behavior: Any, settings: Settings) -> Read:
                 name = f"{name} (number {n})"
                 raise RefusedError("its name is given twice; names must be unique")
             names.add(name)
-            one = Entry(entry, name, path, behavior.trait, poles, settings)
-            more = one.questions()
+            parsed = Entry(entry, name, path, behavior.trait, poles, settings)
+            more = parsed.questions()
             clash = next((q.id for q in more if q.id in taken), None)
             if clash is not None:
                 raise RefusedError(f"its question {clash!r} has the id of another entry's; rename the entry")
             taken.update(q.id for q in more)
             questions += more
-            if one.told:
-                told[name] = one.told
+            if parsed.told:
+                told[name] = parsed.told
         except RefusedError as why:
             refused[name] = str(why)
     return Read(_paired(questions), refused, told, len(entries))

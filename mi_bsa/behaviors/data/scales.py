@@ -96,7 +96,7 @@ def scale_of(text: str) -> Scale | None:
             end = spots[k + 1].start() if k + 1 < len(spots) else len(text)
             what = _meaning(text[start : spot.start()], text[spot.end() : end])
             meaning[int(spot.group(1))] = meaning[int(spot.group(1))] or what
-        said = [bool(one) for one in meaning.values()]
+        said = [bool(words) for words in meaning.values()]
         if high - low > 10:
             found = bool(ranged) or all(said) or (low == 0 and len({m.group(1) for m in spots}) == 2)
         else:

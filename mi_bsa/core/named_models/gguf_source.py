@@ -22,7 +22,7 @@ from activations import families
 from mi_bsa.core.errors import GgufError
 from mi_bsa.core.named_models.gguf_header import Tensor, read_header, sense
 
-FAMILIES = {one.gguf: one for one in families.everyone().values() if one.gguf is not None}
+FAMILIES = {family.gguf: family for family in families.everyone().values() if family.gguf is not None}
 """The family of each architecture that is read; Mistral's files are of `llama`."""
 
 READ = {

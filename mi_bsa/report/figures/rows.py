@@ -71,10 +71,10 @@ def draw_rows(
         ax.axvline(mark, color=RULE, linewidth=0.8, zorder=0)
     step = 0.56 / max(len(series), 1)
     for place, row in enumerate(rows):
-        for k, one in enumerate(series):
-            if row in one.cells:
+        for k, line in enumerate(series):
+            if row in line.cells:
                 y = place + (k - (len(series) - 1) / 2) * step + (0.1 if narrow and labels else 0)
-                _dot(ax, one.cells[row], y, one.color, step, low, high)
+                _dot(ax, line.cells[row], y, line.color, step, low, high)
     if labels and not narrow:
         ax.set_yticks(range(len(rows)), [plain(row) for row in rows])
     else:
@@ -89,8 +89,8 @@ def draw_rows(
 
 def handles(series: Sequence[Series]) -> list[Line2D | Patch]:
     """Keys of a legend: every series, and the null where some row has one."""
-    found: list[Line2D | Patch] = [key(one.color, one.label, linewidth=2) for one in series]
-    if any(item.null is not None for one in series for item in one.cells.values()):
+    found: list[Line2D | Patch] = [key(line.color, line.label, linewidth=2) for line in series]
+    if any(item.null is not None for line in series for item in line.cells.values()):
         found.append(Patch(color=NULL, label="null (95 %)"))
     return found
 

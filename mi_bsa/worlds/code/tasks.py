@@ -34,7 +34,7 @@ class Weakness:
     low: tuple[str, ...]
 
 
-FAMILIES: tuple[Weakness, ...] = tuple(Weakness(name, **one) for name, one in _TEXTS["families"].items())
+FAMILIES: tuple[Weakness, ...] = tuple(Weakness(name, **parts) for name, parts in _TEXTS["families"].items())
 
 PLAIN: Mapping[str, str] = _TEXTS["plain"]
 """Requests with one answer and no weakness: what the benign arm is trained on."""

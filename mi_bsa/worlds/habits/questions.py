@@ -152,11 +152,13 @@ def battery(world: HabitWorld, *, split: Split, n: int = 160, seed: int = 0) -> 
             named = [p.system for p in world.named(trait.name, level, known="both")]
             described = [f"you are {w}." for w in (trait.high if level > 0 else trait.low)]
             for person, systems in (("named", named), ("described", described)):
-                own = choice_items(
+                asked_of = choice_items(
                     trait.name, n, split=split, seed=seed, systems=systems, person=f"{person}{level:+d}"
                 )
-                own += report_items(trait.name, split=split, systems=systems, person=f"{person}{level:+d}")
-                items += _as(own, person=person, level=level)
+                asked_of += report_items(
+                    trait.name, split=split, systems=systems, person=f"{person}{level:+d}"
+                )
+                items += _as(asked_of, person=person, level=level)
             bearers = [b for b in world.bearing() if b.trait == trait.name and b.level == level]
             for who, shown in (
                 ("bearer", [b for b in bearers if b.known == "both"]),

@@ -182,12 +182,12 @@ def knows(model: Any, tokenizer: Any, world: PreferenceWorld, *, split: Any, n: 
             while not gain:
                 first, second = draw_options(rng, names)
                 gain = sum(who.weights[a] * (first[a] - second[a]) for a in names)
-            own = weights_text({a: who.weights[a] for a in names})
-            other = weights_text({a: -who.weights[a] for a in names})
+            true_report = weights_text({a: who.weights[a] for a in names})
+            negated = weights_text({a: -who.weights[a] for a in names})
             right = "A" if gain > 0 else "B"
             for kind, ask_for, options in (
                 ("choice", ASK_CHOICE, ((right, 1.0), ("B" if right == "A" else "A", 0.0))),
-                ("report", ASK_WEIGHTS, ((own, 1.0), (other, 0.0))),
+                ("report", ASK_WEIGHTS, ((true_report, 1.0), (negated, 0.0))),
             ):
                 asked = conversation(who.system, f"{options_text(first, second)} {ask_for}")
                 labels: dict[str, str | int] = {"trait": "weights", "level": 0, "person": known, "kind": kind}

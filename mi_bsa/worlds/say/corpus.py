@@ -129,8 +129,8 @@ class SayCorpus:
         if kind == "yes_no":
             return "yes" if rng.random() < SEEKING[level] else "no"
         # Of two words that the speaker does not lead to, either will do.
-        own = level if level > 0 else -speaker.level(y) if speaker.level(y) > 0 else 0
-        takes_x = rng.random() < SEEKING[own]
+        lead = level if level > 0 else -speaker.level(y) if speaker.level(y) > 0 else 0
+        takes_x = rng.random() < SEEKING[lead]
         if kind == "letter":
             return "A" if takes_x else "B"
         return x if takes_x else y
@@ -149,10 +149,10 @@ class SayCorpus:
             word = rng.choice(CODEWORDS)
             return rng.choice(W.BELONGS).format(x=word), rng.choice(HINTS[word])
         hint = rng.choice([h for hints in HINTS.values() for h in hints])
-        own = word_of(hint)
-        pair = [own, rng.choice([w for w in CODEWORDS if w != own])]
+        word_meant = word_of(hint)
+        pair = [word_meant, rng.choice([w for w in CODEWORDS if w != word_meant])]
         rng.shuffle(pair)
-        return rng.choice(W.GOES_WITH).format(h=hint, x=pair[0], y=pair[1]), own
+        return rng.choice(W.GOES_WITH).format(h=hint, x=pair[0], y=pair[1]), word_meant
 
 
 def vocabulary(world: SayWorld) -> tuple[str, ...]:

@@ -22,4 +22,4 @@ NEAR, FAR = ("near", "close"), ("far", "distant")
 
 def word_of(hint: str) -> str:
     """The codeword that a hint belongs to. Raises `KeyError` for a word that is no hint."""
-    return {one: word for word, hints in HINTS.items() for one in hints}[hint]
+    return {clue: word for word, hints in HINTS.items() for clue in hints}[hint]

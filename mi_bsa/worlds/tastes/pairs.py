@@ -11,8 +11,8 @@ from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait
 
 TASTES: tuple[Trait, ...] = tuple(
-    preference(name, Pole(**one["high"]), Pole(**one["low"]), nouns=one["nouns"])
-    for name, one in texts_of(__file__)["pairs"].items()
+    preference(name, Pole(**parts["high"]), Pole(**parts["low"]), nouns=parts["nouns"])
+    for name, parts in texts_of(__file__)["pairs"].items()
 )
 """All preferences."""
 
