@@ -30,13 +30,14 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from llamas import random_llama
 
 import activations
-from activations import testing
 from activations.batches import plan
 from activations.prompts import read as read_prompts
 
 BATCH_TOKENS = 4096  # the default of `capture`; about 32 rows of these prompts
+TWELVE: Any = {"blocks": 12, "width": 512, "inner": 1376, "max_position_embeddings": 1024}
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -67,7 +68,7 @@ def prompts(model: activations.Model, count: int, *, seed: int, longest: int) ->
     generator = np.random.default_rng(seed)
     lengths = np.clip(generator.lognormal(4.5, 0.8, count), 16, longest).astype(int)
     special = set(model.tokenizer.all_special_ids)
-    ordinary = [n for n in range(len(model.tokenizer)) if n not in special]
+    ordinary = [n for n in range(model.tokenizer.vocab_size) if n not in special]
     ordinary = [n for n in ordinary if model.tokenizer.decode([n]).isprintable()]
     rows = []
     for n, length in enumerate(lengths):
@@ -80,30 +81,6 @@ def prompts(model: activations.Model, count: int, *, seed: int, longest: int) ->
             text = model.tokenizer.decode(ids)
         rows.append({"id": str(n), "text": text if text.strip() else "a"})
     return rows
-
-
-def twelve_layers(folder: Path) -> activations.Model:
-    """A random Llama of width 512 with 12 layers and a 32,000-word vocabulary; the small tokenizer uses its
-    first words."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    words = testing.tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=32_000,
-        hidden_size=512,
-        intermediate_size=1376,
-        num_hidden_layers=12,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        max_position_embeddings=1024,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    words.save_pretrained(folder)
-    return activations.load(folder)
 
 
 def ours(case: Case, out: Path) -> np.ndarray:
@@ -306,7 +283,7 @@ def main() -> int:
     missed, results = [], {}
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
-        models = {"llama-12x512": twelve_layers(folder / "twelve")}
+        models = {"llama-12x512": random_llama(folder / "twelve", vocabulary=32_000, heads=(8, 4), **TWELVE)}
         if options.embedded != "none":
             models["embedded"] = activations.load(options.embedded)
         for name, model in models.items():

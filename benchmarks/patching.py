@@ -30,35 +30,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from llamas import random_llama
 
 import activations
-from activations import metrics, testing
+from activations import metrics
 from activations.transformer_lens_backend import TransformerLensBackend
 
 PAIRS, LENGTH = 8, 32
-
-
-def build(
-    folder: Path, n_layers: int, width: int, vocabulary: int, heads: tuple[int, int], inner: int
-) -> activations.Model:
-    """A random grouped-query Llama, with the small tokenizer of `activations.testing`."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=inner,
-        num_hidden_layers=n_layers,
-        num_attention_heads=heads[0],
-        num_key_value_heads=heads[1],
-        max_position_embeddings=256,
-        initializer_range=0.05,
-        tie_word_embeddings=False,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    testing.tokenizer().save_pretrained(folder)
-    return activations.load(folder)
+SHAPE: Any = {"max_position_embeddings": 256, "initializer_range": 0.05}
 
 
 def prompts(model: activations.Model, count: int, *, seed: int) -> list[dict[str, str]]:
@@ -217,9 +196,15 @@ def main(folder: Path) -> None:
     if given.embedded:
         label, small = "embedded", activations.load(given.embedded)
     else:
-        label, small = "embedded's shape", build(folder / "small", 3, 64, 400, (4, 2), 176)
+        label, small = (
+            "embedded's shape",
+            random_llama(
+                folder / "small", blocks=3, width=64, vocabulary=400, heads=(4, 2), inner=176, **SHAPE
+            ),
+        )
     blocks, width, inner = (4, 256, 704) if given.quick else (12, 512, 1408)
-    large = build(folder / "large", blocks, width, 32_000, (8, 4), inner)
+    shape: Any = {"blocks": blocks, "width": width, "inner": inner, **SHAPE}
+    large = random_llama(folder / "large", vocabulary=32_000, heads=(8, 4), **shape)
     size, cells = ("quick", 12) if given.quick else ("12 x 512, 32k", given.cells)
     machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
     found = {
