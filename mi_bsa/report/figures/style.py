@@ -112,13 +112,15 @@ def panels(titles: Sequence[str], *, narrow: bool, height: float, keys: int) -> 
     return figure, axes
 
 
-def stacked(heights: Sequence[float], *, narrow: bool, more: float = 2 * LEGEND_ROW) -> tuple[Figure, Any]:
+def stacked(
+    heights: Sequence[float | int], *, narrow: bool, more: float = 2 * LEGEND_ROW
+) -> tuple[Figure, Any]:
     """A figure with panels of these heights (inches) one under the other, and `more` inches beside them."""
     figure = Figure(figsize=(NARROW if narrow else WIDE, sum(heights) + more))
     return figure, figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
 
 
-def key(color: str, label: str, *, size: float = 5, **look: Any) -> Line2D:
+def key(color: str, label: str, *, size: float | int = 5, **look: Any) -> Line2D:
     """A dot in a legend."""
     return Line2D([], [], color=color, marker="o", markersize=size, label=label, **look)
 
@@ -126,12 +128,12 @@ def key(color: str, label: str, *, size: float = 5, **look: Any) -> Line2D:
 def dot(
     ax: Axes,
     item: Result,
-    y: float,
+    y: float | int,
     color: str,
     *,
     half: float,
-    size: float,
-    width: float = 2,
+    size: float | int,
+    width: float | int = 2,
     alpha: float = 0.6,
 ) -> None:
     """A result in its row: the null band (`half` a row high) behind its interval, and the value on both."""
@@ -143,7 +145,7 @@ def dot(
     ax.scatter([item.value], [y], s=size, color=color, linewidth=0, zorder=3)
 
 
-def null_band(ax: Axes, line: Sequence[Result], x: Callable[[Result], float]) -> None:
+def null_band(ax: Axes, line: Sequence[Result], x: Callable[[Result], float | int]) -> None:
     """The null of a line's results over `x`, where they have one."""
     nulls = [(x(item), item.null) for item in line if item.null is not None]
     low, high = [null.low for _, null in nulls], [null.high for _, null in nulls]
@@ -151,7 +153,13 @@ def null_band(ax: Axes, line: Sequence[Result], x: Callable[[Result], float]) ->
 
 
 def interval_band(
-    ax: Axes, line: Sequence[Result], x: Callable[[Result], float], color: str, *, alpha: float, zorder: int
+    ax: Axes,
+    line: Sequence[Result],
+    x: Callable[[Result], float | int],
+    color: str,
+    *,
+    alpha: float,
+    zorder: int,
 ) -> None:
     """The intervals of a line's results over `x`; as thin as the value where there is none."""
     low, high = zip(*(item.ci or (item.value, item.value) for item in line), strict=True)
