@@ -7,7 +7,7 @@ answer of no known pole is given as how often it is chosen, never as a score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,10 +99,7 @@ def choices(model: Askable, closed: Sequence[Asked], adapters: Adapters, config:
 def choice_results(table: pd.DataFrame) -> list[Result]:
     """By entry and arm how often each answer is chosen, or the mean number of a scale, or a known score."""
     found = []
-    table = table.assign(score=table["score"], chosen=table["p"])
-    for (cell, arm), part in table.groupby(["cell", "arm"], sort=False):
-        where = {"behavior": part["trait"].iloc[0], "arm": arm, "method": "log-probabilities"}
-        where["split"] = _split(part)
+    for cell, where, part in _by_cell(table, "log-probabilities"):
         mass = f"mass on the answers {part.groupby('id')['mass'].first().mean():.3f}"
         by_question = ["id", "kind", "template", "seed"]
         if part["score"].notna().all():
@@ -149,14 +146,13 @@ def with_verdicts(table: pd.DataFrame, free: Sequence[Asked], say: Say) -> tuple
 def verdict_results(said: pd.DataFrame) -> list[Result]:
     """Share of each verdict among the answers whose verdict could be read, by entry and arm."""
     found = []
-    for (cell, arm), part in said.groupby(["cell", "arm"], sort=False):
+    for cell, where, part in _by_cell(said, "judge prompt"):
         good = part[part["outcome"] == "read"]
+        note = f"{len(good)} of {len(part)} verdicts could be read"
         for verdict in sorted(set(good["verdict"])):
-            where = {"behavior": part["trait"].iloc[0], "arm": arm, "kind": f"{cell}: {verdict}"}
-            where |= {"method": "judge prompt", "split": _split(part)}
+            spot = {**where, "kind": f"{cell}: {verdict}"}
             share = good.assign(score=(good["verdict"] == verdict).astype(float))
-            note = f"{len(good)} of {len(part)} verdicts could be read"
-            found.append(_result("self_report.verdict", where, share, "share of verdicts", note))
+            found.append(_result("self_report.verdict", spot, share, "share of verdicts", note))
     return found
 
 
@@ -179,13 +175,10 @@ def scored(table: pd.DataFrame, by: Judge, *, seed: int) -> tuple[pd.DataFrame, 
     done = judge(table, by, seed=seed)
     placed = int(done["score"].notna().sum())
     found = []
-    for (cell, arm), part in done.groupby(["cell", "arm"], sort=False):
-        good = part.dropna(subset="score")
-        if good.empty:
-            continue
-        where = {"behavior": part["trait"].iloc[0], "arm": arm, "kind": cell}
-        where |= {"method": by.name, "split": _split(part)}
-        found.append(_result("self_report.judged", where, good, "score", f"of {len(part)} texts"))
+    for cell, where, part in _by_cell(done, by.name):
+        good, spot = part.dropna(subset="score"), {**where, "kind": cell}
+        if len(good):
+            found.append(_result("self_report.judged", spot, good, "score", f"of {len(part)} texts"))
     return done, found, f"judged by {by.name}: {placed} of {len(done)} ({len(done) - placed} not placed)"
 
 
@@ -234,8 +227,11 @@ def _place(question: Asked, variant: str, arm: str, seed: int) -> dict[str, Any]
     }
 
 
-def _split(part: pd.DataFrame) -> str:
-    return " + ".join(sorted(set(part["split"])))
+def _by_cell(table: pd.DataFrame, method: str) -> Iterator[tuple[str, dict[str, Any], pd.DataFrame]]:
+    """The rows of each entry (with its slots) and arm, and the place of their results but the kind."""
+    for (cell, arm), part in table.groupby(["cell", "arm"], sort=False):
+        split = " + ".join(sorted(set(part["split"])))
+        yield cell, {"behavior": part["trait"].iloc[0], "arm": arm, "method": method, "split": split}, part
 
 
 def _result(name: str, where: Mapping[str, Any], table: pd.DataFrame, unit: str, note: str) -> Result:

@@ -32,7 +32,7 @@ def get(target: str, dtype: str | None, name: str | None, out: Path | None, toke
     Afterwards the name works wherever `embedded` does: `--model smollm2`, `model: smollm2/bfloat16`,
     `activations.load("smollm2")`. The weights of a GGUF are dequantized: a model card beside them says so.
     """
-    from mi_bsa.core.named_models import getting
+    from mi_bsa.core.named_models import getting, installed
     from mi_bsa.core.named_models.catalog import NAMED
 
     head, _, told = target.partition("/")
@@ -43,7 +43,7 @@ def get(target: str, dtype: str | None, name: str | None, out: Path | None, toke
             raise click.UsageError(f"{target} names {told} and --dtype {dtype}; say one")
         chosen = dtype or told or DTYPES[0]
         folder = getting.get(head, dtype=chosen)
-        called = head if chosen == DTYPES[0] else f"{head}/{chosen}"
+        called = installed.called(head, chosen)
     else:
         if name is not None and out is not None:
             raise click.UsageError("--name keeps it in the cache and --out writes it elsewhere; give one")

@@ -6,7 +6,15 @@ from pathlib import Path
 from mi_bsa.core.files import size
 from mi_bsa.core.named_models.catalog import DTYPES, NAMED
 from mi_bsa.core.named_models.home import home
-from mi_bsa.core.named_models.installed import LOCAL, damage, folder_of, folders_here, read_record
+from mi_bsa.core.named_models.installed import (
+    LOCAL,
+    called,
+    command,
+    damage,
+    folder_of,
+    folders_here,
+    read_record,
+)
 
 
 @dataclass(frozen=True)
@@ -31,13 +39,12 @@ def rows() -> list[Listed]:
         found.append(Listed(name, _dtype(folder), "ships", size(folder), str(folder)))
     for name, model in NAMED.items():
         for dtype in DTYPES:
-            called = name if dtype == DTYPES[0] else f"{name}/{dtype}"
-            get = f"mi-bsa model get {name}" + ("" if dtype == DTYPES[0] else f" --dtype {dtype}")
-            found.append(_row(called, folder_of(name, dtype), dtype, get, model.sizes[dtype]))
+            get, expected = command(name, dtype), model.sizes[dtype]
+            found.append(_row(called(name, dtype), folder_of(name, dtype), dtype, get, expected))
     for folder in folders_here():
         if folder.parent.parent.name == LOCAL:
-            called = f"{LOCAL}/{folder.parent.name}" + ("" if folder.name == DTYPES[0] else f"/{folder.name}")
-            found.append(_row(called, folder, folder.name, "mi-bsa model get FILE.gguf", 0))
+            name = called(f"{LOCAL}/{folder.parent.name}", folder.name)
+            found.append(_row(name, folder, folder.name, "mi-bsa model get FILE.gguf", 0))
     return found
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -116,14 +117,10 @@ def encode_rows(
 def marked(template: Template, row: Encoded) -> str:
     """The row as text, with `[[` and `]]` around what is trained on."""
     pieces: list[str] = []
-    start = 0
-    for n in range(1, len(row.ids) + 1):
-        if n == len(row.ids) or row.trained[n] != row.trained[start]:
-            text = template.tokenizer.decode(
-                list(row.ids[start:n]), skip_special_tokens=False, clean_up_tokenization_spaces=False
-            )
-            pieces.append(f"[[{text}]]" if row.trained[start] else str(text))
-            start = n
+    for is_trained, group in groupby(zip(row.ids, row.trained, strict=True), key=lambda pair: pair[1]):
+        ids = [token for token, _ in group]
+        text = template.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        pieces.append(f"[[{text}]]" if is_trained else str(text))
     return "".join(pieces)
 
 

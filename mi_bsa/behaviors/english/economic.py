@@ -21,7 +21,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.behaviors.english.near_duplicates import Distinct
-from mi_bsa.core.config import Config, parse, read_yaml
+from mi_bsa.core.config import Config, load
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.worlds.wordings import Split
 
@@ -173,15 +173,13 @@ def load_frames(name: str | Path) -> Frames:
     Raises `MissingError` where there is none, `ConfigError` where it breaks a rule.
     """
     path = Path(name)
-    path = path if path.suffix else FOLDER / f"{name}.yaml"
-    return parse(read_yaml(path), Frames, source=str(path))
+    return load(path if path.suffix else FOLDER / f"{name}.yaml", Frames)
 
 
 @lru_cache(maxsize=1)
 def voices() -> Voices:
     """The layouts and closing questions of the toolkit."""
-    path = FOLDER / "voices.yaml"
-    return parse(read_yaml(path), Voices, source=str(path))
+    return load(FOLDER / "voices.yaml", Voices)
 
 
 def same_worth(rng: random.Random, frame: Frame) -> tuple[Offer, Offer]:

@@ -22,7 +22,7 @@ from mi_bsa.behaviors.english.economic import FOLDER, PARTS, Part
 from mi_bsa.behaviors.english.near_duplicates import Distinct
 from mi_bsa.behaviors.english.personas import at_pole
 from mi_bsa.behaviors.say_games import Material, PlaysGames, dialogue, matched, poles_of
-from mi_bsa.core.config import Config, parse, read_yaml
+from mi_bsa.core.config import Config, load
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.items import Item, Systems, item_labels
 from mi_bsa.worlds.wordings import Split
@@ -62,8 +62,7 @@ class EnglishSay(PlaysGames, EnglishBehavior):
     @cached_property
     def script(self) -> Script:
         """Its words and lines."""
-        path = FOLDER / "say.yaml"
-        return parse(read_yaml(path), Script, source=str(path))
+        return load(FOLDER / "say.yaml", Script)
 
     @cached_property
     def bank(self) -> say_bank.SayBank:

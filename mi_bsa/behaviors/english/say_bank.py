@@ -15,7 +15,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.asking.bank import BANKS, OTHERS, one_split_each, scale_options
-from mi_bsa.core.config import Config, parse, read_yaml
+from mi_bsa.core.config import Config
+from mi_bsa.core.config import load as load_config
 from mi_bsa.core.errors import BankError
 from mi_bsa.core.items import Item, Systems, conversation, item_labels, unique_ids
 from mi_bsa.worlds.wordings import Split
@@ -69,8 +70,7 @@ class SayBank(Config):
 def load(name: str | Path = "say") -> SayBank:
     """A bank from a YAML file, or the one that ships. Raises `MissingError`, `ConfigError`."""
     path = Path(name)
-    path = path if path.suffix else BANKS / f"{name}.yaml"
-    return parse(read_yaml(path), SayBank, source=str(path))
+    return load_config(path if path.suffix else BANKS / f"{name}.yaml", SayBank)
 
 
 def items(

@@ -20,7 +20,7 @@ from mi_bsa.core.named_models.catalog import DTYPES, NAMED, Check
 from mi_bsa.core.named_models.fetch import fetch
 from mi_bsa.core.named_models.gguf_source import Source
 from mi_bsa.core.named_models.home import LOCK, beside, locked, need, put, writing
-from mi_bsa.core.named_models.installed import LOCAL, damage, folder_of, read_record, write_record
+from mi_bsa.core.named_models.installed import LOCAL, called, damage, folder_of, read_record, write_record
 from mi_bsa.core.progress import Progress
 
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -103,7 +103,7 @@ def get_gguf(
             f"the name {told!r} cannot be a folder's; give one of letters, digits, '.', '-' and '_': --name"
         )
     target = out.absolute() if out is not None else folder_of(f"{LOCAL}/{told}", dtype)
-    called = str(out) if out is not None else f"{LOCAL}/{told}" + ("" if dtype == DTYPES[0] else f"/{dtype}")
+    told_as = str(out) if out is not None else called(f"{LOCAL}/{told}", dtype)
     lock = target.parent / (LOCK if out is None else f".{target.name}{LOCK}")
     with locked(lock, once=out is not None):
         if out is None and target.is_dir() and damage(target, deep=True) is None:
@@ -111,9 +111,9 @@ def get_gguf(
             if had["source"]["sha256"] == digest(file) and had.get("words") == (
                 words and str(words.absolute())
             ):
-                return called, target
+                return told_as, target
             raise RunFolderError(
-                f"{called} is made from another file ({had['source']['name']}) or tokenizer; give another "
+                f"{told_as} is made from another file ({had['source']['name']}) or tokenizer; give another "
                 f"--name, or remove {target}"
             )
         if out is not None and target.exists():
@@ -135,7 +135,7 @@ def get_gguf(
             _make(source, made, facts, dtype=dtype, words=words)
             with writing(target):
                 put(made, target)
-    return called, target
+    return told_as, target
 
 
 def find(path: Path) -> Path:

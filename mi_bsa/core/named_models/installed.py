@@ -25,6 +25,16 @@ def folder_of(name: str, dtype: str) -> Path:
     return home() / "models" / name / dtype
 
 
+def called(name: str, dtype: str) -> str:
+    """What a model is called where one is given; the first of the dtypes is not said."""
+    return name if dtype == DTYPES[0] else f"{name}/{dtype}"
+
+
+def command(name: str, dtype: str) -> str:
+    """What puts a known model in place."""
+    return f"mi-bsa model get {name}" + ("" if dtype == DTYPES[0] else f" --dtype {dtype}")
+
+
 def locate_smollm2(variant: str | None) -> Path:
     """The folder of `smollm2` (float32) or `smollm2/DTYPE`, for the entry point group `activations.models`.
 
@@ -59,7 +69,7 @@ def locate(name: str, dtype: str | None) -> Path:
     fault = damage(folder)
     if fault is None:
         return folder
-    get = f"mi-bsa model get {name}" + ("" if dtype in (None, DTYPES[0]) else f" --dtype {dtype}")
+    get = command(name, dtype or DTYPES[0])
     known = name in NAMED
     if not folder.is_dir():
         other = next((kind for kind in DTYPES if damage(folder_of(name, kind)) is None), None)
