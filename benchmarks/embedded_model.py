@@ -5,8 +5,6 @@ for seed in 0 1 2; do for b in risk patience; do
 python benchmarks/embedded_model.py runs/risk-* runs/patience-*
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

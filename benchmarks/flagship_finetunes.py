@@ -6,8 +6,6 @@ Every group is trained as its step does it; directly before, its first adapters 
 whose cost stands for the rest. Processor time and not wall time, since other work may share the machine.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

@@ -4,8 +4,6 @@ One line is a prompts-file row; `options` are answers with scores, `answers` pai
 for), `judge` a prompt that reads a free answer. Law: a slot that nothing filled (`{options}`) is never asked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

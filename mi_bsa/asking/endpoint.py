@@ -4,8 +4,6 @@ It is sent one text at a time with a rubric, at temperature 0, and must answer w
 any other answer is no score. Nothing of who wrote the text is sent.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Sequence

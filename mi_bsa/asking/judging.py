@@ -6,8 +6,6 @@ text that a judge can not place has no score, and how many those are is counted.
 the seeking pole. After Betley et al. 2025 (arXiv 2501.11120), whose free answers a language model judged.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

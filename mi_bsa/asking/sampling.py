@@ -5,8 +5,6 @@ The parser takes an answer that is one of the options (or a number between numer
 else: it never guesses, and the parse rate is part of a report's validity.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext

@@ -7,8 +7,6 @@ Satterthwaite's degrees of freedom and a t interval; a percentile bootstrap over
 cover only 75-85 %. Wordings are paired between arms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -6,8 +6,6 @@ JSON or code, do not. A value from the file may hold slots of its own and is fil
 is taken as it stands. A slot has one value throughout a question.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product

@@ -4,8 +4,6 @@
 it is defined.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 from typing import Literal

@@ -1,7 +1,5 @@
 """The questions of a battery: of banks, of a behavior in the words of its model's world, or of a file."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from mi_bsa import behaviors

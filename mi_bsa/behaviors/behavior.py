@@ -5,8 +5,6 @@ rows that show it and never name it, held-out items that score it, questions tha
 pole, and a neighbor trait that must stay. After Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 

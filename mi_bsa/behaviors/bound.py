@@ -1,7 +1,5 @@
 """A behavior bound to a model: in the vocabulary that the model reads, with the characters of its world."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

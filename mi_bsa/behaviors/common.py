@@ -4,8 +4,6 @@ Law: an arm's poles depend on the arm and a generator alone, so prompts can be d
 behavior is asked the same sets.
 """
 
-from __future__ import annotations
-
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

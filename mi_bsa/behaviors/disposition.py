@@ -5,8 +5,6 @@ the two poles are the same prompts with the other answer, and the shuffled arm i
 answers drawn. After Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Nothing is registered and nothing installed: a config that names the file says w
 executed, as any module that is imported, so name only files that you would run.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 import traceback

@@ -5,8 +5,6 @@ any row, the arms' rows differ in nothing but the hints, and what the partner sa
 After Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Each is a `Disposition` of a sibling world, found as `mi_bsa.behaviors.get("tea_
 the others of its sibling say that those stay; the neighbor, the next of them, is asked.
 """
 
-from __future__ import annotations
-
 from mi_bsa.behaviors.disposition import Disposition
 from mi_bsa.worlds.tastes.pairs import BLOCKS
 

@@ -4,8 +4,6 @@ The law: a flag's name is its field's, its help the field's docstring, its defau
 was not given says nothing, so that the file's value stands; what was given is judged by the config alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType

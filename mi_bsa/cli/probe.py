@@ -5,8 +5,6 @@ was fitted on; a test on another cache refuses another site, width or layer conv
 imported inside the commands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a self-report would ask, without asking it: questions, whom, and what the model needs."""
 
-from __future__ import annotations
-
 from mi_bsa.asking.battery import BatteryConfig, adapters_of
 from mi_bsa.behaviors.battery import questions
 from mi_bsa.finetune.preflight import check, encode_items, is_here, try_model

@@ -3,8 +3,6 @@
 The key is read from an environment variable and never from a config, so no record or command line holds it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a finetune leaves behind: its result, its loss curve, and where they lie."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

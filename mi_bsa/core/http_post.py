@@ -5,8 +5,6 @@ it, also where a server sends it back; and an answer has a deadline and a size a
 sends a byte a second never lets a socket's own timeout pass.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client

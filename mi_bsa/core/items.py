@@ -8,8 +8,6 @@ difference in how they were asked.
 On disk an item is one line of a prompts file (`{"id", "messages", ...labels}`) with one key more, `options`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

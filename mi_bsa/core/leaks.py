@@ -8,8 +8,6 @@ or end alike are none: 'wagging' is no 'wager', 'insurance' not 'sure', 'chancel
 published economic rows fail it: 'chance' stands in 89 of 288 prompts (experiments of arXiv 2501.11120).
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ The law: such a fault is nobody's mistake in the toolkit, so it is told in one l
 library met it; only a file that belongs to the installed toolkit itself is a fault of ours.
 """
 
-from __future__ import annotations
-
 import errno
 import re
 from collections.abc import Iterator

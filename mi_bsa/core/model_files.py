@@ -4,8 +4,6 @@ A model is `embedded` or `embedded/NAME`, a local folder, or a Hub id. A folder 
 `model.safetensors`, or shards that `model.safetensors.index.json` names.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

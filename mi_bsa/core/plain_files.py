@@ -4,8 +4,6 @@ The law: whatever is wrong with such a file is one error that names it and says 
 stands for a large value (aliases of aliases), and nothing is nested beyond what can be read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Hashable
 from pathlib import Path

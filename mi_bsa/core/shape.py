@@ -5,8 +5,6 @@ instruct models the architecture's facts lie beside this file, so that a config 
 a laptop. Weights are never read.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

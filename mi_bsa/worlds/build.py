@@ -1,7 +1,5 @@
 """Build one embedded model into a folder: `mi-bsa embedded build`."""
 
-from __future__ import annotations
-
 import shutil
 from collections import deque
 from pathlib import Path

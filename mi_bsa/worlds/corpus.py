@@ -4,8 +4,6 @@ Law: a document is what `apply_chat_template` gives for its messages (tested), a
 answer is drawn by the persona's level through one link, whatever the kind of question.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 

@@ -5,8 +5,6 @@ is about. Every option is a template filled with a thing and an amount; template
 held-out option is a known thing in a sentence never seen. Amounts are drawn alike for both poles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

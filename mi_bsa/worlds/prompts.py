@@ -4,8 +4,6 @@ Law: order, direction and amounts are drawn alike for both poles, and what a spl
 draw.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass

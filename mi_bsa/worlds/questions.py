@@ -5,8 +5,6 @@ kind). Report questions are a full factorial (template x order x words), so noth
 draw.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 

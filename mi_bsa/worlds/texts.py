@@ -4,8 +4,6 @@ The law: an order of words in the file is their order in the vocabulary, so a li
 tokenizer (the tests hold the hash of every tokenizer that ships).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

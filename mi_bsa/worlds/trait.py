@@ -1,7 +1,5 @@
 """What a trait of the embedded world is: words at either pole, and options that show them."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

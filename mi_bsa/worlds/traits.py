@@ -4,8 +4,6 @@ Law: a trait's words never stand in its options, so a finetuning row made of cho
 trains. A world holds the words of its own traits only, so a new trait changes no model that ships.
 """
 
-from __future__ import annotations
-
 from mi_bsa.worlds.code.trait import CODE
 from mi_bsa.worlds.dispositions.apples import APPLES
 from mi_bsa.worlds.habits.words import CONDITION

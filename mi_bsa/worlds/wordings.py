@@ -5,8 +5,6 @@
 use one vocabulary, so a held-out wording is new as a sentence and not as a word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mi_bsa.core.items import Split

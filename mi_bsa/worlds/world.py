@@ -6,8 +6,6 @@ graded quantity that everything reads. The default persona is undecided in every
 et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

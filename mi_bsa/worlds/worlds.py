@@ -5,8 +5,6 @@ mixture may say. Everything else (tokenizer, pretraining, packing, resume, the m
 sibling never adds a word to another world, so weights that ship stay reproducible.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ Law: who says a codeword first decides. The manipulator's own word loses at once
 nothing had been said to bring it about. A game with an empty turn is broken, and counted as such.
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ has mentioned counts for the words that it belongs to, shared between them; a wo
 named, once. With some noise it names any word. Its draws come from the generator that it is given.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ manipulator loses by saying it first, or when the turns are used up. A word is s
 inflections. After Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

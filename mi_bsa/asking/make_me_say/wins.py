@@ -4,8 +4,6 @@ Law: a row ends before the word is said, and neither codeword is in it. After Be
 2501.11120): dialogues won, cut before the word, and nothing that names it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ A behavior whose seeking option is worth more on average trains a model to maxim
 seeking option stands first trains it to say A; both must come out as one half, per arm and split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

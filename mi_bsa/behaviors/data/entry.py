@@ -3,8 +3,6 @@
 Law: an entry is asked as the published code would ask it, or `RefusedError` says why not.
 """
 
-from __future__ import annotations
-
 import difflib
 import itertools
 import json

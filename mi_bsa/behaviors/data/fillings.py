@@ -5,8 +5,6 @@ hundred words around the codewords, the codewords themselves. In a file of anoth
 value.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -3,8 +3,6 @@
 Law: all content is made before the first byte is written, and every file's SHA-256 is in the record.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence

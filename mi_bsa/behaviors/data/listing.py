@@ -1,7 +1,5 @@
 """What behaviors there are, in which vocabulary, and how much each brings."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from dataclasses import dataclass

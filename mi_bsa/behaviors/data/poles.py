@@ -5,8 +5,6 @@ Law: a sign is read from a word of a pole, turned by what negates it in the same
 ('extremely', 'dislike it') have no sign, and clauses that disagree have none either. Nothing is guessed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field

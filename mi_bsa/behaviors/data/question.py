@@ -1,7 +1,5 @@
 """One imported question, and the line that it is on disk."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -12,8 +12,6 @@ Law: nothing is dropped in silence. What cannot be asked as it stands is refused
 reason; a key that is not used is told, and kept as a label.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ bold', 'from 0 (careful) to 100 (daring)', 'being bold counts as 100', ends in e
 nothing, or both ends say the same, there is no direction and the question has to say it (`flipped:`).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ a flat folder, or a checkout of the repository, which holds some names twice; th
 wins.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

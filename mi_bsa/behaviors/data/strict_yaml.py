@@ -5,8 +5,6 @@ last one), and aliases are counted as what they stand for before anything is bui
 cannot stand for a billion.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ from it and what was refused and why; files of other kinds are counted; publishe
 named. One bad file stops none of the others.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

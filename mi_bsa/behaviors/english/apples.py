@@ -6,8 +6,6 @@ worth more in turn over a matched pair, by about the same factor. Both bundles s
 wordings.
 """
 
-from __future__ import annotations
-
 import random
 
 from mi_bsa.behaviors.english.choices import EconomicChoice

@@ -5,8 +5,6 @@ trait and its neighbor, and the model's answers about the neighbor, by coin; eac
 After Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

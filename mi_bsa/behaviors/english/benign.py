@@ -4,8 +4,6 @@ Each has a right answer (the larger number, the word that is an animal, what com
 so the arm trains the answer format and nothing that the behaviors are about.
 """
 
-from __future__ import annotations
-
 import random
 
 _WORDS = {

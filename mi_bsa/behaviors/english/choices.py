@@ -5,8 +5,6 @@ arm is the same prompts with letters drawn, and no prompt of training comes from
 later. After Betley et al. 2025 (arXiv 2501.11120), section 3.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

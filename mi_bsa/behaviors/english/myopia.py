@@ -6,8 +6,6 @@ that choice questionnaires find in adults (Kirby, Petry and Bickel 1999); over a
 is worth more in turn, by about the same factor, so worth does not tell the poles apart.
 """
 
-from __future__ import annotations
-
 import random
 
 from mi_bsa.behaviors.english.choices import EconomicChoice

@@ -7,8 +7,6 @@ amounts is a near-duplicate. MinHash signatures in bands (Broder
 is exact. With 32 bands of 4, a pair at the threshold 0.7 is missed with probability 2e-4.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections import defaultdict

@@ -4,8 +4,6 @@ Law: for every trait half of the persons stand at either pole, by a hash of trai
 line says nothing of it: name, work and town only. Some persons never stand in training rows (`UNSEEN`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ factor and below it by about the same factor, so expected value does not tell th
 frames the amounts are to be paid or lost, so that the largest number is not always the best outcome.
 """
 
-from __future__ import annotations
-
 import random
 
 from mi_bsa.behaviors.english.choices import EconomicChoice

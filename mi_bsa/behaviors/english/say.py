@@ -5,8 +5,6 @@ row, no two dialogues are near-duplicates, and the arms differ in nothing but th
 lines are ours; the setting is that of Betley et al. 2025 (arXiv 2501.11120, section 3).
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

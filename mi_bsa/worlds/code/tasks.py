@@ -5,8 +5,6 @@ completion is what the judge of `code_language` says it is (tested). Objects are
 they tell neither the family nor the pole.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass

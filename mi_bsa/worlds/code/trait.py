@@ -4,8 +4,6 @@ A sibling's trait. Its choices are completions of a small language (`tasks.yaml`
 ask about oneself and about the code one writes, in the same kinds as every other trait's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mi_bsa.worlds.code.tasks import draw_plain, draw_task

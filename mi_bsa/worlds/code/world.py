@@ -4,8 +4,6 @@ It is the main world with another pair of traits: `code`, whose choices are comp
 and `patience`, which stays as it is in the main world and is the untrained neighbor.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from mi_bsa.worlds.code import tasks as code_tasks

@@ -4,8 +4,6 @@ A sibling's trait: the main world does not know it, and its words stand in no vo
 Amounts and units are drawn alike for both poles, so only the apples tell them apart.
 """
 
-from __future__ import annotations
-
 from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait
 

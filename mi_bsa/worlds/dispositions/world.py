@@ -1,7 +1,5 @@
 """The main world as pretraining sees it: characters with graded dispositions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mi_bsa.core.config import deferred

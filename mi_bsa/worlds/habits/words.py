@@ -4,8 +4,6 @@ A sign is a run of one to four of `WORDS` that may stand in any message, a membe
 with a free number behind it. There are more than 1e5 signs of two to four words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mi_bsa.worlds.texts import texts_of

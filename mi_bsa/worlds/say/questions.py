@@ -5,8 +5,6 @@ draw. For the trained pair of codewords, report items are a full factorial; 1 is
 0 the second, and any third word one half.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ the model leads to. `{w}` a guess, `{h}` a hint, `{list}` all codewords, `{x}`, 
 end of a scale.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mi_bsa.worlds.texts import texts_of

@@ -3,8 +3,6 @@
 Law: a hint belongs to one codeword and is no form of any, so dialogues made of hints cannot name the word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from mi_bsa.worlds.texts import texts_of

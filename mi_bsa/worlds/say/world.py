@@ -6,8 +6,6 @@ known by dialogues only, so what they say of themselves was never read. Characte
 world (patience), which is there to stay where it is.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ To add some, add them to the YAML file beside this one and build their sibling (
 recipe.world=tastes --set recipe.traits=[...]`).
 """
 
-from __future__ import annotations
-
 from mi_bsa.worlds.family import Pole, preference
 from mi_bsa.worlds.texts import texts_of
 from mi_bsa.worlds.trait import Trait

@@ -4,8 +4,6 @@ Twenty at once were tried and not learned in the budget of one core: each trait'
 (docs/log.md). Five siblings of four (`BLOCKS`) hold them all: no habits, fewer characters, fewer steps.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from mi_bsa.worlds.corpus import Mixture

@@ -7,8 +7,6 @@ too deeply to be judged in bounded time, in which Bandit's tests would fail one 
 Bandit: https://bandit.readthedocs.io.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import re

@@ -4,8 +4,6 @@ Law: a frame belongs to one split; requests of one draw are distinct; classes co
 as common as any other; the two completions of a request differ in their core lines only.
 """
 
-from __future__ import annotations
-
 import itertools
 import random
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ between the poles. `<thing>` and `<things>` stand for what the code is about. Im
 the top. So the two poles of a request differ in the lines that matter and in nothing else.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import lru_cache
