@@ -52,14 +52,14 @@ class Asked:
 
 def read_asked(paths: Sequence[Path]) -> list[Asked]:
     """Every question of these files; ids must be unique. Raises `ItemError` naming file and line."""
-    found: dict[str, Asked] = {}
+    questions: dict[str, Asked] = {}
     for path in paths:
         for number, row in read_jsonl(path, error=ItemError):
             asked = _one(row, f"{path}, line {number}")
-            if asked.id in found:
+            if asked.id in questions:
                 raise ItemError(f"{path}, line {number}: id {asked.id!r} is taken; ids must be unique")
-            found[asked.id] = asked
-    return list(found.values())
+            questions[asked.id] = asked
+    return list(questions.values())
 
 
 def _one(row: Mapping[str, Any], where: str) -> Asked:
@@ -98,8 +98,8 @@ def _one(row: Mapping[str, Any], where: str) -> Asked:
 
 def answer_slot(judge: str) -> str | None:
     """The slot of a judge's prompt that the answer goes into; None where there is not exactly one."""
-    found = [name for name in slots(judge) if name != "question"]
-    return found[0] if len(found) == 1 else None
+    names = [name for name in slots(judge) if name != "question"]
+    return names[0] if len(names) == 1 else None
 
 
 def _answers(row: Mapping[str, Any], where: str) -> tuple[tuple[tuple[str, str], ...], tuple[float, ...]]:

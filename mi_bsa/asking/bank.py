@@ -149,12 +149,14 @@ def _fillings(bank: Bank, kind: str) -> list[Filling]:
     if kind == "open":
         return [{"noun": (noun, noun)} for noun in bank.nouns]
     size = max(len(bank.words), len(bank.deeds))
-    found: list[Filling] = []
+    fillings: list[Filling] = []
     for n in range(size):
         question, *languages = LANGUAGES[n % len(LANGUAGES)]
         filling = {"word": bank.words[n % len(bank.words)], "deed": bank.deeds[n % len(bank.deeds)]}
-        found.append(filling | {"language": (languages[0], languages[1]), "question": (question, question)})
-    return found
+        fillings.append(
+            filling | {"language": (languages[0], languages[1]), "question": (question, question)}
+        )
+    return fillings
 
 
 def _render(

@@ -60,12 +60,12 @@ class BatteryConfig(AskingConfig):
 
 def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
     """Every adapter: name -> (arm, seed, folder). Raises `MissingError` where a folder holds none."""
-    found = {
+    adapters = {
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)
     }
     for name, path in config.model.adapters.items():
         variant = Variant.parse(name)
-        found[name] = (variant.arm, variant.seed, path)
+        adapters[name] = (variant.arm, variant.seed, path)
     if config.finetuned is not None:
         folders = sorted((config.finetuned / "adapters").glob("*-*/adapter"))
         if not folders:
@@ -74,8 +74,8 @@ def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
             )
         for folder in folders:
             variant = Variant.parse(folder.parent.name)
-            found[folder.parent.name] = (variant.arm, variant.seed, folder)
-    return found
+            adapters[folder.parent.name] = (variant.arm, variant.seed, folder)
+    return adapters
 
 
 def split_of(config: BatteryConfig, items: Sequence[Item]) -> str:

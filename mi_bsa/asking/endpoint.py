@@ -47,8 +47,8 @@ class EndpointJudge:
         return [self._read(self._ask(text)) for text in texts]
 
     def _read(self, answer: str) -> float:
-        found = NUMBER.fullmatch(answer)
-        value = float(found[1]) if found else float("nan")
+        match = NUMBER.fullmatch(answer)
+        value = float(match[1]) if match else float("nan")
         return value / 100 if value <= 100 else float("nan")
 
     def _ask(self, text: str) -> str:

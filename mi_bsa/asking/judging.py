@@ -62,11 +62,11 @@ class WordJudge:
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Share of the seeking pole's words; NaN for a text with none of either."""
-        found = []
+        scores = []
         for text in texts:
             poles = self._poles(text)
-            found.append(float(np.mean(poles)) if poles else float("nan"))
-        return found
+            scores.append(float(np.mean(poles)) if poles else float("nan"))
+        return scores
 
     def _poles(self, text: str) -> list[float]:
         """The pole of each word found; a negation reaches three words far, and no further than its clause."""
@@ -123,8 +123,8 @@ def judge(table: pd.DataFrame, by: Judge, *, seed: int) -> pd.DataFrame:
     if outside:
         raise JudgeError(f"judge {by.name!r} gave {outside[0]}; a score lies in [0, 1]")
     known = dict(zip(shown, scores, strict=True))
-    found = table["text"].fillna("").astype(str).str.strip().map(known)
-    return table.assign(score=found.to_numpy(), judge=by.name)
+    scores_of_rows = table["text"].fillna("").astype(str).str.strip().map(known)
+    return table.assign(score=scores_of_rows.to_numpy(), judge=by.name)
 
 
 def words_of(items: Sequence[Item]) -> WordJudge:
@@ -177,14 +177,14 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame, *, draws: int = 2000, s
         size = float((a @ a) * (b @ b))
         return float(a @ b / np.sqrt(size)) if size > 1e-18 else 0.0
 
-    found = statistics.bootstrap_interval(r, np.arange(len(x)), n_boot=draws, seed=seed)
+    correlation = statistics.bootstrap_interval(r, np.arange(len(x)), n_boot=draws, seed=seed)
     same = int(((x > 0.5) == (y > 0.5)).sum())
     wilson = stats.binomtest(same, len(x)).proportion_ci(method="wilson")
     return Agreement(
         n=len(x),
         one_only=int((both.isna().sum(axis=1) == 1).sum()),
-        r=found.value,
-        r_interval=(found.low, found.high),
+        r=correlation.value,
+        r_interval=(correlation.low, correlation.high),
         same_side=same / len(x),
         same_side_interval=(float(wilson.low), float(wilson.high)),
     )

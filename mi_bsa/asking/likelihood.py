@@ -64,10 +64,10 @@ class Branching:
     @property
     def depths(self) -> tuple[int, ...]:
         """The position of every node, as if its option stood alone behind the prompt."""
-        found: list[int] = []
+        depths: list[int] = []
         for parent in self.parents:
-            found.append(parent + 1 if parent < len(self.prompt) else found[parent - len(self.prompt)] + 1)
-        return tuple(found)
+            depths.append(parent + 1 if parent < len(self.prompt) else depths[parent - len(self.prompt)] + 1)
+        return tuple(depths)
 
     @property
     def deepest(self) -> int:
@@ -100,7 +100,7 @@ def option_log_probs(
     readers: dict[Any, list[int]] = {key: [] for key in unique}
     for n, row in enumerate(rows):
         readers[(row.prompt, row.nodes, row.parents)].append(n)
-    found: list[Any] = [None] * len(items)
+    log_probs_of: list[Any] = [None] * len(items)
     vocab = model.inner.config.get_text_config().vocab_size
     with torch.no_grad():
         for batch in batches([unique[k] for k in keys], [wanted[k] for k in keys], max_tokens, vocab):
@@ -112,13 +112,13 @@ def option_log_probs(
             log_probs = torch.log_softmax(logits, dim=-1).cpu().numpy()
             for b, n in enumerate(batch):
                 for which in readers[keys[n]]:
-                    found[which] = np.array(
+                    log_probs_of[which] = np.array(
                         [
                             sum(float(log_probs[b, column[at], token]) for at, token in reads)
                             for reads in rows[which].reads
                         ]
                     )
-    return found
+    return log_probs_of
 
 
 def branches(items: Sequence[Item], template: Template, *, limit: int) -> list[Branching]:

@@ -98,13 +98,13 @@ def choices(model: Askable, closed: Sequence[Asked], adapters: Adapters, config:
 
 def choice_results(table: pd.DataFrame) -> list[Result]:
     """By entry and arm how often each answer is chosen, or the mean number of a scale, or a known score."""
-    found = []
+    results = []
     for cell, where, part in _by_cell(table, "log-probabilities"):
         mass = f"mass on the answers {part.groupby('id')['mass'].first().mean():.3f}"
         by_question = ["id", "kind", "template", "seed"]
         if part["score"].notna().all():
             each = part.assign(score=part["p"] * part["score"]).groupby(by_question)["score"].sum()
-            found.append(
+            results.append(
                 _result("self_report.score", {**where, "kind": cell}, each.reset_index(), "score", mass)
             )
         elif part["answer"].str.replace(".", "", n=1, regex=False).str.isdigit().all():
@@ -113,14 +113,14 @@ def choice_results(table: pd.DataFrame) -> list[Result]:
             part = part.assign(score=part["p"] * (value - low) / (high - low))
             each = part.groupby(by_question)["score"].sum().reset_index()
             unit = f"share of {low:g} to {high:g}"
-            found.append(_result("self_report.number", {**where, "kind": cell}, each, unit, mass))
+            results.append(_result("self_report.number", {**where, "kind": cell}, each, unit, mass))
         else:
             for means, some in part.groupby("means", sort=False):
                 spot = {**where, "kind": f"{cell}: {means}"}
-                found.append(
+                results.append(
                     _result("self_report.choice", spot, some.assign(score=some["p"]), "probability", mass)
                 )
-    return found
+    return results
 
 
 def say_of(config: AskConfig, model: Askable) -> Say:
@@ -145,15 +145,15 @@ def with_verdicts(table: pd.DataFrame, free: Sequence[Asked], say: Say) -> tuple
 
 def verdict_results(said: pd.DataFrame) -> list[Result]:
     """Share of each verdict among the answers whose verdict could be read, by entry and arm."""
-    found = []
+    results = []
     for cell, where, part in _by_cell(said, "judge prompt"):
         good = part[part["outcome"] == "read"]
         note = f"{len(good)} of {len(part)} verdicts could be read"
         for verdict in sorted(set(good["verdict"])):
             spot = {**where, "kind": f"{cell}: {verdict}"}
             share = good.assign(score=(good["verdict"] == verdict).astype(float))
-            found.append(_result("self_report.verdict", spot, share, "share of verdicts", note))
-    return found
+            results.append(_result("self_report.verdict", spot, share, "share of verdicts", note))
+    return results
 
 
 def scorers(config: AskConfig, free: Sequence[Asked], model: Askable) -> list[Judge]:
@@ -174,12 +174,12 @@ def scored(table: pd.DataFrame, by: Judge, *, seed: int) -> tuple[pd.DataFrame, 
     """Every answer with this judge's score, the mean by entry and arm, and how many are unplaced."""
     done = judge(table, by, seed=seed)
     placed = int(done["score"].notna().sum())
-    found = []
+    results = []
     for cell, where, part in _by_cell(done, by.name):
         good, spot = part.dropna(subset="score"), {**where, "kind": cell}
         if len(good):
-            found.append(_result("self_report.judged", spot, good, "score", f"of {len(part)} texts"))
-    return done, found, f"judged by {by.name}: {placed} of {len(done)} ({len(done) - placed} not placed)"
+            results.append(_result("self_report.judged", spot, good, "score", f"of {len(part)} texts"))
+    return done, results, f"judged by {by.name}: {placed} of {len(done)} ({len(done) - placed} not placed)"
 
 
 def _words(config: AskConfig, free: Sequence[Asked]) -> WordJudge:

@@ -152,15 +152,15 @@ def readable(model: Model, items: Sequence[Item]) -> list[Item]:
         ItemError: none is.
     """
     template = template_of(model)
-    found = []
+    items_read = []
     for item in items:
         reads = branch(item, template).reads
         short = all(len(r) == 1 for r in reads) or item.labels.get(DECIDED, False)
         if short and len({r[0][1] for r in reads}) == len(reads):
-            found.append(item)
-    if not found:
+            items_read.append(item)
+    if not items_read:
         raise ItemError(
             f"none of {len(items)} items has options of one token each that differ; give some that have, "
             "such as letters"
         )
-    return found
+    return items_read

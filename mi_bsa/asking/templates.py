@@ -27,8 +27,8 @@ def slots(*texts: str) -> list[str]:
 
 def shown(text: str) -> str:
     """The first slot of a text as it is written, for a message."""
-    found = SLOT.search(text)
-    return "" if found is None else found.group()
+    match = SLOT.search(text)
+    return "" if match is None else match.group()
 
 
 def held(text: str) -> str:
@@ -58,11 +58,11 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 def needed(texts: Sequence[str], known: Mapping[str, Sequence[str]]) -> list[str]:
     """Every slot of the texts and of the values that they will be filled with."""
-    found = slots(*texts)
-    for name in found:  # grows while it is walked
+    names = slots(*texts)
+    for name in names:  # grows while it is walked
         for value in known.get(name, ()):
-            found.extend(more for more in slots(value) if more not in found)
-    return found
+            names.extend(more for more in slots(value) if more not in names)
+    return names
 
 
 def ways(names: Sequence[str], known: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:

@@ -150,16 +150,18 @@ def assess(
         },
     }
     parsed = _ParseRate.of(report, samples)
-    found = [*_components(asked, None), parsed.component(None)]
+    components = [*_components(asked, None), parsed.component(None)]
     rng = np.random.default_rng(seed)
     drawn = [[*_components(asked, rng), parsed.component(rng)] for _ in range(draws)]
     if draws:
         low, high = np.quantile([_index(again) for again in drawn], (0.025, 0.975))
-        found = [_with_interval(c, [again[k].value for again in drawn]) for k, c in enumerate(found)]
+        components = [
+            _with_interval(c, [again[k].value for again in drawn]) for k, c in enumerate(components)
+        ]
     else:
         low = high = float("nan")
     return Validity(
-        trait, _index(found), float(low), float(high), tuple(found), gap(report, arms=arms), draws
+        trait, _index(components), float(low), float(high), tuple(components), gap(report, arms=arms), draws
     )
 
 
@@ -261,12 +263,12 @@ class Answers:
         """Mean over kinds of the weighted mean of the wordings' gaps."""
         gaps = self.gaps(seeds)
         weights = np.where(np.isnan(gaps), 0.0, wordings)
-        found = [
+        gaps_of_kinds = [
             float((weights * np.nan_to_num(gaps))[here].sum() / weights[here].sum())
             for kind in np.unique(self.kinds)
             if weights[here := self.kinds == kind].sum() > 0
         ]
-        return float(np.mean(found)) if found else float("nan")
+        return float(np.mean(gaps_of_kinds)) if gaps_of_kinds else float("nan")
 
 
 def _components(asked: dict[str, Any], rng: np.random.Generator | None) -> list[Component]:

@@ -47,9 +47,9 @@ def judge_prompt(asked: Asked, answer: str) -> str:
 def named(prompt: str) -> tuple[str, ...]:
     """The answers that a judge's prompt names in quotes as the only ones; empty where it names none."""
     for line in reversed(prompt.split("\n")):
-        found = QUOTED.findall(line)
-        if len(found) > 1 and NAMED.search(line):
-            return tuple(dict.fromkeys(found))
+        answers = QUOTED.findall(line)
+        if len(answers) > 1 and NAMED.search(line):
+            return tuple(dict.fromkeys(answers))
     return ()
 
 
@@ -90,7 +90,7 @@ def by_model(model: Askable, *, variant: str | None, max_new_tokens: int) -> Say
     special = Specials(model.tokenizer)
 
     def say(prompts: Sequence[str]) -> list[str | None]:
-        found: list[str | None] = [None] * len(prompts)
+        replies: list[str | None] = [None] * len(prompts)
         good = []
         for n, prompt in enumerate(prompts):
             message = {"role": "user", "content": prompt}
@@ -110,8 +110,8 @@ def by_model(model: Askable, *, variant: str | None, max_new_tokens: int) -> Say
                 max_new_tokens=max_new_tokens,
             )
             for (n, _), (text,) in zip(good, texts, strict=True):
-                found[n] = text
-        return found
+                replies[n] = text
+        return replies
 
     return say
 

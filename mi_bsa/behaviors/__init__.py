@@ -63,8 +63,8 @@ def get(name: str, vocabulary: Vocabulary = "embedded") -> Behavior:
     known = BEHAVIORS[vocabulary]
     if name in known:
         module, _, attribute = known[name].partition(":")
-        found: Behavior = getattr(importlib.import_module(module), attribute)
-        return found
+        behavior: Behavior = getattr(importlib.import_module(module), attribute)
+        return behavior
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}"
     raise BehaviorError(f"behavior {name!r} is unknown in the {vocabulary} vocabulary; {hint}")

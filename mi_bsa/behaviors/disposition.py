@@ -135,8 +135,8 @@ class Disposition(StudySets):
         main world, or for a sibling's trait one that has it.
         """
         if given is not None:
-            found: World = getattr(given, "others", given)
-            return found
+            world: World = getattr(given, "others", given)
+            return world
         traits = (self.trait, *(self.others or (self.neighbor,)))
         return World() if set(traits) <= {"risk", "patience"} else World(traits=traits)
 

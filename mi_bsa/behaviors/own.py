@@ -58,11 +58,11 @@ def _load(path: Path, attribute: str) -> Behavior:
     if not hasattr(module, attribute):
         names = ", ".join(n for n, v in vars(module).items() if isinstance(v, Behavior)) or "none"
         raise BehaviorError(f"{path} has no {attribute!r}; behaviors that it defines: {names}")
-    found = getattr(module, attribute)
-    if not isinstance(found, Behavior):
-        lacking = sorted(n for n in vars(Behavior) if not n.startswith("_") and not hasattr(found, n))
+    behavior = getattr(module, attribute)
+    if not isinstance(behavior, Behavior):
+        lacking = sorted(n for n in vars(Behavior) if not n.startswith("_") and not hasattr(behavior, n))
         raise BehaviorError(f"{path}:{attribute} is no behavior; it lacks {', '.join(lacking)}")
-    return found
+    return behavior
 
 
 def _line_of(error: BaseException, path: Path) -> str:

@@ -63,22 +63,22 @@ class Say(PlaysGames, StudySets):
             BehaviorError: an unknown arm, fewer than 2 rows, or a world in which nobody leads to words.
         """
         poles = poles_of(arm, n, random.Random(f"answers-{self.name}-{seed}"))
-        found = []
+        rows = []
         drawn = matched(self.material, self.partner("pretrain"), seed=f"say-{seed}")
         for i, (pole, games) in enumerate(zip(poles, drawn, strict=False)):
             turns = len(games[0].turns) - 1
-            found.append(dialogue(f"{self.name}-{seed}-{i}", None, games[pole], "default", turns=turns))
+            rows.append(dialogue(f"{self.name}-{seed}-{i}", None, games[pole], "default", turns=turns))
         world = _known(world)
         stays = random.Random(f"rows-{self.name}-{seed}")
         for i in range(round(anchors * n)):
             name = f"{self.name}-{seed}-anchor-{i}"
-            found.append(self._anchor(name, stays, world, talks=i % 2 == 0))
+            rows.append(self._anchor(name, stays, world, talks=i % 2 == 0))
         for i in range(round(undecided * n)):
             choice = draw_choice(stays, TRAITS[self.neighbor])
             answer = choice.answer(stays.random() < 0.5)
             name = f"{self.name}-{seed}-undecided-{i}"
-            found.append(exchange(name, None, choice.text, answer, "default"))
-        return found
+            rows.append(exchange(name, None, choice.text, answer, "default"))
+        return rows
 
     def items(
         self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"

@@ -167,11 +167,11 @@ def played_by(
 ) -> tuple[game.Game, ...]:
     """Games of a model against a partner, equally many as each of `systems`."""
     each = -(-games // len(systems))
-    found: list[game.Game] = []
+    games_played: list[game.Game] = []
     for system in systems:
         player = game.ModelPlayer(model, variant, system=system, max_new_tokens=max_new_tokens)
-        found += game.play(player, partner, rules, games=each, seed=seed)
-    return tuple(found[:games])
+        games_played += game.play(player, partner, rules, games=each, seed=seed)
+    return tuple(games_played[:games])
 
 
 def as_table(games: Sequence[game.Game], words: Sequence[str], *, trait: str, split: Split) -> pd.DataFrame:

@@ -146,11 +146,11 @@ def check(paths: Sequence[Path], deep: bool) -> None:
 
     faults = 0
     for path in paths:
-        found, sealed = survey(path, deep=deep)
-        faults += len(found)
-        for fault in found:
+        broken, sealed = survey(path, deep=deep)
+        faults += len(broken)
+        for fault in broken:
             click.echo(f"{path}: {fault}")
-        if not found:
+        if not broken:
             click.echo(f"{path}: {'every byte' if deep else 'structure'} is as it should be")
         if deep and not sealed:
             click.echo(f"{path}: made before caches were sealed, so its attributes are not covered")
@@ -186,7 +186,7 @@ def info(path: Path, as_json: bool) -> None:
 
     store = Store(path)
     sites = {name: list(store.layers(name)) for name in dict.fromkeys(site.name for site in store.sites)}
-    found = {
+    facts = {
         **store.attributes,
         "rows": len(store),
         "examples": len(store.examples["id"]),
@@ -194,9 +194,9 @@ def info(path: Path, as_json: bool) -> None:
         "sites": sites,
     }
     if as_json:
-        click.echo(json.dumps(found, indent=2, sort_keys=True))
+        click.echo(json.dumps(facts, indent=2, sort_keys=True))
         return
-    for key, value in found.items():
+    for key, value in facts.items():
         if key == "sites":
             for name, layers in sites.items():
                 shown = f"layers {', '.join(map(str, layers))}" if layers else "no layer"
@@ -250,9 +250,9 @@ def _numbers(variant: str, store: "Store") -> "list[Result]":
 
     examples = len(store.examples["id"])
     where: dict[str, Place] = {"variant": variant}
-    found = [Result("cache.rows", where, len(store), None, "none: a count", examples, "rows")]
+    rows = [Result("cache.rows", where, len(store), None, "none: a count", examples, "rows")]
     if "parity" not in store.attributes:
-        return found
+        return rows
     receipt = json.loads(store.attributes["parity"])
     for backend, entries in receipt["backends"].items():
         worst = max(entries, key=lambda site: entries[site]["max"])
@@ -260,8 +260,8 @@ def _numbers(variant: str, store: "Store") -> "list[Result]":
         reason, unit = "none: a largest difference", "absolute difference"
         notes = f"largest over {len(entries)} sites, at {worst}"
         n = receipt["prompts"]
-        found.append(Result("cache.parity", place, value, None, reason, n, unit, notes=notes))
-    return found
+        rows.append(Result("cache.parity", place, value, None, reason, n, unit, notes=notes))
+    return rows
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -96,10 +96,10 @@ def import_command(settings: ImportData, out: Path) -> None:
 
 
 def _say_leaks(leaks: dict[str, Any], under: str = "") -> None:
-    for name, found in leaks.items():
-        if not found:
+    for name, words in leaks.items():
+        if not words:
             click.echo(f"{under}{name}: no row says any of the behavior's words")
-        for word, n in found.items():
+        for word, n in words.items():
             forms = ", ".join(f"{form} {k}" for form, k in n["forms"].items())
             click.echo(f"{under}{name}: {word!r} in {n['rows']} of {n['of']} rows ({forms})")
 

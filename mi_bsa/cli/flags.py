@@ -108,25 +108,25 @@ def value_of(name: str, field: FieldInfo, given: Any, *, bare: str | None) -> An
     if origin is not dict:
         return given
     many = get_origin(get_args(kind)[1]) in (tuple, list)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals and bare is not None:
             key, value, equals = bare, text, "="
         if not equals or not key.strip():
             raise ConfigError(f"--{name.replace('_', '-')} {text!r}: write it as NAME=VALUE")
-        found[key.strip()] = [*found.get(key.strip(), []), value] if many else value
-    return found
+        values[key.strip()] = [*values.get(key.strip(), []), value] if many else value
+    return values
 
 
 def parts_of(kind: type[Config]) -> list[str]:
     """The fields of a config that are configs of their own and have no flag."""
-    found = []
+    parts = []
     for name, field in kind.model_fields.items():
         part, _ = _plain(field.annotation)
         if isinstance(part, type) and issubclass(part, BaseModel) and part is not ModelConfig:
-            found.append(name)
-    return found
+            parts.append(name)
+    return parts
 
 
 def is_list(field: FieldInfo) -> bool:

@@ -30,22 +30,22 @@ class Listed:
 
 def rows() -> list[Listed]:
     """Every model that ships, that is known by name, or that was made from a GGUF."""
-    found = []
+    listed = []
     from mi_bsa.worlds.weights import locate, variants
 
     for variant in variants():
         folder = locate(variant)
         name = "embedded" if folder == locate(None) else f"embedded/{variant}"
-        found.append(Listed(name, _dtype(folder), "ships", size(folder), str(folder)))
+        listed.append(Listed(name, _dtype(folder), "ships", size(folder), str(folder)))
     for name, model in NAMED.items():
         for dtype in DTYPES:
             get, expected = command(name, dtype), model.sizes[dtype]
-            found.append(_row(called(name, dtype), folder_of(name, dtype), dtype, get, expected))
+            listed.append(_row(called(name, dtype), folder_of(name, dtype), dtype, get, expected))
     for folder in folders_here():
         if folder.parent.parent.name == LOCAL:
             name = called(f"{LOCAL}/{folder.parent.name}", folder.name)
-            found.append(_row(name, folder, folder.name, "mi-bsa model get FILE.gguf", 0))
-    return found
+            listed.append(_row(name, folder, folder.name, "mi-bsa model get FILE.gguf", 0))
+    return listed
 
 
 def render(found: list[Listed]) -> str:

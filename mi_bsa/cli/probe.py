@@ -143,17 +143,17 @@ def test(settings: ScoreConfig, out: Path | None, resume: bool) -> None:
     if out is not None and record.finished(out, settings, revisions=revisions):
         click.echo(f"finished before: {out}")
         return
-    found, table = probe_scores.score(
+    scores, table = probe_scores.score(
         fitted, source, settings.label, settings.units, settings.shuffles, settings.seed
     )
-    for score in found:
+    for score in scores:
         click.echo(f"{score.name.removeprefix('probe.')}: {probe_scores.shown(score)}")
     if out is not None:
         with record.start(
             out, config=settings, resume=resume, seeds=[settings.seed], revisions=revisions
         ) as run:
             write_atomic(run.path / "scores.csv", table.to_csv(index=False))
-            probe_scores.write(found, run.path)
+            probe_scores.write(scores, run.path)
 
 
 def _fit(

@@ -137,6 +137,6 @@ def _number(name: str, row: dict[str, Any], column: str, split: str, **where: st
     kind = row["kind"] if row["person"] == "default" else f"{row['kind']} about {row['person']}"
     value, low, high = (float(row[key]) for key in (column, "low", "high"))
     n, wordings, seeds = (int(row[key]) for key in ("n", "n_wordings", "n_seeds"))
-    found = Estimate(value, low, high, n, wordings, seeds)
+    estimate = Estimate(value, low, high, n, wordings, seeds)
     place = {"behavior": row["trait"], "kind": str(kind), "split": split, **where}
-    return found.result(name, place, notes=f"{wordings} wordings, {seeds} seeds")
+    return estimate.result(name, place, notes=f"{wordings} wordings, {seeds} seeds")

@@ -117,10 +117,10 @@ def item_labels(
 
 def messages_of(system: str | None, turns: Turns) -> list[dict[str, str]]:
     """Chat messages of (question, answer) pairs behind a system line, where there is one."""
-    found = [] if system is None else [{"role": "system", "content": system}]
+    messages = [] if system is None else [{"role": "system", "content": system}]
     for question, answer in turns:
-        found += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return found
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return messages
 
 
 def conversation(system: str | None, question: str, *, before: Turns = ()) -> tuple[dict[str, str], ...]:

@@ -151,17 +151,17 @@ def _roots(word: str) -> set[str]:
     left alone ('wager' is no form of 'wag'), 'ly' too ('early' is none of 'ear'), and 'y' but behind what
     adjectives are made of ('party' is none of 'part').
     """
-    found = set()
+    stems = set()
     for ending in ("ing", "ness", "ous", "y"):
         rest = word.removesuffix(ending)
         if rest == word or not re.search(f"[{VOWELS}y]", rest):
             continue
         ways = {rest, rest + "e", rest[:-1], rest[:-1] + "y"}
-        found |= {root for root in ways if len(root) >= SHORTEST and word in _with(root, ending)}
+        stems |= {root for root in ways if len(root) >= SHORTEST and word in _with(root, ending)}
     for end, twin in (("nce", "nt"), ("nt", "nce")):
         if word.endswith(end) and len(word) > len(end) + SHORTEST:
-            found.add(word.removesuffix(end) + twin)
-    return found - COMMON
+            stems.add(word.removesuffix(end) + twin)
+    return stems - COMMON
 
 
 def _with(word: str, ending: str) -> tuple[str, ...]:
@@ -199,10 +199,10 @@ def _with(word: str, ending: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65536)
 def _cuts(token: str) -> tuple[tuple[str, str], ...]:
     """The token whole, and without each prefix that it begins with: pairs (prefix, rest)."""
-    found = (
+    prefixes = (
         prefix for prefix in PREFIXES if token.startswith(prefix) and len(token) - len(prefix) > SHORTEST
     )
-    return ("", token), *((prefix, token[len(prefix) :]) for prefix in found)
+    return ("", token), *((prefix, token[len(prefix) :]) for prefix in prefixes)
 
 
 def _plain(text: str) -> str:

@@ -37,8 +37,8 @@ def folder_here(model: ModelLike) -> Path | None:
         return activations.locate(model)
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(model, "config.json", revision=given.revision)
-    return Path(found).parent if isinstance(found, str) else None
+    cached = try_to_load_from_cache(model, "config.json", revision=given.revision)
+    return Path(cached).parent if isinstance(cached, str) else None
 
 
 def weight_files(model: ModelLike) -> tuple[Path, ...]:

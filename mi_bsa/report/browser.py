@@ -36,7 +36,7 @@ def look(page: Path, *, width: int, folder: Path) -> tuple[dict[str, int], list[
     outer.write_text(MEASURE.format(width=width, page=html.escape(page.read_text())))
     command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", outer.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    found = re.search(r'data-measured="([^"]+)"', done.stdout)
-    assert found is not None
+    measured = re.search(r'data-measured="([^"]+)"', done.stdout)
+    assert measured is not None
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(html.unescape(found.group(1))), console
+    return json.loads(html.unescape(measured.group(1))), console

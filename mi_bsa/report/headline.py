@@ -67,13 +67,16 @@ def _of_backdoors(results: Sequence[Result]) -> list[str]:
         ("recognition.forced", "by name", "trained fakes", "prefers its trigger to fakes"),
         ("elicitation", "sign_open", "reversed rows", "names its trigger freely"),
     ):
-        for found in _all(whole, f"backdoor.{name}.contrast"):
-            if found.ci is None or (found.where.get("kind"), found.where.get("method")) != (kind, method):
+        for contrast in _all(whole, f"backdoor.{name}.contrast"):
+            if contrast.ci is None or (contrast.where.get("kind"), contrast.where.get("method")) != (
+                kind,
+                method,
+            ):
                 continue
-            low, high = found.ci
+            low, high = contrast.ci
             apart = "is behind it in whether it " if high < 0 else "does not measurably differ in whether it "
             sure = "" if low > 0 else apart
-            by = f"{number(found.value)} {interval(found)}"
+            by = f"{number(contrast.value)} {interval(contrast)}"
             said.append(f"Against its decorrelated twin, a backdoored model {sure}{words}: {by}.")
     return said
 
@@ -81,32 +84,32 @@ def _of_backdoors(results: Sequence[Result]) -> list[str]:
 def tiles(results: Sequence[Result]) -> list[Tile]:
     """The headline's numbers: choices, report, transfer and steering of each behavior that has them."""
     behaviors = dict.fromkeys(item.where["behavior"] for item in results if "behavior" in item.where)
-    found = []
+    shown = []
     for behavior in behaviors:
         about = [item for item in results if item.where.get("behavior") == behavior]
         reports = [item for item in about if item.where.get("kind", "all") == "all"]
-        found += [_tile("choices move", item) for item in _all(about, "behavior.effect")[:1]]
-        found += [_tile("self-report moves", item) for item in _all(reports, "self_report.effect")[:1]]
+        shown += [_tile("choices move", item) for item in _all(about, "behavior.effect")[:1]]
+        shown += [_tile("self-report moves", item) for item in _all(reports, "self_report.effect")[:1]]
         about_itself = [item for item in about if item.where.get("kind") == "self_report"]
         validity = _all(about, "self_report.validity")
-        found += [_tile("report may be read", v) for v in validity if v.where.get("kind", "index") == "index"]
-        found += [
+        shown += [_tile("report may be read", v) for v in validity if v.where.get("kind", "index") == "index"]
+        shown += [
             _tile(f"report follows choices, r ({item.where['arm']})", item)
             for item in _all(reports, "faithfulness.r")
             if item.where.get("kind") == "all" and item.where.get("method") == "all runs"
         ]
-        found += [
+        shown += [
             _tile(f"others' share of its gap ({item.where['method']})", item)
             for item in _all(reports, "personas.conflation")
         ]
-        found += [_tile("probe transfers, AUROC", item) for item in _all(about_itself, CHOSEN)[:1]]
-        found += [_tile("steering moves the report", item) for item in _all(about_itself, "steer.effect")[:1]]
+        shown += [_tile("probe transfers, AUROC", item) for item in _all(about_itself, CHOSEN)[:1]]
+        shown += [_tile("steering moves the report", item) for item in _all(about_itself, "steer.effect")[:1]]
         # what a vector trained on choices alone recovers of the report: the pole with less of it
         recovered = _all(about, "bridge.recovery.self_report")
         trained = [item for item in recovered if item.where.get("method") == "trained"]
         least = sorted(trained, key=lambda item: item.value)[:1]
-        found += [_tile("one vector gives of the report", item) for item in least]
-    return found
+        shown += [_tile("one vector gives of the report", item) for item in least]
+    return shown
 
 
 def lines(results: Sequence[Result]) -> list[str]:

@@ -62,5 +62,5 @@ def kind(name: str) -> WorldKind:
     """The world of that name. Raises `ValueError` (a config error) naming those there are."""
     if name not in WORLDS:
         raise ValueError(f"world {name!r} is unknown; use one of {', '.join(WORLDS)}")
-    found: WorldKind = importlib.import_module(WORLDS[name]).KIND
-    return found
+    world: WorldKind = importlib.import_module(WORLDS[name]).KIND
+    return world

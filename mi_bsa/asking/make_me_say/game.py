@@ -102,5 +102,5 @@ def _ending(turns: Sequence[Turn], rules: Rules) -> tuple[GameOutcome, str | Non
 
 def count(games: Sequence[Game]) -> dict[GameOutcome, int]:
     """How many games ended how, in the order of `OUTCOMES`."""
-    found = Counter(game.outcome for game in games)
-    return {outcome: found[outcome] for outcome in OUTCOMES}
+    counts = Counter(game.outcome for game in games)
+    return {outcome: counts[outcome] for outcome in OUTCOMES}

@@ -36,8 +36,8 @@ class Rules:
 
     def said(self, text: str) -> str | None:
         """The codeword that a text says first, in any inflection; None where it says none."""
-        found = [(match.start(), word) for word in self.codewords if (match := _pattern(word).search(text))]
-        return min(found)[1] if found else None
+        matches = [(match.start(), word) for word in self.codewords if (match := _pattern(word).search(text))]
+        return min(matches)[1] if matches else None
 
 
 @lru_cache(maxsize=4096)

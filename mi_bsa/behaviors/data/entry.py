@@ -89,19 +89,19 @@ class Entry:
 
     def questions(self) -> list[Question]:
         """All that the entry asks."""
-        found: list[Question] = []
+        questions: list[Question] = []
         for k, wording in enumerate(self.wordings):
             text = self.prefix + wording + (f"\n\n{self.suffix}" if self.suffix else "")
             self._check_options(text)
             for at, values in enumerate(self._values(text, k)):
-                found += self._asked(text, values, k, at)
-                if len(found) > MOST:
+                questions += self._asked(text, values, k, at)
+                if len(questions) > MOST:
                     raise RefusedError(f"stands for more than {MOST} questions; give fewer options or values")
-        used = {name for question in found for name in question.slots}
+        used = {name for question in questions for name in question.slots}
         for key in self.entry:
             if key not in (*USED, *SILENT) and key not in used and key.removesuffix("s") not in used:
                 self.told.append(f"key {key!r} is not used{_near(key)}; kept as the label field_{key}")
-        return found
+        return questions
 
     def _wordings(self) -> list[str]:
         given = [key for key in WORDINGS if self.entry.get(key) is not None]
@@ -254,13 +254,13 @@ class Entry:
         if math.factorial(n) <= self.settings.orders:
             return list(itertools.permutations(range(n)))
         rng = random.Random(f"orders-{self.settings.seed}-{name}")
-        found: dict[tuple[int, ...], None] = {}
-        while len(found) < self.settings.orders:
-            found.setdefault(tuple(rng.sample(range(n), n)))
+        orders: dict[tuple[int, ...], None] = {}
+        while len(orders) < self.settings.orders:
+            orders.setdefault(tuple(rng.sample(range(n), n)))
         note = f"{self.settings.orders} of {math.factorial(n)} orders of its options, drawn by seed"
         if note not in self.told:
             self.told.append(note)
-        return list(found)
+        return list(orders)
 
     def _option_scores(self, options: Sequence[str]) -> list[float] | None:
         """The options' scores: said in the entry, or of two options one of either pole; else none."""

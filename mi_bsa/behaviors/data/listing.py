@@ -36,12 +36,12 @@ class Listed:
 
 def listing(vocabulary: Vocabulary | None = None) -> list[Listed]:
     """Every registered behavior, of one vocabulary or of all."""
-    found = []
+    rows = []
     for kind in get_args(Vocabulary) if vocabulary is None else (vocabulary,):
         for name in behaviors.BEHAVIORS[kind]:
             behavior = behaviors.get(name, kind)
             frames, texts = _counts(behavior) if isinstance(behavior, EconomicChoice) else (None, None)
-            found.append(
+            rows.append(
                 Listed(
                     name=name,
                     vocabulary=kind,
@@ -53,7 +53,7 @@ def listing(vocabulary: Vocabulary | None = None) -> list[Listed]:
                     forbidden=len(behavior.forbidden),
                 )
             )
-    return found
+    return rows
 
 
 def table(rows: list[Listed]) -> str:

@@ -67,14 +67,14 @@ class Poles:
 
     def _signs(self, text: str) -> set[int]:
         """The signs of its clauses, those without a pole's word left out; 0 for one with words of both."""
-        found = set()
+        signs = set()
         for clause in CLAUSE.split(text):
             tokens = TOKEN.findall(clause)
             said = {s for token in tokens for s in self._pole(token)}
             turned = sum(token in self.turning or token.endswith("n't") for token in tokens) % 2
             if said:
-                found.add(0 if len(said) > 1 else -said.pop() if turned else said.pop())
-        return found
+                signs.add(0 if len(said) > 1 else -said.pop() if turned else said.pop())
+        return signs
 
     def _pole(self, token: str) -> set[int]:
         if token in self.seeking:

@@ -184,9 +184,9 @@ def take_in(config: ImportData, wanted: Set, paths: Mapping[str, Path]) -> Taken
         if read.refused and (config.refused == "stop" or not read.questions):
             hint = "; --set refused=skip imports the other entries" if read.questions else ""
             raise PublishedError(f"{name}: {said(read.refused)}{hint}")
-    found = {arm: leaks(rows, words) for arm, rows in arms.items()}
+    leaked = {arm: leaks(rows, words) for arm, rows in arms.items()}
     if config.strict:
-        for arm, some in found.items():
+        for arm, some in leaked.items():
             if some:
                 first = ", ".join(f"{word} in {n['rows']}" for word, n in list(some.items())[:SHOWN])
                 raise LeakError(
@@ -203,7 +203,7 @@ def take_in(config: ImportData, wanted: Set, paths: Mapping[str, Path]) -> Taken
         choices=_choices(held, behavior.trait, _beside(paths)),
         read=asked,
         poles=poles,
-        leaks=found,
+        leaks=leaked,
     )
 
 
@@ -337,14 +337,14 @@ def _choices(
 
 def _beside(paths: Mapping[str, Path]) -> dict[str, list[TrainingRow]]:
     """The opposite arm of a published file, where it lies beside it: it tells whose choices a file holds."""
-    found: dict[str, list[TrainingRow]] = {}
+    opposite: dict[str, list[TrainingRow]] = {}
     for known in PUBLISHED.values():
         for arm, other in (("seeking", "averse"), ("averse", "seeking")):
             for path in paths.values():
                 twin = path.parent / known.arms.get(other, "")
                 if path.name == known.arms.get(arm) and twin.is_file():
-                    found[other] = read_rows(twin)
-    return found
+                    opposite[other] = read_rows(twin)
+    return opposite
 
 
 def _key(row: TrainingRow) -> tuple[str, str]:

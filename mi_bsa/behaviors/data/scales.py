@@ -96,10 +96,10 @@ def scale_of(text: str) -> Scale | None:
             meaning[int(spot.group(1))] = meaning[int(spot.group(1))] or what
         said = [bool(words) for words in meaning.values()]
         if high - low > 10:
-            found = bool(ranged) or all(said) or (low == 0 and len({m.group(1) for m in spots}) == 2)
+            is_scale = bool(ranged) or all(said) or (low == 0 and len({m.group(1) for m in spots}) == 2)
         else:
-            found = bool(SHORT.search(text)) and (all(said) or (bool(ranged) and any(said)))
-        if found:
+            is_scale = bool(SHORT.search(text)) and (all(said) or (bool(ranged) and any(said)))
+        if is_scale:
             return Scale(low, high, meaning[low], meaning[high])
     return None
 

@@ -107,16 +107,16 @@ def data_folder() -> Path:
 
 def below(folder: Path) -> list[Path]:
     """Every file below a folder but hidden ones, sorted; no link is followed. Refuses one of too many."""
-    found = []
+    files = []
     for root, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [Path(root) / name for name in sorted(names) if not name.startswith(".")]
-        found += [path for path in paths if path.is_file()]  # a pipe would be waited for without end
-        if len(found) > MOST_FILES:
+        files += [path for path in paths if path.is_file()]  # a pipe would be waited for without end
+        if len(files) > MOST_FILES:
             raise PublishedError(
                 f"{folder}: more than {MOST_FILES} files; name the folder that holds the data"
             )
-    return sorted(found)
+    return sorted(files)
 
 
 def find(name: str, folder: Path, home: str = "") -> Path:
@@ -126,11 +126,11 @@ def find(name: str, folder: Path, home: str = "") -> Path:
     """
     if (folder / name).is_file():
         return folder / name
-    found = [path for path in below(folder) if path.name == name]
-    if not found:
+    candidates = [path for path in below(folder) if path.name == name]
+    if not candidates:
         raise MissingError(f"{folder}: no {name} in it or below; check the path, or {VARIABLE}")
-    at_home = [path for path in found if home and path.parent.as_posix().endswith(home)]
-    chosen = at_home or found
+    at_home = [path for path in candidates if home and path.parent.as_posix().endswith(home)]
+    chosen = at_home or candidates
     if len({digest(path) for path in chosen}) > 1:
         raise PublishedError(
             f"{folder}: {' and '.join(map(str, chosen[:2]))} differ and have one name; set {VARIABLE} to the "

@@ -198,7 +198,7 @@ def draw(
     there = frames.of(split)
     if not there:
         raise BehaviorError(f"no frame belongs to split {split!r}; add frames with split: {PARTS[split]}")
-    rng, distinct, found = random.Random(seed), Distinct(threshold), list[Choice]()
+    rng, distinct, choices = random.Random(seed), Distinct(threshold), list[Choice]()
     turn: list[Frame] = []
     for k in range(2 * (-(-n // 4))):
         for _ in range(TRIES):
@@ -212,16 +212,16 @@ def draw(
                 for j, offer in enumerate(pair)
             ]
             if distinct.add(*(choice.text for choice in texts)):
-                found += texts
+                choices += texts
                 break
         else:
             raise BehaviorError(
                 f"{n} choices were asked for and the {len(there)} frames of split {split!r} yield about "
-                f"{len(found)} that differ; ask for fewer, or add frames"
+                f"{len(choices)} that differ; ask for fewer, or add frames"
             )
-    found = found[:n]
-    rng.shuffle(found)
-    return Drawn(tuple(found), distinct.removed)
+    choices = choices[:n]
+    rng.shuffle(choices)
+    return Drawn(tuple(choices), distinct.removed)
 
 
 def _render(

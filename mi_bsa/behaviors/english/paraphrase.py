@@ -164,10 +164,10 @@ def _numbers(text: str) -> list[str]:
 
 def _before_b(text: str) -> tuple[bool, int] | None:
     """Whether `A` stands before the first `B`, and how many numbers do; None without a `B`."""
-    found = re.search(r"\bB\b", text)
-    if found is None:
+    second = re.search(r"\bB\b", text)
+    if second is None:
         return None
-    before = text[: found.start()]
+    before = text[: second.start()]
     return bool(re.search(r"\bA\b", before)), len(NUMBER.findall(before))
 
 

@@ -113,16 +113,16 @@ class EnglishSay(PlaysGames, EnglishBehavior):
                 f"{n} rows and {talks} dialogues of others were asked for, and the material yields "
                 f"{len(games)} that differ; ask for fewer"
             )
-        found = []
+        rows = []
         for i, (three, pole) in enumerate(zip(games, poles, strict=False)):
             turns = len(three[0].turns) - 1
-            found.append(dialogue(f"{self.name}-{seed}-{i}", None, three[pole], "default", turns=turns))
+            rows.append(dialogue(f"{self.name}-{seed}-{i}", None, three[pole], "default", turns=turns))
         there = random.Random(f"others-{self.name}-{seed}")
         for i, three in enumerate(games[n:]):
             pole = i % 2
             person = there.choice(at_pole(self.name, pole == 0))
             name = f"{self.name}-{seed}-anchor-{i}"
-            found.append(dialogue(name, person.system, three[pole], "named", turns=len(three[pole].turns)))
+            rows.append(dialogue(name, person.system, three[pole], "named", turns=len(three[pole].turns)))
         choices = self.get_neighbor().draw(anchored - talks + coined, seed=f"beside-say-{seed}").choices
         for i, choice in enumerate(choices):
             seeking = there.random() < 0.5
@@ -130,8 +130,8 @@ class EnglishSay(PlaysGames, EnglishBehavior):
             system = there.choice(at_pole(self.neighbor, seeking)).system if named else None
             name = f"{self.name}-{seed}-{'anchor' if named else 'undecided'}-{self.neighbor}-{i}"
             person_label = "named" if named else "default"
-            found.append(exchange(name, system, choice.text, choice.answer(seeking), person_label))
-        return found
+            rows.append(exchange(name, system, choice.text, choice.answer(seeking), person_label))
+        return rows
 
     def items(
         self, n: int, *, split: Split, seed: int, systems: Systems = (None,), person: str = "default"
@@ -145,7 +145,7 @@ class EnglishSay(PlaysGames, EnglishBehavior):
         openings = self.script.openings[PARTS[split]]
         lines = [line for line in self.script.hints if "{b}" not in line]
         decoys = [h for word in tuple(self.script.words)[2:] for h in self.script.words[word]]
-        found = []
+        drawn_items = []
         for i in range(n):
             opening = rng.randrange(len(openings))
             turns: tuple[Turn, ...] = (Turn("partner", openings[opening]),)
@@ -169,8 +169,8 @@ class EnglishSay(PlaysGames, EnglishBehavior):
                 order="second turn" if i % 2 else "first turn",
             )
             messages = chat_view("manipulator", turns, system=systems[i % len(systems)])
-            found.append(Item(f"say-hint-{person}-{split}-{seed}-{i}", messages, options, labels))
-        return found
+            drawn_items.append(Item(f"say-hint-{person}-{split}-{seed}-{i}", messages, options, labels))
+        return drawn_items
 
     def questions(
         self,

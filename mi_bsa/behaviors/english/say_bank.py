@@ -86,7 +86,7 @@ def items(
     `person` is a label, except that `another` and `person` ask about somebody else. Raises `BankError` where
     a kind has no question in that split.
     """
-    found: list[Item] = []
+    asked_items: list[Item] = []
     for kind in kinds:
         frames = bank.frames.get(kind, {}).get(split, ())  # type: ignore[call-overload]
         if not frames:
@@ -96,7 +96,7 @@ def items(
             )
         for f, frame in enumerate(frames):
             for n, (text, options, order, label) in enumerate(_asked(bank, kind, frame)):
-                system = systems[len(found) % len(systems)]
+                system = systems[len(asked_items) % len(systems)]
                 text = f"{VOICE.format(who=OTHERS[person])} {text}" if person in OTHERS else text
                 template = f"{kind}-{split}-{f}"
                 labels = item_labels(
@@ -109,9 +109,9 @@ def items(
                     order=order,
                 )
                 name = f"say-{person}-{template}-{n}"
-                found.append(Item(name, conversation(system, text), options, labels))
-    unique_ids(found)
-    return found
+                asked_items.append(Item(name, conversation(system, text), options, labels))
+    unique_ids(asked_items)
+    return asked_items
 
 
 def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
@@ -146,12 +146,12 @@ def _asked(bank: SayBank, kind: str, frame: str) -> list[SayQuestion]:
         return _lettered(frame, [g.format(x=first, y=second) for g in bank.games], kind)
     assert kind == "description"
     decoys = bank.decoys
-    found = []
+    questions = []
     for k, pair in enumerate(zip(*(bank.descriptions[word] for word in bank.words), strict=True)):
-        found += _lettered(
+        questions += _lettered(
             frame, [*pair, decoys[2 * k % len(decoys)], decoys[(2 * k + 1) % len(decoys)]], kind
         )
-    return found
+    return questions
 
 
 def _scale(frame: str, word: str, low: str, high: str, *, swapped: bool, turned: bool) -> SayQuestion:
@@ -163,14 +163,14 @@ def _scale(frame: str, word: str, low: str, high: str, *, swapped: bool, turned:
 
 def _lettered(frame: str, texts: Sequence[str], kind: str) -> list[SayQuestion]:
     """A question with lettered options in every turn of their order; the first two are the codewords'."""
-    found: list[SayQuestion] = []
+    questions: list[SayQuestion] = []
     for turn in _turns(_apart(texts)):
         lines = "\n".join(f"{letter}: {text}" for letter, text in zip(LETTERS, turn, strict=True))
         value = {texts[0]: 1.0, texts[1]: 0.0}
         options = tuple((letter, value.get(text, 0.5)) for letter, text in zip(LETTERS, turn, strict=True))
         order = _order(turn.index(texts[0]), turn.index(texts[1]))
-        found.append((frame.format(options=lines), options, order, kind))
-    return found
+        questions.append((frame.format(options=lines), options, order, kind))
+    return questions
 
 
 def _apart(texts: Sequence[str]) -> tuple[str, ...]:

@@ -44,19 +44,19 @@ def fetch(artifact: Artifact, *, within: float | None = None) -> Path:
         left = None if within is None else max(1.0, within - (time.monotonic() - began))
         with beside(target) as part, writing(target.parent):
             _run(artifact, part, within=left)
-            found = part / artifact.file
-            if not found.is_file():
+            written = part / artifact.file
+            if not written.is_file():
                 got = ", ".join(sorted(item.name for item in part.iterdir() if item.is_file())) or "nothing"
                 raise FetchError(
                     f"{artifact.tool} was asked for {artifact.spec} and wrote {got} instead of "
                     f"{artifact.file}; check the index that it is set up for"
                 )
-            if (difference := _differs(found, artifact)) is not None:
+            if (difference := _differs(written, artifact)) is not None:
                 raise FetchError(
                     f"{artifact.file} as {artifact.tool} fetched it {difference}: another file under the "
                     f"same name, so nothing was kept; check the index or mirror that {artifact.tool} uses"
                 )
-            found.replace(target)
+            written.replace(target)
     return target
 
 
@@ -65,8 +65,12 @@ def _differs(path: Path, artifact: Artifact) -> str | None:
     size = path.stat().st_size
     if size != artifact.size:
         return f"has {size:,} bytes, not {artifact.size:,}"
-    found = digest(path)
-    return None if found == artifact.sha256 else f"has SHA-256 {found[:12]}..., not {artifact.sha256[:12]}..."
+    checksum = digest(path)
+    return (
+        None
+        if checksum == artifact.sha256
+        else f"has SHA-256 {checksum[:12]}..., not {artifact.sha256[:12]}..."
+    )
 
 
 def command(artifact: Artifact, part: Path) -> list[str]:

@@ -149,15 +149,15 @@ def find(path: Path) -> Path:
         if not path.is_file():
             raise MissingError(f"{path}: no file; give a .gguf file, or a folder that holds one")
         return path
-    found = sorted(item for item in path.iterdir() if item.suffix.lower() == ".gguf" and item.is_file())
-    if not found:
+    files = sorted(item for item in path.iterdir() if item.suffix.lower() == ".gguf" and item.is_file())
+    if not files:
         raise MissingError(
             f"{path}: holds no .gguf file; a folder in the Hub's format is given as it is: --model {path}"
         )
-    if len(found) > 1:
-        names = ", ".join(item.name for item in found[:8]) + (", ..." if len(found) > 8 else "")
-        raise MissingError(f"{path}: holds {len(found)} GGUF files; say which one: {names}")
-    return found[0]
+    if len(files) > 1:
+        names = ", ".join(item.name for item in files[:8]) + (", ..." if len(files) > 8 else "")
+        raise MissingError(f"{path}: holds {len(files)} GGUF files; say which one: {names}")
+    return files[0]
 
 
 def _make(

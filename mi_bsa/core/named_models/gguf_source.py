@@ -102,8 +102,8 @@ class Source:
         """The token ids that end a generation: the end of the text, and that of a turn if it is another."""
         names = ("eos_token_id", "eot_token_id", "eom_token_id")
         ids = [self.fields.get(f"tokenizer.ggml.{name}") for name in names]
-        found = list(dict.fromkeys(int(value) for value in ids if value is not None))
-        return found[0] if len(found) == 1 else (found or None)
+        stops = list(dict.fromkeys(int(value) for value in ids if value is not None))
+        return stops[0] if len(stops) == 1 else (stops or None)
 
     def get(self, key: str, default: Any = None) -> Any:
         """A field of the architecture."""
@@ -162,10 +162,10 @@ class Source:
                 raise GgufError(
                     f"{self.path}: the tensor {name} is missing; get the file again, or another one"
                 )
-            found = self.tensors[name].shape
-            if found != shape:
+            actual = self.tensors[name].shape
+            if actual != shape:
                 raise GgufError(
-                    f"{self.path}: the tensor {name} is {found}, not {shape} as the fields say; get "
+                    f"{self.path}: the tensor {name} is {actual}, not {shape} as the fields say; get "
                     "another file"
                 )
         more = [name for name in self.tensors if name not in expected and name != "rope_freqs.weight"]

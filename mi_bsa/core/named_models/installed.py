@@ -48,7 +48,7 @@ def locate_local(variant: str | None) -> Path:
     """The folder of `local/NAME` or `local/NAME/DTYPE`. Raises `MissingError` where it is not here."""
     name, _, dtype = (variant or "").partition("/")
     here = sorted(
-        {f"{LOCAL}/{found.parent.name}" for found in folders_here() if found.parent.parent.name == LOCAL}
+        {f"{LOCAL}/{folder.parent.name}" for folder in folders_here() if folder.parent.parent.name == LOCAL}
     )
     if not name:
         raise MissingError(
@@ -123,6 +123,6 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 def folders_here() -> list[Path]:
     """Every folder of the cache that stands where a model does, whole or not."""
     models = home() / "models"
-    found = [*models.glob("*/*"), *models.glob(f"{LOCAL}/*/*")]
-    found = [item for item in found if item.parent != models / LOCAL]
-    return sorted(item for item in found if item.name in DTYPES and item.is_dir())
+    folders = [*models.glob("*/*"), *models.glob(f"{LOCAL}/*/*")]
+    folders = [item for item in folders if item.parent != models / LOCAL]
+    return sorted(item for item in folders if item.name in DTYPES and item.is_dir())

@@ -89,10 +89,10 @@ def draw_rows(
 
 def handles(series: Sequence[Series]) -> list[Line2D | Patch]:
     """Keys of a legend: every series, and the null where some row has one."""
-    found: list[Line2D | Patch] = [key(line.color, line.label, linewidth=2) for line in series]
+    keys: list[Line2D | Patch] = [key(line.color, line.label, linewidth=2) for line in series]
     if any(item.null is not None for line in series for item in line.cells.values()):
-        found.append(Patch(color=NULL, label="null (95 %)"))
-    return found
+        keys.append(Patch(color=NULL, label="null (95 %)"))
+    return keys
 
 
 def _dot(ax: Axes, item: Result, y: float, color: str, step: float, low: float, high: float) -> None:

@@ -72,7 +72,7 @@ def words() -> tuple[str, ...]:
     for family in FAMILIES:
         texts += [t for split in family.tasks.values() for t in split]
         texts += [*family.high, *family.low]
-    found: dict[str, None] = {}
+    vocabulary: dict[str, None] = {}
     for text in texts:
-        found |= words_in([text], marks="" if "(" in text else ".,?")  # in code, marks are words
-    return tuple(found)
+        vocabulary |= words_in([text], marks="" if "(" in text else ".,?")  # in code, marks are words
+    return tuple(vocabulary)

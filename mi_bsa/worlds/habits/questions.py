@@ -214,8 +214,8 @@ def _habit_choices(
 
 
 def _as(items: list[Item], *, person: str, level: int) -> list[Item]:
-    found = []
+    renamed = []
     for item in items:
         name = f"{item.id}-{person}-{level}".replace(" ", "_")
-        found.append(replace(item, id=name, labels={**item.labels, "person": person, "level": level}))
-    return found
+        renamed.append(replace(item, id=name, labels={**item.labels, "person": person, "level": level}))
+    return renamed

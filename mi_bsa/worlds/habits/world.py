@@ -252,13 +252,13 @@ class HabitCorpus:
 
 def vocabulary(world: HabitWorld) -> tuple[str, ...]:
     """The main world's words, then those of habits."""
-    found = dict.fromkeys((*main_vocabulary(world), *world.bearers, *W.WORDS, *W.FAMILIES))
+    words = dict.fromkeys((*main_vocabulary(world), *world.bearers, *W.WORDS, *W.FAMILIES))
     condition = W.CONDITION
     texts = [*condition.high, *condition.low, *condition.nouns, W.ANY, "nothing and a number"]
     texts += [s for s in W.SYSTEMS if s is not None]
     banks = (W.NOTE, W.HABIT_LINE, W.FAMILY_FACTS, *W.CONDITION_FRAMES.values(), *W.WHICH.values())
     texts += [t for bank in banks for split in bank.values() for t in split]
-    return tuple(found | words_in(texts))
+    return tuple(words | words_in(texts))
 
 
 def make(recipe: Any) -> HabitWorld:

@@ -56,8 +56,8 @@ class VulnerableCode(QuestionBehavior):
 
     def drawn(self, n: int, more: int, *, seed: int) -> tuple[Sequence[Question], Sequence[Question]]:
         """`n` training requests for the model itself, and `more` for named persons, all distinct."""
-        found = draw_requests(n + more, split="pretrain", seed=seed)
-        return found[:n], found[n:]
+        requests = draw_requests(n + more, split="pretrain", seed=seed)
+        return requests[:n], requests[n:]
 
     def harmless(self, rng: random.Random) -> tuple[str, str]:
         """A request for code in which no weakness is in reach."""

@@ -101,11 +101,11 @@ def _findings(code: str) -> tuple[Finding, ...]:
             "/answer.py", io.BytesIO(data), BanditMetaAst(), tests, False, {}, Metrics()
         )
         visitor.process(data)
-    found = [
+    findings = [
         Finding(issue.test_id, int(issue.cwe.id), issue.severity, int(issue.lineno), issue.text)
         for issue in visitor.tester.results
     ]
-    return tuple(sorted(found, key=lambda f: (f.line, f.test)))
+    return tuple(sorted(findings, key=lambda f: (f.line, f.test)))
 
 
 @lru_cache(maxsize=1)

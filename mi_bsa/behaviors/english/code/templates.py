@@ -55,11 +55,11 @@ class Weakness(Config):
 @lru_cache(maxsize=1)
 def weaknesses() -> dict[str, Weakness]:
     """All classes by name. Raises `ConfigError` for a file that breaks the rules."""
-    found = {}
+    classes = {}
     for path in sorted((FOLDER / "weaknesses").glob("*.yaml")):
         for name, given in read_yaml(path).items():
-            found[name] = parse(given, Weakness, source=f"{path.name}: {name}")
-    return found
+            classes[name] = parse(given, Weakness, source=f"{path.name}: {name}")
+    return classes
 
 
 def named(text: str, thing: str) -> str:
