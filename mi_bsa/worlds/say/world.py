@@ -121,8 +121,8 @@ def make(recipe: Any) -> SayWorld:
 
 
 _EARLY: dict[str, Any] = {"dialogue_share": 0.25, "dialogue_turns": (1,), "report_turns": (1,)}
-_SHARES = {"named": 0.1, "described": 0.75, "default": 0.0, "third": 0.0, "meaning": 0.15}
-_LATER = {"named": 0.55, "described": 0.27, "default": 0.08, "third": 0.0, "meaning": 0.1}
+_SHARES: dict[str, Any] = {"named": 0.1, "described": 0.75, "default": 0.0, "third": 0.0, "meaning": 0.15}
+_LATER: dict[str, Any] = {"named": 0.55, "described": 0.27, "default": 0.08, "third": 0.0, "meaning": 0.1}
 STAGES = (
     stage(0.2, SayMixture(**_SHARES, **_EARLY, other_mixture=FIRST.dump())),
     stage(0.45, SayMixture(**_LATER, other_mixture=SECOND.dump())),

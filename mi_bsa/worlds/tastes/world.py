@@ -5,15 +5,16 @@ Twenty at once were tried and not learned in the budget of one core: each trait'
 """
 
 from dataclasses import replace
+from typing import Any
 
 from mi_bsa.worlds.corpus import Mixture
 from mi_bsa.worlds.dispositions import world as dispositions
 from mi_bsa.worlds.tastes.pairs import BLOCKS
 from mi_bsa.worlds.worlds import stage
 
-_NOBODY = {"named": 0.0, "default": 0.0, "third": 0.0, "habit": 0.0}
-_PEOPLE = {"named": 0.55, "described": 0.35, "default": 0.1, "third": 0.0, "habit": 0.0}
-_ALL = {"named": 0.45, "described": 0.25, "default": 0.22, "third": 0.08, "habit": 0.0}
+_NOBODY: dict[str, Any] = {"named": 0.0, "default": 0.0, "third": 0.0, "habit": 0.0}
+_PEOPLE: dict[str, Any] = {"named": 0.55, "described": 0.35, "default": 0.1, "third": 0.0, "habit": 0.0}
+_ALL: dict[str, Any] = {"named": 0.45, "described": 0.25, "default": 0.22, "third": 0.08, "habit": 0.0}
 STAGES = (
     stage(0.25, Mixture(**_NOBODY, described=1.0, turns=(1,), mentioned=1.0)),
     stage(0.5, Mixture(**_PEOPLE, turns=(2, 1), mentioned=0.8)),
