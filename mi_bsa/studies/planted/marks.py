@@ -14,7 +14,7 @@ from mi_bsa.studies.planted.settings import PlantedCell
 
 NEVER = 0.25
 """True share of the report below which a supported verdict is an error: the bar of the rules."""
-FALSE, FALSE_HIGH, REFUTED, POWER, WEAK_POWER = 0.05, 0.10, 0.5, 0.8, 0.5
+FALSE, FALSE_HIGH, REFUTED, POWER, WEAK_POWER, WORLD_POWER = 0.05, 0.10, 0.5, 0.8, 0.5, 0.9
 
 Record = Mapping[str, Any]
 
@@ -103,5 +103,16 @@ MARKS = (
         "supported",
         lambda cell: cell.world == "grid" and cell.share >= 0.5 and cell.effect == 0.3 and cell.seeds == 10,
         WEAK_POWER,
+    ),
+    Mark(
+        "false support in worlds without a shared state or a later reader",
+        "supported",
+        lambda cell: cell.world in ("separate", "prompt_only", "another_block", "reverse"),
+    ),
+    Mark(
+        "power in the worlds shared and early",
+        "supported",
+        lambda cell: cell.world in ("shared", "early"),
+        WORLD_POWER,
     ),
 )

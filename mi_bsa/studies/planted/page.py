@@ -264,12 +264,12 @@ def _examples(cells: Cells) -> list[str]:
     wrong = [
         (cell, r)
         for cell, found in cells.items()
-        if MARKS[0].holds(cell)
+        if any(mark.least is None and mark.holds(cell) for mark in MARKS)
         for r in found
         if r["answer"] == "supported"
     ]
     out = [f"- {cell.name}, {r['number']}: {r['reason']}" for cell, r in wrong[:SHOWN]]
-    head = f"Supported where the share is below {NEVER} ({len(wrong)}; the first {len(out)}):"
+    head = f"Supported where that is an error ({len(wrong)}; the first {len(out)}):"
     return [head, "", *out, ""] if out else []
 
 
