@@ -51,6 +51,11 @@ class Batch:
     lengths: Int[Tensor, " example"]
     prompt_lengths: Int[Tensor, " example"]
 
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """What a decoder is called with."""
+        return {"input_ids": self.ids, "attention_mask": self.mask.long(), "position_ids": self.positions}
+
     def repeated(self, times: int) -> "Batch":
         """The same rows so many times, one batch behind the other."""
         parts = (self.ids, self.mask, self.positions, self.lengths, self.prompt_lengths)

@@ -239,14 +239,9 @@ def _resumed(
             with ExitStack() as stack:
                 if block == first and not state:
                     stack.enter_context(hooks.altering(model, place, moved))
-                hidden = recompute.run_block(
-                    model,
-                    block,
-                    hidden,
-                    start=0,
-                    rotary=trace.rotary[block],
-                    cache=recompute._Recorder(),  # empty: every position runs again, and brings its own keys
-                )
+                cache = recompute._Recorder()  # empty: every position runs again, and brings its own keys
+                rotary = trace.rotary[block]
+                hidden = recompute.run_block(model, block, hidden, start=0, rotary=rotary, cache=cache)
         if ends is not None:
             slot = ends[lines.examples]
             if first <= short < depth:

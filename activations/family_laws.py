@@ -71,9 +71,7 @@ class FamilyLaws:
         final = found[Site("final_norm")]
         assert close(model.anatomy.norm(found[Site("resid_post", model.n_layers - 1)])[at], final[at])
         with torch.no_grad():
-            plain = model.inner(
-                input_ids=batch.ids, attention_mask=batch.mask.long(), position_ids=batch.positions
-            )
+            plain = model.inner(**batch.inputs)
         assert close(model.unembed(final)[at], plain.logits[at], CLOSE)
 
     def test_attention_sees_what_its_window_says(self, model: Any) -> None:

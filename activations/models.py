@@ -261,12 +261,7 @@ class Model:
         """The decoder's output for a batch, after the final norm; no logits. Gradients flow if they are
         enabled."""
         with self._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
-            output = self.anatomy.decoder(
-                input_ids=batch.ids,
-                attention_mask=batch.mask.long(),
-                position_ids=batch.positions,
-                use_cache=False,
-            )
+            output = self.anatomy.decoder(**batch.inputs, use_cache=False)
         return output.last_hidden_state
 
     def unembed(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:

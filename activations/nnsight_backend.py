@@ -47,12 +47,7 @@ class NnsightBackend:
         """
         ordered = sorted(sites, key=lambda site: site.depth)
         taps = [model.anatomy.tap(site, adapter=model.active_adapter) for site in ordered]
-        inputs = {
-            "input_ids": batch.ids,
-            "attention_mask": batch.mask.long(),
-            "position_ids": batch.positions,
-            "use_cache": False,
-        }
+        inputs = {**batch.inputs, "use_cache": False}
         places = [(tap.path, tap.side, tap.element) for tap in taps]
         # a trace takes a module's value before the edit's hook, and elsewhere sees none
         if model._alterations:

@@ -227,12 +227,7 @@ class BackendContract:
         wanted = sites.resolve("resid_pre.0,resid_post,final_norm", n_layers=model.n_layers)
         found = self.reader().read(model, batch, wanted, hooks.whole)
         with torch.no_grad():
-            states = model.inner(
-                input_ids=batch.ids,
-                attention_mask=batch.mask.long(),
-                position_ids=batch.positions,
-                output_hidden_states=True,
-            ).hidden_states
+            states = model.inner(**batch.inputs, output_hidden_states=True).hidden_states
         expected = {"resid_pre.0": states[0], "final_norm": states[-1]}
         expected |= {f"resid_post.{layer}": states[layer + 1] for layer in range(model.n_layers - 1)}
         for site in wanted:

@@ -142,14 +142,8 @@ class Direction:
 
     def save(self, path: str | Path) -> Path:
         """Write `<path>.safetensors` and `<path>.json`; an existing direction is never overwritten."""
-        said = {
-            "site": self.site,
-            "sign": self.sign,
-            "scale": self.scale,
-            "length": self.length,
-            "d_model": self.d_model,
-            "provenance": dict(self.provenance),
-        }
+        said = {name: getattr(self, name) for name in ("site", "sign", "scale", "length", "d_model")}
+        said["provenance"] = dict(self.provenance)
         return pairs.write(path, {"raw": self.raw}, said, form=FORMAT, what="direction")
 
     @classmethod

@@ -128,14 +128,8 @@ class Probe:
 
     def save(self, path: str | Path) -> Path:
         """Write `<path>.safetensors` and `<path>.json`; never over an existing probe."""
-        said = {
-            "site": self.site,
-            "method": self.method,
-            "classes": list(self.classes),
-            "scale": self.scale,
-            "d_model": self.d_model,
-            "provenance": dict(self.provenance),
-        }
+        said = {name: getattr(self, name) for name in ("site", "method", "scale", "d_model")}
+        said |= {"classes": list(self.classes), "provenance": dict(self.provenance)}
         arrays = {"coef": self.coef, "intercept": self.intercept}
         return pairs.write(path, arrays, said, form=FORMAT, what="probe")
 
@@ -148,15 +142,8 @@ class Probe:
         """
 
         def made(arrays: Mapping[str, np.ndarray], said: Mapping[str, Any]) -> "Probe":
-            return cls(
-                arrays["coef"],
-                arrays["intercept"],
-                tuple(said["classes"]),
-                said["site"],
-                said["method"],
-                said["scale"],
-                dict(said["provenance"]),
-            )
+            facts = said["site"], said["method"], said["scale"], dict(said["provenance"])
+            return cls(arrays["coef"], arrays["intercept"], tuple(said["classes"]), *facts)
 
         return pairs.read(path, made, form=FORMAT, what="probe", error=SourceError)
 

@@ -255,13 +255,8 @@ def solve_many(
                 break
             stop += 1
         chunk = range(start, stop)
-        turned = [
-            rotate(
-                torch.as_tensor(np.ascontiguousarray(xs[i]), dtype=kind, device=device),
-                standardize=standardize,
-            )
-            for i in chunk
-        ]
+        rows = (torch.as_tensor(np.ascontiguousarray(xs[i]), dtype=kind, device=device) for i in chunk)
+        turned = [rotate(part, standardize=standardize) for part in rows]
         out += _solve_chunk(turned, [ys[i] for i in chunk], inverse, tol=tol, max_steps=max_steps)
         start = stop
     return out
