@@ -55,7 +55,6 @@ def attribute(
     """Estimate a patch map from gradients; arguments as in `patch_map`, and the same kind of map comes back.
 
     Args:
-        model: the model.
         pairs: as in `patch_map`.
         metric: as in `patch_map`; it must be differentiable.
         method: `gradient` takes one backward pass for all cells; `integrated` takes `steps` a layer.

@@ -162,19 +162,14 @@ class Cells:
                 hidden = torch.cat([hidden, entering])
             if block == depth:
                 break
-            now = pair[: len(hidden)]
+            now, rotary = pair[: len(hidden)], self.trace.rotary[block]
             keys, values = (part[block][now, :, :start] for part in (self.trace.keys, self.trace.values))
             counts["block_tokens"] += len(hidden) * width
             inner = bool(len(fresh)) and not self.is_state
             if block == depth - 1 and not inner and recompute.plain_blocks(model):
+                read = slot[: len(hidden)] - start
                 at_slot = recompute.last_block(
-                    model,
-                    hidden,
-                    start=start,
-                    read=slot[: len(hidden)] - start,
-                    rotary=self.trace.rotary[block],
-                    keys=keys,
-                    values=values,
+                    model, hidden, start=start, read=read, rotary=rotary, keys=keys, values=values
                 )
                 hidden = hidden[:0]
                 continue
@@ -185,9 +180,7 @@ class Cells:
                     stack.enter_context(
                         hooks.altering(model, site, self._change(rows[fresh], int(fresh[0]), start))
                     )
-                hidden = recompute.run_block(
-                    model, block, hidden, start=start, rotary=self.trace.rotary[block], cache=cache
-                )
+                hidden = recompute.run_block(model, block, hidden, start=start, rotary=rotary, cache=cache)
         rest = len(rows) - len(hidden)
         ends = [] if at_slot is None else [at_slot]
         if len(hidden):

@@ -57,7 +57,6 @@ def option_logits(
     """Logits of some tokens at each prompt's answer slot, under each condition.
 
     Args:
-        model: the model.
         rows: tokenized prompts (`model.rows`).
         conditions: what is done; nothing by default.
         tokens: the token ids wanted for each prompt.
@@ -157,7 +156,6 @@ def passes(
     """Every condition run over every prompt.
 
     Args:
-        model: the model.
         rows: the prompts.
         conditions: what is done.
         variant: in which all conditions run.

@@ -142,9 +142,7 @@ def active(inner: nn.Module) -> str | None:
         AdapterError: several at once, or not the same one everywhere.
     """
     on = {
-        tuple(layer._active_adapter)
-        if not isinstance(layer._active_adapter, str)
-        else (layer._active_adapter,)
+        tuple(layer.active_adapters)
         for layer in layers(inner)
         if not layer._disable_adapters and any(name in layer.r for name in layer.active_adapters)
     }

@@ -11,6 +11,7 @@ Several readers may open a finished store at once.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -337,10 +338,6 @@ def refuse_mixing(stores: Sequence[Store], *, same_rows: bool = False) -> None:
 
 
 def _brief(sites: Sequence[Site]) -> str:
-    names = dict.fromkeys(site.name for site in sites)
-    return "; ".join(
-        f"{name} at {sum(site.name == name for site in sites)} layers"
-        if any(s.layer is not None for s in sites if s.name == name)
-        else name
-        for name in names
-    )
+    counts = Counter(site.name for site in sites)
+    layered = {site.name for site in sites if site.layer is not None}
+    return "; ".join(f"{name} at {n} layers" if name in layered else name for name, n in counts.items())

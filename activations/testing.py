@@ -134,16 +134,11 @@ def build_adapter(
     with torch.random.fork_rng(devices=[]), lora.quiet():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_pretrained(base, use_safetensors=True, **SAFE)
-        adapted = get_peft_model(
-            model,
-            LoraConfig(
-                r=rank,
-                lora_alpha=2 * rank,
-                target_modules=list(modules),
-                lora_dropout=0.1,
-                task_type="CAUSAL_LM",
-            ),
+        wide, named = 2 * rank, list(modules)
+        how = LoraConfig(
+            r=rank, lora_alpha=wide, target_modules=named, lora_dropout=0.1, task_type="CAUSAL_LM"
         )
+        adapted = get_peft_model(model, how)
         for name, parameter in adapted.named_parameters():
             if ".lora_" in name:
                 torch.nn.init.normal_(parameter, 0.0, 0.1)

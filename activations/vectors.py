@@ -123,7 +123,6 @@ def train_vector(
     frozen.
 
     Args:
-        model: the model.
         rows: chat rows that end with the assistant's answer; only the answer's tokens count.
         site: a residual site.
         seed: of the order of rows; the vector starts at zero.

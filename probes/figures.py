@@ -63,19 +63,10 @@ def layer_figure(result: Sweep) -> Figure:
         if best.cell.startswith(f"{site}.") or best.cell == site:
             where = float(best.cell.rsplit(".", 1)[1]) if "." in best.cell else -1.0
             ends = f"[{best.auroc.low:.2f}, {best.auroc.high:.2f}]"
-            label = (
-                f"nested choice {best.auroc.value:.2f} {'' if np.isnan(best.auroc.low) else ends}".rstrip()
-            )
-            axis.plot(
-                [where],
-                [best.auroc.value],
-                marker="D",
-                ms=7,
-                color="black",
-                mfc="none",
-                ls="none",
-                label=label,
-            )
+            shown_ends = "" if np.isnan(best.auroc.low) else ends
+            label = f"nested choice {best.auroc.value:.2f} {shown_ends}".rstrip()
+            diamond = {"marker": "D", "ms": 7, "color": "black", "mfc": "none", "ls": "none"}
+            axis.plot([where], [best.auroc.value], label=label, **diamond)
     axes[0].set_ylabel(f"AUROC of {result.label}, held-out groups")
     first = result.table[result.table["pooled"].notna()].iloc[0]
     axes[-1].legend(fontsize=7, loc="lower right", frameon=False)

@@ -46,11 +46,6 @@ def held_out(
     for job, fits in zip(jobs, found, strict=True):
         w, b = fits.coef, fits.intercept
         flat = w.reshape(-1, w.shape[-1])
-        out.append(
-            [
-                (flat @ np.asarray(t, dtype=w.dtype).T).reshape(*b.shape, -1).astype(np.float64)
-                + b[..., None]
-                for t in job.tests
-            ]
-        )
+        along = ((flat @ np.asarray(t, dtype=w.dtype).T).reshape(*b.shape, -1) for t in job.tests)
+        out.append([part.astype(np.float64) + b[..., None] for part in along])
     return out

@@ -285,15 +285,8 @@ def _solve_chunk(
         values[i, 0, :r], values[i, 0, -1] = t.values, n
         y[i, :, :n] = torch.as_tensor(np.ascontiguousarray(column.T), dtype=first.dtype, device=first.device)
     # problems run over penalties first and label columns within: [penalty, target] when they are reshaped
-    w, size, steps = _descend(
-        rows,
-        y.repeat(1, grid, 1),
-        values,
-        count,
-        inverse.repeat_interleave(targets)[:, None],
-        tol=tol,
-        max_steps=max_steps,
-    )
+    labels, ridge = y.repeat(1, grid, 1), inverse.repeat_interleave(targets)[:, None]
+    w, size, steps = _descend(rows, labels, values, count, ridge, tol=tol, max_steps=max_steps)
     if bool((size > tol).any()):
         raise StatisticsError(
             f"{int((size > tol).sum())} fits stopped at a relative gradient of {float(size.max()):.1e} after "

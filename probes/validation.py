@@ -70,15 +70,8 @@ def checked_labels(
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import validate_data
 
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        dtype=floats,
-        y_numeric=graded,
-        ensure_all_finite=False,
-        ensure_min_samples=1 + graded,
-    )
+    how = {"dtype": floats, "y_numeric": graded, "ensure_all_finite": False}
+    X, y = validate_data(estimator, X, y, ensure_min_samples=1 + graded, **how)
     check_finite(X)
     if graded:
         if is_constant(y, scale=0.0):
