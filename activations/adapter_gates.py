@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from activations.models import Model
 
 Module = tuple[int, str]
+METHODS = ("shapley", "leave_out", "keep_in", "linear")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Profile:
         rows: list[dict[str, Any]] = []
         n = len(self.off)
         reach = float(t.ppf(0.5 + level / 2, n - 1)) if n > 1 else float("nan")
-        for method in ("shapley", "leave_out", "keep_in", "linear"):
+        for method in METHODS:
             values = getattr(self, method)
             for (layer, name), own, error in zip(self.modules, values, self.sampling_error, strict=True):
                 if np.isnan(own).any():
@@ -201,7 +202,7 @@ def adapter_profile(
     adapter: str | None = None,
     keep_embeddings: bool = False,
     n_permutations: int = 32,
-    methods: Sequence[str] = ("shapley", "leave_out", "keep_in", "linear"),
+    methods: Sequence[str] = METHODS,
     top: int | None = None,
     steps: int = 8,
     seed: int,
@@ -230,7 +231,7 @@ def adapter_profile(
             that is not to be kept.
         PatchError: a metric that the adapter does not move; methods or counts that cannot be.
     """
-    unknown = set(methods) - {"shapley", "leave_out", "keep_in", "linear"}
+    unknown = set(methods) - set(METHODS)
     odd_top = top is not None and (top < 1 or "linear" not in methods)
     if unknown or n_permutations < 4 or n_permutations % 2 or odd_top:
         raise PatchError(

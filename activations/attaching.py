@@ -131,8 +131,7 @@ def _checked(
     missing = sorted(expected - set(file.factors))
     unknown = sorted(set(file.factors) - expected)
     if missing or unknown or file.unknown:
-        example = [".lora_".join(place) for place in missing] + [".lora_".join(place) for place in unknown]
-        example += file.unknown
+        example = [*(".lora_".join(place) for place in (*missing, *unknown)), *file.unknown]
         raise AdapterError(
             f"adapter {name!r} does not match: {len(missing)} keys are missing, "
             f"{len(unknown) + len(file.unknown)} unknown (e.g. {example[0]}); {_REMEDY}"

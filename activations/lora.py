@@ -209,11 +209,8 @@ def factors(
         raise AdapterError(
             f"adapter {adapter!r} has no LoRA at {module}.{layer}; choose a module that it targets"
         )
-    return (
-        lora.lora_A[adapter].weight.detach(),
-        lora.lora_B[adapter].weight.detach(),
-        float(lora.scaling[adapter]),
-    )
+    a, b = (part[adapter].weight.detach() for part in (lora.lora_A, lora.lora_B))
+    return a, b, float(lora.scaling[adapter])
 
 
 def weight(

@@ -143,11 +143,10 @@ def select(rows: Sequence[Row], positions: str | Positions) -> Selection:
 def gather(selection: Selection, batch: Batch, *, longest: int) -> Gather:
     """A function that copies a batch's chosen rows out of a site's value: (row, *site), rows in the batch's
     order of examples."""
-    counts = [len(selection.chosen[n]) for n in batch.examples]
-    line = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(batch.ids.device)
-    at = torch.from_numpy(np.concatenate([selection.chosen[n] for n in batch.examples]).astype(np.int64)).to(
-        batch.ids.device
-    )
+    chosen, device = [selection.chosen[n] for n in batch.examples], batch.ids.device
+    counts = [len(one) for one in chosen]
+    line = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(device)
+    at = torch.from_numpy(np.concatenate(chosen).astype(np.int64)).to(device)
     width = batch.ids.shape[1]
     left = (batch.mask.shape[1] - batch.lengths) * (~batch.mask[:, 0]).long()
     column = at + left[line]

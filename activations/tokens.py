@@ -22,6 +22,7 @@ from activations.rendering import CLOCK, PINS, render
 from activations.specials import Specials
 
 Spans = tuple[tuple[int, int], ...]
+_WHOLE = {"return_attention_mask": False, "truncation": False, "verbose": False}
 
 
 @dataclass(frozen=True)
@@ -137,21 +138,11 @@ class Template:
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text that was rendered already."""
-        made = self.tokenizer(
-            text, add_special_tokens=False, return_attention_mask=False, truncation=False, verbose=False
-        )
-        return made["input_ids"]
+        return self.tokenizer(text, add_special_tokens=False, **_WHOLE)["input_ids"]
 
     def coded(self, texts: Sequence[str], *, special: bool = False) -> list[tuple[list[int], np.ndarray]]:
         """Token ids and character offsets of texts that were rendered already; nothing is truncated."""
-        made = self.tokenizer(
-            list(texts),
-            add_special_tokens=special,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            truncation=False,
-            verbose=False,
-        )
+        made = self.tokenizer(list(texts), add_special_tokens=special, return_offsets_mapping=True, **_WHOLE)
         found = []
         for text, ids, pairs in zip(texts, made["input_ids"], made["offset_mapping"], strict=True):
             offsets = np.asarray(pairs, np.int64).reshape(-1, 2)
