@@ -18,6 +18,7 @@ from jaxtyping import Int
 
 from probes.errors import LabelError, StatisticsError
 from probes.source import column
+from probes.splits import constant_inside
 from probes.statistics.permutation import p_of_count, permutation_p
 
 
@@ -26,13 +27,6 @@ def default_units(table: pd.DataFrame, groups: Sequence[str] | None) -> str | No
     if not groups:
         return None
     return min(groups, key=lambda g: table[g].nunique())
-
-
-def _constant(y: np.ndarray, code: np.ndarray) -> np.ndarray | None:
-    """Label of each level, if the label is constant inside all levels."""
-    of = np.zeros(int(code.max()) + 1, dtype=y.dtype)
-    of[code] = y  # the last row of each level; that all others agree is the test
-    return of if (of[code] == y).all() else None
 
 
 class Shuffler:
@@ -54,7 +48,7 @@ class Shuffler:
         candidates = [unit] if unit else sorted(groups or [], key=lambda g: table[g].nunique())
         for name in candidates:
             code = np.unique(column(table, name, what="group").to_numpy(), return_inverse=True)[1]
-            of = _constant(y, code)
+            of = constant_inside(y, code)
             if of is not None:
                 self._code, self._of = code, of
                 self.how = f"labels exchanged between levels of {name}"

@@ -109,11 +109,16 @@ def _classes_of_levels(codes: np.ndarray, labels: np.ndarray | None) -> np.ndarr
     """The label of each level, if every level holds one label only."""
     if labels is None:
         return None
-    levels, code = np.unique(codes, return_inverse=True)
-    values = np.unique(labels, return_inverse=True)[1]
-    of = np.zeros(len(levels), dtype=np.int64)
-    of[code] = values
-    return of if (of[code] == values).all() and len(np.unique(of)) > 1 else None
+    code, values = (np.unique(column, return_inverse=True)[1] for column in (codes, labels))
+    of = constant_inside(values, code)
+    return of if of is not None and len(np.unique(of)) > 1 else None
+
+
+def constant_inside(y: np.ndarray, code: np.ndarray) -> np.ndarray | None:
+    """Label of each level, if the label is constant inside all levels."""
+    of = np.zeros(int(code.max()) + 1, dtype=y.dtype)
+    of[code] = y  # the last row of each level; that all others agree is the test
+    return of if (of[code] == y).all() else None
 
 
 def _fold_levels(
@@ -200,31 +205,27 @@ def grouped_splits(
         fold = _fold_levels(block, n_splits, rng, _classes_of_levels(block, stratify))
         splits = [Split(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_splits)]
     else:
-        columns = list(range(codes.shape[1]))
         parts, sizes = [], []
-        for j in columns:
-            levels = len(np.unique(codes[:, j]))
+        for name, column_codes in zip(names, codes.T, strict=True):
+            levels = len(np.unique(column_codes))
             if levels < 2:
                 raise GroupError(
-                    f"{names[j]} has one level only, so no fold can leave it out; drop it from groups or "
+                    f"{name} has one level only, so no fold can leave it out; drop it from groups or "
                     "add levels"
                 )
-            classes = _classes_of_levels(codes[:, j], stratify)
+            classes = _classes_of_levels(column_codes, stratify)
             fewest = levels if classes is None else int(np.bincount(classes).min())
             sizes.append(min(n_splits, fewest))
             if sizes[-1] < 2:
                 raise GroupError(
-                    f"{names[j]} has a single level of one class, so no fold can leave it out and keep both "
+                    f"{name} has a single level of one class, so no fold can leave it out and keep both "
                     "classes; drop it from groups or add levels"
                 )
-            parts.append(_fold_levels(codes[:, j], sizes[-1], rng, classes))
-        if crossed == "diagonal":
-            chosen = [tuple([k] * len(columns)) for k in range(min(sizes))]
-        else:
-            chosen = list(itertools.product(*(range(size) for size in sizes)))
+            parts.append(_fold_levels(column_codes, sizes[-1], rng, classes))
+        every = [range(size) for size in sizes]
         splits = []
-        for key in chosen:
-            inside = np.stack([parts[j] == key[j] for j in columns])
+        for key in zip(*every, strict=False) if crossed == "diagonal" else itertools.product(*every):
+            inside = np.stack([fold == k for fold, k in zip(parts, key, strict=True)])
             test, train = np.flatnonzero(inside.all(axis=0)), np.flatnonzero(~inside.any(axis=0))
             if len(test) and len(train):
                 splits.append(Split(train, test))
