@@ -141,8 +141,10 @@ def sign_flip_floor(seeds: int) -> float:
 
 def of_seeds(seeds: int) -> list[str]:
     """What so many seeds can find, whatever is measured: in units of the spread between seeds."""
-    if seeds < 2:
-        return [f"{seeds} seeds: no interval over seeds, and nothing can be found by one"]
+    if not seeds:
+        return ["this kind of study has no adapter seeds, and its power was not worked out"]
+    if seeds == 1:
+        return ["1 seed: there is no interval over seeds, and nothing can be found by one"]
     found = smallest(lambda e: over_seeds(1.0, seeds=seeds).power(e, [Demand(0.0)]), low=0.0, high=200.0)
     told = "no effect" if found is None else f"an effect of {found:.2f} times the spread between seeds"
     lines = [

@@ -170,7 +170,7 @@ class Study(Generic[StudyT]):
             return found
         from mi_bsa.study.power import of_seeds
 
-        return of_seeds(len(config.recorded))
+        return of_seeds(len(getattr(config, "seeds", ())))
 
     def page(self) -> Sequence[Section]:
         """The page's own sections, between those that every study has."""

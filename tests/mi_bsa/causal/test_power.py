@@ -203,6 +203,7 @@ def test_a_kind_without_lines_is_told_in_units_of_its_spread():
     assert rate(statistics.t_test(v) <= 0.05 for v in drawn) == pytest.approx(0.8, abs=0.05)
     assert "cannot be found at all" in told[2]
     assert not any("cannot be found at all" in line for line in of_seeds(6))
+    assert [len(of_seeds(n)) for n in (0, 1)] == [1, 1]
 
 
 def test_a_spread_of_few_seeds_is_hardly_known():

@@ -245,11 +245,11 @@ def test_a_registered_study_says_so_beside_each_verdict(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         return done.output
 
-    assert "registered" in call("--register")
+    assert "registered" in call("--register", "--set", "workers=3")
     lock = Lock.read(tmp_path / "few.rules.lock")
     assert lock.design.hash == STUDY.design(parse(BEHAVIOR, STUDY.config)).hash
     assert f"would be registered {lock.date[:10]}" in call("--dry-run", "--out", str(out))
-    output = call("--out", str(out), "--set", "workers=2")
+    output = call("--out", str(out))
     said = f"registered {lock.date[:10]}, lock {lock.design.hash[:12]}, not committed"
     verdicts = json.loads((out / "verdicts.json").read_text())
     assert len(verdicts) == 3
