@@ -98,13 +98,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     usual, where who reads the output has gone.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    shown = sys.stdout
     if hasattr(sys.stdout, "reconfigure"):  # a name that its encoding cannot spell is escaped
         sys.stdout.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _warning
     try:
         code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit as error:  # click ends by its own exceptions: only code that was named ends so
+    except SystemExit as error:  # click ends by its own exceptions, but for the first of these
+        if sys.stdout is not shown:  # it has put another there, since nobody reads this one
+            _drop(shown)
+            sys.exit(141)
         named = "code that is named here, such as a behavior's file,"
         print(f"mi-bsa: {named} ended the process (exit code {error.code}); mend it", file=sys.stderr)
         sys.exit(2)

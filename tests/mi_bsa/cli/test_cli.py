@@ -65,6 +65,16 @@ def test_help_is_quick():
     assert min(times) < 0.5
 
 
+def test_a_reader_that_has_gone_is_no_fault():
+    """Who reads the output may leave, as `head` does: exit code 141 and not a word on stderr."""
+    code = "from mi_bsa.cli.command import main; main(['model', 'list'])"
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-u", "-c", code], **piped)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == ("", 141)
+    process.stderr.close()
+
+
 def test_help_lists_what_exists():
     """Help lists the commands whose module exists, each with its line, and no other."""
     shown = run("--help").stdout
