@@ -261,8 +261,7 @@ class Model:
         """The decoder's output for a batch, after the final norm; no logits. Gradients flow if they are
         enabled."""
         with self._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
-            output = self.anatomy.decoder(**batch.inputs, use_cache=False)
-        return output.last_hidden_state
+            return self.anatomy.decoder(**batch.inputs, use_cache=False).last_hidden_state
 
     def unembed(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
         """Logits of final hidden states, soft-capped where the model does that."""
@@ -291,12 +290,9 @@ class Model:
 
     def batches(self, rows: Sequence[Row], *, batch_tokens: int = 4096) -> Iterator[Batch]:
         """Rows sorted by length and padded on the right; `batch.examples` index `rows`."""
-        for members in self._plan(rows, batch_tokens):
-            yield self.collate([rows[n] for n in members], examples=members)
-
-    def _plan(self, rows: Sequence[Row], batch_tokens: int) -> Iterator[np.ndarray]:
         cut = plan([len(row) for row in rows], batch_tokens=batch_tokens)
-        return (cut[n] for n in range(len(cut)))
+        for members in (cut[n] for n in range(len(cut))):
+            yield self.collate([rows[n] for n in members], examples=members)
 
     def collate(
         self, rows: Sequence[Row], *, examples: Sequence[int] | np.ndarray | None = None, side: str = "right"
@@ -332,16 +328,15 @@ class Model:
                 f"position {rule.text!r} names several tokens of a row: logits need one each; use last, "
                 "slot, answer or option:X"
             )
-        found: list[Tensor | None] = [None] * len(rows)
+        found: dict[int, Tensor] = {}
         names = [row.prompt.id for row in rows]
         for batch in self.batches(rows, batch_tokens=batch_tokens):
             with self._rows_are(batch.examples, names):
                 hidden = self.forward(batch)
             at = torch.tensor([int(where[n][0]) for n in batch.examples], device=hidden.device)
             logits = self.unembed(hidden[torch.arange(len(at), device=hidden.device), at]).float().cpu()
-            for n, row in zip(batch.examples, logits, strict=True):
-                found[n] = row
-        return torch.stack([row for row in found if row is not None])
+            found.update(zip(batch.examples.tolist(), logits, strict=True))
+        return torch.stack([found[n] for n in range(len(rows))])
 
     @torch.no_grad()
     def generate(
@@ -388,11 +383,9 @@ class Model:
 
 
 def _modes(inner: Any) -> tuple[bool, bool]:
-    """Whether any module is in training mode, and whether any has gradient checkpointing on.
-
-    One walk without the names that `modules()` builds: it runs before every pass, and twenty adapters are
-    hundreds of modules.
-    """
+    """Whether any module is in training mode, and whether any has gradient checkpointing on: one walk without
+    the names that `modules()` builds, since it runs before every pass and twenty adapters are hundreds of
+    modules."""
     training = checkpointing = False
     seen: set[int] = set()
     left = [inner]
