@@ -90,9 +90,12 @@ class Runs:
         }
 
     def mediation(self, vectors: directions.Vectors) -> Mediation:
-        """Effects over seeds x items, the two poles of a seed averaged, more being more of its pole.
+        """Effects over seeds x items. `vectors`: each pole's own direction, one a seed."""
+        return statistics.mediation(*self.by_item(vectors))
 
-        `vectors`: each pole's own direction, one a seed.
+    def by_item(self, vectors: directions.Vectors) -> tuple[Float[np.ndarray, "seed item"], ...]:
+        """The four runs of `statistics.mediation`: off, on, on with the mediator off, off with the mediator
+        on; the two poles of a seed averaged, more being more of its pole.
         """
         off, on, direct, indirect = (
             np.zeros((len(self.material.seeds), len(self.readout.items))) for _ in range(4)
@@ -103,7 +106,7 @@ class Runs:
             on[n] += sign * self.plain[adapter]
             direct[n] += sign * self._clamped(adapter, v, "base")[0]
             indirect[n] += sign * self._clamped("base", v, adapter)[0]
-        return statistics.mediation(off, on, direct, indirect)
+        return off, on, direct, indirect
 
     def indirect(self, vectors: Float[np.ndarray, "draw d"]) -> Float[np.ndarray, " draw"]:
         """NIE of many directions, mean over adapters and items."""

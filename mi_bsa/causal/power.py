@@ -16,7 +16,7 @@ import numpy as np
 
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.lines import ALPHA, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
-from mi_bsa.causal.spreads import CROSSED, Spread, Spreads
+from mi_bsa.causal.spreads import CROSSED, MEDIATED, Spread, Spreads
 from mi_bsa.causal.verdict import CONJECTURES, FITTED_ON_BEHAVIOR, TESTED, verdicts
 from mi_bsa.study.power import (
     WANTED,
@@ -29,6 +29,7 @@ from mi_bsa.study.power import (
     sign_flip_floor,
     smallest,
     spread_bounds,
+    two_way,
 )
 
 GATE = "gate"
@@ -172,7 +173,7 @@ LINES = (
     LineDesign(
         SHARED,
         "the report runs through it",
-        "bridge.mediation.nie",
+        MEDIATED,
         0.0,
         1.0,
         20.0,
@@ -221,6 +222,8 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     how = f"{seeds} seeds"
     if line.result == CROSSED:
         how = f"{wordings.count} wordings of {wordings.kinds} kinds x {seeds} seeds"
+    if line.result == MEDIATED:
+        how += f" x {config.place.items} items"
     if line.draws is not None:
         how += f", {line.draws(config)} draws (p at least {draws_floor(line.draws(config)):.3g})"
     never = line.absent(config) or ""
@@ -238,7 +241,7 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     if found is None:
         weak = f"even {_shown(line, line.largest)} is found with power {at(line.largest):.2f} only"
     how += f"; sd {spread.seed:.2g} between seeds" + (
-        f" and {spread.wording:.2g} between wordings" if spread.wording else ""
+        f" and {spread.item:.2g} between items" if spread.item else ""
     )
     how += "" if spread.at is None else f", measured at {spread.at:.3g}"
     return Found(line, found, at(line.interest), never, weak, how)
@@ -271,11 +274,14 @@ def power(
 def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings: Wordings) -> Sampling:
     """How a line's result varies: over seeds, or over wordings x seeds."""
     seeds = line.seeds(config)
+    if line.result == MEDIATED:
+        items = config.place.items
+        return two_way(seed=spread.seed, item=spread.item, rest=spread.rest, seeds=seeds, items=items)
     if line.result != CROSSED:
         return over_seeds(spread.seed, seeds=seeds)
     return crossed(
         seed=spread.seed,
-        wording=spread.wording,
+        wording=spread.item,
         rest=spread.rest,
         seeds=seeds,
         wordings=wordings.effective,

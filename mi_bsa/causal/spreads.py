@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
+from jaxtyping import Float
 
+from mi_bsa.causal.options import DirectionKind
 from mi_bsa.core.errors import BrokenFileError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.plain_files import read_yaml_value
@@ -27,11 +30,11 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).with_name("spreads.yaml")
 FORMAT = 1
 HEAD = """# Standard deviations of the bridge's results: `mi-bsa study CONFIG --plan` works out power of them.
-# seed: between seeds; wording, rest: what else a report varies by; null_*: of its random directions; at: the
-# value of the result there.
+# seed: between seeds; item: between items or wordings; rest: what is left; null_*: of random directions;
+# at: the value of the result there.
 # Written by `python -m mi_bsa.causal.spreads RUN --out FILE`.
 """
-METHOD = "trained"
+METHOD: DirectionKind = "trained"
 """Kind of vector whose results stand for a handle: the one that is fitted to choices."""
 OF_HANDLE = ("bridge.recovery.behavior", "bridge.recovery.self_report", "bridge.necessity.self_report")
 OVER_SEEDS = (
@@ -46,6 +49,7 @@ OVER_SEEDS = (
 )
 """Results with one value a seed: an effect, or a share that is linear where its effect varies little."""
 CROSSED = "self_report.effect"
+MEDIATED = "bridge.mediation.nie"
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,14 @@ class Spread:
 
     Attributes:
         seed: between seeds; of a difference of arms that is crossed with wordings, of one arm.
-        wording: between wordings of one kind, of the difference of the arms.
-        rest: of what is left in a cell of one arm.
+        item: between items, or wordings of one kind; of a difference of arms, of that difference.
+        rest: of what is left in a cell; of a difference of arms, of one arm.
         null_mean, null_spread: of its null directions, None where it is not held against draws.
         at: the result's value there; near 0 and 1 an effect varies less than elsewhere.
     """
 
     seed: float
-    wording: float = 0.0
+    item: float = 0.0
     rest: float = 0.0
     null_mean: float | None = None
     null_spread: float | None = None
@@ -85,7 +89,9 @@ class Spreads:
     def write(self, path: Path) -> None:
         """Write the table, replacing one that is there."""
         shown = {
-            name: {k: round(v, 4) for k, v in asdict(one).items() if v is not None and (v or k == "seed")}
+            name: {
+                k: round(v, 4) for k, v in asdict(one).items() if v is not None and (v or k in ("seed", "at"))
+            }
             for name, one in self.of.items()
         }
         said = {"format": FORMAT, "source": self.source, "seeds": self.seeds, "spreads": shown}
@@ -132,8 +138,6 @@ def crossed(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse"
 
     `table`: columns `arm`, `kind`, `template`, `seed`, `score`.
     """
-    import numpy as np
-
     cells = [
         table[table["arm"] == arm].groupby(["kind", "template", "seed"])["score"].mean().unstack()
         for arm in arms
@@ -157,10 +161,46 @@ def crossed(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse"
     return Spread(seed, wording, left, at=float(gaps.groupby(level="kind").mean().mean()))
 
 
-def _spread(result: Result) -> Spread:
-    import numpy as np
+def two_way(values: Float[np.ndarray, "seed item"]) -> Spread:
+    """Components of variance of seeds x items, by mean squares; one below zero is zero."""
+    seeds, items = values.shape
+    rest = values - values.mean(1, keepdims=True) - values.mean(0, keepdims=True) + values.mean()
+    left = float((rest**2).sum() / max((seeds - 1) * (items - 1), 1))
+    of_seed = float(values.mean(1).var(ddof=1)) - left / items
+    of_item = float(values.mean(0).var(ddof=1)) - left / seeds
+    seed, item, rest_of = (float(np.sqrt(max(0.0, v))) for v in (of_seed, of_item, left))
+    return Spread(seed, item, rest_of, at=float(values.mean()))
 
-    seed = float(np.std(result.per_seed, ddof=1))
+
+def mediated(folder: Path, results: Sequence[Result]) -> Spread:
+    """The spread of what is mediated, for which a finished study's model is asked again: its results keep no
+    value a seed.
+    """
+    from mi_bsa.causal import directions
+    from mi_bsa.causal.bridge_config import BridgeConfig
+    from mi_bsa.causal.causal_steps import ready
+    from mi_bsa.causal.mediation import Runs
+    from mi_bsa.core.config import load
+    from mi_bsa.study.steps import Cell
+
+    material, place = ready(Cell(folder, load(folder / "config.yaml", BridgeConfig), "spreads", ()))
+    made = directions.vectors(material, place, METHOD, read_out="behavior", seed=0)
+    off, _, _, on = Runs(material, "self_report", place).by_item(made)
+    found = two_way(on - off)
+    told = next(
+        r
+        for r in results
+        if r.name == MEDIATED
+        and r.where["kind"] == "self_report"
+        and r.where["method"] == f"behavior:{METHOD}"
+    )
+    assert abs(told.value - (found.at or 0.0)) < 1e-3, "not the study that left these results"
+    null = _spread(told)
+    return replace(found, null_mean=null.null_mean, null_spread=null.null_spread)
+
+
+def _spread(result: Result) -> Spread:
+    seed = float(np.std(result.per_seed, ddof=1)) if result.per_seed else 0.0
     if result.null is None or "random directions" not in result.null.kind:
         return Spread(seed, at=float(result.value))
     width = (result.null.high - result.null.low) / (2 * 1.96)
@@ -184,7 +224,9 @@ def main() -> int:
     said = record.get("registration", {}).get("said", "exploratory")
     source = f"{options.name or options.run.resolve().name}, {said}"
     reports = table[table["set"] == "report-test"]
-    measured(results.read(options.run), reports, source=source).write(options.out)
+    found = results.read(options.run)
+    spreads = measured(found, reports, source=source)
+    replace(spreads, of={**spreads.of, MEDIATED: mediated(options.run, found)}).write(options.out)
     return 0
 
 

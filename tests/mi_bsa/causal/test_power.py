@@ -12,7 +12,7 @@ from mi_bsa.causal import power
 from mi_bsa.causal.lines import LARGE, NONE, QUARTER, interval_line
 from mi_bsa.causal.power import LINES, Wordings, find
 from mi_bsa.causal.ratios import share
-from mi_bsa.causal.spreads import CROSSED, Spread, Spreads, crossed, measured
+from mi_bsa.causal.spreads import CROSSED, MEDIATED, Spread, Spreads, crossed, measured, two_way
 from mi_bsa.causal.verdict import verdicts
 from mi_bsa.core.config import load, parse
 from mi_bsa.core.errors import BrokenFileError
@@ -69,7 +69,7 @@ def test_the_smallest_report_over_wordings_and_seeds_is_found_in_four_of_five(se
     table["arm"] = np.where(table["pole"] > 0, "seeking", "averse")
 
     def holds():
-        gap = found.smallest + rng.normal(0, spread.wording, 12)
+        gap = found.smallest + rng.normal(0, spread.item, 12)
         own = rng.normal(0, spread.seed, (2, seeds))
         rest = rng.normal(0, spread.rest, (2, 12, seeds))
         cells = np.array([1, -1])[:, None, None] * gap[:, None] / 2 + own[:, None] + rest
@@ -106,6 +106,31 @@ def test_the_smallest_share_is_found_in_four_of_five():
         return state.state == "holds" and state.p <= line.alpha
 
     assert rate(holds() and holds() for _ in range(500)) == pytest.approx(0.8, abs=0.05)
+
+
+def test_the_smallest_mediated_effect_is_found_in_four_of_five():
+    """What runs through a direction, drawn over seeds x items and held against draws, holds in .8."""
+    seeds, spread = 5, Spread(0.3, 0.4, 0.2, null_mean=0.0, null_spread=0.02)
+    given, rng = config(seeds=list(range(seeds)), mediation={"random": 99}), np.random.default_rng(0)
+    found = find(BY_RESULT[MEDIATED], given, spread, WORDINGS)
+    items = given.place.items
+
+    def holds():
+        values = found.smallest + rng.normal(0, spread.seed, (seeds, 1)) + rng.normal(0, spread.item, items)
+        nie = statistics.two_way_interval(values + rng.normal(0, spread.rest, (seeds, items)))
+        draws = rng.normal(spread.null_mean, spread.null_spread, given.mediation.random)
+        return nie.low > 0 and statistics.permutation_p(nie.value, draws) <= 0.025
+
+    assert rate(holds() for _ in range(1500)) == pytest.approx(0.8, abs=0.05)
+
+
+def test_components_of_seeds_and_items_come_back():
+    """Seeds x items that were drawn with three spreads show them."""
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(0, 0.3, (60, 1)) + rng.normal(0, 0.4, 60) + rng.normal(1, 0.2, (60, 60))
+    found = two_way(drawn)
+    assert (found.seed, found.item, found.rest) == pytest.approx((0.3, 0.4, 0.2), rel=0.2)
+    assert found.at == pytest.approx(1, abs=0.2)
 
 
 def test_p_by_t_is_asked_after_holm():
@@ -173,7 +198,7 @@ def test_spreads_are_measured_as_they_were_drawn(tmp_path):
     """Components of a made report come back, and a table reads as it was written."""
     rng, seeds, wordings = np.random.default_rng(0), 60, 60
     true = Spread(0.05, 0.12, 0.08)
-    gap = rng.normal(0.3, true.wording, wordings)
+    gap = rng.normal(0.3, true.item, wordings)
     rows = []
     for arm, sign in (("seeking", 1), ("averse", -1)):
         own = rng.normal(0, true.seed, seeds)
@@ -181,14 +206,14 @@ def test_spreads_are_measured_as_they_were_drawn(tmp_path):
         rows += [(arm, f"k{w % 2}", f"t{w}", s, cell[w, s]) for w in range(wordings) for s in range(seeds)]
     table = pd.DataFrame(rows, columns=["arm", "kind", "template", "seed", "score"])
     found = crossed(table)
-    for name in ("seed", "wording", "rest"):
+    for name in ("seed", "item", "rest"):
         assert getattr(found, name) == pytest.approx(getattr(true, name), rel=0.2)
     result = over_seeds("behavior.effect", {"behavior": "b"}, rng.normal(0, 0.1, 500), range(500), unit="x")
     spreads = measured([result], table, source="made")
     assert spreads.of["behavior.effect"].seed == pytest.approx(0.1, rel=0.1)
     spreads.write(tmp_path / "s.yaml")
     back = Spreads.read(tmp_path / "s.yaml")
-    assert back.of[CROSSED].wording == pytest.approx(found.wording, abs=1e-4)
+    assert back.of[CROSSED].item == pytest.approx(found.item, abs=1e-4)
     assert (back.source, back.seeds, set(back.of)) == ("made", 60, set(spreads.of))
     (tmp_path / "s.yaml").write_text("format: 9\n")
     with pytest.raises(BrokenFileError, match="format 9"):
