@@ -17,7 +17,7 @@ import numpy as np
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.lines import ALPHA, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
 from mi_bsa.causal.spreads import CROSSED, MEDIATED, Spread, Spreads
-from mi_bsa.causal.verdict import CONJECTURES, FITTED_ON_BEHAVIOR, TESTED, verdicts
+from mi_bsa.causal.verdict import CONJECTURES, TESTED, verdicts
 from mi_bsa.study.power import (
     WANTED,
     Demand,
@@ -34,6 +34,8 @@ from mi_bsa.study.power import (
 
 GATE = "gate"
 """Lines that every conjecture needs."""
+HANDLES = ("trained", "mean_difference", "probe")
+"""Kinds of vector that the rules take for a handle."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,9 @@ class Found:
 
 def _no_handle(part: str, config: BridgeConfig) -> str | None:
     kinds = getattr(config, part).kinds
-    if set(kinds) & set(FITTED_ON_BEHAVIOR):
+    if set(kinds) & set(HANDLES):
         return None
-    return f"{part}.kinds has none of {', '.join(FITTED_ON_BEHAVIOR)}"
+    return f"{part}.kinds has none of {', '.join(HANDLES)}"
 
 
 def _no_wrong(config: BridgeConfig) -> str | None:
