@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -186,23 +186,35 @@ def register(design: Design, path: Path) -> Lock:
     return lock
 
 
-def begin(design: Design, *, out: Path, lock: Path | None) -> dict[str, Any]:
-    """What the record says of a run that starts, or goes on: `said`, `hash`, `code`, and the `lock` that was
-    there when it first started. A lock that came later counts for nothing.
+def begin(
+    design: Design, *, out: Path, lock: Path | None, measures: Callable[[], bool] = lambda: True
+) -> dict[str, Any]:
+    """What the record says of a run that starts, or goes on: `said`, `hash`, `code`, the `lock` that was
+    there when it first started (one that came later counts for nothing), and `sources`, the digests of the
+    code that measured anything of it.
 
     Args:
         design: of the run as it is asked for now.
         out: its folder, which may not be there yet.
         lock: where its lock would lie.
+        measures: whether this start has anything left to measure; asked where other code goes on.
     """
-    before = RunFolder(out).record() if (out / "record.json").is_file() else None
+    before = RunFolder(out).record().get("registration", {}) if (out / "record.json").is_file() else None
     held: Mapping[str, Any] | None
     if before is not None:
-        held = before.get("registration", {}).get("lock")
+        held = before.get("lock")
     else:
         held = Lock.read(lock).plain() if lock is not None and lock.is_file() else None
-    now = code()
-    return {"said": _said(design, now, held), "hash": design.hash, "code": now, "lock": held}
+    now, sources = code(), list((before or {}).get("sources", []))
+    if now["source"] not in sources and (before is None or measures()):
+        sources.append(now["source"])
+    return {
+        "said": _said(design, sources, held),
+        "hash": design.hash,
+        "code": now,
+        "sources": sources,
+        "lock": held,
+    }
 
 
 def said_in(folder: Path) -> str:
@@ -233,14 +245,15 @@ def code() -> dict[str, Any]:
     return {"version": version("mi-bsa"), "git": git_state(), "source": stable_hash(total)}
 
 
-def _said(design: Design, now: Mapping[str, Any], held: Mapping[str, Any] | None) -> str:
+def _said(design: Design, sources: Sequence[str], held: Mapping[str, Any] | None) -> str:
     if held is None:
         return f"exploratory: {NO_LOCK}"
     reason = design.differs(Design.of(held["design"]))
     if reason is not None:
         return f"exploratory: {reason}"
     committed = "" if held["commit"] else ", not committed"
-    other = "" if held["code"]["source"] == now["source"] else ", measured by other code than registered"
+    same = set(sources) <= {held["code"]["source"]}
+    other = "" if same else ", measured by other code than registered"
     return f"registered {held['date'][:10]}, lock {_short(held['hash'])}{committed}{other}"
 
 

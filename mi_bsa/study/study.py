@@ -116,7 +116,7 @@ class Study(Generic[StudyT]):
             resume=resume,
             seeds=config.recorded,
             revisions=revisions,
-            registration=begin(self.design(config, graph), out=out, lock=lock),
+            registration=self._begun(config, graph, out, lock),
         ) as opened:
             execute(
                 graph,
@@ -132,8 +132,17 @@ class Study(Generic[StudyT]):
         """What `--dry-run` prints: what would run, after everything that the config names was loaded."""
         said = self.rehearse(config)
         graph = self.sized(config, self.steps(config))
-        would = begin(self.design(config, graph), out=out, lock=lock)["said"]
+        would = self._begun(config, graph, out, lock)["said"]
         return "\n".join([describe(plan(graph, config=config, folder=out)), *said, f"would be {would}"])
+
+    def _begun(self, config: StudyT, graph: Sequence[Step], out: Path, lock: Path | None) -> dict[str, Any]:
+        """What the record says of the registration of a run that starts now."""
+
+        def measures() -> bool:
+            planned = plan(graph, config=config, folder=out)
+            return any(item.reason is not None and not item.step.judges for item in planned)
+
+        return begin(self.design(config, graph), out=out, lock=lock, measures=measures)
 
     def design(self, config: StudyT, graph: Sequence[Step] | None = None) -> Design:
         """What a run of this config fixes before it measures.

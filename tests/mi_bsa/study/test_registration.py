@@ -203,6 +203,28 @@ def test_other_code_is_said(tmp_path):
     assert said.endswith("measured by other code than registered")
 
 
+def test_other_code_counts_where_it_measures(tmp_path, monkeypatch):
+    """A finished run that is opened by newer code stays what it was; one of which a part is made anew does
+    not.
+    """
+    lock, out = tmp_path / "x.rules.lock", tmp_path / "run"
+    registration.register(design(), lock)
+
+    def start(source, *, measures):
+        now = {"version": "1", "git": None, "source": source}
+        monkeypatch.setattr(registration, "code", lambda: now)
+        held = registration.begin(design(), out=out, lock=lock, measures=lambda: measures)
+        with record.start(out, config=graph.Small(), resume=True, seeds=(), revisions={}, registration=held):
+            return held["said"].endswith("by other code than registered")
+
+    known = Lock.read(lock).code["source"]
+    assert not start(known, measures=True)
+    assert not start("newer", measures=False)
+    assert not start(known, measures=True)
+    assert start("newer", measures=True)
+    assert start(known, measures=False)
+
+
 def judge(cell: Cell) -> str:
     """Give a verdict."""
     return cell.registration
