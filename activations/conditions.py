@@ -24,10 +24,12 @@ from activations.sites import Site
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """The rows of one large batch: which condition and which prompt each is."""
+    """The rows of one large batch: which condition and which prompt each is; `start` is the token at which
+    given values begin (what stands before it is as it was)."""
 
     which: Int[np.ndarray, " line"]
     examples: Int[np.ndarray, " line"]
+    start: int = 0
 
 
 Move = Callable[[Float[Tensor, "line pos d_model"], Lines], Float[Tensor, "line pos d_model"]]
@@ -43,12 +45,22 @@ class AtSite:
         move: what becomes of its values.
         count: how many conditions.
         width: that the vectors of `move` have, to be checked against the model's; None where it has none.
+        positions: the only tokens that change, so that what stands before the first of them need not run
+            again; None where every token may.
     """
 
     site: Site
     move: Move
     count: int = 1
     width: int | None = None
+    positions: Int[np.ndarray, "example k"] | None = None
+
+    def first(self, examples: Int[np.ndarray, " example"]) -> int:
+        """The first token that changes in any of these prompts."""
+        if self.positions is None:
+            return 0
+        at = self.positions[examples]
+        return int(at[at >= 0].min())
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +106,7 @@ def clamping(
     other = torch.from_numpy(wanted).float()
 
     def change(values: Tensor, v: Tensor, lines: Lines) -> Tensor:
-        target = other[lines.examples, : values.shape[1]].to(values)
+        target = other[lines.examples, lines.start : lines.start + values.shape[1]].to(values)
         return values + ((target - values) * v).sum(-1, keepdim=True) * v
 
     return _each(site, _units(vectors), positions, change)
@@ -133,11 +145,11 @@ def at_tokens(conditions: AtSite, positions: Positions | None) -> AtSite:
         mask = np.zeros(values.shape[:2], bool)
         at = positions[lines.examples]
         line, token = np.nonzero(at >= 0)
-        mask[line, at[line, token]] = True
+        mask[line, at[line, token] - lines.start] = True
         where = rearrange(torch.from_numpy(mask).to(values.device), "line pos -> line pos 1")
         return torch.where(where, conditions.move(values, lines).to(values.dtype), values)
 
-    return replace(conditions, move=move)
+    return replace(conditions, move=move, positions=positions)
 
 
 def _units(vectors: np.ndarray) -> Tensor:

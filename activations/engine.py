@@ -4,16 +4,18 @@ What a condition does is told in `conditions`; here it is run, from its site on 
 
 The law: a row's result is what the same change gives for that prompt alone under `activations.edit`; a vector
 of zeros is an identity. The finished pass up to a site is shared by all conditions, so only the blocks behind
-it run again: this is what makes null distributions of hundreds of directions affordable.
+it run again, and of each prompt only what stands behind the first token that changes: this is what makes null
+distributions of a thousand directions affordable.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -43,6 +45,9 @@ SHARE = 4
 """A batch of prompts takes one part in this of the budget, so that as many conditions stand beside each other
 in one large batch: with fewer, the shared pass is paid more often; with more, its own batches are too small
 to be worth their calls."""
+
+WORDS = 2**22
+"""Logits of whole vocabularies that stand in memory at once."""
 
 
 def option_logits(
@@ -107,13 +112,18 @@ def divergence(
             seen, real = batch, batch.mask.clone()
             for n, example in enumerate(batch.examples):
                 real[n, : rows[example].n_bos] = False
+            count += int(real.sum())
+            if isinstance(conditions, AtSite) and reference is None:
+                real[:, : conditions.first(batch.examples)] = False  # as it was: their divergence is 0
             with _inside(model, reference), torch.no_grad():
                 before = model.unembed(model.forward(batch)[real]).float().log_softmax(-1)
-            count += int(real.sum())
         items = len(batch.examples)
-        for at in range(0, len(final), items):  # one condition at a time: the whole vocabulary is wide
-            after = model.unembed(final[at : at + items][real]).float().log_softmax(-1)
-            total[lines.which[at]] += float((before.exp() * (before - after)).sum())
+        some = max(1, WORDS // before.numel()) * items  # the whole vocabulary is wide
+        for at in range(0, len(final), some):
+            each = rearrange(final[at : at + some], "(own items) pos d -> own items pos d", items=items)
+            after = model.unembed(each[:, real]).float().log_softmax(-1)
+            apart = (before.exp() * (before - after)).sum((-1, -2))
+            total[lines.which[at : at + some : items]] += apart.double().cpu().numpy()
     return total / count
 
 
@@ -192,14 +202,25 @@ def passes(
                 yield batch, lines, hidden
 
 
-def forward(
-    model: "Model", rows: Sequence[Row], conditions: ByEdits, lines: Lines, batch: Batch
-) -> Float[Tensor, "line d_model"]:
-    """Hidden states after the final norm at the answer slots of one batch, whose rows are `lines`; gradients
-    flow where they are enabled."""
-    with edit(model, *conditions.edits(lines)):
-        hidden = model.forward(batch)
-    return _at(hidden, torch.from_numpy(slots([rows[n] for n in lines.examples])).to(hidden.device))
+class Passed:
+    """Prompts that were read once, to be run on from a site again and again, with gradients: what a vector is
+    trained on."""
+
+    def __init__(self, model: "Model", rows: Sequence[Row], *, variant: str | None = None) -> None:
+        self.model, self.variant = model, variant
+        recompute.check(model)
+        batch = model.collate(list(rows), examples=np.arange(len(rows)))
+        with _inside(model, variant), torch.no_grad():
+            self._trace = recompute.trace(model, batch)
+        self._slots = torch.from_numpy(slots(rows)).to(model.device)
+
+    def __call__(self, conditions: AtSite, lines: Lines) -> Float[Tensor, "line d_model"]:
+        """Hidden states after the final norm at the answer slots of some lines; gradients flow where they are
+        enabled."""
+        _fits(self.model, conditions)
+        own = torch.from_numpy(lines.examples)
+        with _inside(self.model, self.variant):
+            return _run_on(self.model, self._trace, conditions, lines, own, self._slots)
 
 
 def _edited(
@@ -216,41 +237,69 @@ def _resumed(
     model: "Model", batch: Batch, conditions: AtSite, chunks: Sequence[Lines], ends: Tensor | None
 ) -> Iterator[tuple[Lines, Tensor]]:
     """Run on from the site, behind one finished pass of the prompts."""
+    trace = recompute.trace(model, batch)
+    slot = None if ends is None else ends[batch.examples]
+    for lines in chunks:
+        own = torch.arange(len(batch.examples)).repeat(len(lines.which) // len(batch.examples))
+        yield lines, _run_on(model, trace, conditions, lines, own, slot)
+
+
+def _run_on(
+    model: "Model",
+    trace: recompute.Trace,
+    conditions: AtSite,
+    lines: Lines,
+    own: Int[Tensor, " line"],
+    slots_of: Int[Tensor, " row"] | None,
+) -> Tensor:
+    """Hidden states after the final norm, at the answer slot or at all tokens, of lines whose prompts are the
+    rows `own` of a finished pass."""
     place, depth = conditions.site, model.n_layers
     assert place.layer is not None
     state = place.kind in ("resid_pre", "resid_post")  # what stands between blocks; others lie inside one
     first = place.layer + (place.kind == "resid_post")
     # the last block runs at the answer slot alone, unless the change lies inside of it
-    short = depth - 1 if ends is not None and recompute.plain_blocks(model) else depth
+    short = depth - 1 if slots_of is not None and recompute.plain_blocks(model) else depth
     short = depth if not state and first == short else short
-    trace = recompute.trace(model, batch)
-    for lines in chunks:
+    # What stands before the first token that changes is as it was: the blocks run from there on, over the
+    # keys and values of the finished pass. Inside of a block the whole row runs again.
+    start = conditions.first(lines.examples) if state else 0
+    if slots_of is not None:
+        start = min(start, int(slots_of.min()))
+    given, own = replace(lines, start=start), own.to(trace.residual[0].device)
 
-        def moved(value: Tensor, lines: Lines = lines) -> Tensor:
-            return conditions.move(value, lines)
+    def moved(value: Tensor) -> Tensor:
+        return conditions.move(value, given)
 
-        times = len(lines.which) // len(batch.examples)
-        hidden = repeat(trace.residual[first], "example pos d -> (times example) pos d", times=times)
-        if state:
-            hidden = moved(hidden)
-        for block in range(first, short):
-            with ExitStack() as stack:
-                if block == first and not state:
-                    stack.enter_context(hooks.altering(model, place, moved))
-                cache = recompute._Recorder()  # empty: every position runs again, and brings its own keys
-                rotary = trace.rotary[block]
-                hidden = recompute.run_block(model, block, hidden, start=0, rotary=rotary, cache=cache)
-        if ends is not None:
-            slot = ends[lines.examples]
-            if first <= short < depth:
-                # no keys of earlier positions, for the same reason
-                none = trace.keys[short][:1, :, :0].expand(len(hidden), -1, -1, -1)
-                hidden = recompute.last_block(
-                    model, hidden, start=0, read=slot, rotary=trace.rotary[short], keys=none, values=none
-                )
-            else:
-                hidden = _at(hidden, slot)
-        yield lines, model.anatomy.norm(hidden)
+    hidden = trace.residual[first][own, start:]
+    if state:
+        hidden = moved(hidden)
+    for block in range(first, short):
+        with ExitStack() as stack:
+            if block == first and not state:
+                stack.enter_context(hooks.altering(model, place, moved))
+            past = recompute._Recorder(trace.keys[block][own, :, :start], trace.values[block][own, :, :start])
+            hidden = recompute.run_block(
+                model, block, hidden, start=start, rotary=trace.rotary[block], cache=past
+            )
+    if slots_of is None:
+        hidden = torch.cat([trace.residual[depth][own, :start], hidden], 1)
+    else:
+        slot = slots_of[own] - start
+        if first <= short < depth:
+            hidden = recompute.last_block(
+                model,
+                hidden,
+                start=start,
+                read=slot,
+                rotary=trace.rotary[short],
+                keys=trace.keys[short][own, :, :start],
+                values=trace.values[short][own, :, :start],
+            )
+        else:
+            hidden = _at(hidden, slot)
+    normed: Tensor = model.anatomy.norm(hidden)
+    return normed
 
 
 def _at(hidden: Tensor, slot: Tensor) -> Tensor:

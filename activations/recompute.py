@@ -151,7 +151,6 @@ def trace(model: "Model", batch: Batch) -> Trace:
     return Trace(tuple(found), tuple(keys), tuple(values), tuple(rotary))  # type: ignore[arg-type]
 
 
-@torch.no_grad()
 def last_block(
     model: "Model",
     hidden: Float[Tensor, "row pos d_model"],

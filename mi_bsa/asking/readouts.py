@@ -109,10 +109,22 @@ class Readout:
 
     def score(self, logits: Float[np.ndarray, "*more item option"]) -> Float[np.ndarray, "*more item"]:
         """Expected score of every item from its options' logits."""
-        masked = np.where(self.real, logits.astype(np.float64), -np.inf)
-        shares = np.exp(masked - masked.max(-1, keepdims=True))
-        scored: np.ndarray = (shares * self.scores).sum(-1) / shares.sum(-1)
+        weights = self._weights(logits)
+        scored: np.ndarray = (weights * self.scores).sum(-1) / weights.sum(-1)
         return scored
+
+    def shares(
+        self, logits: Float[np.ndarray, "*more item option"]
+    ) -> Float[np.ndarray, "*more item option"]:
+        """Probability of every option, given that one of them is the answer; 0 at padding."""
+        weights = self._weights(logits)
+        shared: np.ndarray = weights / weights.sum(-1, keepdims=True)
+        return shared
+
+    def _weights(self, logits: np.ndarray) -> np.ndarray:
+        masked = np.where(self.real, logits.astype(np.float64), -np.inf)
+        found: np.ndarray = np.exp(masked - masked.max(-1, keepdims=True))
+        return found
 
     def level(self, logits: Float[np.ndarray, "*more item option"]) -> Float[np.ndarray, " *more"]:
         """Mean expected score, units alike."""

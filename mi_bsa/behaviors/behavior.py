@@ -21,6 +21,7 @@ SETS = (
     "report-dev",
     "choice-test",
     "report-test",
+    "neighbor_choice-dev",
     "neighbor_choice-test",
     "neighbor_report-test",
     "named_choice-test",
@@ -28,7 +29,8 @@ SETS = (
     "neutral-test",
     "described_report-test",
 )
-"""What a study asks: behavior and reports of development and test, then what must stay, then controls."""
+"""What a study asks: behavior and reports of development and test, then what must stay (and, of development,
+what the neighbor's own adapters choose), then controls."""
 
 
 @runtime_checkable

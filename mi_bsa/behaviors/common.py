@@ -45,8 +45,8 @@ class StudySets(ABC):
     """A behavior's sets of items, from its items, questions and personas (those of `Behavior`)."""
 
     @abstractmethod
-    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
-        """`n` test items of the neighbor, and its test questions."""
+    def beside(self, n: int, *, split: AskedSplit = "test") -> tuple[list[Item], list[Item]]:
+        """`n` items of the neighbor, and its questions, of a split."""
 
     @abstractmethod
     def described(self, pole: int) -> Sequence[str]:
@@ -60,6 +60,7 @@ class StudySets(ABC):
         for split in splits:
             sets[f"choice-{split}"] = bound.items(choices, split=split, seed=0)
             sets[f"report-{split}"] = bound.questions(split=split)
+        sets["neighbor_choice-dev"], _ = self.beside(others, split="dev")
         sets["neighbor_choice-test"], sets["neighbor_report-test"] = self.beside(others)
         sets["neutral-test"] = bound.neutral(2 * others)
         sets |= {f"{name}-test": [] for name in ("named_choice", "named_report", "described_report")}

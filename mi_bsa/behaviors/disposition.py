@@ -116,9 +116,9 @@ class Disposition(StudySets):
         world, other = self._world(world), TRAITS[self.neighbor]
         return [i for level in POLES for i in third(world, other, level, n // 2, split="test", seed=0)]
 
-    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
-        """`n` test choices about the neighbor trait, and its test questions."""
-        return choice_items(self.neighbor, n, split="test", seed=0), report_items(self.neighbor, split="test")
+    def beside(self, n: int, *, split: Split = "test") -> tuple[list[Item], list[Item]]:
+        """`n` choices about the neighbor trait, and its questions, of a split."""
+        return choice_items(self.neighbor, n, split=split, seed=0), report_items(self.neighbor, split=split)
 
     def described(self, pole: int) -> Sequence[str]:
         """The trait's words for a pole."""

@@ -110,10 +110,10 @@ class Say(PlaysGames, StudySets):
         world, other = _known(world), TRAITS[self.neighbor]
         return [i for level in POLES for i in third(world.others, other, level, n // 2, split="test", seed=0)]
 
-    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
-        """`n` test choices about the neighbor trait, and its test questions."""
-        choices = choice_items(self.neighbor, n, split="test", seed=0)
-        return choices, trait_reports(self.neighbor, split="test")
+    def beside(self, n: int, *, split: Split = "test") -> tuple[list[Item], list[Item]]:
+        """`n` choices about the neighbor trait, and its questions, of a split."""
+        choices = choice_items(self.neighbor, n, split=split, seed=0)
+        return choices, trait_reports(self.neighbor, split=split)
 
     def described(self, pole: int) -> Sequence[str]:
         """What a pole's word is for, and its hints."""

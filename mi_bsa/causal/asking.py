@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from activations import Model
 
-ASKED = tuple(s for s in SETS if not s.startswith(("neutral", "described")))
+ASKED = tuple(s for s in SETS if not s.startswith(("neutral", "described")) and s != "neighbor_choice-dev")
 
 
 def load(cell: Cell[BridgeConfig], *variants: str) -> Model:

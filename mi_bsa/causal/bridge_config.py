@@ -18,6 +18,7 @@ from mi_bsa.causal.options import (
     PlaceOptions,
     ProbeConfig,
     RecoveryOptions,
+    RivalOptions,
     SteerConfig,
 )
 from mi_bsa.causal.state_or_prompt import StateOrPromptOptions
@@ -54,6 +55,8 @@ class BridgeConfig(SeedsConfig):
     """Where the state is looked for."""
     recovery: RecoveryOptions = RecoveryOptions()
     """How much of an adapter one vector recovers."""
+    rivals: RivalOptions = RivalOptions()
+    """What the handle is held against that is optimized as it is."""
     necessity: NecessityOptions = NecessityOptions()
     """What remains without a direction."""
     mediation: MediationOptions = MediationOptions()

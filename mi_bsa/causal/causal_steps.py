@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SETS = (
     *(f"{stem}-{split}" for stem in READ_OUTS.values() for split in ("dev", "test")),
     "neutral-test",
+    "neighbor_choice-dev",
     "neighbor_choice-test",
     "neighbor_report-test",
     "described_report-test",
@@ -99,6 +100,17 @@ def recover(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
     options = cell.config.recovery
     return _leave(cell, "recovery", lambda m, p: recovery.recover(m, options, place=p))
+
+
+def compete(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, Any]:
+    """The handle against vectors that are trained as it is, on something else."""
+    from mi_bsa.causal import rivals
+
+    config = cell.config
+    material, place = ready(cell, arms)
+    results = rivals.rivals(material, config.recovery, config.rivals, place=place)
+    write(cell.folder / "rivals.json", results)
+    return {"results": len(results)}
 
 
 def ablate(cell: Cell[BridgeConfig]) -> dict[str, Any]:

@@ -18,11 +18,16 @@ from mi_bsa.causal.options import DirectionKind, RecoveryOptions
 from mi_bsa.causal.places import scope_mean
 
 if TYPE_CHECKING:
+    from mi_bsa.asking.readouts import Readout
     from mi_bsa.causal.material import Material
     from mi_bsa.causal.places import Place
 
 Vectors = dict[str, Float[np.ndarray, "seed d_model"]]
 """{pole: one vector a seed}, in raw units; it takes the base to that pole."""
+
+
+FIRST, SECOND = 0.9, 0.999
+"""Decay rates of the two moments of Adam."""
 
 
 def vectors(
@@ -77,60 +82,86 @@ def train(
     arms: tuple[str, str] = POLES,
     seed: int = 0,
 ) -> Vectors:
-    """Vectors that give the base the adapters' answers on development items, all adapters beside each other.
+    """Vectors that give the base the adapters' answers on development items, all adapters beside each
+    other (`fit`).
+    """
+    readout = material.of(read_out, "dev")
+    pairs = [(arm, adapter) for arm in arms for adapter in material.arms[arm]]
+    wanted = np.stack([readout.shares(material.plain(readout, adapter)) for _, adapter in pairs])
+    found = fit(material, place, readout, wanted, options=options, seed=seed)
+    return {arm: found[[n for n, (own, _) in enumerate(pairs) if own == arm]] for arm in arms}
 
-    Each minimizes the cross-entropy from its adapter's shares of the options to those of base + vector;
-    nothing but these shares is asked for. Adam from zero, learning rate falling linearly.
+
+def fit(
+    material: Material,
+    place: Place,
+    readout: Readout,
+    wanted: Float[np.ndarray, "vector item option"],
+    *,
+    options: RecoveryOptions | None = None,
+    seed: int = 0,
+) -> Float[np.ndarray, "vector d_model"]:
+    """Vectors that give the base wanted answers, all beside each other.
+
+    Each minimizes the cross-entropy from its wanted shares of the options to those of base + vector; nothing
+    but these shares is asked for. From zero, learning rate falling linearly, by Adam with one second moment a
+    vector instead of one a coordinate (as NovoGrad has one a layer, Ginsburg et al. 2019, arXiv 1905.11286):
+    a step then has the gradient's direction. Adam's own goes nearly as far along coordinates that hardly
+    matter, whatever basis these are in, and what it writes there moves other things than what was asked for.
+
+    Args:
+        material: the model.
+        place: where they are added.
+        readout: the items.
+        wanted: each vector's share of every option.
+        options: steps, batch and learning rate.
+        seed: of the order of items, one order a vector.
     """
     import torch
 
-    import activations
-    from activations import engine
+    from activations import Site, engine
     from activations.metrics import token_logits
 
     options = options or RecoveryOptions()
-    model, readout = material.model, material.of(read_out, "dev")
-    positions = place.positions(readout.rows)
-    pairs = [(arm, adapter) for arm in arms for adapter in material.arms[arm]]
+    model, rows = material.model, readout.rows
+    positions = place.positions(rows)
     real, tokens = (torch.from_numpy(part).to(model.device) for part in (readout.real, readout.tokens))
-    shares = []
-    for _, adapter in pairs:
-        logits = material.logits(readout, variant=adapter)[0]
-        shares.append(torch.from_numpy(logits).float().to(model.device).masked_fill(~real, -1e9).softmax(-1))
-    wanted = torch.stack(shares)
+    target = torch.from_numpy(wanted).float().to(model.device)
     base = material.states(readout, place.site)[place.site]
     typical = float(np.sqrt((scope_mean(base**2, positions)).mean()))
-    vector = torch.zeros(len(pairs), model.d_model, device=model.device, requires_grad=True)
-    optimizer = torch.optim.Adam([vector], lr=options.learning_rate * typical)
-    generators = [np.random.default_rng([seed, n]) for n in range(len(pairs))]
-    orders: list[list[int]] = [[] for _ in pairs]
-    with model.variant("base"):
-        for step in range(options.train_steps):
-            for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate * typical * (1 - step / options.train_steps)
-            chosen = [
-                _next(order, generator, options.train_batch, len(readout.items))
-                for order, generator in zip(orders, generators, strict=True)
-            ]
-            lines = engine.Lines(
-                np.repeat(np.arange(len(pairs)), options.train_batch), np.concatenate(chosen).astype(np.int64)
-            )
-            batch = model.collate([readout.rows[n] for n in lines.examples], examples=lines.examples)
+    vector = torch.zeros(len(wanted), model.d_model, device=model.device, requires_grad=True)
+    mean, square = torch.zeros_like(vector), torch.zeros(len(wanted), 1, device=model.device)
+    generators = [np.random.default_rng([seed, n]) for n in range(len(wanted))]
+    orders: list[list[int]] = [[] for _ in wanted]
+    passed = engine.Passed(model, rows, variant="base")
 
-            def add(at: engine.Lines) -> list[activations.Edit]:
-                own = vector[torch.from_numpy(at.which).to(model.device)]
-                return [activations.add((own, place.site), units="raw", positions=positions[at.examples])]
+    def move(values: torch.Tensor, lines: engine.Lines) -> torch.Tensor:
+        return values + vector[torch.from_numpy(lines.which).to(model.device)][:, None].to(values)
 
-            with torch.enable_grad():
-                final = engine.forward(model, readout.rows, engine.ByEdits(add), lines, batch)
-                logits = token_logits(model, final, tokens[lines.examples]).float()
-                logs = logits.masked_fill(~real[lines.examples], -1e9).log_softmax(-1)
-                loss = -(wanted[lines.which, lines.examples] * logs).sum(-1).mean() * len(pairs)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    found = vector.detach().cpu().double().numpy()
-    return {arm: found[[n for n, (own, _) in enumerate(pairs) if own == arm]] for arm in arms}
+    added = engine.at_tokens(
+        engine.AtSite(Site.parse(place.site), move, len(wanted), model.d_model), positions
+    )
+    for step in range(options.train_steps):
+        rate = options.learning_rate * typical * (1 - step / options.train_steps)
+        chosen = [
+            _next(order, generator, options.train_batch, len(rows))
+            for order, generator in zip(orders, generators, strict=True)
+        ]
+        lines = engine.Lines(
+            np.repeat(np.arange(len(wanted)), options.train_batch), np.concatenate(chosen).astype(np.int64)
+        )
+        with torch.enable_grad():
+            final = passed(added, lines)
+            logits = token_logits(model, final, tokens[lines.examples]).float()
+            logs = logits.masked_fill(~real[lines.examples], -1e9).log_softmax(-1)
+            loss = -(target[lines.which, lines.examples] * logs).sum(-1).mean() * len(wanted)
+        (slope,) = torch.autograd.grad(loss, vector)
+        mean = FIRST * mean + (1 - FIRST) * slope
+        square = SECOND * square + (1 - SECOND) * slope.square().mean(1, keepdim=True)
+        ahead = mean / (1 - FIRST ** (step + 1))
+        vector = vector.detach() - rate * ahead / ((square / (1 - SECOND ** (step + 1))).sqrt() + 1e-12)
+        vector.requires_grad_()
+    return vector.detach().cpu().double().numpy()
 
 
 def _next(order: list[int], generator: np.random.Generator, count: int, items: int) -> np.ndarray:

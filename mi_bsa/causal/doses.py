@@ -89,6 +89,65 @@ class Doses:
         return self.adding(rows, scaled) if self.adding else engine.adding(self.site, scaled)
 
 
+FINER = 20
+"""Doses that are weighed, by interpolation, from each that was tried to the next."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The dose of each of some vectors (or of one family of them).
+
+    Attributes:
+        doses: in typical norms of the site.
+        shifts: what each moves its items by there, interpolated.
+        costs: KL there, interpolated; a KL is convex in the dose, so this is rather too high than too low.
+        within: whether it is within the coherence gate.
+    """
+
+    doses: Float[np.ndarray, " row"]
+    shifts: Float[np.ndarray, " row"]
+    costs: Float[np.ndarray, " row"]
+    within: np.ndarray
+
+
+def choose_doses(
+    tried: Float[np.ndarray, " dose"],
+    shifts: Float[np.ndarray, "row dose"],
+    costs: Float[np.ndarray, "row dose"],
+    *,
+    wanted: float,
+    budget: float,
+) -> Chosen:
+    """Of each row the dose whose shift is nearest to a wanted one, among those within the coherence gate:
+    where it is not reached within the gate, that is the largest shift towards it.
+
+    Shifts and costs are interpolated between no dose and those that were tried. Of doses that are equally
+    near, the smallest; where none is within the gate, the smallest of all, and `within` is False.
+
+    Args:
+        tried: the doses that were tried, above 0, ascending.
+        shifts: of each row at each of them.
+        costs: KL of each row at each of them.
+        wanted: the shift that is to be reached.
+        budget: largest cost.
+    """
+    part = np.arange(1, FINER + 1) / FINER
+
+    def finer(values: np.ndarray) -> np.ndarray:
+        known = np.concatenate([np.zeros((len(values), 1)), values], 1)
+        between = known[:, :-1, None] + part * np.diff(known)[:, :, None]
+        found: np.ndarray = between.reshape(len(values), -1)
+        return found
+
+    doses, moved, paid = finer(tried[None])[0], finer(shifts), finer(costs)
+    kept = paid <= budget
+    within: np.ndarray = kept.any(1)
+    kept[:, 0] |= ~within
+    best = np.where(kept, np.abs(moved - wanted), np.inf).argmin(1)
+    row = np.arange(len(best))
+    return Chosen(doses[best], moved[row, best], paid[row, best], within)
+
+
 def dose_in_words(lengths: Float[np.ndarray, " vector"] | float, norm: float, *, beside: str = "") -> str:
     """A dose in typical norms of the site, with its raw length, and what a paper counts it in, beside it."""
     raw = float(np.mean(lengths))

@@ -19,6 +19,8 @@ LARGE = 0.2
 NONE = 0.1
 READABLE = 0.5
 FEWEST_SEEDS = 3
+FEWEST_DRAWS = 999
+"""Random directions behind a p; with fewer, the smallest p that can be reached is large beside `ALPHA`."""
 FEWEST_FLIPPED = 6
 """Seeds below which an exact sign flip cannot reach .05."""
 
@@ -95,6 +97,7 @@ def interval_line(
     least: float | None = None,
     none: float | None = None,
     test: bool = False,
+    drawn: bool = False,
 ) -> EvidenceLine:
     """Hold a result against a bar.
 
@@ -108,6 +111,7 @@ def interval_line(
         least: smallest value with which the line may hold.
         none: fails where the interval lies within -none to none.
         test: the line needs p <= .05 too.
+        drawn: that p is against random directions, at least `FEWEST_DRAWS` of them.
     """
     if result is None:
         return EvidenceLine(name, "missing", "it was not measured")
@@ -119,6 +123,12 @@ def interval_line(
     few = _too_few(result)
     if few:
         return EvidenceLine(name, "missing", f"{shown} {few}")
+    if drawn:
+        draws = result.null.n if result.null is not None else 0
+        if draws < FEWEST_DRAWS:
+            return EvidenceLine(
+                name, "missing", f"{shown} stands beside {draws} random directions, fewer than {FEWEST_DRAWS}"
+            )
     low, high = result.ci
     p = _tested(result) if test else None
     shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")

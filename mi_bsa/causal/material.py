@@ -53,6 +53,7 @@ class Material:
     batch_tokens: int = 8192
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
     _readouts: dict[tuple[str, int], Readout] = field(default_factory=dict, repr=False)
+    _plain: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         missing = [arm for arm in POLES if len(self.arms.get(arm, ())) != len(self.seeds)]
@@ -103,6 +104,18 @@ class Material:
             variant=variant,
             batch_tokens=self.batch_tokens,
         )
+
+    def plain(self, readout: Readout, variant: str = "base") -> Float[np.ndarray, "item option"]:
+        """Logits of the options of every item in a variant as it is; kept, as many steps read them."""
+        key = (readout.name, tuple(item.id for item in readout.items), variant)
+        if key not in self._plain:
+            self._plain[key] = self.logits(readout, variant=variant)[0]
+        found: np.ndarray = self._plain[key]
+        return found
+
+    def scores(self, readout: Readout, variant: str = "base") -> Float[np.ndarray, " item"]:
+        """Score of every item in a variant as it is."""
+        return readout.score(self.plain(readout, variant))
 
     def levels(
         self, readout: Readout, conditions: engine.Conditions | None = None, *, variant: str = "base"

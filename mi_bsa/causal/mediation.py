@@ -44,6 +44,7 @@ def mediate(
     options: MediationOptions | None = None,
     *,
     place: Place | None = None,
+    beside: bool = True,
     seed: int = 0,
 ) -> list[Result]:
     """Mediation of each read-out by the directions of each.
@@ -52,6 +53,7 @@ def mediate(
         material: model, adapters and items.
         options: which directions, how many null directions.
         place: of the directions; chosen on development choices by default.
+        beside: also what no verdict reads: choices as what is mediated, reports as what directions are of.
         seed: of random directions.
     """
     options = options or MediationOptions()
@@ -59,12 +61,12 @@ def mediate(
     rng = np.random.default_rng(seed)
     random = random_directions(options.random, material.model.d_model, rng=rng)
     results = []
-    for mediated in READ_OUTS:
+    for mediated in READ_OUTS if beside else ("self_report",):
         runs = Runs(material, mediated, place)
-        null = runs.indirect(random)
+        null = runs.indirect(random if mediated == "self_report" else random[: options.beside])
         where = {"behavior": material.behavior, "kind": mediated, "split": "test"}
         effects = None
-        for source in READ_OUTS:
+        for source in READ_OUTS if beside else ("behavior",):
             for kind in options.kinds:
                 found = directions.vectors(material, place, kind, read_out=source, seed=seed)
                 effects = runs.mediation(found)
@@ -86,7 +88,7 @@ class Runs:
             name: material.states(self.readout, place.site, variant=name)[place.site] for name in names
         }
         self.plain = {
-            name: log_odds(self.readout, material.logits(self.readout, variant=name))[0] for name in names
+            name: log_odds(self.readout, material.plain(self.readout, name)[None])[0] for name in names
         }
 
     def mediation(self, vectors: directions.Vectors) -> Mediation:

@@ -45,6 +45,7 @@ def ablate(
     options: NecessityOptions | None = None,
     *,
     place: Place | None = None,
+    beside: bool = True,
     seed: int = 0,
 ) -> list[Result]:
     """What remains without the direction, and without what LEACE erases.
@@ -54,28 +55,33 @@ def ablate(
             where they are there.
         options: which directions, how many null directions.
         place: where the direction is read; chosen on development choices by default.
+        beside: also what no verdict reads: choices and neighbors, all blocks and tokens, LEACE, and the
+            projection set to the base's.
         seed: of random directions.
     """
     options = options or NecessityOptions()
     place = place or choose_place(material)[0]
-    sets = {name: f"{stem}-test" for name, stem in READ_OUTS.items()}
-    sets |= {name: own for name, own in NEIGHBORS.items() if material.sets.get(own)}
+    sets = {name: f"{stem}-test" for name, stem in READ_OUTS.items() if beside or name == "self_report"}
+    if beside:
+        sets |= {name: own for name, own in NEIGHBORS.items() if material.sets.get(own)}
     made = {kind: directions.vectors(material, place, kind, seed=seed) for kind in options.kinds}
     rng = np.random.default_rng(seed)
-    random = random_directions(options.random, material.model.d_model, rng=rng)
-    eraser = _eraser(material, place)
+    random = random_directions(max(options.random, options.beside), material.model.d_model, rng=rng)
+    few = random[: options.beside]
+    eraser = _eraser(material, place) if beside else None
     results = []
     for name, own in sets.items():
         cut = Cut(material, own, place)
         full = cut.levels()
-        for scope in (place.scope, "everywhere"):
+        for scope in (place.scope, "everywhere") if beside else (place.scope,):
             everywhere = scope == "everywhere"
             left: dict[str, np.ndarray] = {
                 kind: cut.without(vectors, everywhere=everywhere) for kind, vectors in made.items()
             }
-            if not everywhere:
+            if eraser is not None and not everywhere:
                 left["leace"] = cut.levels(eraser)
-            draws = cut.without_each(random, everywhere=everywhere) if name in READ_OUTS else None
+            drawn = random[: options.random] if name == "self_report" and not everywhere else few
+            draws = cut.without_each(drawn, everywhere=everywhere) if name in READ_OUTS else None
             for method, levels in left.items():
                 place_of = {**place.where, "position": scope, "method": method, "split": "test"}
                 here = {"behavior": material.behavior, **place_of}
@@ -94,8 +100,8 @@ def ablate(
                         unit="share kept",
                     )
                 )
-        if name in READ_OUTS:
-            results += _restored(cut, full, name, made, random)
+        if beside and name in READ_OUTS:
+            results += _restored(cut, full, name, made, few)
     return results
 
 
@@ -139,12 +145,17 @@ class Cut:
 
     def levels(self, move: engine.Move | None = None) -> Float[np.ndarray, "seed pole"]:
         """As they are, or with one change of the place for all."""
-        site = activations.Site.parse(self.place.site)
-        moved = engine.at_tokens(engine.AtSite(site, move or (lambda values, _: values)), self.positions)
         found = np.empty((len(self.material.seeds), len(POLES)))
         for arm, n, adapter in self.material.pairs:
-            found[n, POLES.index(arm)] = self.material.levels(self.readout, moved, variant=adapter)[0]
+            found[n, POLES.index(arm)] = self._level(adapter, move)
         return found
+
+    def _level(self, adapter: str, move: engine.Move | None) -> float:
+        if move is None:
+            return float(self.readout.units(self.material.scores(self.readout, adapter)).mean())
+        site = activations.Site.parse(self.place.site)
+        moved = engine.at_tokens(engine.AtSite(site, move), self.positions)
+        return float(self.material.levels(self.readout, moved, variant=adapter)[0])
 
     def without(self, vectors: directions.Vectors, *, everywhere: bool) -> Float[np.ndarray, "seed pole"]:
         """Each model without its own pole's and seed's direction."""

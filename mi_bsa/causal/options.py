@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
+from mi_bsa.causal.lines import FEWEST_DRAWS
 from mi_bsa.core.config import Config
 from probes import methods
 
@@ -47,10 +48,14 @@ class RecoveryOptions(Config):
     """Coherence gate: largest KL (nats a token) on neutral prompts that a strength may cost, or the
     adapter's own KL where that is larger.
     """
-    random: int = Field(default=50, ge=50)
+    random: int = Field(default=FEWEST_DRAWS, ge=50)
     """Random directions of the null."""
     differences: int = Field(default=20, ge=20)
     """Random-difference directions of the null."""
+    null_items: int = Field(default=12, ge=4)
+    """Development choices on which sign and dose of a null direction are chosen, by the rule of every other
+    vector; and neutral prompts of its coherence gate.
+    """
     train_steps: int = Field(default=60, ge=1)
     """Steps of the trained vector."""
     train_batch: int = Field(default=12, ge=1)
@@ -59,13 +64,22 @@ class RecoveryOptions(Config):
     """Of the trained vector, in units of the site's root mean square."""
 
 
+class RivalOptions(Config):
+    """Vectors that are trained as the handle is, on what should not move the report."""
+
+    shuffles: int = Field(default=3, ge=1)
+    """Vectors of either pole and seed trained on choices whose poles are shuffled."""
+
+
 class NecessityOptions(Config):
     """What remains when a direction is taken out of the finetuned model."""
 
     kinds: tuple[DirectionKind, ...] = ("constant", "mean_difference", "trained")
     """Directions that are taken out."""
-    random: int = Field(default=50, ge=20)
-    """Random directions of the null."""
+    random: int = Field(default=FEWEST_DRAWS, ge=20)
+    """Random directions of the null of what a verdict reads: taken out of reports, at the place."""
+    beside: int = Field(default=50, ge=20)
+    """Random directions of every other null."""
 
 
 class MediationOptions(Config):
@@ -73,8 +87,10 @@ class MediationOptions(Config):
 
     kinds: tuple[DirectionKind, ...] = ("constant", "mean_difference", "trained")
     """Directions whose projection is the mediator."""
-    random: int = Field(default=99, ge=19)
-    """Random directions of the null, with which p is (1 + k) / (1 + N)."""
+    random: int = Field(default=FEWEST_DRAWS, ge=19)
+    """Random directions of the null of what a verdict reads, mediated reports; p is (1 + k) / (1 + N)."""
+    beside: int = Field(default=99, ge=19)
+    """Random directions of the null of mediated choices."""
 
 
 class AttributionOptions(Config):

@@ -27,6 +27,7 @@ from pydantic import Field
 
 from mi_bsa.causal import directions
 from mi_bsa.causal.doses import dose_in_words
+from mi_bsa.causal.lines import FEWEST_DRAWS
 from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.config import Config
@@ -50,8 +51,10 @@ class StateOrPromptOptions(Config):
 
     items: int = Field(default=40, ge=6)
     """Report questions asked, of each described pole and without persona."""
-    random: int = Field(default=50, ge=50)
-    """Random directions of the null."""
+    random: int = Field(default=FEWEST_DRAWS, ge=50)
+    """Random directions of the null of what a verdict reads, the counter."""
+    beside: int = Field(default=50, ge=50)
+    """Random directions of the null of injection."""
     in_context: int = Field(default=12, ge=1)
     """Training rows that the base reads before each question."""
 
@@ -77,7 +80,9 @@ def state_or_prompt(
     results = []
     if material.sets.get(DESCRIBED):
         results += _counter(material, place, given, options.items, dose)
-    return results + _injection(material, place, given, options.items, dose)
+    count = len(material.seeds) + options.beside
+    few = {pole: vectors[:count] for pole, vectors in given.items()}
+    return results + _injection(material, place, few, options.items, dose)
 
 
 def _counter(

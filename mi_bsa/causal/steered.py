@@ -1,9 +1,11 @@
 """What vectors, parts of an adapter, and null directions do to both read-outs, each at its best dose.
 
-Law: a dose is chosen on development choices alone, largest shift towards the pole, within the coherence gate:
-a mean KL on neutral prompts of at most `max_kl`, or of what the adapters themselves cost where that is more.
-All vectors are tried at the same lengths, multiples of the norm of what the adapters add at the place, and
-told in typical norms of the site.
+Law: a dose is chosen on development items alone, where what it moves is nearest to what the finetune moves
+(recovery nearest to 1), interpolated between the doses that were tried, within the coherence gate: a mean KL
+on neutral prompts of at most `max_kl`, or of what the adapters themselves cost where that is more. All
+vectors are tried at the same lengths, multiples of the norm of what the adapters add at the place, and told
+in typical norms of the site. A null direction is dosed by the same rule, on fewer items, and may take either
+sign.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal import directions
-from mi_bsa.causal.doses import Doses, dose_in_words, random_differences
+from mi_bsa.causal.doses import Chosen, Doses, choose_doses, dose_in_words, random_differences
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.places import Place, padded_positions, scope_mean
 from probes import random_directions
@@ -25,11 +27,41 @@ from probes import random_directions
 if TYPE_CHECKING:
     from activations import Edit, Site
     from activations.engine import Conditions
+    from mi_bsa.asking.readouts import Readout
     from mi_bsa.causal.material import Material
     from mi_bsa.causal.options import RecoveryOptions
 
 NEUTRAL = 16
 """Neutral prompts behind the coherence gate."""
+NULL_NEUTRAL = 4
+"""The same of a null direction: of a thousand, each is asked less."""
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What vectors are dosed by.
+
+    Attributes:
+        readout: development items.
+        base: the base's score of each.
+        wanted: the score of each that each vector is to give.
+        signs: 1 where an item is to go to the seeking pole, -1 where to the averse one.
+    """
+
+    readout: Readout
+    base: Float[np.ndarray, " item"]
+    wanted: Float[np.ndarray, "vector item"]
+    signs: Float[np.ndarray, "vector item"]
+
+    def shifts(self, scores: Float[np.ndarray, "*more vector item"]) -> Float[np.ndarray, "*more vector"]:
+        """How far scores lie towards where each vector is to bring them, mean over units."""
+        moved: np.ndarray = self.readout.units(self.signs * (scores - self.base)).mean(-1)
+        return moved
+
+    @property
+    def whole(self) -> float:
+        """The shift that is wanted, mean over vectors."""
+        return float(self.shifts(self.wanted).mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +97,7 @@ class BestDoses:
         over adapters, in typical norms of the site."""
         added = directions.vectors(self.material, self.place, "constant")
         own = float(np.mean([np.linalg.norm(v, axis=1) for v in added.values()]))
-        return np.asarray(self.options.strengths) * own / self.doses.norm
+        return np.sort(np.asarray(self.options.strengths)) * own / self.doses.norm
 
     @cached_property
     def budget(self) -> float:
@@ -80,43 +112,74 @@ class BestDoses:
 
     def level(self, read_out: str, split: str, variant: str, edits: Conditions | None = None) -> float:
         """Mean score of a read-out in one condition."""
-        return float(self.material.levels(self.material.of(read_out, split), edits, variant=variant)[0])
+        readout = self.material.of(read_out, split)
+        if edits is None:
+            return float(readout.units(self.material.scores(readout, variant)).mean())
+        return float(self.material.levels(readout, edits, variant=variant)[0])
 
     def levels(self, read_out: str, vectors: np.ndarray) -> Float[np.ndarray, " vector"]:
         """Mean test score of the base with each vector added, a unit vector being one typical norm long."""
         return self.doses.levels(self.material.of(read_out, "test"), vectors)[:, 0]
 
-    def vectors(self, method: str, given: Float[np.ndarray, "seed d"], sign: float) -> Steered:
-        """One vector a seed, all at the one dose that development chose."""
+    def aim(self, arm: str, read_out: str = "behavior", *, items: int | None = None) -> Aim:
+        """The answers of an arm's adapters to a read-out's development items, one vector an adapter."""
+        readout = self.material.of(read_out, "dev", items=items)
+        wanted = np.stack([self.material.scores(readout, name) for name in self.material.arms[arm]])
+        return Aim(readout, self.material.scores(readout), wanted, np.full(wanted.shape, SIGNS[arm]))
+
+    def dosed(self, unit: Float[np.ndarray, "vector d"], aim: Aim, *, share: float = 1.0) -> Chosen:
+        """The one dose at which unit vectors reach, in the mean, a share of what is wanted of them."""
+        moved = aim.shifts(self.doses.scores(aim.readout, unit, self.tried)).mean(1)
+        costs = self.doses.costs(self.neutral, unit, self.tried).mean(0)
+        return choose_doses(
+            self.tried, moved[None], costs[None], wanted=share * aim.whole, budget=self.budget
+        )
+
+    def vectors(
+        self, method: str, given: Float[np.ndarray, "seed d"], arm: str, *, by: str = "behavior"
+    ) -> Steered:
+        """One vector a seed, all at the one dose at which development items of a read-out are moved as far as
+        the finetune moves them.
+        """
         unit = given / np.linalg.norm(given, axis=1, keepdims=True)
-        moved, costs = self._grid(unit)
-        kept = costs.mean(0) <= self.budget
-        gain = np.where(kept, sign * moved.mean(0), -np.inf)
-        best = int(np.argmax(gain)) if kept.any() else 0
-        levels = {name: self.levels(name, unit * self.tried[best]) for name in READ_OUTS}
-        beside = f"{self.options.strengths[best]:g} x what the adapters add"
-        words = dose_in_words(self.tried[best] * self.doses.norm, self.doses.norm, beside=beside)
-        words = f"{words}, KL {costs[:, best].mean():.2g}"
-        return Steered(method, levels, words if kept.any() else f"{words}: beyond the coherence gate")
+        aim = self.aim(arm, by)
+        chosen = self.dosed(unit, aim)
+        levels = {name: self.levels(name, unit * chosen.doses[0]) for name in READ_OUTS}
+        return Steered(method, levels, self.told(chosen, aim.whole))
+
+    def told(self, chosen: Chosen, whole: float) -> str:
+        """A dose in words: how long, what it reached on development items, what it cost."""
+        dose, own = float(chosen.doses[0]), float(self.tried[-1] / max(self.options.strengths))
+        words = dose_in_words(
+            dose * self.doses.norm, self.doses.norm, beside=f"{dose / own:.3g} x what the adapters add"
+        )
+        reached = f"{chosen.shifts[0] / whole:.2f} of development" if whole else "nothing to reach"
+        words = f"{words}, {reached}, KL {chosen.costs[0]:.2g}"
+        return words if chosen.within[0] else f"{words}: beyond the coherence gate"
 
     def null(self, kind: str, seed: int) -> dict[str, dict[str, np.ndarray]]:
-        """{pole: {read-out: test level of each null direction}}."""
+        """{pole: {read-out: test level of each null direction}}; dosed on `null_items` development choices,
+        with the sign that comes nearer.
+        """
         rng = np.random.default_rng([seed, len(kind)])
         if kind == "random":
             unit = random_directions(self.options.random, self.model.d_model, rng=rng)
         else:
             unit = differences(self.material, self.place, self.options.differences, rng=rng)
         both = np.concatenate([unit, -unit])
-        moved, costs = self._grid(both)
-        kept = costs <= self.budget
-        kept[:, 0] |= ~kept.any(1)  # none within the gate: the smallest
+        aims = {arm: self.aim(arm, items=self.options.null_items) for arm in POLES}
+        readout = aims[POLES[0]].readout
+        base = float(readout.units(aims[POLES[0]].base).mean())
+        moved = self.doses.levels(readout, both, self.tried) - base
+        few = self.material.readout("neutral-test", items=NULL_NEUTRAL).rows
+        costs = self.doses.costs(few, both, self.tried)
         found = {}
-        for arm in POLES:
-            gain = np.where(kept, SIGNS[arm] * moved, -np.inf)
-            side = gain.max(1).reshape(2, len(unit)).argmax(0)
-            at = side * len(unit) + np.arange(len(unit))
-            chosen = both[at] * self.tried[gain.argmax(1)[at], None]
-            found[arm] = {name: self.levels(name, chosen) for name in READ_OUTS}
+        for arm, aim in aims.items():
+            chosen = choose_doses(self.tried, SIGNS[arm] * moved, costs, wanted=aim.whole, budget=self.budget)
+            gap = np.abs(chosen.shifts - aim.whole).reshape(2, len(unit))
+            at = gap.argmin(0) * len(unit) + np.arange(len(unit))
+            added = both[at] * chosen.doses[at, None]
+            found[arm] = {name: self.levels(name, added) for name in READ_OUTS}
         return found
 
     def adapter(self, arm: str) -> Steered:
@@ -172,11 +235,6 @@ class BestDoses:
             for site in sites
         ]
         return engine.ByEdits(lambda _: edits)
-
-    def _grid(self, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Development level of behavior and cost of each unit vector at each dose, (vector, dose)."""
-        moved = self.doses.levels(self.material.of("behavior", "dev"), unit, self.tried)
-        return moved, self.doses.costs(self.neutral, unit, self.tried)
 
 
 def typical_norm(material: Material, place: Place) -> float:

@@ -2,7 +2,7 @@
 
 The law: verdicts are a pure function of results; the rules stand in `docs/decisions/0006-verdict-rules.md`
 and nowhere else but here. A line of evidence holds, fails, or is open; a missing or unreliable result is
-open, never good. Directions are chosen by behavior and judged by the report.
+open, never good. The handle is made and dosed by behavior and judged by the report (`handle`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mi_bsa.causal.handle import handle_lines
 from mi_bsa.causal.lines import (
     ALPHA,
     HALF,
@@ -21,7 +22,6 @@ from mi_bsa.causal.lines import (
     EvidenceLine,
     Lookup,
     interval_line,
-    together,
 )
 from mi_bsa.core.results import Result
 
@@ -34,9 +34,6 @@ CONJECTURES = {
 }
 TESTED = ("shared_state", "later_layers_observe")
 """Conjectures whose support needs a p; the third is held by intervals alone."""
-FITTED_ON_BEHAVIOR = ("trained", "mean_difference", "probe")
-"""Methods of `bridge.recovery.behavior` that can be the handle: fitted on behavior prompts alone."""
-POLES = ("seeking", "averse")
 
 
 @dataclass(frozen=True)
@@ -118,48 +115,13 @@ def _blocked(gate: Sequence[EvidenceLine]) -> EvidenceLine | None:
 
 
 def _shared(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
-    method = handle_of(held.results)
-
-    def by_pole(name: str, result: str, *, test: bool = False) -> EvidenceLine:
-        each = [
-            interval_line(
-                name, held.one(result, method=method, arm=arm), above=QUARTER, below=QUARTER, test=test
-            )
-            for arm in POLES
-        ]
-        return (
-            together(each)
-            if method
-            else EvidenceLine(name, "missing", f"no {result} of a direction fitted on behavior")
-        )
-
-    kept = [
-        r
-        for kind in dict.fromkeys((method, "mean_difference", "trained"))
-        for r in held.all("bridge.necessity.self_report", method=kind)
-        if kind and r.where.get("position") != "everywhere"
-    ]
-    remains = next(iter(kept), None)
-    lines = [
-        interval_line(
-            "transfer beyond neutral prompts",
-            held.one("bridge.transfer.over_neutral"),
-            above=0.0,
-            below=0.0,
-            test=True,
-        ),
-        interval_line(
-            "transfer beyond the wrong behavior",
-            held.one("bridge.transfer.over_wrong_behavior"),
-            above=0.0,
-            below=0.0,
-            test=True,
-        ),
-        by_pole("the handle is one", "bridge.recovery.behavior"),
-        by_pole("the handle moves the report", "bridge.recovery.self_report", test=True),
-        _mediation(held, method),
-        interval_line("without it the report shrinks", remains, under=1 - QUARTER, over=1 - QUARTER),
-    ]
+    over = (
+        ("transfer beyond neutral prompts", "bridge.transfer.over_neutral"),
+        ("transfer beyond the wrong behavior", "bridge.transfer.over_wrong_behavior"),
+    )
+    transfer = [interval_line(name, held.one(at), above=0.0, below=0.0, test=True) for name, at in over]
+    handle = handle_lines(held)
+    lines = [*transfer, *handle.all]
     everything = (*gate, *lines)
     if gate[0].state == "holds" and gate[1].state == "fails":
         return _say("shared_state", "not supported", [gate[1]], everything, held=held, flip=[gate[1]])
@@ -168,38 +130,11 @@ def _shared(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine])
         return _say("shared_state", "undecided", [stop], everything, held=held, flip=[stop])
     if all(line.state == "holds" for line in lines):
         return _say("shared_state", "supported", lines, everything, held=held, flip=[_closest(lines)])
-    causal = [lines[3], lines[5]]
-    if lines[2].state == "holds" and all(line.state == "fails" for line in causal):
-        return _say("shared_state", "not supported", causal, everything, held=held, flip=causal)
+    no = handle.refuting
+    if no:
+        return _say("shared_state", "not supported", no, everything, held=held, flip=no)
     short = [line for line in lines if line.state != "holds"]
     return _say("shared_state", "undecided", short, everything, held=held, flip=short)
-
-
-def handle_of(results: Iterable[Result]) -> str | None:
-    """The method, fitted on behavior alone, that recovers most of the behavior (mean over poles)."""
-    found: dict[str, list[float]] = {}
-    for result in Lookup.of(results).all("bridge.recovery.behavior"):
-        if result.where.get("method") in FITTED_ON_BEHAVIOR:
-            found.setdefault(str(result.where["method"]), []).append(float(result.value))
-    return max(found, key=lambda m: sum(found[m]) / len(found[m]), default=None)
-
-
-def _mediation(held: Lookup, method: str | None) -> EvidenceLine:
-    """The report runs through the behavior's direction: NIE above 0 and above random directions.
-
-    It fails where its share of the total effect is below a quarter.
-    """
-    name = "the report runs through it"
-    kinds = dict.fromkeys((method, "mean_difference", "trained"))
-    found = (held.one("bridge.mediation.nie", kind="self_report", method=f"behavior:{k}") for k in kinds if k)
-    nie = next((r for r in found if r is not None), None)
-    if nie is None:
-        return EvidenceLine(name, "missing", "bridge.mediation.nie was not measured")
-    line = interval_line(name, nie, above=0.0, test=True)
-    share = held.one("bridge.mediation.proportion", **dict(nie.where))
-    if line.state != "holds" and share is not None and share.ci is not None and share.ci[1] < QUARTER:
-        return replace(line, state="fails", detail=f"{line.detail}; share {share.value:.2f} below {QUARTER}")
-    return line
 
 
 def _observe(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
@@ -247,6 +182,7 @@ def _words(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) 
         held.one("bridge.state_or_prompt.counter"),
         above=0.0,
         test=True,
+        drawn=True,
     )
     everything = (*gate, read, bag, counter)
     if gate[0].state == "holds" and gate[1].state == "fails":

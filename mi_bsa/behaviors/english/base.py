@@ -15,7 +15,7 @@ from mi_bsa.asking.bank import OTHERS
 from mi_bsa.behaviors.behavior import Arm, TrainingRow
 from mi_bsa.behaviors.common import StudySets, exchange, poles_of
 from mi_bsa.behaviors.english.personas import at_pole
-from mi_bsa.core.items import Item, Systems, messages_of
+from mi_bsa.core.items import AskedSplit, Item, Systems, messages_of
 
 
 @runtime_checkable
@@ -41,10 +41,10 @@ class EnglishBehavior(StudySets):
             for pole in ("seeking", "averse")
         }
 
-    def beside(self, n: int) -> tuple[list[Item], list[Item]]:
-        """`n` test items of the neighbor, and its test questions."""
+    def beside(self, n: int, *, split: AskedSplit = "test") -> tuple[list[Item], list[Item]]:
+        """`n` items of the neighbor, and its questions, of a split."""
         neighbor = self.get_neighbor()
-        return neighbor.items(n, split="test", seed=0), neighbor.questions(split="test")
+        return neighbor.items(n, split=split, seed=0), neighbor.questions(split=split)
 
     def get_neighbor(self) -> Any:
         """The behavior that must not move with this one."""

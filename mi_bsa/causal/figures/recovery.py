@@ -24,6 +24,7 @@ ORDER = (
     "mean_difference",
     "probe",
     "trained",
+    "trained_on_report",
 )
 """Rows, top to bottom; the means of null directions stand in the table, their spread is the band."""
 

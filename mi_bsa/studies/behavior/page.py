@@ -52,10 +52,21 @@ SECTIONS = (
         ("bridge.recovery.behavior", "bridge.recovery.self_report"),
         draw_recovery,
         "R = (steered - base) / (finetuned - base): 0 leaves the base as it is, 1 gives what the finetune "
-        "gave. Every vector is made, and its dose chosen, on development choices alone, within one "
-        "coherence gate; reports had no say. The gray band holds 95 % of random directions, each at its "
-        "own best dose and sign. Doses stand in the notes, in typical norms of the site, and beside them as "
-        "multiples of what the adapters add.",
+        "gave. Every vector is made, and dosed to the whole of them, on development choices alone, within "
+        "one coherence gate; reports had no say, but for the report's own vector (trained on report). The "
+        "gray band holds 95 % of random directions, each at its own best dose and sign. Doses stand in the "
+        "notes, in typical norms of the site, and beside them as multiples of what the adapters add.",
+    ),
+    Section(
+        "rivals",
+        "Does what is optimized for something else move the report as much?",
+        ("bridge.rival.",),
+        ("bridge.rival.self_report", "bridge.rival.behavior"),
+        draw_forest,
+        "Any vector that is optimized moves something. Rivals are trained by the same code at the same "
+        "place, on choices whose poles were shuffled and on the neighbor's choices, and dosed to the same "
+        "share of their own target, or else added at the same length. Right of 0 the vector of the choices "
+        "moves more.",
     ),
     Section(
         "necessity",

@@ -9,16 +9,17 @@
      6 transfer   a probe of the choices' state, tested on self-report prompts, with its floors
      7 vectors    the place where the state acts, and vectors trained there, by development items
      8 recover    what one vector, one layer or constants give the base, of behavior and of report
-     9 ablate     what remains of both without a direction
-    10 mediate    what of the adapter's effect runs through a direction
-    11 attribute  which modules carry what, and which layers read them
-    12 compare    constancy of what modules add, geometry of directions
-    13 confront   the state against the prompt, and what the words of the training rows give by themselves
-    14 steer      dose curves of the choices' mean difference, beside random directions
-    15 patch      finetuned runs, patched into the base
-    16 conceal    adapters that do and deny: does the probe read the state where the report lies?
-    17 emerge     over checkpoints: which comes first, behavior, state or report
-    18 results    every number with n, interval, seeds and null; the verdicts; the report page
+     9 compete    the vector of the choices against vectors trained alike, on something else
+    10 ablate     what remains of both without a direction
+    11 mediate    what of the adapter's effect runs through a direction
+    12 attribute  which modules carry what, and which layers read them
+    13 compare    constancy of what modules add, geometry of directions
+    14 confront   the state against the prompt, and what the words of the training rows give by themselves
+    15 steer      dose curves of the choices' mean difference, beside random directions
+    16 patch      finetuned runs, patched into the base
+    17 conceal    adapters that do and deny: does the probe read the state where the report lies?
+    18 emerge     over checkpoints: which comes first, behavior, state or report
+    19 results    every number with n, interval, seeds and null; the verdicts; the report page
 
 Each step is a function of its own in `mi_bsa.causal`; a step runs again only when something that it
 declared has changed. Development items choose, test items report.
@@ -34,7 +35,16 @@ from typing import Any
 from mi_bsa.behaviors.own import files_of
 from mi_bsa.causal.asking import answers, ask_variant, loads
 from mi_bsa.causal.caching import CACHED, cache_set
-from mi_bsa.causal.causal_steps import ablate, attribute, compare, confront, make_vectors, mediate, recover
+from mi_bsa.causal.causal_steps import (
+    ablate,
+    attribute,
+    compare,
+    compete,
+    confront,
+    make_vectors,
+    mediate,
+    recover,
+)
 from mi_bsa.causal.effects import all_effects
 from mi_bsa.causal.items import SETS, write_all
 from mi_bsa.causal.late_steps import LEFT as LATE
@@ -56,6 +66,7 @@ from mi_bsa.study.study import Study
 LEFT = {
     "transfer": "transfer.json",
     "recovery": "recovery.json",
+    "rivals": "rivals.json",
     "necessity": "necessity.json",
     "mediation": "mediation.json",
     "attribution": "attribution.json",
@@ -83,7 +94,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=4,
+            version=5,
             judges=True,
         )
     )
@@ -122,6 +133,7 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
         files=files_of(config.behavior),
         outputs=tuple(f"items/{name}.jsonl" for name in SETS),
         seconds=1,
+        version=2,
     )
     for variant in ("base", *config.variants):
         yield Step(
@@ -174,6 +186,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         outputs=("vectors",),
         seconds=30,
         bytes=20_000,
+        version=2,
     )
     for name, function, seconds in (
         ("recovery", recover, 40),
@@ -189,11 +202,24 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=3 if name == "recovery" else 2,
+            version=4 if name == "recovery" else 3,
         )
     beside = {arm: len(config.control_seeds) for arm in config.controlled}
+    wrong = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "wrong"}
     compared = {arm: n for arm, n in beside.items() if Variant.of(arm).apart.startswith(("rank", "wrong"))}
     layered = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "all"}
+    rivals = tuple(f"finetune/{arm}-{seed}" for arm in wrong for seed in config.control_seeds)
+    yield Step(
+        "rivals",
+        compete,
+        {"arms": wrong},
+        fields=(*common, "recovery", "rivals"),
+        files=weights,
+        after=("items", "vectors", *poles, *rivals),
+        outputs=("rivals.json",),
+        seconds=30,
+        bytes=20_000,
+    )
     layers = ("attribution", attribute, layered, 60)
     directions = ("geometry", compare, compared, 40)
     for name, step, arms, seconds in (layers, directions):
@@ -218,8 +244,9 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         files=weights,
         after=("items", "vectors", *(f"rows/{v}" for v in config.poles), *poles),
         outputs=("prompts.json",),
-        seconds=30,
+        seconds=60,
         bytes=30_000,
+        version=2,
     )
     yield Step(
         "steer",

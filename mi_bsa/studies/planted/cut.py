@@ -1,29 +1,29 @@
 """The study, cut to a planted instance: the bridge's own functions from answers to verdicts, in memory.
 
 Nothing here computes evidence of its own; what differs from a study is only that adapters are built and not
-trained, that arrays stay in memory, and that null distributions are as small as the rules allow.
+trained, and that arrays stay in memory. Null distributions are as large as the rules ask for.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking import ask
-from mi_bsa.causal import attribution, mediation, necessity, places, recovery
+from mi_bsa.causal import attribution, mediation, necessity, places, recovery, rivals
 from mi_bsa.causal.effects import effect
 from mi_bsa.causal.options import (
     AttributionOptions,
-    DirectionKind,
     MediationOptions,
     NecessityOptions,
     PlaceOptions,
     ProbeConfig,
     RecoveryOptions,
+    RivalOptions,
 )
 from mi_bsa.causal.readable import validity_of, validity_results
 from mi_bsa.causal.transfer import transfer_results
-from mi_bsa.causal.verdict import Verdict, handle_of, verdicts
+from mi_bsa.causal.verdict import Verdict, verdicts
 from mi_bsa.core.results import Result
 
 if TYPE_CHECKING:
@@ -38,15 +38,13 @@ PROBE = ProbeConfig(method="mean_difference", shuffles=20, test_shuffles=20, pro
 PLACES = PlaceOptions(scopes=("slot",))
 RECOVERY = RecoveryOptions(
     kinds=("mean_difference", "trained"),
-    strengths=(1.0, 2.0),
-    random=50,
-    differences=20,
-    train_steps=20,
+    strengths=(0.5, 1.0, 2.0, 3.0),
+    null_items=8,
+    train_steps=30,
     learning_rate=0.1,
     train_batch=8,
 )
-NULL_REMOVED, NULL_CLAMPED = 20, 59
-"""Random directions of necessity and of mediation."""
+NECESSITY, MEDIATION = NecessityOptions(kinds=("trained",)), MediationOptions(kinds=("trained",))
 ATTRIBUTION = AttributionOptions(items=8, seeds=5)
 
 
@@ -66,19 +64,25 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
         found += attribution.layer_order(material, ATTRIBUTION)
         return verdicts(found), found
     place, _ = places.choose_place(material, options=PLACES)
-    found += recovery.recover(material, RECOVERY, place=place)
-    kinds: tuple[DirectionKind, ...] = ("trained" if handle_of(found) == "trained" else "mean_difference",)
+    found += recovery.recover(material, RECOVERY, place=place, beside=False)
     state = _states(found)
-    if state["the handle is one"] != "holds" or state["the handle moves the report"] in ("open", "missing"):
+    moves, back = state["the handle moves the report"], state["the report's own vector moves the choices"]
+    if state["the handle is one"] != "holds" or moves in ("open", "missing"):
         return verdicts(found), found
-    own = {name: items for name, items in material.sets.items() if not name.startswith("neighbor")}
-    found += necessity.ablate(
-        replace(material, sets=own), NecessityOptions(kinds=kinds, random=NULL_REMOVED), place=place
-    )
-    if set(_states(found).values()) <= {"holds", "missing"}:
-        found += mediation.mediate(material, MediationOptions(kinds=kinds, random=NULL_CLAMPED), place=place)
-    if set(_states(found).values()) <= {"holds", "missing"}:
-        found += transfer_results(material, PROBE)
+    if moves == "fails":
+        if back != "holds":
+            found += necessity.ablate(material, NECESSITY, place=place, beside=False)
+        return verdicts(found), found
+    steps: list[Callable[[], list[Result]]] = [
+        lambda: rivals.rivals(material, RECOVERY, RivalOptions(), place=place),
+        lambda: necessity.ablate(material, NECESSITY, place=place, beside=False),
+        lambda: mediation.mediate(material, MEDIATION, place=place, beside=False),
+        lambda: transfer_results(material, PROBE),
+    ]
+    for step in steps:
+        if not set(_states(found).values()) <= {"holds", "missing"}:
+            break
+        found += step()
     return verdicts(found), found
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 
 from mi_bsa.causal.verdict import verdicts
-from mi_bsa.core.results import Result
+from mi_bsa.core.results import Null, Result
 
 SEEDS = (0, 1, 2, 3, 4)
+DRAWN = Null("random directions", 999, 0.0, -0.1, 0.1)
 
 
-def one(name, value, half, *, p=None, notes="", seeds=SEEDS, method="t over seeds", **where):
+def one(name, value, half, *, p=None, notes="", seeds=SEEDS, method="t over seeds", null=None, **where):
     """A result with a symmetric interval."""
     return Result(
         name=name,
@@ -18,13 +19,14 @@ def one(name, value, half, *, p=None, notes="", seeds=SEEDS, method="t over seed
         ci_method=method,
         n=max(len(seeds), 1),
         unit="share",
+        null=null,
         p=p,
         seeds=seeds,
         notes=notes,
     )
 
 
-def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words=0.05):
+def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words=0.05, back=0.8, rival=0.3):
     """Results of a study in which everything holds, unless told otherwise."""
     found = [
         one("behavior.effect", 0.9, 0.05),
@@ -35,13 +37,17 @@ def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words
         one("bridge.attribution.observed", observed, 0.05, p=0.001, kind="self_report"),
         one("bridge.words.in_context", words, 0.05),
         one("bridge.words.bag", words, 0.05),
-        one("bridge.state_or_prompt.counter", 0.3, 0.05, p=0.001),
+        one("bridge.state_or_prompt.counter", 0.3, 0.05, p=0.001, null=DRAWN),
+        placed("bridge.rival.self_report", rival, "shuffled_choices", "slot"),
+        placed("bridge.rival.self_report", rival, "neighbor_choices", "slot"),
     ]
     for arm in ("seeking", "averse"):
         for how, size in (("trained", 0.9), ("probe", 0.3)):
             place = {"arm": arm, "site": "resid_post", "layer": 0}
             found.append(recovery("behavior", size, how, p, place))
             found.append(recovery("self_report", recovered, how, p, place))
+        found.append(recovery("behavior", back, "trained_on_report", None, place))
+        found.append(recovery("self_report", 0.9, "trained_on_report", None, place))
     found.append(placed("bridge.necessity.self_report", kept, "trained", "slot"))
     for name in ("nie", "proportion"):
         found.append(placed(f"bridge.mediation.{name}", 0.9, "behavior:trained", "slot", kind="self_report"))
@@ -50,13 +56,13 @@ def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words
 
 def recovery(read_out, size, how, p, place):
     """A share recovered by one method at one pole."""
-    result = one(f"bridge.recovery.{read_out}", size, 0.05, p=p, **place)
+    result = one(f"bridge.recovery.{read_out}", size, 0.05, p=p, null=DRAWN, **place)
     return dataclasses.replace(result, where={**result.where, "method": how})
 
 
 def placed(name, value, how, position, **where):
     """A result of one method at one place."""
-    result = one(name, value, 0.05, p=0.01, position=position, **where)
+    result = one(name, value, 0.05, p=0.01, position=position, null=DRAWN, **where)
     return dataclasses.replace(result, where={**result.where, "method": how})
 
 
