@@ -107,6 +107,35 @@ def test_a_clamp_to_another_run_s_projection_is_exact(model, prompts):
     )
 
 
+def test_a_pass_that_is_run_on_is_the_engine_s_and_has_gradients(model, prompts):
+    """Some lines of prompts that were read once: the same logits, and the slope of a vector."""
+    from activations.metrics import token_logits
+    from activations.sites import Site
+
+    rows, site = model.rows(prompts), "resid_post.1"
+    at = table(rows, "slot")
+    vectors = np.random.default_rng(3).normal(size=(2, 32)).astype(np.float32)
+    whole = engine.option_logits(model, rows, engine.adding(site, vectors, at), tokens=IDS, variant="k")
+    lines = engine.Lines(np.array([0, 1, 1]), np.array([4, 2, 6]))
+    given = torch.tensor(vectors, requires_grad=True)
+    added = engine.AtSite(Site.parse(site), lambda values, own: values + given[own.which][:, None], 2, 32)
+    passed = engine.Passed(model, rows, variant="k")
+    with torch.enable_grad():
+        final = passed(engine.at_tokens(added, at), lines)
+        logits = token_logits(model, final, torch.from_numpy(IDS[lines.examples]))
+        (slope,) = torch.autograd.grad(logits[1:, 0].sum(), given)
+    np.testing.assert_allclose(
+        logits.detach().numpy(), whole[lines.which, lines.examples], rtol=1e-5, atol=1e-5
+    )
+    assert not slope[0].any()
+    step = 1e-2 * slope[1] / slope[1].norm()
+    near = engine.option_logits(
+        model, rows, engine.adding(site, (vectors[1] + step.numpy())[None], at), tokens=IDS, variant="k"
+    )
+    moved = (near[0] - whole[1])[lines.examples[1:], 0].sum()
+    assert moved == pytest.approx(1e-2 * float(slope[1].norm()), rel=0.05)
+
+
 def test_divergence_of_no_change_is_zero_and_both_ways_agree(model, prompts):
     """From a site, and by edits of whole passes; from the variant as it is, or from another."""
     rows = model.rows(prompts)

@@ -28,7 +28,9 @@ from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.worlds.weights import world_for
 
 SEEDS = (0, 1, 2)
-RECOVERY = RecoveryOptions(kinds=("constant", "trained"), strengths=(1.0, 2.0), train_steps=15)
+RECOVERY = RecoveryOptions(
+    kinds=("constant", "trained"), strengths=(0.5, 1.0, 2.0), random=50, train_steps=15
+)
 PLACE = places.Place("resid_post.0", "before-3")
 
 

@@ -1,0 +1,82 @@
+"""The handle and its rivals on planted models: two states that adapters write both are told apart, and what
+is trained on something else moves no report.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mi_bsa.causal import places, recovery
+from mi_bsa.causal.options import RecoveryOptions, RivalOptions
+from mi_bsa.causal.rivals import rivals
+from mi_bsa.studies.planted import draw
+from mi_bsa.studies.planted.llama import build
+
+RECOVERY = RecoveryOptions(
+    kinds=("mean_difference", "trained"),
+    strengths=(0.5, 1.0, 2.0, 3.0),
+    random=50,
+    null_items=8,
+    train_steps=30,
+    learning_rate=0.1,
+    train_batch=8,
+)
+PLACE = places.Place("resid_post.1", "slot")
+DEBUG = 10_001
+
+
+def test_the_trained_vector_leaves_what_choices_do_not_read():
+    """Adapters write both states on choices: the mean difference, dosed to the choices, moves the report too;
+    the vector trained on choices does not, nor does the report's own vector move the choices."""
+    material = build(replace(draw("separate", DEBUG), report_on_choices=1.0))
+    found = recovery.recover(material, RECOVERY, place=PLACE, beside=False)
+    by = {(r.name.rpartition(".")[2], r.where["method"], r.where["arm"]): r for r in found}
+    for arm in ("seeking", "averse"):
+        for method in ("mean_difference", "trained"):
+            assert by["behavior", method, arm].value == pytest.approx(1, abs=0.15)
+            assert "of development" in by["behavior", method, arm].notes
+        assert by["self_report", "mean_difference", arm].value > 0.75
+        assert by["self_report", "trained", arm].value < 0.25
+        assert by["self_report", "trained_on_report", arm].value == pytest.approx(1, abs=0.25)
+        assert by["behavior", "trained_on_report", arm].value < 0.25
+        assert by["self_report", "trained", arm].null.n == RECOVERY.random
+        assert by["self_report", "trained_on_report", arm].null is None
+
+
+def test_rivals_are_trained_on_something_else_and_move_less():
+    """The handle of a shared state beats both; each rival says at which dose; the neighbor's reaches its own
+    choices, so it is matched; without the neighbor's arms its rival is left out."""
+    material = build(draw("shared", DEBUG))
+    found = rivals(material, RECOVERY, RivalOptions(shuffles=2), place=PLACE)
+    by = {(r.name.rpartition(".")[2], r.where["method"], r.where.get("kind")): r for r in found}
+    assert len(by) == len(found) == 8
+    for method in ("shuffled_choices", "neighbor_choices"):
+        gap = by["self_report", method, None]
+        assert gap.ci[0] > 0.1
+        assert gap.p < 0.01
+        assert gap.seeds == material.seeds
+        own = by["shift", method, "self_report"]
+        assert min(own.per_seed) >= 0
+        assert gap.value + own.value == pytest.approx(
+            by["self_report", "shuffled_choices", None].value
+            + by["shift", "shuffled_choices", "self_report"].value
+        )
+    assert "share of its own target" in by["self_report", "neighbor_choices", None].notes
+    assert "the handle's own length" in by["self_report", "shuffled_choices", None].notes
+    poles = {arm: names for arm, names in material.arms.items() if not arm.startswith("wrong")}
+    alone = rivals(replace(material, arms=poles), RECOVERY, RivalOptions(shuffles=1), place=PLACE)
+    assert {r.where["method"] for r in alone} == {"shuffled_choices"}
+    again = rivals(replace(material, arms=poles), RECOVERY, RivalOptions(shuffles=1), place=PLACE)
+    assert [r.value for r in alone] == [r.value for r in again]
+
+
+def test_wrong_adapters_of_a_planted_model_choose_as_the_neighbor_does():
+    """They move the neighbor's choices and no report; the own adapters do not move the neighbor's."""
+    material = build(draw("separate", DEBUG))
+    choices, reports = material.readout("neighbor_choice-dev"), material.of("self_report", "test")
+    level = {name: material.scores(choices, name).mean() for name in material.model.variants}
+    assert level["wrong_seeking-0"] - level["wrong_averse-0"] > 0.5
+    assert abs(level["seeking-0"] - level["averse-0"]) < 0.1
+    said = [material.scores(reports, name).mean() for name in ("wrong_seeking-0", "wrong_averse-0")]
+    assert abs(np.diff(said)[0]) < 0.2
