@@ -141,7 +141,7 @@ def choose_doses(
 
     doses, moved, paid = finer(tried[None])[0], finer(shifts), finer(costs)
     kept = paid <= budget
-    within: np.ndarray = kept.any(1)
+    within = np.asarray(kept.any(1))
     kept[:, 0] |= ~within
     best = np.where(kept, np.abs(moved - wanted), np.inf).argmin(1)
     row = np.arange(len(best))

@@ -15,7 +15,8 @@ from functools import partial
 import numpy as np
 
 from mi_bsa.causal.bridge_config import BridgeConfig
-from mi_bsa.causal.lines import ALPHA, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
+from mi_bsa.causal.handle import HANDLE
+from mi_bsa.causal.lines import ALPHA, FEWEST_DRAWS, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
 from mi_bsa.causal.spreads import CROSSED, MEDIATED, Spread, Spreads
 from mi_bsa.causal.verdict import CONJECTURES, TESTED, verdicts
 from mi_bsa.study.power import (
@@ -34,8 +35,6 @@ from mi_bsa.study.power import (
 
 GATE = "gate"
 """Lines that every conjecture needs."""
-HANDLES = ("trained", "mean_difference", "probe")
-"""Kinds of vector that the rules take for a handle."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class LineDesign:
         seeds: config -> how many it rests on.
         draws: config -> null directions behind its p; None where p is no count of draws.
         tested: p is by t against zero.
-        poles: how many of them must hold at once.
+        poles: how many results must hold at once: of both poles, or of both rivals.
         kept: the result is what is left, so that less is more.
         absent: config -> why it cannot be measured at all.
     """
@@ -110,10 +109,7 @@ class Found:
 
 
 def _no_handle(part: str, config: BridgeConfig) -> str | None:
-    kinds = getattr(config, part).kinds
-    if set(kinds) & set(HANDLES):
-        return None
-    return f"{part}.kinds has none of {', '.join(HANDLES)}"
+    return None if HANDLE in getattr(config, part).kinds else f"{part}.kinds has no {HANDLE}"
 
 
 def _no_wrong(config: BridgeConfig) -> str | None:
@@ -174,6 +170,27 @@ LINES = (
     ),
     LineDesign(
         SHARED,
+        "the handle beats its rivals",
+        "bridge.rival.self_report",
+        0.0,
+        0.1,
+        1.0,
+        seeds=lambda config: config.controls.seeds,
+        tested=True,
+        poles=2,
+        absent=_no_wrong,
+    ),
+    LineDesign(
+        SHARED,
+        "the report's own vector moves the choices",
+        "bridge.recovery.behavior",
+        QUARTER,
+        HALF,
+        2.0,
+        poles=2,
+    ),
+    LineDesign(
+        SHARED,
         "the report runs through it",
         MEDIATED,
         0.0,
@@ -189,6 +206,7 @@ LINES = (
         QUARTER,
         HALF,
         1.0,
+        draws=lambda config: config.necessity.random,
         kept=True,
         absent=partial(_no_handle, "necessity"),
     ),
@@ -231,10 +249,8 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     never = line.absent(config) or ""
     if seeds < FEWEST_SEEDS:
         never = f"it rests on {seeds} seeds, fewer than {FEWEST_SEEDS}"
-    elif line.draws is not None and draws_floor(line.draws(config)) > line.alpha:
-        enough = int(np.ceil(1 / line.alpha)) - 1
-        never = f"p cannot be below {draws_floor(line.draws(config)):.3g}, and {line.alpha:.3g} is needed"
-        never += f"; {enough} draws would do"
+    elif line.draws is not None and line.draws(config) < FEWEST_DRAWS:
+        never = f"{line.draws(config)} draws, fewer than {FEWEST_DRAWS}"
     if spread is None or never:
         return Found(line, None, 0.0 if never else None, never, "", how)
     at = partial(power, line, config=config, spread=spread, wordings=wordings)
@@ -263,9 +279,10 @@ def power(
         demands.append(Demand(NONE, 1.0))  # the value itself, whatever its error
     once = sampling(line, config=config, spread=spread, wordings=wordings).power(effect, demands)
     if line.draws is not None and spread.null_spread is not None:
+        mean = spread.null_mean or 0.0
         once *= beats_draws(
             effect,
-            mean=spread.null_mean or 0.0,
+            mean=1 - mean if line.kept else mean,
             spread=spread.null_spread,
             draws=line.draws(config),
             alpha=line.alpha,

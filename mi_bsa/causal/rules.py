@@ -6,7 +6,7 @@ RULES = Rules(
     module="mi_bsa.causal.verdict",
     within="mi_bsa.causal",
     splits={
-        "chooses": ("choice-dev", "report-dev"),
+        "chooses": ("choice-dev", "report-dev", "neighbor_choice-dev"),
         "judged": ("choice-test", "report-test"),
         "controls": (
             "neighbor_choice-test",

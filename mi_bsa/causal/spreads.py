@@ -42,6 +42,7 @@ OVER_SEEDS = (
     "bridge.transfer.over_neutral",
     "bridge.transfer.over_wrong_behavior",
     *OF_HANDLE,
+    "bridge.rival.self_report",
     "bridge.attribution.observed",
     "bridge.words.in_context",
     "bridge.words.bag",
