@@ -17,7 +17,7 @@ import numpy as np
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.handle import HANDLE
 from mi_bsa.causal.lines import ALPHA, FEWEST_DRAWS, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
-from mi_bsa.causal.spreads import CROSSED, MEDIATED, Spread, Spreads
+from mi_bsa.causal.spreads import CROSSED, MEDIATED, OWN, Spread, Spreads
 from mi_bsa.causal.verdict import CONJECTURES, TESTED, verdicts
 from mi_bsa.study.power import (
     WANTED,
@@ -65,6 +65,7 @@ class LineDesign:
         poles: how many results must hold at once: of both poles, or of both rivals.
         kept: the result is what is left, so that less is more.
         absent: config -> why it cannot be measured at all.
+        varies: its name in the table of spreads, where that is not the result's.
     """
 
     conjecture: str
@@ -79,6 +80,7 @@ class LineDesign:
     poles: int = 1
     kept: bool = False
     absent: Callable[[BridgeConfig], str | None] = lambda config: None
+    varies: str = ""
 
     @property
     def alpha(self) -> float:
@@ -188,6 +190,7 @@ LINES = (
         HALF,
         2.0,
         poles=2,
+        varies=OWN,
     ),
     LineDesign(
         SHARED,
@@ -323,7 +326,7 @@ def wordings_of(config: BridgeConfig) -> Wordings:
 def planned(config: BridgeConfig, spreads: Spreads | None = None) -> list[str]:
     """What `--plan` prints."""
     spreads, wordings = spreads or Spreads.read(), wordings_of(config)
-    found = [find(line, config, spreads.of.get(line.result), wordings) for line in LINES]
+    found = [find(line, config, spreads.of.get(line.varies or line.result), wordings) for line in LINES]
     known = {line.name for line in LINES}
     asked = dict.fromkeys(line.name for verdict in verdicts([]) for line in verdict.lines)
     rest = f"Rules without a power: {', '.join(name for name in asked if name not in known)}."
@@ -359,7 +362,7 @@ def _told(one: Found) -> str:
     if one.never:
         return "cannot hold"
     if one.at_interest is None:
-        return "its spread was measured nowhere, so only p has a bound"
+        return "its spread was measured nowhere: its power is unknown"
     line = one.line
     bar = 1 - line.bar if line.kept else line.bar
     found = one.weak if one.smallest is None else f"finds {_shown(line, one.smallest)}"

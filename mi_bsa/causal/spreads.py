@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 from jaxtyping import Float
 
+from mi_bsa.causal.handle import ON_REPORT
 from mi_bsa.causal.options import DirectionKind
 from mi_bsa.core.errors import BrokenFileError
 from mi_bsa.core.files import write_atomic
@@ -51,6 +52,8 @@ OVER_SEEDS = (
 """Results with one value a seed: an effect, or a share that is linear where its effect varies little."""
 CROSSED = "self_report.effect"
 MEDIATED = "bridge.mediation.nie"
+OWN = f"bridge.recovery.behavior of {ON_REPORT}"
+"""What the report's own vector gives of the choices: another vector than the handle, another spread."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,9 @@ def measured(results: Sequence[Result], table: pd.DataFrame | None, *, source: s
         if own:
             found[name] = max((_spread(r) for r in own), key=lambda one: one.seed)
             seeds.append(min(len(r.seeds) for r in own))
+    own = [r for r in results if r.name == OF_HANDLE[0] and r.where.get("method") == ON_REPORT and r.per_seed]
+    if own:
+        found[OWN] = max((_spread(r) for r in own), key=lambda one: one.seed)
     if table is not None:
         found[CROSSED] = crossed(table)
         seeds.append(int(table["seed"].nunique()))
