@@ -2,7 +2,7 @@
 
 Law: no number without its twin. Beside the difference stand its interval (t over seeds), the test of
 equivalence within a bound that was set beforehand, and the smallest difference that this many seeds would
-have found with a power of 80 %.
+have found with a power of 80 %, at the spread that they turned out to have.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def difference(
         null=flipped_signs(found.values),
         p=found.p,
         notes=f"{arms[0]} {one:.3f}, {arms[1]} {other:.3f}; {same} within {BOUND}; "
-        f"80 % power for a difference of {found.detectable:.3f}{flip}",
+        f"80 % power for a difference of {found.detectable:.3f} at the spread seen here{flip}",
     )
 
 
