@@ -1,10 +1,9 @@
 """Reports as numbers: a mean score, or a gap between two arms, with an interval over wordings and seeds.
 
 A report is a small sample twice over: of the wordings that could have been used, and of the seeds that
-could have been trained. Both are crossed random effects, so the variance of a mean is that of the wordings'
-means plus that of the seeds' means (which counts the residual twice and errs on the wide side), with
-Satterthwaite's degrees of freedom and a t interval; a percentile bootstrap over three to five seeds would
-cover only 75-85 %. Wordings are paired between arms.
+could have been trained. Both are crossed random effects, wordings within their kinds
+(`probes.statistics.crossed`). A level lies in [0, 1], and its interval is taken on the logit scale; a gap is
+tested against 0, and its interval is that of the test, cut off at -1 and 1. Wordings are paired between arms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import pandas as pd
 
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.results import Place, Result
+from probes import statistics
 
 NEEDED = ("score", "kind", "template")
 
@@ -24,7 +24,7 @@ NEEDED = ("score", "kind", "template")
 class Estimate:
     """A mean with its 95 % interval; `n` answers from `n_wordings` wordings and `n_seeds` seeds.
 
-    The interval is kept within what is possible ([0, 1], or [-1, 1] of a gap), and is NaN where one wording
+    The interval lies within what is possible ([0, 1], or [-1, 1] of a gap), and is NaN where one wording
     of one seed says nothing about its own spread.
     """
 
@@ -36,11 +36,8 @@ class Estimate:
     n_seeds: int
     p: float = float("nan")
     """Two-sided p of a zero mean on the same t statistic; NaN where there is no spread to test against."""
-
-    @property
-    def ci_method(self) -> str:
-        """How the interval was made."""
-        return "t, wordings x seeds as crossed effects" if self.n_seeds > 1 else "t over wordings"
+    ci_method: str = "none: one wording of one seed"
+    """How the interval was made."""
 
     def result(
         self, name: str, where: Mapping[str, Place], *, unit: str = "score", notes: str = ""
@@ -52,7 +49,7 @@ class Estimate:
             where,
             self.value,
             (self.low, self.high) if known else None,
-            self.ci_method if known else "none: one wording of one seed",
+            self.ci_method,
             self.n,
             unit,
             notes=notes,
@@ -77,7 +74,9 @@ def check_table(table: pd.DataFrame, columns: Sequence[str] = NEEDED) -> None:
 def mean_score(table: pd.DataFrame) -> Estimate:
     """Mean score of a table of answers: mean over kinds of the mean over wordings."""
     check_table(table)
-    return _estimate(_cells(table), [_cells(table)], len(table), lowest=0.0)
+    cells = _cells(table)
+    found = statistics.crossed_mean(cells.to_numpy().T, strata=cells.index.get_level_values("kind").tolist())
+    return _estimate(found, found.interval(bounds=(0.0, 1.0), rows=len(table)), len(table))
 
 
 def gap(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -> Estimate:
@@ -92,8 +91,11 @@ def gap(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -
     if len(shared) == 0:
         raise ItemError("the two arms share no wording; ask both the same items")
     first, second = first.loc[shared], second.loc[shared]
-    means = first.mean(axis=1).to_frame("gap").sub(second.mean(axis=1), axis=0)
-    return _estimate(means, [first, second], sum(map(len, parts)), lowest=-1.0)
+    found = statistics.crossed_difference(
+        first.to_numpy().T, second.to_numpy().T, strata=shared.get_level_values("kind").tolist()
+    )
+    n = sum(map(len, parts))
+    return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n)
 
 
 def by_kind(table: pd.DataFrame, *, by: Sequence[str] = ("trait", "person", "arm")) -> pd.DataFrame:
@@ -144,39 +146,17 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["kind", "template", seeds])["score"].mean().unstack()
 
 
-def _weights(index: pd.Index) -> np.ndarray:
-    """Weights of wordings that sum to 1 and give every kind the same share."""
-    kinds = index.get_level_values("kind")
-    counts = pd.Series(kinds).map(pd.Series(kinds).value_counts()).to_numpy()
-    return np.asarray(1.0 / counts / len(set(kinds)))
-
-
-def _estimate(means: pd.DataFrame, arms: Sequence[pd.DataFrame], n: int, *, lowest: float) -> Estimate:
-    """Mean of the wordings' means; variance from wordings (within kinds) and from the seeds of each arm."""
-    from scipy import stats
-
-    weights = _weights(means.index)
-    wordings = means.mean(axis=1)
-    # weights such as nine times 1/9 sum to 1 + 2e-16: a perfect score must not leave [lowest, 1]
-    value = float(np.clip(weights @ wordings.to_numpy(), lowest, 1.0))
-    kinds = wordings.groupby(level="kind")
-    sizes = kinds.size()
-    parts: list[tuple[float, int]] = []  # variance, degrees of freedom
-    if (sizes > 1).any():
-        within = kinds.var()[sizes > 1] / sizes[sizes > 1]
-        # Kinds with a single wording lend no spread of their own and are given the others' mean.
-        parts.append((float(within.mean() / len(sizes)), int((sizes[sizes > 1] - 1).sum())))
-    for arm in arms:
-        if arm.shape[1] > 1:
-            by_seed = (arm.mul(_weights(arm.index), axis=0)).sum(axis=0, min_count=1)
-            parts.append((float(by_seed.var(ddof=1) / len(by_seed)), len(by_seed) - 1))
-    variance = sum(v for v, _ in parts)
-    n_seeds = max(arm.shape[1] for arm in arms)
-    if not parts:
-        return Estimate(value, float("nan"), float("nan"), n, len(means), n_seeds)
-    spread = sum(v**2 / df for v, df in parts)
-    df = variance**2 / spread if spread > 0 else 1.0
-    error = float(np.sqrt(variance))
-    half = float(stats.t.ppf(0.975, df)) * error
-    p = float(2 * stats.t.sf(abs(value) / error, df)) if error > 0 else float("nan")
-    return Estimate(value, max(lowest, value - half), min(1.0, value + half), n, len(means), n_seeds, p)
+def _estimate(found: statistics.CrossedMean, interval: statistics.Estimate, n: int) -> Estimate:
+    """The mean with its interval, over seeds and wordings by these names."""
+    p = found.p()
+    method = interval.method.replace("units", "seeds").replace("items", "wordings").replace("unit", "seed")
+    return Estimate(
+        found.value,
+        interval.low,
+        interval.high,
+        n,
+        found.items,
+        found.units,
+        float("nan") if p is None else p,
+        method.replace("one seed of one item", "one wording of one seed"),
+    )

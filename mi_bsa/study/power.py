@@ -16,6 +16,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from probes.statistics import combined
+
 WANTED = 0.8
 """Power at which an effect counts as one that the study can find."""
 _GRID = 2000
@@ -84,21 +86,19 @@ def crossed(
     """
     of_seeds = (seed**2 + rest**2 / wordings) / seeds
     of_wordings = (wording**2 + arms * rest**2 / seeds) / wordings
-    seen = arms * of_seeds + of_wordings  # holds the rest twice, as `scoring` does
-    error = arms * seed**2 / seeds + wording**2 / wordings + arms * rest**2 / (seeds * wordings)
-    left = max(wordings - kinds, 1.0)
-    spread = arms * of_seeds**2 / max(seeds - 1, 1) + of_wordings**2 / left
-    return Sampling(float(np.sqrt(error)), float(np.sqrt(seen)), seen**2 / spread if spread else seeds - 1.0)
+    left, of_arm = max(wordings - kinds, 1.0), max(seeds - 1, 1)
+    parts = [(of_wordings, left), *[(of_seeds, float(of_arm))] * arms]
+    rest_of = (arms * rest**2 / (seeds * wordings), arms * of_arm * left)
+    error, degrees = (float(v) for v in combined(parts, rest_of))
+    return Sampling(float(np.sqrt(error)), float(np.sqrt(error)), degrees)
 
 
 def two_way(*, seed: float, item: float, rest: float, seeds: int, items: int) -> Sampling:
-    """Units x items, both random, as `probes.statistics.two_way_interval` takes them."""
-    seen = [items * seed**2 + rest**2, seeds * item**2 + rest**2, rest**2]
-    df = [seeds - 1, items - 1, (seeds - 1) * (items - 1)]
-    both = seen[0] + seen[1] - seen[2]
-    error = float(np.sqrt(both / (seeds * items)))
-    spread = sum(v**2 / d for v, d in zip(seen, df, strict=True))
-    return Sampling(error, error, both**2 / spread if spread else seeds - 1.0)
+    """Units x items, both random, as `probes.statistics.crossed_mean` takes them."""
+    left = rest**2 / (seeds * items)
+    parts = [(seed**2 / seeds + left, seeds - 1.0), (item**2 / items + left, items - 1.0)]
+    error, degrees = (float(v) for v in combined(parts, (left, (seeds - 1.0) * (items - 1.0))))
+    return Sampling(float(np.sqrt(error)), float(np.sqrt(error)), degrees)
 
 
 def beats_draws(effect: float, *, mean: float, spread: float, draws: int, alpha: float) -> float:

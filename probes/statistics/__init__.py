@@ -1,6 +1,13 @@
 """Statistics that make a score believable: intervals, ratios, equivalence, permutation, multiplicity,
 mediation."""
 
+from probes.statistics.crossed import (
+    CrossedMean,
+    combined,
+    crossed_difference,
+    crossed_mean,
+    crossed_ratio,
+)
 from probes.statistics.equivalence import Equivalence, equivalence
 from probes.statistics.intervals import (
     Estimate,
@@ -8,7 +15,6 @@ from probes.statistics.intervals import (
     paired_bootstrap,
     studentized_interval,
     t_interval,
-    two_way_interval,
 )
 from probes.statistics.mediation import Mediation, mediation
 from probes.statistics.permutation import (
@@ -25,6 +31,7 @@ from probes.statistics.ratios import fieller
 from probes.statistics.spread import is_constant
 
 __all__ = [
+    "CrossedMean",
     "Equivalence",
     "Estimate",
     "MaxStatistic",
@@ -32,6 +39,10 @@ __all__ = [
     "PermutationResult",
     "benjamini_hochberg",
     "bootstrap_interval",
+    "combined",
+    "crossed_difference",
+    "crossed_mean",
+    "crossed_ratio",
     "equivalence",
     "fieller",
     "is_constant",
@@ -44,5 +55,4 @@ __all__ = [
     "studentized_interval",
     "t_interval",
     "t_test",
-    "two_way_interval",
 ]

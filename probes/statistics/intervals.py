@@ -291,35 +291,3 @@ def studentize(
     ends = np.array([center - lower * error, center - upper * error])
     ends = expit(ends) if scale == "logit" else ends
     return float(ends[0]), float(ends[1])
-
-
-def two_way_interval(values: Float[np.ndarray, "unit item"], *, level: float = 0.95) -> Estimate:
-    """Mean of a complete seeds x items layout, both taken as random (crossed random effects, Satterthwaite
-    degrees).
-
-    Variance of the mean = (MS_unit + MS_item - MS_rest) / (units items), at least that of the larger of the
-    two.
-    """
-    y = np.asarray(values, dtype=np.float64)
-    if y.ndim != 2 or min(y.shape) < 2:
-        raise StatisticsError(
-            f"values have shape {y.shape}; give one row a seed and one column an item, two of each at least"
-        )
-    _values(y)
-    s, i = y.shape
-    mean = y.mean()
-    rows, cols = y.mean(1) - mean, y.mean(0) - mean
-    rest = y - mean - rows[:, None] - cols[None]
-    ms_s, ms_i = i * (rows**2).sum() / (s - 1), s * (cols**2).sum() / (i - 1)
-    ms_e = (rest**2).sum() / ((s - 1) * (i - 1))
-    # each mean square holds the rest once, so their sum holds it twice; an estimate below either is noise
-    both = ms_s + ms_i - ms_e
-    if both < max(ms_s, ms_i):
-        both, df = (ms_s, s - 1) if ms_s >= ms_i else (ms_i, i - 1)
-    else:
-        # Satterthwaite's degrees of freedom; 1e-300 where all values are equal
-        df = both**2 / (ms_s**2 / (s - 1) + ms_i**2 / (i - 1) + ms_e**2 / ((s - 1) * (i - 1)) + 1e-300)
-    reach = stats.t.ppf(0.5 + level / 2, max(df, 1)) * np.sqrt(both / y.size)
-    return Estimate(
-        float(mean), float(mean - reach), float(mean + reach), y.size, s, "t, units and items random", level
-    )

@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from probes.errors import StatisticsError
-from probes.statistics.intervals import Estimate, t_interval, two_way_interval
+from probes.statistics.crossed import crossed_mean, crossed_ratio
+from probes.statistics.intervals import Estimate, t_interval
 from probes.statistics.ratios import fieller
 
 
@@ -65,12 +66,15 @@ def mediation(
 
     def interval(effect: np.ndarray) -> Estimate:
         if items == "random":
-            return two_way_interval(effect, level=level)
+            return crossed_mean(effect).interval(level=level)
         return t_interval(effect.mean(axis=1), level=level, n=effect.size)
 
     te, nde, nie = full - base, direct - base, indirect - base
     try:
-        proportion, note = fieller(nie.mean(axis=1), te.mean(axis=1), level=level), "NIE / TE"
+        if items == "random":
+            proportion, note = crossed_ratio(nie, te, level=level), "NIE / TE"
+        else:
+            proportion, note = fieller(nie.mean(axis=1), te.mean(axis=1), level=level), "NIE / TE"
     except StatisticsError as reason:
         proportion, note = None, f"not reported: {reason}"
     return Mediation(interval(te), interval(nde), interval(nie), interval(te - nde - nie), proportion, note)

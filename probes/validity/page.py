@@ -13,6 +13,7 @@ from scipy import stats
 from probes.errors import LeakageError
 from probes.splits import check_no_leak
 from probes.validity.auroc_laws import CEILING
+from probes.validity.crossed_laws import crossed_lines, crossed_section
 from probes.validity.law import Law, Rng
 from probes.validity.laws import LAWS
 
@@ -224,7 +225,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recovered = planted(np.random.default_rng(options.seed))
     old = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
     mark, beside = BESIDE, old.partition(BESIDE)[2]
-    text = render(lines, recovered, options.sims, options.seed, near_the_ceiling(options.sims))
+    drawn_twice = crossed_lines(options.sims)
+    beside_laws = [*near_the_ceiling(options.sims), *crossed_section(drawn_twice)]
+    text = render(lines, recovered, options.sims, options.seed, beside_laws)
     options.out.write_text(f"{text}\n{mark}{beside}" if beside else text, encoding="utf-8")
-    good = all(line.passed for line in lines) and all(v >= 0.95 for _, v in recovered) and leak_refused()
+    good = (
+        all(line.passed for line in lines)
+        and not any(line.fails for line in drawn_twice)
+        and all(v >= 0.95 for _, v in recovered)
+        and leak_refused()
+    )
     return 0 if good else 1

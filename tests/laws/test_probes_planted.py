@@ -9,6 +9,7 @@ import pytest
 
 from probes import sweep
 from probes.validity import LAWS, leak_refused, measure, planted, render
+from probes.validity.crossed_laws import crossed_laws, crossed_section, rate_of
 
 RNG = np.random.default_rng(0)
 
@@ -75,3 +76,25 @@ def test_page_names_every_law():
     missing = [law.name for law in LAWS if f"| {law.name} |" not in page]
     assert not missing
     assert "# Validity" in render([], [], 1, 0)
+
+
+CROSSED = [
+    law
+    for law in crossed_laws()
+    if law.used and not law.limit and (law.name.startswith(("gap", "level")) or "3 units x 4 items" in law.name)
+]
+
+
+@pytest.mark.parametrize("law", CROSSED, ids=lambda law: law.name)
+def test_laws_over_units_and_items_in_short(law):
+    """Intervals over units x items hold within the noise of 120 simulations."""
+    assert rate_of(law, 40).high >= 0.93
+
+
+def test_a_law_that_misses_is_told():
+    """What is known to be too short is found so, by the interval of its rate."""
+    law = next(law for law in crossed_laws() if "Fieller over units" in law.name)
+    line = rate_of(law, 40)
+    assert line.verdict == "not used here: too short"
+    assert not line.fails
+    assert line.verdict in crossed_section([line])[-2]

@@ -13,7 +13,6 @@ from probes.statistics import (
     paired_bootstrap,
     studentized_interval,
     t_interval,
-    two_way_interval,
 )
 from probes.statistics.intervals import no_interval, ratio_of_sums, studentize
 from probes.statistics.spread import slack
@@ -260,51 +259,3 @@ def test_studentize_reads_pivots_and_refuses_what_has_no_spread():
     found = studentize(0.6, 0.2, edges, errors, scale="logit", level=0.8)
     looped = pivot_interval(logit(0.6), 0.2 / (0.6 * 0.4), pairs, 0.8)
     assert found == pytest.approx(tuple(expit(looped[1:])))
-
-
-def crossed(y, level):
-    """Crossed random effects from a table of variance, cell by cell."""
-    s, i, mean = len(y), len(y[0]), np.mean(y)
-    rows = [np.mean(y[a]) - mean for a in range(s)]
-    cols = [np.mean([y[a][b] for a in range(s)]) - mean for b in range(i)]
-    ms_s = i * sum(r * r for r in rows) / (s - 1)
-    ms_i = s * sum(c * c for c in cols) / (i - 1)
-    rest = sum((y[a][b] - mean - rows[a] - cols[b]) ** 2 for a in range(s) for b in range(i))
-    ms_e = rest / ((s - 1) * (i - 1))
-    total = ms_s + ms_i - ms_e
-    if total < max(ms_s, ms_i):
-        total, degrees = max((ms_s, s - 1), (ms_i, i - 1))
-    else:
-        parts = ms_s**2 / (s - 1) + ms_i**2 / (i - 1) + ms_e**2 / ((s - 1) * (i - 1))
-        degrees = max(1, total**2 / parts)
-    reach = stats.t.isf((1 - level) / 2, degrees) * np.sqrt(total / (s * i))
-    return mean, mean - reach, mean + reach
-
-
-@pytest.mark.parametrize("unit", [1e-3, 1.0])
-@pytest.mark.parametrize(
-    ("rows", "cols", "noise"), [(1.0, 2.0, 0.3), (0.7, 0.7, 1.0), (0.0, 2.0, 1.0), (2.0, 0.0, 1.0)]
-)
-def test_two_way_is_the_table_of_variance(rows, cols, noise, unit):
-    """Units and items that spread, or only one of them, which then stands alone with its own degrees."""
-    rng = np.random.default_rng(4)
-    deep, wide, small = rng.normal(size=(4, 1)), rng.normal(size=(1, 6)), rng.normal(size=(4, 6))
-    y = unit * (5 + rows * (deep - deep.mean()) + cols * (wide - wide.mean()) + noise * small)
-    found = two_way_interval(y, level=0.9)
-    assert ends(found) == pytest.approx(crossed(y, 0.9))
-    assert (found.n, found.units, found.level) == (24, 4, 0.9)
-    assert found.method == "t, units and items random"
-    assert two_way_interval(y) == two_way_interval(y, level=0.95)
-
-
-def test_two_way_of_equal_variances():
-    """Where all three mean squares are equal, Satterthwaite's degrees stand, and never fewer than one."""
-    for size in (2, 3):
-        y = np.zeros((size, size))
-        y[0, 0] = size * size
-        assert ends(two_way_interval(y)) == pytest.approx(crossed(y, 0.95))
-    single = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    assert two_way_interval(single) == two_way_interval(single.astype(np.float64))
-    for shape in ((1, 4), (4, 1)):
-        with pytest.raises(StatisticsError, match="two of each"):
-            two_way_interval(np.ones(shape))

@@ -8,6 +8,7 @@ from probes.errors import StatisticsError
 from probes.statistics import (
     benjamini_hochberg,
     bootstrap_interval,
+    crossed_mean,
     equivalence,
     fieller,
     max_statistic,
@@ -18,7 +19,6 @@ from probes.statistics import (
     sign_flip_test,
     studentized_interval,
     t_interval,
-    two_way_interval,
 )
 
 X = np.random.default_rng(0).normal(1, 1, size=7)
@@ -64,7 +64,7 @@ def test_pairing_narrows(rng):
 def test_two_way_is_wider_than_one_way(rng):
     """Taking items as random as well can only widen the interval, and its mean is the grand mean."""
     values = rng.normal(size=(5, 12)) + rng.normal(size=(1, 12)) * 2 + rng.normal(size=(5, 1))
-    both, one = two_way_interval(values), t_interval(values.mean(1))
+    both, one = crossed_mean(values).interval(), t_interval(values.mean(1))
     assert both.value == pytest.approx(values.mean())
     assert both.high - both.low > 0
     assert both.units == 5

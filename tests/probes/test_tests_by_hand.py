@@ -9,6 +9,8 @@ from scipy import stats
 from probes.errors import StatisticsError
 from probes.statistics import (
     benjamini_hochberg,
+    crossed_mean,
+    crossed_ratio,
     equivalence,
     fieller,
     max_statistic,
@@ -17,7 +19,6 @@ from probes.statistics import (
     permutation_test,
     sign_flip_test,
     t_interval,
-    two_way_interval,
 )
 from probes.statistics.permutation import p_of_count, t_test
 
@@ -211,14 +212,17 @@ def test_mediation_is_its_formulas(items):
 
     def interval(effect):
         if items == "random":
-            return two_way_interval(effect, level=0.9)
+            return crossed_mean(effect).interval(level=0.9)
         return t_interval(effect.mean(axis=1), level=0.9, n=28)
 
     assert found.te == interval(on - off)
     assert found.nde == interval(held - off)
     assert found.nie == interval(moved - off)
     assert found.interaction == interval((on - off) - (held - off) - (moved - off))
-    assert found.proportion == fieller((moved - off).mean(1), (on - off).mean(1), level=0.9)
+    if items == "random":
+        assert found.proportion == crossed_ratio(moved - off, on - off, level=0.9)
+    else:
+        assert found.proportion == fieller((moved - off).mean(1), (on - off).mean(1), level=0.9)
     assert found.proportion_note == "NIE / TE"
     assert mediation(off, on, held, moved) == mediation(off, on, held, moved, items="random", level=0.95)
     single = [run.astype(np.float32) for run in (off, on, held, moved)]

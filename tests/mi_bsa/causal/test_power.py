@@ -118,7 +118,7 @@ def test_the_smallest_mediated_effect_is_found_in_four_of_five():
 
     def holds():
         values = found.smallest + rng.normal(0, spread.seed, (seeds, 1)) + rng.normal(0, spread.item, items)
-        nie = statistics.two_way_interval(values + rng.normal(0, spread.rest, (seeds, items)))
+        nie = statistics.crossed_mean(values + rng.normal(0, spread.rest, (seeds, items))).interval()
         draws = rng.normal(spread.null_mean, spread.null_spread, given.mediation.random)
         return nie.low > 0 and statistics.permutation_p(nie.value, draws) <= 0.025
 
