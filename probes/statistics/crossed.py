@@ -250,7 +250,7 @@ def _signed(arms: Sequence[tuple[float, np.ndarray]], strata: Any) -> CrossedMea
     several = sizes > 1
     if several.any():
         parts.append((_within(means[None], kinds, sizes).sum(), float((sizes - 1)[several].sum())))
-    left, left_df, known = 0.0, 0.0, several.any()
+    left, left_df, known = 0.0, 0.0, bool(several.any())
     for _, y in arms:
         if len(y) < 2:
             known = False

@@ -19,7 +19,8 @@ from probes.validity.law import Rng, covers
 
 SEEDS = (0, 1, 2)
 """Simulation seeds of every line."""
-VARIES = {"units": (1.0, 0.0), "items": (0.0, 1.0), "both": (1.0, 1.0)}
+BOTH = (1.0, 1.0)
+VARIES = {"units": (1.0, 0.0), "items": (0.0, 1.0), "both": BOTH}
 UNITS, ITEMS = (3, 5, 10), (4, 8, 16)
 BAR = (0.93, 0.98)
 
@@ -163,9 +164,9 @@ def crossed_laws() -> Iterator[CrossedLaw]:
             for items in ITEMS:
                 design = f"{units} units x {items} items, {kind} vary"
                 yield CrossedLaw(f"mean, {design}", mean_holds(units, items, spread))
-    yield CrossedLaw("mean, 3 units x 4 items, what is left 3 x as much", mean_holds(3, 4, (1, 1), 3.0))
+    yield CrossedLaw("mean, 3 units x 4 items, what is left 3 x as much", mean_holds(3, 4, BOTH, 3.0))
     for units in UNITS:
-        yield CrossedLaw(f"gap of two arms, 3 kinds, {units} units x 12 items", gap_holds(units, 12, (1, 1)))
+        yield CrossedLaw(f"gap of two arms, 3 kinds, {units} units x 12 items", gap_holds(units, 12, BOTH))
     for kind, spread in VARIES.items():
         for units in UNITS:
             for items in (4, 16):
@@ -186,7 +187,7 @@ def crossed_laws() -> Iterator[CrossedLaw]:
             name = f"mean, {units} units x 8 items, {kind} vary: two-way percentile bootstrap"
             yield CrossedLaw(name, bootstrap_holds(units, 8, spread), used=False)
     yield CrossedLaw(
-        "mean, 5 units x 8 items, items vary: t over units", units_alone(5, 8, (0, 1)), used=False
+        "mean, 5 units x 8 items, items vary: t over units", units_alone(5, 8, VARIES["items"]), used=False
     )
     yield CrossedLaw(
         "share of .95, 5 units x 8 items, items vary: Fieller over units",

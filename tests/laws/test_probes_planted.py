@@ -81,7 +81,9 @@ def test_page_names_every_law():
 CROSSED = [
     law
     for law in crossed_laws()
-    if law.used and not law.limit and (law.name.startswith(("gap", "level")) or "3 units x 4 items" in law.name)
+    if law.used
+    and not law.limit
+    and (law.name.startswith(("gap", "level")) or "3 units x 4 items" in law.name)
 ]
 
 

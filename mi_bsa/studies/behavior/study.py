@@ -94,7 +94,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=5,
+            version=6,
             judges=True,
         )
     )
@@ -202,7 +202,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=4 if name == "recovery" else 3,
+            version={"recovery": 4, "necessity": 3, "mediation": 4}[name],
         )
     beside = {arm: len(config.control_seeds) for arm in config.controlled}
     wrong = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "wrong"}

@@ -155,7 +155,9 @@ class Grid:
         told = {"names": [name.removeprefix("ask/") for name in asked]} if self.told else {}
         written = ("results.json", "results.csv", *self.outputs)
         fields = self.fields["results"]
-        last = Step("results", self.collect, told, fields, tuple(asked), written, seconds=self.seconds)
+        last = Step(
+            "results", self.collect, told, fields, tuple(asked), written, seconds=self.seconds, version=2
+        )
         return [*graph, last]
 
     def study(
