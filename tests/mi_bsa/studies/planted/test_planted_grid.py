@@ -6,6 +6,7 @@ import pytest
 
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.studies.planted import GridConfig, PlantedCell, grid
+from mi_bsa.studies.planted.__main__ import main
 from mi_bsa.studies.planted.marks import MARKS, Rate
 from mi_bsa.studies.planted.page import BEGIN, END, holds, render, write
 from mi_bsa.studies.planted.runs import DRAWS, records, run
@@ -131,6 +132,30 @@ def test_the_page_says_what_was_reached_and_what_is_left(tmp_path):
     assert page.read_text().startswith("# Validity")
     assert "yesterday" not in page.read_text()
     assert page.read_text().rstrip().endswith("## After")
+
+
+def test_a_study_that_stopped_is_counted_and_its_reason_shown():
+    """An error is no verdict, and is told with how often it came."""
+    text = render(small(), [record(WRONG, n, "undecided", error=n < 2) for n in range(3)])
+    assert "- stopped with an error: 2 x the handle moves the report holds" in text
+    assert "No study stopped" not in text
+
+
+def test_the_command_renders_what_is_there_and_refuses_what_it_cannot_read(tmp_path, monkeypatch, capsys):
+    """`--most 0` judges nothing; a grid of another file is its own; a mistake is one line and exit code 2."""
+    settings = tmp_path / "own.yaml"
+    settings.write_text(small().to_yaml())
+    page = tmp_path / "validity.md"
+    command = ["planted", "--settings", str(settings), "--runs", str(tmp_path / "runs"), "--most", "0"]
+    monkeypatch.setattr("sys.argv", [*command, "--out", str(page)])
+    assert main() == 0
+    assert "Judged: 0 of 150 instances (150 left)" in page.read_text()
+    monkeypatch.setattr("sys.argv", [*command, "--cells", "shares=0"])
+    assert main() == 2
+    assert "share" in capsys.readouterr().err
+    settings.write_text("share: [2]\n")
+    monkeypatch.setattr("sys.argv", command)
+    assert main() == 2
 
 
 def test_the_page_of_intervals_keeps_the_grid():
