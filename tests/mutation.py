@@ -75,7 +75,7 @@ TARGETS = {
     ),
     "verdict": Target(
         "mi_bsa",
-        ("mi_bsa/causal/verdict.py", "mi_bsa/causal/lines.py"),
+        ("mi_bsa/causal/verdict.py", "mi_bsa/causal/handle.py", "mi_bsa/causal/lines.py"),
         (
             "tests/mi_bsa/causal/test_verdicts.py",
             "tests/mi_bsa/causal/test_verdict_rules.py",
