@@ -150,7 +150,7 @@ def test_bounds_are_not_left():
     assert inside.method == "t over units x items, crossed, logit scale"
     for value, bounds in ((1.0, (0.0, 1.0)), (1.0, (-1.0, 1.0))):
         all_equal = crossed_mean(np.full((3, 16), value)).interval(bounds=bounds)
-        exact = exact_interval(1.0, 0.0, rows=48, degrees=2, n=48, units=3, level=0.95)
+        exact = exact_interval(1.0, 0.0, rows=48.0, degrees=2, n=48, units=3, level=0.95)
         width = bounds[1] - bounds[0]
         assert (all_equal.low, all_equal.high) == pytest.approx((bounds[0] + width * exact.low, 1.0))
         assert all_equal.low < 0.9
