@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 READ_OUTS = {"behavior": "choice", "self_report": "report"}
 """Name of a read-out, and the beginning of the names of its sets of items."""
+UNITS = {"behavior": "scenarios", "self_report": "wordings"}
+"""What the items of a read-out are drawn as, beside seeds (`Readout.groups`)."""
 POLES = ("seeking", "averse")
 SIGNS = {"seeking": 1.0, "averse": -1.0}
 

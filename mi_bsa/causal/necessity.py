@@ -3,10 +3,10 @@ model?
 
 Law: the direction is of the choices (development prompts), the items are of the test split, and what remains
 is pole against pole, (seeking - averse) with the direction out over (seeking - averse) as it was, paired by
-seed (Fieller); so what the removal does to both poles alike cancels. `position` says where it is taken out:
-at its own place, or at all blocks and tokens (`everywhere`, Arditi et al. 2024, arXiv 2406.11717). Erasure
-(LEACE) at the place takes out all that a linear probe can read of the pole there. Random directions are
-taken out the same way.
+seed and wording, both of which were drawn (Fieller); so what the removal does to both poles alike cancels.
+`position` says where it is taken out: at its own place, or at all blocks and tokens (`everywhere`, Arditi et
+al. 2024, arXiv 2406.11717). Erasure (LEACE) at the place takes out all that a linear probe can read of the
+pole there. Random directions are taken out the same way.
 
 Results: `bridge.necessity.behavior`, `bridge.necessity.self_report` (unit "share kept": 1 nothing lost, 0
 nothing left; method = the kind of direction, or `leace`), `bridge.necessity.neighbor_behavior`,
@@ -17,7 +17,7 @@ leaves as little.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from jaxtyping import Float
 import activations
 from activations import engine
 from mi_bsa.causal import directions
-from mi_bsa.causal.material import POLES, READ_OUTS
+from mi_bsa.causal.material import POLES, READ_OUTS, UNITS
 from mi_bsa.causal.options import DirectionKind, NecessityOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
@@ -95,7 +95,8 @@ def ablate(
                         _gap(levels),
                         _gap(full),
                         seeds=material.seeds,
-                        draws=_gap(draws).T,
+                        items=UNITS[name],
+                        draws=_gap(draws).mean(-1).T,
                         alternative="less",
                         unit="share kept",
                     )
@@ -126,7 +127,8 @@ def _restored(
                 _gap(left)[:, 0],
                 _gap(full),
                 seeds=material.seeds,
-                draws=_gap(draws).T,
+                items=UNITS[name],
+                draws=_gap(draws).mean(-1).T,
                 alternative="less",
                 unit="share kept",
                 notes="the projection set to what it is in the base",
@@ -143,55 +145,60 @@ class Cut:
         self.readout = material.readout(name)
         self.positions = place.positions(self.readout.rows)
 
-    def levels(self, move: engine.Move | None = None) -> Float[np.ndarray, "seed pole"]:
-        """As they are, or with one change of the place for all."""
-        found = np.empty((len(self.material.seeds), len(POLES)))
-        for arm, n, adapter in self.material.pairs:
-            found[n, POLES.index(arm)] = self._level(adapter, move)
-        return found
+    def levels(self, move: engine.Move | None = None) -> Float[np.ndarray, "seed pole unit"]:
+        """As they are, or with one change of the place for all; by wording (or scenario)."""
+        return self._each(lambda arm, n, adapter: self._level(adapter, move))
 
-    def _level(self, adapter: str, move: engine.Move | None) -> float:
-        if move is None:
-            return float(self.readout.units(self.material.scores(self.readout, adapter)).mean())
-        site = activations.Site.parse(self.place.site)
-        moved = engine.at_tokens(engine.AtSite(site, move), self.positions)
-        return float(self.material.levels(self.readout, moved, variant=adapter)[0])
-
-    def without(self, vectors: directions.Vectors, *, everywhere: bool) -> Float[np.ndarray, "seed pole"]:
+    def without(
+        self, vectors: directions.Vectors, *, everywhere: bool
+    ) -> Float[np.ndarray, "seed pole unit"]:
         """Each model without its own pole's and seed's direction."""
-        found = np.empty((len(self.material.seeds), len(POLES)))
-        for arm, n, adapter in self.material.pairs:
-            found[n, POLES.index(arm)] = self._out(adapter, vectors[arm][n][None], everywhere)[0]
-        return found
+        return self._each(lambda arm, n, adapter: self._out(adapter, vectors[arm][n][None], everywhere)[0])
 
     def without_each(
         self, vectors: Float[np.ndarray, "condition d"], *, everywhere: bool
-    ) -> Float[np.ndarray, "seed pole condition"]:
+    ) -> Float[np.ndarray, "seed pole condition unit"]:
         """Each model without each of the directions."""
-        found = np.empty((len(self.material.seeds), len(POLES), len(vectors)))
-        for arm, n, adapter in self.material.pairs:
-            found[n, POLES.index(arm)] = self._out(adapter, vectors, everywhere)
-        return found
+        return self._each(lambda arm, n, adapter: self._out(adapter, vectors, everywhere))
 
     def as_in_base(
         self, vectors: Mapping[str, Float[np.ndarray, "seed condition d"]]
-    ) -> Float[np.ndarray, "seed pole condition"]:
+    ) -> Float[np.ndarray, "seed pole condition unit"]:
         """Each model with the projection on each of its directions set to the base's, token by token."""
         base = self.material.states(self.readout, self.place.site)[self.place.site]
+
+        def clamped(arm: str, n: int, adapter: str) -> np.ndarray:
+            return self._moved(self.place.clamping(self.readout.rows, vectors[arm][n], base), adapter)
+
+        return self._each(clamped)
+
+    def _each(self, levels: Callable[[str, int, str], np.ndarray]) -> np.ndarray:
+        """What every model gives, (seed, pole, ...); `levels`: of a pole, a place in seeds, an adapter."""
         found: list[list[np.ndarray]] = [[] for _ in self.material.seeds]
         for arm, n, adapter in self.material.pairs:
-            clamped = self.place.clamping(self.readout.rows, vectors[arm][n], base)
-            found[n].append(self.material.levels(self.readout, clamped, variant=adapter))
+            found[n].append(levels(arm, n, adapter))
         return np.array(found)
 
-    def _out(self, adapter: str, vectors: np.ndarray, everywhere: bool) -> Float[np.ndarray, " condition"]:
+    def _level(self, adapter: str, move: engine.Move | None) -> Float[np.ndarray, " unit"]:
+        if move is None:
+            return self.readout.units(self.material.scores(self.readout, adapter))
+        site = activations.Site.parse(self.place.site)
+        return self._moved(engine.at_tokens(engine.AtSite(site, move), self.positions), adapter)[0]
+
+    def _moved(self, moved: engine.Conditions, adapter: str) -> Float[np.ndarray, "condition unit"]:
+        logits = self.material.logits(self.readout, moved, variant=adapter)
+        return self.readout.units(self.readout.score(logits))
+
+    def _out(
+        self, adapter: str, vectors: np.ndarray, everywhere: bool
+    ) -> Float[np.ndarray, "condition unit"]:
         given, kind = vectors.astype(np.float32), self.place.site.partition(".")[0]
         out: engine.Conditions = engine.ByEdits(
             lambda lines: [activations.project_out((given[lines.which], kind))], len(vectors)
         )
         if not everywhere:
             out = engine.projecting(self.place.site, vectors, self.positions)
-        return self.material.levels(self.readout, out, variant=adapter)
+        return self._moved(out, adapter)
 
 
 def _gap(levels: np.ndarray) -> np.ndarray:
@@ -221,7 +228,7 @@ def _eraser(material: Material, place: Place) -> engine.Move:
 
 def _moved(material: Material, name: str, where: dict[str, Any], moved: np.ndarray) -> Result:
     """How far a neighbor's level moves, one value a seed, mean over poles; tested against no move by t."""
-    shifts = moved.mean(1)
+    shifts = moved.mean((1, 2))
     told = "the untrained trait, with the direction out less as it was"
     unit = "difference of P(seeking pole)"
     return over_seeds(name, where, shifts, material.seeds, unit=unit, chance=0.0, notes=told)

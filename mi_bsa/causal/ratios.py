@@ -1,5 +1,9 @@
-"""Shares over seeds: a ratio of means with Fieller's interval, or, where there is none, the shift and the
-reason.
+"""Shares over seeds, and over the wordings or scenarios that were drawn with them: a ratio of means with
+Fieller's interval, or, where there is none, the shift and the reason.
+
+A share is a ratio and not bounded: what overshoots recovers more than 1, what turns round less than 0. So it
+has no scale that would keep it in [0, 1]; an interval wider than the whole effect says so in its notes, and
+where the denominator is not told from 0 there is none.
 """
 
 from __future__ import annotations
@@ -11,15 +15,20 @@ from jaxtyping import Float
 
 from mi_bsa.core.results import Null, Place, Result
 from probes import StatisticsError, statistics
+from probes.statistics.spread import ROUNDING
+
+SHIFT = "difference of P(seeking pole)"
+"""Unit of what stands in the place of a share."""
 
 
 def share(
     name: str,
     where: Mapping[str, Place],
-    top: Float[np.ndarray, " seed"],
-    bottom: Float[np.ndarray, " seed"],
+    top: Float[np.ndarray, "*layout"],
+    bottom: Float[np.ndarray, "*layout"],
     *,
     seeds: Sequence[int],
+    items: str = "wordings",
     draws: Float[np.ndarray, "draw seed"] | None = None,
     null_kind: str = "random directions",
     alternative: str = "greater",
@@ -32,29 +41,35 @@ def share(
     Args:
         name: of the result.
         where: its cell.
-        top, bottom: numerators and denominators, one a seed.
+        top, bottom: numerators and denominators, one a seed, or (seed, wording); wordings then count as drawn
+            too (`probes.statistics.crossed_ratio`).
         seeds: their seeds.
+        items: what was drawn beside seeds, in words.
         draws: numerators of null directions, divided by the same denominators.
         null_kind: what was drawn.
         alternative: `greater` if a null as large speaks against the claim, `less` if one as small.
         unit: of the share.
         notes: what a reader must know.
     """
-    shown = np.asarray(top, float)
+    cells, whole = np.asarray(top, float), np.asarray(bottom, float)
+    crossed = cells.ndim > 1
+    shown, of = (x.mean(1) if crossed else x for x in (cells, whole))
     try:
-        estimate = statistics.fieller(top, bottom)
-        factor, method = 1 / float(np.mean(bottom)), "Fieller over seeds"
-        ratios = tuple(float(a / b) for a, b in zip(top, bottom, strict=True)) if np.all(bottom) else ()
+        estimate = (statistics.crossed_ratio if crossed else statistics.fieller)(cells, whole)
+        factor = 1 / float(of.mean())
+        ratios = tuple(float(a / b) for a, b in zip(shown, of, strict=True)) if np.all(of) else ()
+        if estimate.high - estimate.low > 1:
+            notes = f"{notes}; the interval is wider than the whole effect: a ratio that says little"
     except StatisticsError:
-        estimate = statistics.t_interval(shown)
-        factor, method = 1.0, "t over seeds"
-        ratios = tuple(float(a) for a in shown)
-        whole = statistics.t_interval(bottom)
-        notes = (
-            f"no share: the finetuned effect is {whole.value:.3g} [{whole.low:.3g}, {whole.high:.3g}], which "
-            f"holds 0; {notes}"
+        estimate, bottom_of = (
+            statistics.crossed_mean(x).interval() if crossed else statistics.t_interval(x)
+            for x in (cells, whole)
         )
-        name, unit = f"{name}_shift", "difference of P(seeking pole)"
+        factor = 1.0
+        ratios = tuple(float(a) for a in shown)
+        name, unit, notes = f"{name}_shift", SHIFT, _no_share(bottom_of, notes)
+    known = bool(np.isfinite(estimate.low)) and estimate.high - estimate.low > ROUNDING
+    method = estimate.method if known else "none: numerator and denominator keep one ratio throughout"
     null, p = None, None
     if draws is not None and len(draws):
         spread = draws.mean(1) * factor
@@ -64,13 +79,19 @@ def share(
         name=name,
         where=dict(where),
         value=estimate.value,
-        ci=(estimate.low, estimate.high),
-        ci_method=method,
+        ci=(estimate.low, estimate.high) if known else None,
+        ci_method=method.replace("units", "seeds").replace("items", items),
         n=len(shown),
         unit=unit,
         null=null,
         p=p,
         per_seed=ratios,
         seeds=tuple(seeds) if ratios else (),
-        notes=notes.rstrip("; "),
+        notes=notes.strip("; "),
     )
+
+
+def _no_share(whole: statistics.Estimate, notes: str) -> str:
+    """Why there is no share, before what else a reader must know."""
+    span = f"{whole.value:.3g} [{whole.low:.3g}, {whole.high:.3g}]"
+    return f"no share: the finetuned effect is {span}, which holds 0; {notes}"

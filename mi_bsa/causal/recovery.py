@@ -5,10 +5,11 @@
 Law: vectors and doses are made and chosen on development items, within a coherence gate (KL on neutral
 prompts): of choices, at the dose at which the vector recovers the whole of them (R nearest to 1), so that
 methods are held beside each other at one recovery. R is reported on test items; numerator and denominator are
-paired by seed, their ratio has Fieller's interval, and where the denominator's interval holds 0 there is no
-ratio: the shift stands in its place, and the reason in its notes. Null directions (random, and random
-differences of the base's activations) go the same way: dose and sign of each are chosen on development
-choices, fewer of them, within the same gate.
+paired by seed and by wording (of choices: scenario), both of which were drawn; their ratio has Fieller's
+interval over both, and where the denominator's interval holds 0 there is no ratio: the shift stands in its
+place, and the reason in its notes. R is not bounded: what overshoots recovers more than 1. Null directions
+(random, and random differences of the base's activations) go the same way: dose and sign of each are chosen
+on development choices, fewer of them, within the same gate.
 
 `trained_on_report` is the report's own vector: trained on development reports at the same place, and dosed so
 that it recovers the whole of the *report*. What it moves of the choices says whether they read what the
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mi_bsa.causal import directions
-from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
+from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
@@ -63,7 +64,7 @@ def recover(
     options = options or RecoveryOptions()
     place = place or choose_place(material)[0]
     best = BestDoses(material, place, options)
-    base = {name: best.level(name, "test", "base") for name in READ_OUTS}
+    base = {name: best.by_unit(name, "test", "base") for name in READ_OUTS}
     null = {kind: best.null(kind, seed) for kind in ("random", "random_difference")[: 1 + beside]}
     made: dict[str, directions.Vectors] = {
         kind: directions.vectors(material, place, kind, options=options, seed=seed) for kind in options.kinds
@@ -78,7 +79,7 @@ def recover(
         drawn = {kind: draws[arm] for kind, draws in null.items()}
         for name in READ_OUTS:
             whole = sign * (found[0].levels[name] - base[name])
-            shifts = {kind: sign * (draws[name] - base[name]) for kind, draws in drawn.items()}
+            shifts = {kind: sign * (draws[name] - base[name].mean()) for kind, draws in drawn.items()}
             alike = np.repeat(shifts["random"][:, None], len(material.seeds), 1)
             for one in found:
                 # random directions are dosed by choices: no null of what is dosed by the report
@@ -90,6 +91,7 @@ def recover(
                         sign * (one.levels[name] - base[name]),
                         whole,
                         seeds=material.seeds,
+                        items=UNITS[name],
                         draws=alike if tested else None,
                         notes=one.notes,
                     )
@@ -102,7 +104,7 @@ def recover(
                         f"bridge.recovery.{name}",
                         {**where, "method": kind},
                         moved,
-                        whole,
+                        whole.mean(1),
                         seeds=material.seeds,
                         notes=words,
                     )

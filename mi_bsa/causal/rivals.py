@@ -182,7 +182,7 @@ def _apart(best: BestDoses, added: dict[str, np.ndarray]) -> dict[str, Float[np.
     """{read-out: half of what the two poles' vectors move its test items apart}, signed."""
     found = {}
     for name in READ_OUTS:
-        up, down = (best.levels(name, added[arm]) for arm in POLES)
+        up, down = (best.levels(name, added[arm]).mean(1) for arm in POLES)
         found[name] = (up - down) / 2
     return found
 

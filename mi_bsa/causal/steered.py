@@ -66,12 +66,12 @@ class Aim:
 
 @dataclass(frozen=True, eq=False)
 class Steered:
-    """What one way to the pole reached: its name, test levels of each read-out by seed, and how it was
-    chosen.
+    """What one way to the pole reached: its name, test levels of each read-out by seed and wording (or
+    scenario), and how it was chosen.
     """
 
     method: str
-    levels: Mapping[str, Float[np.ndarray, " seed"]]
+    levels: Mapping[str, Float[np.ndarray, "seed unit"]]
     notes: str = ""
 
 
@@ -112,14 +112,22 @@ class BestDoses:
 
     def level(self, read_out: str, split: str, variant: str, edits: Conditions | None = None) -> float:
         """Mean score of a read-out in one condition."""
+        return float(self.by_unit(read_out, split, variant, edits).mean())
+
+    def by_unit(
+        self, read_out: str, split: str, variant: str, edits: Conditions | None = None
+    ) -> Float[np.ndarray, " unit"]:
+        """Mean score of each wording (or scenario) of a read-out in one condition."""
         readout = self.material.of(read_out, split)
         if edits is None:
-            return float(readout.units(self.material.scores(readout, variant)).mean())
-        return float(self.material.levels(readout, edits, variant=variant)[0])
+            return readout.units(self.material.scores(readout, variant))
+        return readout.units(readout.score(self.material.logits(readout, edits, variant=variant)))[0]
 
-    def levels(self, read_out: str, vectors: np.ndarray) -> Float[np.ndarray, " vector"]:
-        """Mean test score of the base with each vector added, a unit vector being one typical norm long."""
-        return self.doses.levels(self.material.of(read_out, "test"), vectors)[:, 0]
+    def levels(self, read_out: str, vectors: np.ndarray) -> Float[np.ndarray, "vector unit"]:
+        """Test score of the base with each vector added, a unit vector being one typical norm long, by
+        wording (or scenario)."""
+        readout = self.material.of(read_out, "test")
+        return readout.units(self.doses.scores(readout, vectors)[0])
 
     def aim(self, arm: str, read_out: str = "behavior", *, items: int | None = None) -> Aim:
         """The answers of an arm's adapters to a read-out's development items, one vector an adapter."""
@@ -179,13 +187,13 @@ class BestDoses:
             gap = np.abs(chosen.shifts - aim.whole).reshape(2, len(unit))
             at = gap.argmin(0) * len(unit) + np.arange(len(unit))
             added = both[at] * chosen.doses[at, None]
-            found[arm] = {name: self.levels(name, added) for name in READ_OUTS}
+            found[arm] = {name: self.levels(name, added).mean(1) for name in READ_OUTS}
         return found
 
     def adapter(self, arm: str) -> Steered:
         """The finetuned models themselves."""
         names = self.material.arms[arm]
-        levels = {n: np.array([self.level(n, "test", name) for name in names]) for n in READ_OUTS}
+        levels = {n: np.array([self.by_unit(n, "test", name) for name in names]) for n in READ_OUTS}
         return Steered("whole_adapter", levels, "1 by definition")
 
     def parts(self, arm: str) -> list[Steered]:
@@ -207,13 +215,13 @@ class BestDoses:
         ]
         best = layers[int(np.argmax(gain))]
         one = {
-            n: np.array([self.level(n, "test", name, closed(name, best)) for name in names])
+            n: np.array([self.by_unit(n, "test", name, closed(name, best)) for name in names])
             for n in READ_OUTS
         }
         only = "its only layer" if len(layers) == 1 else "chosen on development choices"
         means = {name: self._means(name, sites[name]) for name in names}
         constant = {
-            n: np.array([self.level(n, "test", name, means[name]) for name in names]) for n in READ_OUTS
+            n: np.array([self.by_unit(n, "test", name, means[name]) for name in names]) for n in READ_OUTS
         }
         return [
             Steered("one_layer", one, f"modules of block {best}, {only}"),

@@ -114,12 +114,13 @@ def _ablate(
 
     cut = Cut(material, f"{READ_OUTS[read_out]}-test", place)
     own = dict.fromkeys(("seeking", "averse"), lines)
-    full = _contrast(cut.levels())
+    full = _contrast(cut.levels()).mean(-1)
     found = []
     notes, unit = f"contrast as it is {full.mean():.3f}", "change of contrast"
     for method, everywhere in (("at its block", False), ("everywhere", True)):
-        left = _contrast(cut.without(own, everywhere=everywhere)) - full
-        drawn = (_contrast(cut.without_each(random, everywhere=everywhere)) - full[:, None]).mean(0)
+        left = _contrast(cut.without(own, everywhere=everywhere)).mean(-1) - full
+        each = _contrast(cut.without_each(random, everywhere=everywhere)).mean(-1)
+        drawn = (each - full[:, None]).mean(0)
         where = {"method": method, "kind": read_out}
         found.append(_seeds(material, "ablate", where, left, drawn, unit, place, notes))
     return found

@@ -110,6 +110,32 @@ def test_a_share_without_a_denominator_is_a_shift_with_its_reason():
     assert half.per_seed == pytest.approx((0.5, 0.5, 0.5))
 
 
+def test_a_share_is_over_all_that_was_drawn():
+    """Where wordings vary and seeds do not, the interval is as wide as the wordings say, and is called so."""
+    rng = np.random.default_rng(0)
+    whole = 0.5 + 0.02 * rng.normal(size=(3, 1)) + 0.01 * rng.normal(size=(1, 8))
+    part = 0.95 * whole + 0.05 * rng.normal(size=8) + 0.001 * rng.normal(size=(3, 8))
+    where, given = {"behavior": "b"}, {"seeds": (0, 1, 2), "draws": np.full((3, 3), 0.1)}
+    both = share("a.b", where, part, whole, items="scenarios", **given)
+    seeds = share("a.b", where, part.mean(1), whole.mean(1), **given)
+    assert both.value == pytest.approx(seeds.value)
+    assert both.ci[1] - both.ci[0] > 5 * (seeds.ci[1] - seeds.ci[0])
+    assert both.ci[0] < 0.95 < both.ci[1]
+    assert both.ci_method == "Fieller over seeds x scenarios, crossed"
+    assert seeds.ci_method == "Fieller over seeds"
+    assert both.per_seed == pytest.approx(part.mean(1) / whole.mean(1))
+    assert both.null.mean == pytest.approx(0.1 / whole.mean())
+    same = share("a.b", where, whole, whole, **given)
+    assert (same.value, same.ci) == (1.0, None)
+    assert "one ratio throughout" in same.ci_method
+    wild = share("a.b", where, part + rng.normal(size=8), whole, **given)
+    assert "wider than the whole effect" in wild.notes
+    none = share("a.b", where, part, whole - whole.mean(0) + 0.5 * rng.normal(size=8), **given)
+    assert none.name == "a.b_shift"
+    assert none.notes.startswith("no share: the finetuned effect is")
+    assert none.ci_method == "t over seeds x wordings, crossed"
+
+
 def test_necessity_counts_what_is_left(material):
     """Random directions leave nearly everything; every share has its null and both read-outs."""
     options = NecessityOptions(kinds=("mean_difference",), random=20)
