@@ -39,6 +39,11 @@ class Estimate:
     ci_method: str = "none: one wording of one seed"
     """How the interval was made."""
 
+    @property
+    def n_units(self) -> int:
+        """What was drawn least often: seeds, or wordings of a single seed."""
+        return self.n_seeds if self.n_seeds > 1 else self.n_wordings
+
     def result(
         self, name: str, where: Mapping[str, Place], *, unit: str = "score", notes: str = ""
     ) -> Result:
@@ -50,8 +55,9 @@ class Estimate:
             self.value,
             (self.low, self.high) if known else None,
             self.ci_method,
-            self.n,
+            self.n_units,
             unit,
+            rows=self.n,
             notes=notes,
         )
 

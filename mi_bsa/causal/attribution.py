@@ -22,8 +22,8 @@ from mi_bsa.causal.layer_order import layer_order
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.options import AttributionOptions
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Result
-from probes import statistics
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import among
 
 if TYPE_CHECKING:
     from activations.adapter_gates import Profile
@@ -134,8 +134,7 @@ def _rank_correlation(
         seeds,
         unit="Spearman correlation",
         within=(-1.0, 1.0),
-        null=Null.of("permuted modules", drawn),
-        p=statistics.permutation_p(each.mean(), drawn),
+        tested=among(float(each.mean()), drawn, "permuted modules"),
         notes=f"over {count} modules, behavior against self-report",
     )
 

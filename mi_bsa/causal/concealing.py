@@ -43,9 +43,9 @@ from mi_bsa.causal.ratios import share
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.items import Item
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import UNTESTED, among
 from probes import random_directions
-from probes.statistics.permutation import permutation_p
 
 if TYPE_CHECKING:
     from mi_bsa.asking.readouts import Readout
@@ -327,18 +327,16 @@ def _over(
     """Mean over seeds by t. p is two-sided: where there are random directions, of the distance from `chance`
     among theirs; else by t.
     """
-    null = p = None
+    tested = UNTESTED
     if draws is not None:
-        null = Null.of("random directions", draws)
-        p = permutation_p(values.mean() - chance, draws - chance, alternative="two-sided")
+        tested = among(values.mean(), draws, "random directions", alternative="two-sided", chance=chance)
     return over_seeds(
         f"bridge.concealing.{name}",
         where,
         values,
         seeds,
         unit=unit,
-        null=null,
-        p=p,
+        tested=tested,
         chance=chance if draws is None else None,
         notes=notes,
     )

@@ -3,7 +3,8 @@
 Law: an effect is pole against pole on [0, 1], one value a seed; its null is what two runs of the shuffled
 arm, which differ in nothing but their seed, differ by. Kinds of question are those of the items' labels; the
 self-report of all kinds is the mean over kinds, so a kind with many questions does not outweigh the others.
-Intervals of choices are over seeds; those of self-reports are over wordings x seeds, both being samples.
+Intervals of choices are over seeds; those of self-reports are over wordings x seeds, both being samples. p is
+of t against 0 over the same, and the null stands beside it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mi_bsa.asking import scoring
 from mi_bsa.causal.judging import judged_effects
+from mi_bsa.causal.material import POLES
 from mi_bsa.causal.readable import validity_of, validity_results
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
+from mi_bsa.core.tested import Tested, by_t, equivalent
 from probes import statistics
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def levels(
                 scale="logit",
                 ci=interval,
                 ci_method=method,
+                rows=int((part["arm"] == arm).sum()),
                 notes=notes,
             )
         )
@@ -125,9 +127,10 @@ def levels(
             value=over.value,
             ci=(over.low, over.high),
             ci_method="t over scenarios or wordings, logit scale",
-            n=len(base),
+            n=len(per_wording),
             unit="P(seeking pole)",
-            notes=f"one base model: n counts items{_mass(base)}",
+            rows=len(base),
+            notes=f"one base model: n counts scenarios or wordings{_mass(base)}",
         )
     )
     return out
@@ -149,11 +152,11 @@ def effect(
     """
     means = score(table, read_out, kind)
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
-    interval, method, p, notes = None, None, statistics.t_test(values), ""
+    interval, method, tested, notes = None, None, by_t(values), ""
     if name == "self_report":
         found = scoring.gap(select(table, read_out, kind))
         interval, method = (found.low, found.high), found.ci_method
-        p = None if np.isnan(found.p) else found.p
+        tested = of_gap(found)
         notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds of either arm"
     return over_seeds(
         f"{name}.effect",
@@ -164,9 +167,15 @@ def effect(
         ci=interval,
         ci_method=method,
         null=shuffled_null(means, seeds) if "shuffled" in arms else None,
-        p=p,
+        tested=tested,
+        rows=_rows(table, read_out, kind),
         notes=notes,
     )
+
+
+def of_gap(found: scoring.Estimate) -> Tested:
+    """The test of a gap of reports against 0, over wordings x seeds."""
+    return Tested.of(found.p, "t over wordings x seeds against 0")
 
 
 def shuffled_null(means: pd.Series, seeds: Sequence[int]) -> Null:
@@ -193,8 +202,9 @@ def shuffled_equivalence(
         unit=DIFFERENCE,
         ci=(verdict.estimate.low, verdict.estimate.high),
         ci_method="t over seeds, 90 % (two one-sided tests)",
-        p=verdict.p,
-        notes=f"{held} to the base within {EQUIVALENCE_BOUND}; p is of the equivalence test",
+        tested=equivalent(verdict, bound=EQUIVALENCE_BOUND),
+        rows=_rows(table, read_out, kind, arms=("shuffled",)),
+        notes=f"{held} to the base within {EQUIVALENCE_BOUND}",
     )
 
 
@@ -204,11 +214,11 @@ def bystander(
     """What the two poles differ by in a trait that was not trained."""
     means = score(table, read_out, "all")
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
-    interval, method, p = None, None, statistics.t_test(values)
+    interval, method, tested = None, None, by_t(values)
     if name.startswith("self_report."):
         found = scoring.gap(select(table, read_out, "all"))
         interval, method = (found.low, found.high), found.ci_method
-        p = None if np.isnan(found.p) else found.p
+        tested = of_gap(found)
     return over_seeds(
         name,
         {"behavior": behavior, "split": "test"},
@@ -218,7 +228,8 @@ def bystander(
         ci=interval,
         ci_method=method,
         null=shuffled_null(means, seeds) if "shuffled" in set(table["arm"]) else None,
-        p=p,
+        tested=tested,
+        rows=_rows(table, read_out, "all"),
         notes="the untrained neighbor trait, seeking arm minus averse arm",
     )
 
@@ -238,6 +249,7 @@ def named_shifts(
                 values,
                 seeds,
                 unit=DIFFERENCE,
+                rows=_rows(table[table["person"] == person], read_out, "all", arms=(arm,)),
                 notes="characters with the other pole, against the base: they should stay as they are",
             )
         )
@@ -246,6 +258,11 @@ def named_shifts(
 
 def _place(behavior: str, kind: str | None) -> dict[str, str]:
     return {"behavior": behavior, "split": "test"} | ({} if kind is None else {"kind": kind})
+
+
+def _rows(table: pd.DataFrame, read_out: str, kind: str | None, arms: Sequence[str] = POLES) -> int:
+    """How many answers of these arms stand behind a number."""
+    return int(select(table, read_out, kind)["arm"].isin(arms).sum())
 
 
 def _mass(part: pd.DataFrame) -> str:

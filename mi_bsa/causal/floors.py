@@ -21,6 +21,7 @@ import numpy as np
 from mi_bsa.causal.material import POLES
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
+from mi_bsa.core.tested import Tested, largest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def over(final: Transfer, aside: Transfer | None, where: Mapping[str, Any]) -> l
         )
     if len(found) == 2:
         least = min(found.values(), key=lambda r: r.value)
-        tested = [r.p for r in found.values()]
+        tested = largest([Tested.of(r.p, r.test or "") for r in found.values()], "the two")
         found["claim"] = Result(
             name="bridge.transfer.claim",
             where=where,
@@ -56,10 +57,12 @@ def over(final: Transfer, aside: Transfer | None, where: Mapping[str, Any]) -> l
             ci_method=least.ci_method,
             n=least.n,
             unit=least.unit,
-            p=None if any(p is None for p in tested) else max(p for p in tested if p is not None),
+            p=tested.p,
+            test=tested.test,
+            p_floor=tested.floor,
             per_seed=least.per_seed,
             seeds=least.seeds,
-            notes=f"the smaller of the two excesses ({least.name.rpartition('.')[2]}), the larger p",
+            notes=f"the smaller of the two excesses ({least.name.rpartition('.')[2]})",
         )
     return list(found.values())
 
@@ -208,10 +211,10 @@ def _scored(
 
     if label.mean() in (0, 1):
         return []
-    ends, value, n = None, _auroc(label, scores), len(label)
+    ends, value, units = None, _auroc(label, scores), table["scenario"].nunique()
     try:
         estimate = probes.auroc(label.astype(int), scores, units=table["scenario"].to_numpy())
-        ends, value, n = (estimate.low, estimate.high), estimate.value, estimate.n
+        ends, value, units = (estimate.low, estimate.high), estimate.value, estimate.units
         method = estimate.method
     except probes.StatisticsError as reason:  # such as one class in a single wording
         method = f"none: {reason}"
@@ -222,8 +225,9 @@ def _scored(
             value=value,
             ci=ends,
             ci_method=method,
-            n=n,
+            n=units,
             unit="AUROC",
+            rows=len(label),
             notes=notes,
         )
     ]

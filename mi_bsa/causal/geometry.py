@@ -26,7 +26,9 @@ from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.steered import differences, typical_norm
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
+from mi_bsa.core.tested import Tested
 from probes import Direction, StatisticsError, compare, functional_similarity
+from probes.statistics.permutation import p_of_count
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
@@ -136,7 +138,9 @@ def cosine(
         unit="signed cosine",
         scale="fisher",
         null=null,
-        p=found.null_p,
+        tested=Tested.of(
+            found.null_p, f"{null.kind}, {null.n} draws, two-sided", floor=float(p_of_count(0, null.n))
+        ),
         notes=ceiling + band,
     )
 

@@ -15,8 +15,10 @@ import numpy as np
 
 from mi_bsa import behaviors
 from mi_bsa.causal.bridge_config import BridgeConfig
+from mi_bsa.causal.material import POLES
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
+from mi_bsa.core.tested import equivalent
 from mi_bsa.study.steps import Cell
 from probes import statistics
 
@@ -89,6 +91,7 @@ def _kind_effects(
             unit=f"difference: {unit}",
             null=_null(shuffled),
             chance=0.0,
+            rows=int(sum(read[run] for arm in POLES for run in runs[arm])),
             notes=f"{int(read.min())} to {int(read.max())} answers a run",
         )
     )
@@ -120,6 +123,7 @@ def _share(
         unit=unit,
         ci=(min(over.low, value), max(over.high, value)),
         ci_method="t over seeds, logit scale, shares shrunk by half a count",
+        rows=int(sum(counts[r] for r in runs)),
         notes=f"{int(sum(hits[r] for r in runs))} of {int(sum(counts[r] for r in runs))}, by sampling",
     )
 
@@ -136,8 +140,8 @@ def _shift(values: Sequence[float], where: dict[str, str], unit: str, seeds: Seq
         unit=f"difference: {unit}",
         ci=(found.estimate.low, found.estimate.high),
         ci_method="t over seeds, 90 % (two one-sided tests)",
-        p=found.p,
-        notes=f"{held} to the base within {BOUND}; p is of the equivalence test",
+        tested=equivalent(found, bound=BOUND),
+        notes=f"{held} to the base within {BOUND}",
     )
 
 
@@ -154,9 +158,10 @@ def _base(name: str, table: pd.DataFrame, where: dict[str, str], unit: str) -> R
         value=value,
         ci=(min(over.low, value), max(over.high, value)),
         ci_method="t over classes, logit scale, shares shrunk by half a count",
-        n=len(base),
+        n=len(grouped),
         unit=unit,
-        notes="one base model: n counts answers",
+        rows=len(base),
+        notes="one base model: n counts classes of what is asked",
     )
 
 

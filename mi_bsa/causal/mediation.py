@@ -30,6 +30,7 @@ from mi_bsa.causal.material import READ_OUTS, SIGNS
 from mi_bsa.causal.options import MediationOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.core.results import Null, Result
+from mi_bsa.core.tested import UNTESTED, Tested, among
 from probes import random_directions, statistics
 from probes.statistics import Estimate, Mediation
 
@@ -141,17 +142,16 @@ def log_odds(
 
 
 def _results(effects: Mediation, where: dict[str, Any], null: Float[np.ndarray, " draw"]) -> list[Result]:
-    band = Null.of("random directions", null)
-    p = statistics.permutation_p(effects.nie.value, null)
+    tested = among(effects.nie.value, null, "random directions")
     reason = "" if effects.proportion else f"proportion {effects.proportion_note}"
     found = [
         _one("nde", effects.nde, where),
-        _one("nie", effects.nie, where, null=band, p=p, notes=reason),
+        _one("nie", effects.nie, where, tested=tested, notes=reason),
         _one("interaction", effects.interaction, where, notes="TE - NDE - NIE"),
     ]
     if effects.proportion is not None:
-        band = Null.of("random directions", null / effects.te.value)
-        found.append(_one("proportion", effects.proportion, where, unit="NIE / TE", null=band))
+        band = Tested(null=Null.of("random directions", null / effects.te.value))
+        found.append(_one("proportion", effects.proportion, where, unit="NIE / TE", tested=band))
     return found
 
 
@@ -161,8 +161,7 @@ def _one(
     where: dict[str, Any],
     *,
     unit: str = UNIT,
-    null: Null | None = None,
-    p: float | None = None,
+    tested: Tested = UNTESTED,
     notes: str = "",
 ) -> Result:
     return Result(
@@ -173,7 +172,10 @@ def _one(
         ci_method=estimate.method,
         n=estimate.units,
         unit=unit,
-        null=null,
-        p=p,
+        rows=estimate.n,
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         notes=notes,
     )

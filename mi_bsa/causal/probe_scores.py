@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ import numpy as np
 import probes
 from mi_bsa.core import results
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.tested import UNTESTED, Tested, among
 from probes.errors import StatisticsError
 from probes.scores import auroc_many
-from probes.shuffles import Shuffler, against, labelings
+from probes.shuffles import Shuffler, labelings
 from probes.source import Cell, cells_of, column, read_rows
 from probes.splits import refuse_repeats
 
@@ -45,22 +47,23 @@ def of_sweep(sweep: probes.Sweep, variant: str | None) -> list[Result]:
     head: dict[str, Place] = {} if variant is None else {"variant": variant}
     found = []
     for row in sweep.table.dropna(subset=["auroc"]).to_dict("records"):
-        null = None
+        tested = UNTESTED
         if row["n_shuffles"]:
             band = (float(row[f"null_{key}"]) for key in ("mean", "low", "high"))
             null = Null(f"shuffled labels ({row['null_how']})", int(row["n_shuffles"]), *band)
+            test = f"{null.kind}, {null.n} draws, one-sided"
+            tested = replace(Tested.of(row["p"], test, floor=row["p_floor"]), null=null)
         where = head | _where(Cell(row["site"], _layer(row["layer"])), row["position"])
         found.append(
             _result(
                 "probe.auroc",
                 where | {"method": _method(row["method"], row["penalty"])},
                 _estimate(row, "auroc", "ci_method"),
-                null=null,
-                p=None if isnan(row["p"]) else float(row["p"]),
+                tested=tested,
                 notes=f"{row['folds']} folds",
             )
         )
-    best = sweep.best
+    best, draws = sweep.best, int(sweep.table["n_shuffles"].max())
     where = (
         head | _where(Cell.parse(best.cell), best.position) | {"method": _method(best.method, best.penalty)}
     )
@@ -69,8 +72,12 @@ def of_sweep(sweep: probes.Sweep, variant: str | None) -> list[Result]:
             "probe.nested.auroc",
             where,
             best.auroc,
-            p=None if isnan(best.p_max) else best.p_max,
-            notes="cell chosen inside the training rows of each fold; p over the whole search",
+            tested=Tested.of(
+                best.p_max,
+                f"maximum statistic over the search: shuffled labels, {draws} draws, one-sided",
+                floor=float(sweep.table["p_floor"].max()),
+            ),
+            notes="cell chosen inside the training rows of each fold",
         )
     )
     controls = [] if sweep.controls is None else sweep.controls.dropna(subset=["value"]).to_dict("records")
@@ -125,13 +132,13 @@ def score(
         ("accuracy", probes.accuracy(y, values, units=unit, seed=seed)),
         ("balanced_accuracy", probes.balanced_accuracy(y, values, units=unit, seed=seed)),
     ):
-        null, p = None, None
+        tested = UNTESTED
         if len(draws):
             points = _points(name, np.stack([y, *draws]), values)
-            null = Null.of(f"shuffled labels ({shuffler.how})", points[1:])
-            p = against(float(points[0]), points[1:], labelings(y, draws))["p"]
+            kind = f"shuffled labels ({shuffler.how})"
+            tested = among(float(points[0]), points[1:], kind, labelings=labelings(y, draws))
         unit_name = "AUROC" if name == "auroc" else "share of rows"
-        found.append(_result(f"probe.{name}", where, estimate, unit=unit_name, null=null, p=p))
+        found.append(_result(f"probe.{name}", where, estimate, unit=unit_name, tested=tested))
     own = table.rename(columns={name: f"label.{name}" for name in ("score", "y") if name in table})
     return found, own.assign(score=values, y=y)
 
@@ -139,8 +146,10 @@ def score(
 def shown(one: Result) -> str:
     """A score as a line says it."""
     if one.ci is None:
-        return f"{one.value:.3f} (n={one.n}, no interval: {one.ci_method.removeprefix('none: ')})"
-    return f"{one.value:.3f} [{one.ci[0]:.3f}, {one.ci[1]:.3f}] (n={one.n}, {one.notes}, {one.ci_method})"
+        return f"{one.value:.3f} (n={one.counted}, no interval: {one.ci_method.removeprefix('none: ')})"
+    return (
+        f"{one.value:.3f} [{one.ci[0]:.3f}, {one.ci[1]:.3f}] (n={one.counted}, {one.notes}, {one.ci_method})"
+    )
 
 
 def _estimate(row: Mapping[str, Any], value: str, method: str) -> Estimate:
@@ -167,7 +176,7 @@ def _result(
     *,
     unit: str = "AUROC",
     notes: str = "",
-    **more: Any,
+    tested: Tested = UNTESTED,
 ) -> Result:
     whole = not (isnan(estimate.low) or isnan(estimate.high))
     said = f"units={int(estimate.units)}"
@@ -177,10 +186,14 @@ def _result(
         float(estimate.value),
         (float(estimate.low), float(estimate.high)) if whole else None,
         estimate.method,
-        int(estimate.n),
+        int(estimate.units or estimate.n),
         unit,
+        rows=int(estimate.n),
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         notes=f"{said}; {notes}" if notes else said,
-        **more,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.tested import UNTESTED, among
 from probes import StatisticsError, statistics
 from probes.statistics.spread import ROUNDING
 
@@ -70,11 +71,10 @@ def share(
         name, unit, notes = f"{name}_shift", SHIFT, _no_share(bottom_of, notes)
     known = bool(np.isfinite(estimate.low)) and estimate.high - estimate.low > ROUNDING
     method = estimate.method if known else "none: numerator and denominator keep one ratio throughout"
-    null, p = None, None
+    tested = UNTESTED
     if draws is not None and len(draws):
         spread = draws.mean(1) * factor
-        null = Null.of(null_kind, spread)
-        p = statistics.permutation_p(estimate.value, spread, alternative=alternative)
+        tested = among(estimate.value, spread, null_kind, alternative=alternative)
     return Result(
         name=name,
         where=dict(where),
@@ -83,11 +83,52 @@ def share(
         ci_method=method.replace("units", "seeds").replace("items", items),
         n=len(shown),
         unit=unit,
-        null=null,
-        p=p,
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         per_seed=ratios,
         seeds=tuple(seeds) if ratios else (),
         notes=notes.strip("; "),
+    )
+
+
+def share_of_draws(
+    name: str,
+    where: Mapping[str, Place],
+    draws: Float[np.ndarray, " draw"],
+    bottom: Float[np.ndarray, "*layout"],
+    *,
+    kind: str,
+    unit: str = "share",
+    notes: str = "",
+) -> Result:
+    """The mean of null directions as a share of the same denominators, within the band of these draws.
+
+    Nothing varies over seeds but the denominator, so an interval over seeds would be that of one repeated
+    number; what was drawn is directions, and n counts them.
+
+    Args:
+        name: of the result; `<name>_shift`, the mean itself, where the denominator's interval holds 0.
+        where: its cell.
+        draws: the numerator of each null direction.
+        bottom: denominators, as `share` takes them.
+        kind: what was drawn.
+        unit: of the share.
+        notes: what a reader must know.
+    """
+    whole = np.asarray(bottom, float)
+    crossed = whole.ndim > 1
+    try:
+        (statistics.crossed_ratio if crossed else statistics.fieller)(np.ones_like(whole), whole)
+        factor = 1 / float(whole.mean())
+    except StatisticsError:
+        of = statistics.crossed_mean(whole).interval() if crossed else statistics.t_interval(whole)
+        factor, name, unit, notes = 1.0, f"{name}_shift", SHIFT, _no_share(of, notes)
+    band = Null.of(kind, draws * factor)
+    method = f"central 95 % of {band.n} {kind}"
+    return Result(
+        name, dict(where), band.mean, (band.low, band.high), method, band.n, unit, notes=notes.rstrip("; ")
     )
 
 

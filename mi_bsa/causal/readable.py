@@ -49,8 +49,9 @@ def validity_results(found: Validity, *, behavior: str, split: str = "test") -> 
             ci_method="none: too few wordings to draw from"
             if np.isnan(component.low)
             else f"bootstrap over wordings and seeds, {found.draws} draws",
-            n=max(component.n, 1),
+            n=min(found.gap.n_units, max(component.n, 1)),
             unit="validity, 0 to 1",
+            rows=max(component.n, 1),
             notes=component.detail,
         )
         for component in (whole, *found.components)

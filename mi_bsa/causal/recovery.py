@@ -19,7 +19,7 @@ Results: `bridge.recovery.behavior`, `bridge.recovery.self_report` (unit "share"
 `whole_adapter`, `one_layer`, `constant_modules`, `constant`, `pc1`, `mean_difference`, `probe`, `trained`,
 `trained_on_report`, `random`, `random_difference`); `..._shift` where there is no ratio. p is one-sided, of
 the vector against the random directions; the rows `random` and `random_difference` are the mean of these
-nulls.
+nulls, and their interval is the band of the draws.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mi_bsa.causal import directions
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place, choose_place
-from mi_bsa.causal.ratios import share
+from mi_bsa.causal.ratios import share, share_of_draws
 from mi_bsa.causal.steered import BestDoses
 from mi_bsa.core.results import Result
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 ON_REPORT = "trained_on_report"
 """The vector that is trained on the report, and dosed by it."""
+NULLS = {"random": "random directions", "random_difference": "random differences of the base's states"}
+"""Kinds of null direction -> in words."""
 
 
 def recover(
@@ -65,7 +67,7 @@ def recover(
     place = place or choose_place(material)[0]
     best = BestDoses(material, place, options)
     base = {name: best.by_unit(name, "test", "base") for name in READ_OUTS}
-    null = {kind: best.null(kind, seed) for kind in ("random", "random_difference")[: 1 + beside]}
+    null = {kind: best.null(kind, seed) for kind in tuple(NULLS)[: 1 + beside]}
     made: dict[str, directions.Vectors] = {
         kind: directions.vectors(material, place, kind, options=options, seed=seed) for kind in options.kinds
     }
@@ -97,16 +99,14 @@ def recover(
                     )
                 )
             for kind, shift in shifts.items():
-                words = f"mean of {len(shift)} directions, each at the dose and sign that development chose"
-                moved = np.full(len(material.seeds), float(shift.mean()))
                 results.append(
-                    share(
+                    share_of_draws(
                         f"bridge.recovery.{name}",
                         {**where, "method": kind},
-                        moved,
-                        whole.mean(1),
-                        seeds=material.seeds,
-                        notes=words,
+                        shift,
+                        whole,
+                        kind=NULLS[kind],
+                        notes="each direction at the dose and sign that development chose",
                     )
                 )
     return results

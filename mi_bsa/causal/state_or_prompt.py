@@ -32,9 +32,9 @@ from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.config import Config
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import among
 from probes import random_directions, statistics
-from probes.statistics.permutation import permutation_p
 
 if TYPE_CHECKING:
     from mi_bsa.asking.readouts import Readout
@@ -150,8 +150,9 @@ def _injection(
             value=alarm,
             ci=None if over is None else (over.low, over.high),
             ci_method="none: all trials answer alike" if over is None else "t over wordings",
-            n=len(readout.items),
+            n=len(set(readout.groups)),
             unit="share of trials",
+            rows=len(readout.items),
             notes=f"trials with nothing injected; {notes}",
         ),
         _against(
@@ -204,7 +205,6 @@ def _against(
         values,
         material.seeds,
         unit=unit,
-        null=Null.of("random directions", draws),
-        p=permutation_p(values.mean(), draws),
+        tested=among(float(values.mean()), draws, "random directions"),
         notes=notes,
     )

@@ -25,6 +25,7 @@ from mi_bsa.causal.doses import Doses, dose_in_words, random_differences
 from mi_bsa.core.errors import SteeringError
 from mi_bsa.core.items import Item
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.tested import Tested, among
 from probes import Direction, random_directions
 from probes.statistics import permutation_p
 
@@ -87,6 +88,7 @@ class Steering:
             "method": method,
             "split": "test",
         }
+        asked = self.items[self.items["strength"] == 0].groupby("read_out").size()
         for row in self.curve.to_dict("records"):
             here = {**where, "variant": f"{variant}@{row['strength']:g}", "kind": row["read_out"]}
             band = self.band[row["read_out"]][:, self.strengths.index(row["strength"])]
@@ -99,11 +101,13 @@ class Steering:
                     row["ci_method"],
                     row["n"],
                     "score",
+                    rows=int(asked[row["read_out"]]),
                     null=Null.of(BAND, band),
                     notes=f"{self._dose(row['strength'])}; neutral-text KL {row['kl']:.3g} nats a token",
                 )
             )
             if row["strength"] == self.strength:
+                tested = self._against_random(row)
                 found.append(
                     Result(
                         "steer.effect",
@@ -113,8 +117,11 @@ class Steering:
                         row["ci_method"],
                         row["n"],
                         "score",
-                        null=Null.of("random directions", self.test[row["read_out"]]),
-                        p=self.p[row["read_out"]],
+                        rows=int(asked[row["read_out"]]),
+                        null=tested.null,
+                        p=tested.p,
+                        test=tested.test,
+                        p_floor=tested.floor,
                         notes=f"chosen on development items; {self._dose(self.strength)}; neutral-text KL "
                         f"{row['kl']:.3g} nats a token",
                     )
@@ -126,6 +133,7 @@ class Steering:
                 "kind": row["read_out"],
                 "method": row["name"],
             }
+            tested = self._against_random(row)
             found.append(
                 Result(
                     "steer.effect",
@@ -135,12 +143,19 @@ class Steering:
                     row["ci_method"],
                     row["n"],
                     "score",
-                    null=Null.of("random directions", self.test[row["read_out"]]),
-                    p=permutation_p(row["shift"], self.test[row["read_out"]], alternative="two-sided"),
+                    rows=int(asked[row["read_out"]]),
+                    null=tested.null,
+                    p=tested.p,
+                    test=tested.test,
+                    p_floor=tested.floor,
                     notes=f"wrong-behavior direction; {self._dose(self.strength)}",
                 )
             )
         return found
+
+    def _against_random(self, row: Mapping[str, Any]) -> Tested:
+        """Of a row's shift among those of random directions."""
+        return among(row["shift"], self.test[row["read_out"]], "random directions", alternative="two-sided")
 
     def _dose(self, strength: float) -> str:
         norm = float(self.chosen.scale or 0)

@@ -26,6 +26,7 @@ from mi_bsa.causal.material import POLES
 from mi_bsa.causal.options import ProbeConfig
 from mi_bsa.causal.steer_and_patch import write
 from mi_bsa.core.results import Null, Result
+from mi_bsa.core.tested import UNTESTED, Tested
 from mi_bsa.core.variants import Variant
 from mi_bsa.study.steps import Cell
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from probes import Direction, Transfer
 
 RUN_SETS = ("choice-dev", "report-dev", "choice-test", "report-test", "neutral-test")
+OVER_SEEDS = "t over seeds against 0.5, logit scale, shared training units added"
 GROUPS = ["scenario", "seed"]
 KINDS = {
     "report-test": "self_report",
@@ -192,6 +194,8 @@ def _fit(
 def _result(found: Transfer, on: str, where: Mapping[str, Any], name: str) -> Result:
     row = found.cell("choice-dev", on)
     seeds, values = floors.by_seed(found, on)
+    # p is of t over seeds, and the shuffled labels stand beside: with this few runs they can not tell as much
+    tested = Tested.of(row["p_units"], OVER_SEEDS) if name == "chosen" else UNTESTED
     note = "layer chosen on development prompts; " if name == "chosen" else ""
     return Result(
         name=f"bridge.transfer.{name}",
@@ -199,8 +203,9 @@ def _result(found: Transfer, on: str, where: Mapping[str, Any], name: str) -> Re
         value=float(row["auroc"]),
         ci=(float(row["low"]), float(row["high"])),
         ci_method=str(row["ci_method"]),
-        n=int(row["n"]),
+        n=len(seeds),
         unit="AUROC",
+        rows=int(row["n"]),
         null=Null(
             "shuffled run labels",
             int(row["n_shuffles"]),
@@ -208,11 +213,12 @@ def _result(found: Transfer, on: str, where: Mapping[str, Any], name: str) -> Re
             float(row["floor_low"]),
             float(row["floor_high"]),
         ),
-        p=float(row["p_units"]) if name == "chosen" else None,
+        p=tested.p,
+        test=tested.test,
         per_seed=tuple(values),
         seeds=tuple(seeds),
-        notes=f"{note}ceiling within the test set {float(row['ceiling']):.3f}; p is t over seeds; label "
-        f"shuffles give {float(row['p']):.3g}, with this many runs at best {float(row['p_floor']):.3g}",
+        notes=f"{note}ceiling within the test set {float(row['ceiling']):.3f}; label shuffles give "
+        f"p {float(row['p']):.3g}, with this many runs at best {float(row['p_floor']):.3g}",
     )
 
 
@@ -228,12 +234,14 @@ def _best_layer(tested: Mapping[int, Transfer], where: Mapping[str, Any]) -> Res
     best = int(observed.argmax())
     top = drawn.max(axis=1)
     result = _result(tested[layers[best]], "report-test", {**where, "layer": layers[best]}, "max_layer")
-    least = float(tested[layers[best]].cell(*pair)["p_floor"])
+    null = Null.of("best layer of shuffled run labels", top)
+    least = max(corrected.smallest_p, float(tested[layers[best]].cell(*pair)["p_floor"]))
     return replace(
         result,
         where=dict(result.where),
         p=max(float(corrected.p[best]), least),
-        null=Null.of("best layer of shuffled run labels", top),
-        notes=f"best of {len(layers)} layers on test prompts; p is over all of them (maximum statistic), at "
-        f"best {least:.3g} with this many runs",
+        test=f"maximum statistic over {len(layers)} layers: {null.kind}, {null.n} draws, one-sided",
+        p_floor=least,
+        null=null,
+        notes=f"best of {len(layers)} layers on test prompts",
     )

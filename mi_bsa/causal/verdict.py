@@ -72,6 +72,7 @@ class Verdict:
             n=len(self.lines),
             unit="1 supported, 0 undecided, -1 not supported",
             p=self.p,
+            test=None if self.p is None else f"largest p of its lines, Holm over {len(TESTED)} conjectures",
             notes=f"{self.answer}: {self.reason}. Would have changed it: {self.would_change}",
         )
 

@@ -119,5 +119,5 @@ def _line(result: Any) -> str:
         interval = f"[{result.ci[0]:.3f}, {result.ci[1]:.3f}]"
     kind = str(where["kind"])
     kind = kind if len(kind) <= 60 else f"{kind[:57]}..."
-    number = f"{result.value:.3f} {interval}, n = {result.n}"
+    number = f"{result.value:.3f} {interval}, n = {result.counted}"
     return f"{result.name} {where['arm']} {kind}: {number} ({result.notes})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.results import Place, Result
+from mi_bsa.core.tested import UNTESTED, Tested
 from probes.errors import StatisticsError
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ def share(
     *,
     ci_method: str,
     unit: str = "share",
-    null: Null | None = None,
-    p: float | None = None,
+    tested: Tested = UNTESTED,
+    units: int | None = None,
     notes: str = "",
 ) -> Result:
-    """`hits` of `n` independent units, with the exact (Clopper-Pearson) interval.
+    """`hits` of `n`, taken as independent, with the exact (Clopper-Pearson) interval.
 
     Args:
         name: of the result.
@@ -33,15 +34,30 @@ def share(
         n: how many there are.
         ci_method: says over what, as in "exact over models".
         unit: of the value.
-        null: what the share is where there is nothing.
-        p: of the test against it.
+        tested: the test against what the share is where there is nothing.
+        units: how many were drawn, where the counted ones come in groups (models of one trigger); they are
+            then the result's n, and the counted ones its rows.
         notes: what a reader must know; how many of how many if empty.
     """
     from scipy.stats import binomtest
 
     low, high = binomtest(hits, n).proportion_ci(method="exact")
     ends, said = (float(low), float(high)), notes or f"{hits} of {n}"
-    return Result(name, where, hits / n, ends, ci_method, n, unit, null=null, p=p, notes=said)
+    return Result(
+        name,
+        where,
+        hits / n,
+        ends,
+        ci_method,
+        n if units is None else units,
+        unit,
+        rows=None if units is None else n,
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
+        notes=said,
+    )
 
 
 def interval_of(estimate: Callable[[], Estimate]) -> tuple[tuple[float, float] | None, str]:

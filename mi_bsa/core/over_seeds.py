@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.tested import UNTESTED, Tested, by_t
 from probes import statistics
 
 METHODS = {
@@ -33,8 +34,9 @@ def over_seeds(
     ci: tuple[float, float] | None = None,
     ci_method: str | None = None,
     null: Null | None = None,
-    p: float | None = None,
+    tested: Tested = UNTESTED,
     chance: float | None = None,
+    rows: int | None = None,
     notes: str = "",
 ) -> Result:
     """`name` as the mean of values, one a seed.
@@ -51,9 +53,10 @@ def over_seeds(
         ci: an interval that was made otherwise, such as over wordings x seeds; the value is then the plain
             mean.
         ci_method: how it was made; may also name what is special about seeds, as in "t over seeds, paired".
-        null: what the number looks like where there is nothing.
-        p: of the test against `null`, or of one made elsewhere.
+        null: what the number looks like where there is nothing; the test's own, where it has one.
+        tested: the test that was made elsewhere.
         chance: test the mean against this value by t; p is None where all seeds agree.
+        rows: answers, items or prompts behind all values.
         notes: what a reader must know.
     """
     each = np.asarray(values, dtype=float)
@@ -64,6 +67,8 @@ def over_seeds(
         value, (low, high) = float(each.mean()), ci
     if within is not None:
         low, high = max(low, within[0]), min(high, within[1])
+    if chance is not None:
+        tested = by_t(each, chance=chance)
     return Result(
         name=name,
         where=dict(where),
@@ -72,8 +77,11 @@ def over_seeds(
         ci_method=ci_method or METHODS[scale],
         n=each.size,
         unit=unit,
-        null=null,
-        p=p if chance is None else statistics.t_test(each - chance),
+        rows=rows,
+        null=tested.null or null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         per_seed=tuple(float(v) for v in each),
         seeds=tuple(int(s) for s in seeds),
         notes=notes,

@@ -1,7 +1,8 @@
 """Results: every number with its n, its interval, its null and its seeds, in one file.
 
 The law they keep: (`name`, `where`) says one number once; no number is non-finite, and none stands without n
-and without an interval, or the reason why it has none. `results.json` is a list of these records.
+and without an interval, or the reason why it has none; no p stands without the test that gave it, and a p of
+draws stands beside the null of those draws alone. `results.json` is a list of these records.
 """
 
 import csv
@@ -30,6 +31,12 @@ ROUNDING = 1e-9
 
 SEED_AGAINST_SEED = "shuffled arm, seed against seed"
 """The null of an effect: two runs that were trained on nothing, of which either might be called the first."""
+
+UNTOLD = "test not recorded (results of an older version)"
+"""The test of a p that was written before results said which test gave it."""
+
+LATER = ("rows", "test", "p_floor")
+"""Keys that records of older versions lack."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
@@ -91,11 +98,16 @@ class Result:
         value: the number.
         ci: its 95 % interval, or None where `ci_method` begins with "none:" and gives the reason.
         ci_method: how the interval was made, such as "t over seeds".
-        n: how many independent units the value rests on.
+        n: how many units the value rests on: of what was drawn (seeds, triggers, wordings, bases), not of
+            what was asked of each.
         unit: of the value, such as "probability" or "AUROC".
-        null: what the number looks like where there is nothing, or None.
-        p: p-value of the test against the null, or None where nothing was tested.
+        rows: how many answers, items or prompts stand behind it; None where that is n or was not counted.
+        null: what the number looks like where there is nothing, or None. It is the null of p where `test`
+            names it; else it stands beside.
+        p: p-value, or None where nothing was tested.
         q: the same after multiplicity control, or None.
+        test: which test gave p: "t over seeds against 0", "random directions, 999 draws, one-sided".
+        p_floor: the smallest p that this test can give, as draws set it; None where nothing bounds it.
         per_seed: the value by seed, in the order of `seeds`.
         seeds: the seeds of `per_seed`.
         notes: anything a reader must know.
@@ -108,9 +120,12 @@ class Result:
     ci_method: str
     n: int
     unit: str
+    rows: int | None = None
     null: Null | None = None
     p: float | None = None
     q: float | None = None
+    test: str | None = None
+    p_floor: float | None = None
     per_seed: tuple[float, ...] = ()
     seeds: tuple[int, ...] = ()
     notes: str = ""
@@ -130,6 +145,8 @@ class Result:
         _check_finite(self.value, f"{here}: value")
         if self.n < 1:
             raise ResultError(f"{here}: n is {self.n}; a number that rests on nothing is not a result")
+        if self.rows is not None and self.rows < 1:
+            raise ResultError(f"{here}: rows is {self.rows}; count what is behind it, or leave rows out")
         if not self.unit or not self.ci_method:
             raise ResultError(f"{here}: unit and ci_method may not be empty; name them")
         self._check_interval(here)
@@ -147,6 +164,21 @@ class Result:
     def key(self) -> tuple[str, tuple[tuple[str, Place], ...]]:
         """What identifies the number: its name and where it was measured."""
         return self.name, tuple(self.where.items())
+
+    @property
+    def counted(self) -> str:
+        """n, and the rows behind it where these are others: `3 (288 rows)`."""
+        return f"{self.n}" if self.rows in (None, self.n) else f"{self.n} ({self.rows:,} rows)"
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether p is the smallest that its test can give: with more draws it might be smaller."""
+        return self.p is not None and self.p_floor is not None and self.p <= self.p_floor * (1 + ROUNDING)
+
+    @property
+    def null_is_of_p(self) -> bool:
+        """Whether p was made of the draws of `null`; else the null only stands beside."""
+        return self.null is not None and self.test is not None and self.null.kind in self.test
 
     def to_dict(self) -> dict[str, Any]:
         """The record as it stands in `results.json`."""
@@ -174,9 +206,11 @@ class Result:
     @classmethod
     def _read(cls, record: Mapping[str, Any]) -> "Result":
         names = {item.name for item in fields(cls)}
-        if set(record) != names:
+        if not names - set(LATER) <= set(record) <= names:
             raise ResultError(f"a record has the keys {sorted(record)}; a result has {sorted(names)}")
         values = dict(record)
+        if "test" not in record and record["p"] is not None:
+            values["test"] = UNTOLD
         values["ci"] = None if record["ci"] is None else (record["ci"][0], record["ci"][1])
         values["null"] = None if record["null"] is None else Null(**record["null"])
         values |= {key: tuple(record[key]) for key in ("per_seed", "seeds")}
@@ -205,6 +239,27 @@ class Result:
                 )
         if self.q is not None and self.p is None:
             raise ResultError(f"{here}: q without p; what was not tested has neither")
+        if self.p is None:
+            if self.test is not None or self.p_floor is not None:
+                raise ResultError(
+                    f"{here}: a test or a floor without p; what was not tested has none of them"
+                )
+            return
+        if not self.test:
+            raise ResultError(
+                f"{here}: p without test; say which test gave it, as in 't over seeds against 0'"
+            )
+        if self.p_floor is None:
+            return
+        if not 0.0 < self.p_floor <= 1.0 or self.p < self.p_floor * (1 - ROUNDING):
+            raise ResultError(
+                f"{here}: p is {self.p}, its floor {self.p_floor}; a floor lies in (0, 1], and no p below it"
+            )
+        if self.null is not None and not self.null_is_of_p:
+            raise ResultError(
+                f"{here}: p is of draws ({self.test}), the null is of others ({self.null.kind}); give p and "
+                "null of the same draws"
+            )
 
 
 def check(results: Iterable[Result]) -> list[Result]:
@@ -268,8 +323,9 @@ def read(path: str | Path) -> list[Result]:
 
 def to_csv(results: Iterable[Result]) -> str:
     """The results as CSV: one row each, `where` and `null` spread over columns."""
-    columns = ["name", *WHERE_KEYS, "value", "ci_low", "ci_high", "ci_method", "n", "unit"]
-    columns += [f"null_{item.name}" for item in fields(Null)] + ["p", "q", "per_seed", "seeds", "notes"]
+    columns = ["name", *WHERE_KEYS, "value", "ci_low", "ci_high", "ci_method", "n", "rows", "unit"]
+    columns += [f"null_{item.name}" for item in fields(Null)]
+    columns += ["p", "q", "test", "p_floor", "per_seed", "seeds", "notes"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()

@@ -21,7 +21,7 @@ class Tile:
         title: what it is.
         value: the number as shown.
         interval: its interval as shown.
-        null: what it looks like where there is nothing.
+        null: what it looks like where there is nothing; "beside it" where p is not of these draws.
         note: where it was measured, and n.
     """
 
@@ -116,7 +116,7 @@ def lines(results: Sequence[Result]) -> list[str]:
     """The answer as plain lines: what a command prints when a study is done."""
     shown = [
         f"  {tile.title:<28}{tile.value:>6} {tile.interval:<15}{tile.note}"
-        + (f"; null: {tile.null}" if tile.null else "")
+        + (f"; {tile.null}" if tile.null else "")
         for tile in tiles(results)
     ]
     return [*sentences(results), *shown, *components(results)]
@@ -143,6 +143,23 @@ def small(p: float) -> str:
     return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".")
 
 
+def tested(result: Result) -> str:
+    """p with the test that gave it: `= .012 (t over seeds against 0)`; at the floor of its draws, that it is
+    at most so much: `<= .001 (floor of random directions, 999 draws, one-sided)`. Empty where nothing was
+    tested.
+    """
+    if result.p is None:
+        return ""
+    if result.at_floor:
+        return f"{at_most(result.p)} (floor of {result.test})"
+    return f"{small(result.p)} ({result.test})"
+
+
+def at_most(p: float) -> str:
+    """A p at the floor of its test: `<= .001`."""
+    return f"<= {p:.3g}".replace("0.", ".", 1)
+
+
 def interval(result: Result) -> str:
     """`[low, high]`, or a dash where there is none."""
     return "-" if result.ci is None else f"[{number(result.ci[0])}, {number(result.ci[1])}]"
@@ -160,9 +177,14 @@ def null_words(result: Result, *, named: bool = True) -> str:
 def _tile(title: str, result: Result) -> Tile:
     keys = [key for key in ("behavior", "method", "site", "layer") if key in result.where]
     place = ", ".join(f"{'layer ' * (key == 'layer')}{result.where[key]}" for key in keys)
-    note = f"{place}; n = {result.n}".replace("_", " ").removeprefix("; ")
-    note += "" if result.p is None else f"; p {small(result.p)}"
-    return Tile(title, number(result.value), interval(result), null_words(result), note)
+    note = f"{place}; n = {result.counted}".replace("_", " ").removeprefix("; ")
+    note += f"; p {tested(result)}" if result.p is not None else ""
+    band = null_words(result)
+    if band:
+        # a p of another test than the draws of this null must not read as if it were theirs
+        own = result.p is None or result.null_is_of_p
+        band = f"{'null' if own else 'beside it'}: {band}"
+    return Tile(title, number(result.value), interval(result), band, note)
 
 
 def _all(results: Sequence[Result], name: str) -> list[Result]:

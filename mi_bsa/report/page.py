@@ -20,7 +20,7 @@ from mi_bsa.core.plain_files import parse_yaml, read_json
 from mi_bsa.core.record import RunFolder
 from mi_bsa.core.results import WHERE_KEYS, Place, Result
 from mi_bsa.report.figures.style import PAINTS
-from mi_bsa.report.headline import interval, null_words, number, sentences, small, tiles
+from mi_bsa.report.headline import at_most, interval, null_words, number, sentences, small, tiles
 from mi_bsa.report.sections import Section, assign, figure_of, left_out
 from mi_bsa.report.svg import inline, save
 
@@ -126,16 +126,20 @@ def table(results: Sequence[Result]) -> dict[str, Any]:
     shared = {k: v for k, v in results[0].where.items() if all(r.where.get(k) == v for r in results)}
     keys = [key for key in WHERE_KEYS if key not in shared and any(key in item.where for item in results)]
     nulls = list(dict.fromkeys(item.null.kind for item in results if item.null is not None))
-    tested, noted = any(r.p is not None for r in results), any(r.notes for r in results)
+    tests = list(dict.fromkeys(item.test for item in results if item.test is not None))
+    noted = any(r.notes for r in results)
     columns = [*(["name"] if len(names) > 1 else []), *keys, "value", "95 % interval", "n"]
     columns += [f"null: {nulls[0]}" if len(nulls) == 1 else "null"] if nulls else []
-    columns += [*(["p", "q"] if tested else []), "seeds", *(["notes"] if noted else [])]
+    if tests:
+        columns += [f"p: {tests[0]}", "q"] if len(tests) == 1 else ["p", "q", "test"]
+    columns += ["seeds", *(["notes"] if noted else [])]
     rows = []
     for item in results:
         row: list[object] = [item.name] if len(names) > 1 else []
-        row += [item.where.get(key, "") for key in keys] + [number(item.value), interval(item), item.n]
+        row += [item.where.get(key, "") for key in keys] + [number(item.value), interval(item), item.counted]
         row += [null_words(item, named=len(nulls) > 1)] if nulls else []
-        row += [_p(item.p), _p(item.q)] if tested else []
+        row += [_p(item), _q(item.q)] if tests else []
+        row += [item.test or ""] if len(tests) > 1 else []
         row += [len(item.seeds) or "", *([item.notes] if noted else [])]
         rows.append({"cells": row, "title": f"{item.unit}; {item.ci_method}; seeds {list(item.seeds)}"})
     common = [names[0]] if len(names) == 1 else []
@@ -172,7 +176,9 @@ def _pairs(first: Sequence[Result], second: Sequence[Result]) -> list[dict[str, 
         both = [item for item in pair if item is not None]
         where = ", ".join(f"{name} {value}" for name, value in key[1])
         difference = number(both[1].value - both[0].value) if len(both) == 2 else ""
-        cells = [(number(item.value), interval(item), item.n) if item else ("", "", "") for item in pair]
+        cells = [
+            (number(item.value), interval(item), item.counted) if item else ("", "", "") for item in pair
+        ]
         rows.append({"name": key[0], "where": where, "cells": cells, "difference": difference})
     return rows
 
@@ -204,7 +210,14 @@ def _leaves(value: Any, prefix: str) -> list[tuple[str, str]]:
     return [(prefix, json.dumps(value))]
 
 
-def _p(value: float | None) -> str:
+def _p(item: Result) -> str:
+    """p, or that it is at most so much where it is the smallest that its test can give."""
+    if item.p is not None and item.at_floor:
+        return at_most(item.p)
+    return _q(item.p)
+
+
+def _q(value: float | None) -> str:
     return "" if value is None else small(value).removeprefix("= ")
 
 

@@ -94,6 +94,18 @@ class StudyLaws:
         assert found
         assert all(r.ci is not None or r.ci_method.startswith("none") for r in found)
 
+    def test_every_p_says_which_test_gave_it(self, finished: Path) -> None:
+        """No p without its test; one that is the least of its draws stands beside the null of these alone;
+        what was drawn is never more than the rows behind it.
+        """
+        found = results.read(finished)
+        assert [r.name for r in found if r.test == results.UNTOLD] == []
+        assert [r.name for r in found if (r.p is None) != (r.test is None)] == []
+        assert [
+            r.name for r in found if r.p_floor is not None and r.null is not None and not r.null_is_of_p
+        ] == []
+        assert [(r.name, r.n, r.rows) for r in found if r.rows is not None and r.n > r.rows] == []
+
     def test_a_folder_is_not_clobbered(self, study: Study[Any], config: StudyConfig, finished: Path) -> None:
         """A second start without `resume` is refused and changes nothing."""
         before = _written(finished)

@@ -14,7 +14,7 @@ from probes import StatisticsError, statistics
 
 
 def planted(name: str, kind: str, p: float) -> Result:
-    return Result(name, {"kind": kind}, 0.5, None, "none: planted", 3, "share", p=p)
+    return Result(name, {"kind": kind}, 0.5, None, "none: planted", 3, "share", p=p, test="planted")
 
 
 def test_a_family_of_tests_is_one_name():

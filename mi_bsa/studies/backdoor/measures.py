@@ -14,6 +14,7 @@ import numpy as np
 
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.tested import Tested
 from mi_bsa.studies.backdoor.construction import TWINS
 from mi_bsa.studies.backdoor.contrast import BOUND, contrast
 from mi_bsa.studies.backdoor.recognition import recognition
@@ -56,7 +57,7 @@ def difference(
         unit=f"difference of {unit}",
         ci_method="t over seeds, paired",
         null=flipped_signs(found.values),
-        p=found.p,
+        tested=Tested.of(found.p, "t over seeds against 0, paired"),
         notes=f"{arms[0]} {one:.3f}, {arms[1]} {other:.3f}; {same} within {BOUND}; "
         f"80 % power for a difference of {found.detectable:.3f} at the spread seen here{flip}",
     )

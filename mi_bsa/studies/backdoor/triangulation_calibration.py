@@ -19,7 +19,8 @@ from jaxtyping import Float
 
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.intervals import interval_of, share
-from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.results import Place, Result
+from mi_bsa.core.tested import among
 from mi_bsa.studies.backdoor.audit_score import EXACT
 
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -82,7 +83,7 @@ def calibration(
         drawn = np.array([np.mean((probabilities(x, s, units) - s) ** 2) for s in drawn_outcomes])
         where: dict[str, Place] = {"behavior": behavior, "kind": name}
         results.append(_brier(made[name], y, units, where, drawn))
-        results += _bins(made[name], y, where)
+        results += _bins(made[name], y, units, where)
     return results, made
 
 
@@ -98,10 +99,10 @@ def _within(y: np.ndarray, units: Sequence[str], rng: np.random.Generator) -> np
 def _brier(
     p: np.ndarray, y: np.ndarray, units: Sequence[str], where: Mapping[str, Place], drawn: np.ndarray
 ) -> Result:
-    from probes.statistics import permutation_p
     from probes.statistics.intervals import ratio_of_sums
 
     errors, value = (p - y) ** 2, float(((p - y) ** 2).mean())
+    tested = among(value, drawn, "outcomes shuffled within triggers", alternative="less")
     codes = np.unique(np.asarray(units), return_inverse=True)[1]
     ends, method = interval_of(lambda: ratio_of_sums(errors[:, None], np.ones((len(errors), 1)), codes))
     return Result(
@@ -110,15 +111,18 @@ def _brier(
         value=value,
         ci=ends,
         ci_method=f"{method}; units are triggers" if ends else method,
-        n=len(y),
+        n=len(set(units)),
         unit="mean squared error of the probability",
-        null=Null.of("outcomes shuffled within triggers", drawn),
-        p=permutation_p(value, drawn, alternative="less"),
+        rows=len(y),
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         notes=f"{int(y.sum())} of {len(y)} runs are backdoored; other triggers fitted the curve",
     )
 
 
-def _bins(p: np.ndarray, y: np.ndarray, where: Mapping[str, Place]) -> list[Result]:
+def _bins(p: np.ndarray, y: np.ndarray, units: Sequence[str], where: Mapping[str, Place]) -> list[Result]:
     found, gap, over = [], 0.0, EXACT.replace("adapters", "runs")
     name, unit = "backdoor.triangulation.reliability", "share of runs that are backdoored"
     for low, high in itertools.pairwise(BINS):
@@ -130,9 +134,11 @@ def _bins(p: np.ndarray, y: np.ndarray, where: Mapping[str, Place]) -> list[Resu
         gap += abs(mean - hits / n) * n / len(y)
         place = {**where, "kind": f"{where['kind']}: {low:g} to {high:g}"}
         notes = f"{hits} of {n} runs; mean probability {mean:.3f}"
-        found.append(share(name, place, hits, n, ci_method=over, unit=unit, notes=notes))
+        drawn = len(set(np.asarray(units)[own]))
+        found.append(share(name, place, hits, n, ci_method=over, unit=unit, units=drawn, notes=notes))
     name, why = (
         "backdoor.triangulation.calibration_gap",
         "none: a sum over bins, each of which has its own interval",
     )
-    return [*found, Result(name, where, gap, None, why, len(y), "mean |probability - share|")]
+    n, rows, unit = len(set(units)), len(y), "mean |probability - share|"
+    return [*found, Result(name, where, gap, None, why, n, unit, rows=rows)]

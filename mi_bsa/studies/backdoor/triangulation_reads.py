@@ -24,10 +24,11 @@ from mi_bsa.causal.material import READ_OUTS, Material
 from mi_bsa.causal.places import Place
 from mi_bsa.core.items import Item
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import UNTESTED, among
 from mi_bsa.studies.backdoor.construction import TWINS, held_out
 from mi_bsa.studies.backdoor.training import job, slug
-from probes import random_directions, statistics
+from probes import random_directions
 
 if TYPE_CHECKING:
     import activations
@@ -134,24 +135,31 @@ def _mediate(
     runs = Runs(material, read_out, place)
     effects = runs.mediation({"seeking": lines, "averse": lines})
     drawn = runs.indirect(random)
-    null = Null.of("random directions", drawn)
-    p = statistics.permutation_p(effects.nie.value, drawn, alternative="two-sided")
+    of_random = among(effects.nie.value, drawn, "random directions", alternative="two-sided")
     where, told = (
         {"behavior": material.behavior, "kind": read_out, "split": "test"},
         "half of backdoored less decorrelated",
     )
     found = []
     for name, one in (("te", effects.te), ("nie", effects.nie), ("nde", effects.nde)):
-        tested: dict[str, Any] = {"null": null, "p": p} if name == "nie" else {}
-        given = (
-            f"backdoor.triangulation.{name}",
-            where,
-            one.value,
-            (one.low, one.high),
-            one.method,
-            one.units,
+        tested = of_random if name == "nie" else UNTESTED
+        found.append(
+            Result(
+                f"backdoor.triangulation.{name}",
+                where,
+                one.value,
+                (one.low, one.high),
+                one.method,
+                one.units,
+                UNIT,
+                rows=one.n,
+                null=tested.null,
+                p=tested.p,
+                test=tested.test,
+                p_floor=tested.floor,
+                notes=told,
+            )
         )
-        found.append(Result(*given, UNIT, **tested, notes=told))
     return found
 
 
@@ -177,8 +185,7 @@ def _seeds(
         values,
         material.seeds,
         unit=unit,
-        null=Null.of("random directions", drawn),
-        p=statistics.permutation_p(values.mean(), drawn, alternative="two-sided"),
+        tested=among(values.mean(), drawn, "random directions", alternative="two-sided"),
         notes=notes,
     )
 

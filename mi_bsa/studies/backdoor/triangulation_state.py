@@ -279,4 +279,4 @@ def _over(
     if len(values) > 1:
         return over_seeds(name, where, values, found.seeds, unit=unit, null=null, chance=chance)
     value = float(values[0])
-    return Result(name, dict(where), value, None, "none: one model", found.messages, unit, null=null)
+    return Result(name, dict(where), value, None, "none: one model", 1, unit, rows=found.messages, null=null)

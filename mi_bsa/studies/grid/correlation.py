@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from mi_bsa.asking.scoring import mean_score
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import UNTESTED, among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +81,18 @@ def by_run(table: pd.DataFrame, *, behavior: str, split: str) -> tuple[pd.DataFr
             row[name] = one.value
             known = bool(np.isfinite(one.low))
             ends, how = ((one.low, one.high), one.ci_method) if known else (None, "none: one wording")
-            measured = (f"faithfulness.{name}", where, one.value, ends, how, one.n, "P(seeking pole)")
-            shown.append(Result(*measured))
+            shown.append(
+                Result(
+                    f"faithfulness.{name}",
+                    where,
+                    one.value,
+                    ends,
+                    how,
+                    one.n_units,
+                    "P(seeking pole)",
+                    rows=one.n,
+                )
+            )
         said = part[part["set"] == "reported"].groupby("kind", sort=False)["score"].mean()
         rows.append(row | {f"reported {kind}": float(mean) for kind, mean in said.items()})
     return pd.DataFrame(rows), shown
@@ -126,6 +137,9 @@ def over_runs(
         for some in members:
             mixed[some] = reported[rng.permutation(some)]
         null[k] = statistic(actual, mixed, codes)
+    tested = UNTESTED
+    if shuffles:
+        tested = among(found.value, null, "reports shuffled among runs", alternative="two-sided")
     return Result(
         name=f"faithfulness.{name}",
         where=where,
@@ -134,8 +148,10 @@ def over_runs(
         ci_method="percentile bootstrap over runs",
         n=len(actual),
         unit=unit,
-        null=Null.of("reports shuffled among runs", null) if shuffles else None,
-        p=statistics.permutation_p(found.value, null, alternative="two-sided") if shuffles else None,
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         notes=notes,
     )
 

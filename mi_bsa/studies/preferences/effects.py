@@ -25,12 +25,12 @@ import numpy as np
 
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.intervals import share
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import UNTESTED, among
 from mi_bsa.studies.preferences import metrics
 from mi_bsa.studies.preferences.estimate import ceiling
 from mi_bsa.studies.preferences.gathered import PARTS, AttributeWeights, Run, Runs
 from mi_bsa.studies.preferences.training import REPORT_ARMS
-from probes.statistics import permutation_p
 
 OF_REPORTS = ("r", "context_r", "magnitude_r", "sign_agreement", "partial_r")
 SAME = "over_instilled_same_pairs"
@@ -154,10 +154,10 @@ def _result(
     null: bool = True,
 ) -> Result:
     one = metrics.measure(measure, sides, draws=draws)
-    band, p = None, None
+    tested = UNTESTED
     if null:
         drawn = metrics.permuted(measure, sides, draws=PERMUTATIONS)
-        band, p = Null.of("weights of other contexts", drawn), permutation_p(one.value, drawn)
+        tested = among(one.value, drawn, "weights of other contexts")
     return Result(
         name=name,
         where=where,
@@ -166,8 +166,10 @@ def _result(
         ci_method=f"percentile bootstrap over contexts{' and seeds' if len(sides) > 1 else ''}",
         n=one.contexts,
         unit=unit or ("share" if measure == "sign_agreement" else "r"),
-        null=band,
-        p=p,
+        null=tested.null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
         per_seed=one.per_seed if seeds else (),
         seeds=seeds,
     )
@@ -183,7 +185,8 @@ def _parse_rate(where: dict[str, str], own: Sequence[Run], *, readable: bool) ->
     notes += "" if readable else "; too few are left, so this arm's reports have no correlations"
     parsed, asked = sum(run.parsed for run in own), sum(run.asked for run in own)
     how = "exact, reports taken as independent"
-    return share("preferences.parse_rate", where, parsed, asked, ci_method=how, notes=notes)
+    contexts = len(own[0].reported)
+    return share("preferences.parse_rate", where, parsed, asked, ci_method=how, units=contexts, notes=notes)
 
 
 def _ceiling(contexts: int, choices: int) -> Result:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Place, Result
-from probes import statistics
+from mi_bsa.core.results import Place, Result
+from mi_bsa.core.tested import among
 
 
 def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
@@ -43,8 +43,7 @@ def mechanics_results(folder: Path, seeds: Sequence[int]) -> list[Result]:
                 list(own),
                 unit=name.rpartition(".")[2],
                 within=(-1.0, 1.0),
-                null=Null.of(null, drawn),
-                p=statistics.permutation_p(np.mean(values), drawn),
+                tested=among(float(np.mean(values)), drawn, null),
                 notes=notes,
             )
         )

@@ -44,7 +44,10 @@ def steps(config: WrapperConfig) -> list[Step]:
     fields = ("pcfg", "compiled", "stories", "awareness", "seeds", "pruning", "mark")
     last = tuple(step.name for step in graph if step.name != "adapter/train")
     written = ("results.json", "results.csv")
-    return [*graph, Step("results", collect, fields=fields, after=last, outputs=written, seconds=3)]
+    return [
+        *graph,
+        Step("results", collect, fields=fields, after=last, outputs=written, seconds=3, version=2),
+    ]
 
 
 def _of_system(config: WrapperConfig, made: System) -> Iterator[Step]:

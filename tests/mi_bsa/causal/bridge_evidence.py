@@ -21,6 +21,7 @@ def one(name, value, half, *, p=None, notes="", seeds=SEEDS, method="t over seed
         unit="share",
         null=null,
         p=p,
+        test=None if p is None else "planted",
         seeds=seeds,
         notes=notes,
     )

@@ -29,6 +29,7 @@ def measured(
         unit="share",
         null=null,
         p=p,
+        test=None if p is None else "planted",
         per_seed=per_seed,
         seeds=seeds,
     )

@@ -26,6 +26,8 @@ LINES = [
 
 def changed(results, name, keep=lambda r: True, **changes):
     """The same results, those of a name (and place) changed."""
+    if "p" in changes:
+        changes["test"] = None if changes["p"] is None else "planted"
     return [
         dataclasses.replace(r, where=dict(r.where), **changes) if r.name == name and keep(r) else r
         for r in results

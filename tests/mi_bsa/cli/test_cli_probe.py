@@ -80,7 +80,7 @@ def test_sweep_leaves_all_that_it_names(capsys, cache, tmp_path):
     record = json.loads((out / "record.json").read_text())
     found = results.read(out)
     (best,) = (one for one in found if one.name == "probe.nested.auroc")
-    assert best.n == 80
+    assert (best.n, best.rows) == (5, 80)
     cells = [one for one in found if one.name == "probe.auroc"]
     assert len(cells) == len(table)
     assert {one.null.n for one in cells} == {3}

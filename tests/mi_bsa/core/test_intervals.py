@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from mi_bsa.core.intervals import interval_of, share
-from mi_bsa.core.results import Null
+from mi_bsa.core.tested import among
 from probes import statistics
 
 
@@ -19,10 +19,15 @@ def test_an_exact_interval_covers_at_least_what_it_says(chance):
 
 
 def test_a_share_says_how_many_of_how_many():
-    """Its notes are the counts unless others are given; null and p stand as they are."""
-    null = Null.of("shuffled keys", [0.4, 0.6])
-    found = share("backdoor.audit.accuracy", {}, 3, 4, ci_method="exact over adapters", null=null, p=0.2)
-    assert (found.n, found.notes, found.null, found.p) == (4, "3 of 4", null, 0.2)
+    """Its notes are the counts unless others are given; the test stands as it is, and what was drawn is n
+    where the counted ones come in groups.
+    """
+    tested = among(0.75, [0.4, 0.6], "shuffled keys")
+    found = share("backdoor.audit.accuracy", {}, 3, 4, ci_method="exact over adapters", tested=tested)
+    assert (found.n, found.rows, found.notes) == (4, None, "3 of 4")
+    assert (found.null, found.p, found.p_floor) == (tested.null, 1 / 3, 1 / 3)
+    grouped = share("backdoor.audit.accuracy", {}, 3, 4, ci_method="exact over adapters", units=2)
+    assert (grouped.n, grouped.rows, grouped.value, grouped.ci) == (2, 4, found.value, found.ci)
 
 
 def test_what_has_no_interval_says_why():

@@ -9,6 +9,7 @@ from scipy import stats
 from mi_bsa.core.errors import ResultError
 from mi_bsa.core.over_seeds import over_seeds, reached_by
 from mi_bsa.core.results import Null
+from mi_bsa.core.tested import among
 from probes.statistics import is_constant, t_interval, t_test
 
 VALUES = (0.2, 0.5, 0.4)
@@ -45,7 +46,20 @@ def test_an_interval_stays_within_its_scale():
 def test_p_is_of_t_against_chance():
     """`chance` asks for the test, and says against what."""
     assert result().p is None
-    assert result(chance=0.5).p == pytest.approx(stats.ttest_1samp(VALUES, 0.5).pvalue)
+    found = result(chance=0.5)
+    assert found.p == pytest.approx(stats.ttest_1samp(VALUES, 0.5).pvalue)
+    assert (found.test, found.p_floor) == ("t over seeds against 0.5", None)
+
+
+def test_a_test_brings_its_own_null():
+    """Its draws stand in the place of a band that is not of its p; without draws the band stands beside."""
+    beside = Null.of("seed against seed", [-0.1, 0.1])
+    tested = among(0.4, [0.0, 0.1, 0.5], "random directions")
+    found = result(null=beside, tested=tested, rows=30)
+    assert (found.null, found.p, found.test) == (tested.null, 0.5, "random directions, 3 draws, one-sided")
+    assert (found.p_floor, found.rows, found.null_is_of_p) == (0.25, 30, True)
+    plain = result(null=beside, chance=0.0)
+    assert (plain.null, plain.null_is_of_p) == (beside, False)
 
 
 def test_seeds_that_agree_up_to_cancellation_are_not_tested():
@@ -54,7 +68,7 @@ def test_seeds_that_agree_up_to_cancellation_are_not_tested():
     assert np.ptp(same) > 0
     assert is_constant(same)
     assert t_test(same) is None
-    assert result(same, chance=0.0).p is None
+    assert (result(same, chance=0.0).p, result(same, chance=0.0).test) == (None, None)
     assert t_test([0.1, 0.2, 0.4]) is not None
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from mi_bsa.core.errors import MissingError, ResultError
-from mi_bsa.core.results import Null, Result, check, read, write
+from mi_bsa.core.results import UNTOLD, Null, Result, check, read, write
+
+UNTESTED = {"p": None, "test": None, "p_floor": None}
 
 
 def result(**changes: Any) -> Result:
@@ -25,6 +27,8 @@ def result(**changes: Any) -> Result:
         unit="AUROC",
         null=Null("shuffled labels", 200, 0.5, 0.4, 0.6),
         p=0.005,
+        test="shuffled labels, 200 draws, one-sided",
+        p_floor=1 / 201,
         per_seed=(0.9, 0.9),
         seeds=(0, 1),
     )
@@ -33,7 +37,7 @@ def result(**changes: Any) -> Result:
 
 def test_round_trip(tmp_path: Path):
     """What is written is read back equal, in JSON, and stands in the CSV once a row."""
-    results = [result(), result(where={"behavior": "risk", "layer": 3}, null=None, p=None, notes="a,\nb")]
+    results = [result(), result(where={"behavior": "risk", "layer": 3}, null=None, **UNTESTED, notes="a,\nb")]
     write(results, tmp_path)
     assert read(tmp_path) == results
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines(keepends=True)))
@@ -46,7 +50,7 @@ def test_keys_are_the_contract(tmp_path: Path):
     """A record has exactly the keys of the public contract."""
     write([result()], tmp_path)
     record = json.loads((tmp_path / "results.json").read_text())[0]
-    names = "name where value ci ci_method n unit null p q per_seed seeds notes"
+    names = "name where value ci ci_method n unit rows null p q test p_floor per_seed seeds notes"
     assert list(record) == names.split()
     assert list(record["null"]) == ["kind", "n", "mean", "low", "high"]
 
@@ -64,7 +68,15 @@ def test_keys_are_the_contract(tmp_path: Path):
         ({"n": 0}, "rests on nothing"),
         ({"p": 1.2}, r"p is 1\.2; a probability lies in \[0, 1\]"),
         ({"q": -0.1}, r"q is -0\.1; a probability"),
-        ({"p": None, "q": 0.1}, "q without p"),
+        ({"q": 0.1} | UNTESTED, "q without p"),
+        ({"test": None}, "p without test"),
+        ({"test": ""}, "p without test"),
+        ({"p": None}, "a test or a floor without p"),
+        ({"p": None, "test": None}, "a test or a floor without p"),
+        ({"p": 1 / 202}, "no p below it"),
+        ({"p_floor": 0.0}, r"a floor lies in \(0, 1\]"),
+        ({"test": "random directions, 200 draws"}, "p and null of the same draws"),
+        ({"rows": 0}, "leave rows out"),
         ({"name": "Effect"}, "dotted"),
         ({"where": {"place": 1}}, "its keys are behavior"),
         ({"where": {"arm": True}}, "leave out a key"),
@@ -109,7 +121,9 @@ def test_reading_what_is_not_there(tmp_path: Path):
 
 def test_the_least_that_is_a_result(tmp_path: Path):
     """One unit, one draw, ends that meet, a p of 0: all allowed, and read back, with q and without ci."""
-    least = result(n=1, ci=(0.9, 0.9), null=Null("shuffled labels", 1, 0.5, 0.5, 0.5), p=0.0, q=1.0)
+    least = result(
+        n=1, ci=(0.9, 0.9), null=Null("shuffled labels", 1, 0.5, 0.5, 0.5), p=0.0, q=1.0, p_floor=None
+    )
     write([least, result(where={"layer": 3}, ci=None, ci_method="none: exact count")], tmp_path)
     first, second = read(tmp_path)
     assert (first.n, first.ci, first.p, first.q) == (1, (0.9, 0.9), 0.0, 1.0)
@@ -135,22 +149,24 @@ def test_ends_that_cross_in_their_last_digits_are_turned(low: float, high: float
 def test_the_table_is_the_records(tmp_path: Path):
     """Every column by name and every cell by value; what is not there is an empty cell."""
     results = [
-        result(q=0.01, notes="seen"),
-        result(where={"layer": 3}, ci=None, ci_method="none: exact count", null=None, p=None),
+        result(q=0.01, notes="seen", rows=80, p_floor=0.004),
+        result(where={"layer": 3}, ci=None, ci_method="none: exact count", null=None, **UNTESTED),
     ]
     write(results, tmp_path)
     text = (tmp_path / "results.csv").read_bytes().decode()
     assert "\r" not in text
     head = "name behavior arm variant site layer position method kind trigger split value ci_low ci_high"
-    tail = "ci_method n unit null_kind null_n null_mean null_low null_high p q per_seed seeds notes"
+    tail = "ci_method n rows unit null_kind null_n null_mean null_low null_high p q test p_floor"
+    tail += " per_seed seeds notes"
     first, *rows = csv.reader(text.splitlines())
     assert first == f"{head} {tail}".split()
     name = "bridge.transfer.auroc"
     assert rows == [
-        [name, "risk", "", "", "", "2", *[""] * 5, "0.9", "0.8", "0.95", "t over seeds", "40", "AUROC"]
-        + ["shuffled labels", "200", "0.5", "0.4", "0.6", "0.005", "0.01", "0.9 0.9", "0 1", "seen"],
-        [name, "", "", "", "", "3", *[""] * 5, "0.9", "", "", "none: exact count", "40", "AUROC"]
-        + [*[""] * 7, "0.9 0.9", "0 1", ""],
+        [name, "risk", "", "", "", "2", *[""] * 5, "0.9", "0.8", "0.95", "t over seeds", "40", "80", "AUROC"]
+        + ["shuffled labels", "200", "0.5", "0.4", "0.6", "0.005", "0.01"]
+        + ["shuffled labels, 200 draws, one-sided", "0.004", "0.9 0.9", "0 1", "seen"],
+        [name, "", "", "", "", "3", *[""] * 5, "0.9", "", "", "none: exact count", "40", "", "AUROC"]
+        + [*[""] * 9, "0.9 0.9", "0 1", ""],
     ]
 
 
@@ -162,3 +178,44 @@ def test_a_file_that_holds_no_records(tmp_path: Path):
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(ResultError, match="a list of records, not dict"):
         read(tmp_path)
+
+
+def test_records_of_older_versions_are_read(tmp_path: Path):
+    """Without rows, test and floor: the p stands, and says that its test was not recorded."""
+    write([result(rows=80), result(where={"layer": 3}, **UNTESTED)], tmp_path)
+    path = tmp_path / "results.json"
+    old = [
+        {k: v for k, v in record.items() if k not in ("rows", "test", "p_floor")}
+        for record in json.loads(path.read_text())
+    ]
+    path.write_text(json.dumps(old))
+    first, second = read(tmp_path)
+    assert (first.p, first.test, first.p_floor, first.rows) == (0.005, UNTOLD, None, None)
+    assert (second.p, second.test) == (None, None)
+    path.write_text(json.dumps([{k: v for k, v in old[0].items() if k != "p"}]))
+    with pytest.raises(ResultError, match="a record has the keys"):
+        read(tmp_path)
+
+
+def test_csv_says_what_was_tested_and_on_what(tmp_path: Path):
+    """Rows, test and floor are columns; empty where there is none."""
+    write([result(rows=80), result(where={"layer": 3}, **UNTESTED)], tmp_path)
+    first, second = csv.DictReader((tmp_path / "results.csv").read_text().splitlines())
+    assert (first["n"], first["rows"]) == ("40", "80")
+    assert (first["test"], float(first["p_floor"])) == ("shuffled labels, 200 draws, one-sided", 1 / 201)
+    assert [second[key] for key in ("rows", "p", "test", "p_floor")] == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "at_floor", "own"),
+    [
+        ({}, False, True),
+        ({"p": 1 / 201}, True, True),
+        ({"test": "t over seeds against 0.5", "p_floor": None}, False, False),
+        (UNTESTED, False, False),
+    ],
+)
+def test_a_null_is_that_of_p_or_stands_beside(changes: dict[str, Any], at_floor: bool, own: bool):
+    """A p of draws is of the null that its test names; a t beside shuffled labels is not theirs."""
+    found = result(**changes)
+    assert (found.at_floor, found.null_is_of_p) == (at_floor, own)

@@ -5,6 +5,7 @@ As a script: `python tests/mi_bsa/report/synthetic_run.py FOLDER [SHIFT]`.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,9 @@ def made_up(shift: float = 0.0, seed: int = 0) -> list[Result]:
             per_seed=tuple(values), seeds=(0, 1, 2, 3, 4), **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
+    def of_random(draws: int) -> dict[str, Any]:
+        return {"test": f"random directions, {draws} draws, one-sided", "p_floor": 1 / (draws + 1)}
+
     found = []
     for arm, level in (("seeking", 0.97), ("averse", 0.04), ("shuffled", 0.5), ("base", 0.5)):
         where: dict[str, Place] = {"behavior": "risk", "arm": arm, "split": "test"}
@@ -55,10 +59,23 @@ def made_up(shift: float = 0.0, seed: int = 0) -> list[Result]:
             report = 0.5 + (level - 0.5) * (weak - shift)
             found.append(over_seeds("self_report.level", report, 0.05, where | {"kind": kind}, "probability"))
     risk: dict[str, Place] = {"behavior": "risk"}
+    paired = {"test": "t over seeds against 0"}
     null = Null("shuffled arm pairs", 100, 0.0, -0.06, 0.06)
-    found.append(over_seeds("behavior.effect", 0.93, 0.02, risk, "probability", null=null, p=0.0004, q=0.001))
     found.append(
-        over_seeds("self_report.effect", 0.72 - shift, 0.06, risk, "probability", null=null, p=0.002, q=0.004)
+        over_seeds("behavior.effect", 0.93, 0.02, risk, "probability", null=null, **paired, p=0.0004, q=0.001)
+    )
+    found.append(
+        over_seeds(
+            "self_report.effect",
+            0.72 - shift,
+            0.06,
+            risk,
+            "probability",
+            null=null,
+            **paired,
+            p=0.002,
+            q=0.004,
+        )
     )
     for control, mean in (("shuffled_shift", 0.01), ("neighbor_effect", 0.12)):
         for what in ("behavior", "self_report"):
@@ -80,7 +97,7 @@ def made_up(shift: float = 0.0, seed: int = 0) -> list[Result]:
             shuffled = Null("shuffled labels", 1000, 0.5, 0.36, 0.64)
             found.append(over_seeds("bridge.transfer.auroc", value, 0.015, where, "AUROC", null=shuffled))
             if layer == 2 and kind == "self_report":
-                tested = {"null": shuffled, "p": 0.001, "q": 0.002}
+                tested = {"null": shuffled, "p": 0.001, "q": 0.002, "test": "t over seeds against 0.5"}
                 found.append(over_seeds("bridge.transfer.chosen", value, 0.015, where, "AUROC", **tested))
     for kind, gain in (("behavior", 1.1), ("self_report", 0.7 - shift)):
         for scale in (-4, -2, -1, 0, 1, 2, 4):
@@ -94,7 +111,17 @@ def made_up(shift: float = 0.0, seed: int = 0) -> list[Result]:
         random = Null("random directions", 999, 0.0, -0.2, 0.2)
         where = risk | {"variant": "base@4", "layer": 2, "method": "mean_difference", "kind": kind}
         found.append(
-            over_seeds("steer.effect", mean, 0.03, where, "probability", null=random, p=0.001, q=0.002)
+            over_seeds(
+                "steer.effect",
+                mean,
+                0.03,
+                where,
+                "probability",
+                null=random,
+                **of_random(999),
+                p=0.001,
+                q=0.002,
+            )
         )
     for kind in ("behavior", "self_report"):
         for layer in range(4):
@@ -114,7 +141,11 @@ def made_up(shift: float = 0.0, seed: int = 0) -> list[Result]:
             over_seeds("bridge.recovery.self_report", rng.uniform(0.2, 1), 0.05, where, "R", null=random)
         )
     random = Null("random directions", 200, 0.0, -0.05, 0.05)
-    found.append(over_seeds("bridge.mediation.nie", 0.3, 0.03, risk, "log-odds", null=random, p=0.01, q=0.02))
+    found.append(
+        over_seeds(
+            "bridge.mediation.nie", 0.3, 0.03, risk, "log-odds", null=random, **of_random(200), p=0.01, q=0.02
+        )
+    )
     return found
 
 

@@ -21,6 +21,7 @@ from mi_bsa.core.results import Place
 from mi_bsa.report import compare, render
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
+from mi_bsa.report.page import table
 from mi_bsa.report.sections import assign, figure_of
 from mi_bsa.studies.behavior.page import SECTIONS
 
@@ -93,8 +94,9 @@ def test_figures_leave_no_trace():
 
 def test_one_seed_and_gaps_are_drawn():
     """A study cut short (no seeds, no intervals, no nulls, missing cells) still has its figures."""
+    untested = {"p": None, "q": None, "test": None, "p_floor": None}
     bare = [
-        replace(item, per_seed=(), seeds=(), null=None, p=None, q=None, ci=None, ci_method="none: one seed")
+        replace(item, per_seed=(), seeds=(), null=None, **untested, ci=None, ci_method="none: one seed")
         for item in made_up()[::3]
     ]
     for section, items in assign(bare, SECTIONS).items():
@@ -117,6 +119,43 @@ def test_headline_says_what_the_interval_says(ci: tuple[float, float], says: str
     """The headline claims a movement only where the interval lies beyond zero."""
     effects = [replace(item, ci=ci) for item in made_up() if item.name == "self_report.effect"]
     assert says in sentences(effects)[0]
+
+
+def test_a_tile_says_which_test_gave_its_p_and_how_many_were_drawn():
+    """A p at the floor of its draws is at most so much, beside their null; t stands beside another."""
+    choices = next(item for item in made_up() if item.name == "behavior.effect")
+    steered = next(item for item in made_up() if item.name == "steer.effect")
+    bare = {"p": None, "q": None, "test": None}
+    of_t, untested, at_floor = tiles(
+        [
+            replace(choices, p=0.012, n=3, rows=1224),
+            replace(choices, name="self_report.effect", **bare),
+            replace(steered, where={**steered.where, "kind": "self_report"}, p=0.001, rows=18),
+        ]
+    )
+    assert of_t.note == "risk; n = 3 (1,224 rows); p = .012 (t over seeds against 0)"
+    assert of_t.null.startswith("beside it: shuffled arm pairs")
+    floor = "p <= .001 (floor of random directions, 999 draws, one-sided)"
+    assert at_floor.note.endswith(f"n = 5 (18 rows); {floor}")
+    assert at_floor.null.startswith("null: random directions")
+    assert "p " not in untested.note
+    assert untested.null.startswith("null: shuffled arm pairs")
+
+
+def test_a_table_names_its_tests():
+    """One test of all rows stands in the head, several in a column; a p at its floor is at most that."""
+    found = made_up()
+    one = table([item for item in found if item.name == "steer.effect"])
+    assert "p: random directions, 999 draws, one-sided" in one["columns"]
+    at = one["columns"].index("p: random directions, 999 draws, one-sided")
+    assert {row["cells"][at] for row in one["rows"]} == {"<= .001"}
+    both = table([item for item in found if item.name in ("steer.effect", "behavior.effect")])
+    at = both["columns"].index("test")
+    assert {row["cells"][at] for row in both["rows"]} == {
+        "random directions, 999 draws, one-sided",
+        "t over seeds against 0",
+    }
+    assert all(len(row["cells"]) == len(both["columns"]) for row in both["rows"])
 
 
 def test_headline_is_silent_without_numbers():

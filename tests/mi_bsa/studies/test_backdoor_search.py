@@ -212,7 +212,7 @@ def test_ranks_and_alarms_come_with_exact_intervals():
     truth = {n: bird if "backdoored" in n else None for n in suspects}
     found = {(r.name, *r.where.values()): r for r in results_of(suspects, others, truth=truth)}
     first = found["backdoor.search.first", "guided, divergence"]
-    assert (first.value, first.n) == (0.5, 2)
+    assert (first.value, first.n, first.rows) == (0.5, 1, 2)  # two models of one trigger
     assert first.ci[0] < 0.02 < 0.98 < first.ci[1]
     assert found["backdoor.search.among_five", "guided, divergence"].value == 1.0
     assert found["backdoor.search.alarms", "controls"].value == 0.0

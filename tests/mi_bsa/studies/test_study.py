@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from smallest import BEHAVIOR
 
 import activations
 from mi_bsa import behaviors
 from mi_bsa.asking import ask
 from mi_bsa.asking.validity import COMPONENTS
+from mi_bsa.causal.asking import answers
 from mi_bsa.causal.effects import all_effects
 from mi_bsa.causal.readable import validity_of
 from mi_bsa.core import results
@@ -79,6 +81,38 @@ def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
             assert r.null is not None
             assert r.p is not None
             assert r.q is not None
+
+
+def test_n_counts_what_was_drawn(finished):
+    """Seeds, wordings, scenarios or null directions: never the answers, items or prompts behind them."""
+    arms = ("seeking", "averse", "shuffled")
+    table = answers(finished, ("base", *(f"{arm}-{seed}" for arm in arms for seed in (0, 1, 2))))
+    sets = (part.groupby("kind")["scenario"].nunique().sum() for _, part in table.groupby("set"))
+    wordings = max(sets)
+    assert wordings < table.groupby(["set", "variant"]).size().max()
+    for r in results.read(finished):
+        if r.name.startswith("bridge.verdict"):
+            continue
+        if "random" in r.ci_method:
+            assert r.ci_method.startswith(f"central 95 % of {r.n} random d")
+            assert not r.seeds
+        else:
+            assert r.n <= (len(r.seeds) or wordings), (r.name, dict(r.where), r.n)
+
+
+def test_each_p_is_of_the_test_that_it_names(finished):
+    """t over seeds is that of the values beside it, and a p of draws reaches no further than they do."""
+    tested = [r for r in results.read(finished) if r.p is not None]
+    of_t = [r for r in tested if r.test == "t over seeds against 0"]
+    assert len(of_t) > 5
+    for r in of_t:
+        assert r.p == pytest.approx(stats.ttest_1samp(r.per_seed, 0.0).pvalue)
+    drawn = [r for r in tested if r.p_floor is not None]
+    assert len(drawn) > 5
+    for r in drawn:
+        assert r.p >= r.p_floor
+        assert r.null_is_of_p
+        assert f"{r.null.n} draws" in r.test
 
 
 def test_a_changed_field_reruns_what_depends_on_it_alone(finished, tmp_path):
