@@ -94,7 +94,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=6,
+            version=7,
             judges=True,
         )
     )
@@ -202,7 +202,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version={"recovery": 5, "necessity": 4, "mediation": 4}[name],
+            version={"recovery": 6, "necessity": 4, "mediation": 4}[name],
         )
     beside = {arm: len(config.control_seeds) for arm in config.controlled}
     wrong = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "wrong"}
@@ -246,7 +246,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         outputs=("prompts.json",),
         seconds=60,
         bytes=30_000,
-        version=2,
+        version=3,
     )
     yield Step(
         "steer",
