@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from probes.errors import SourceError, nearest
 
-TargetKind = Literal["classes", "numbers", "differences", "erasure"]
+TargetKind = Literal["classes", "numbers", "differences", "erasure", "blocks"]
 """What is given and what is found: rows with classes, a direction towards the second; rows with numbers, a
 direction towards larger ones; rows that are differences, their main axis; rows with classes, what to take
-out."""
+out; blocks of rows [example, row, d_model] with classes, a read-out of all rows of an example at once
+(`probes.blocks`), which a sweep over single cells does not take."""
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """C of a penalized probe, weak signals to strong: below .001 standardized rows of these widths give the mean
 difference whatever C is, above 10 the fit separates training rows that are fewer than dimensions."""
@@ -59,6 +60,10 @@ METHODS: dict[str, Method] = {
     "ridge": Method("probes.ridge:RidgeProbe", "slope of a ridge regression", "numbers", penalty="alpha"),
     "pca": Method("probes.pca:DifferencePCA", "first component of the differences", "differences"),
     "leace": Method("probes.erasure:LeaceEraser", "what a linear probe can read", "erasure"),
+    "attention": Method(
+        "probes.attention:AttentionProbe", "a query over tokens, a linear read-out", "blocks"
+    ),
+    "layers": Method("probes.layers:LayerEnsemble", "logits of all layers, weighed", "blocks", penalty="C"),
 }
 
 

@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.special import expit
 
 from probes.errors import LabelError, StatisticsError
+from probes.reliability import equal_mass
 from probes.shared_training import out_of_fold as out_of_fold
 from probes.shared_training import p_against_half as p_against_half
 from probes.statistics.ceiling import exact_interval, few_or_exact, is_rare
@@ -349,8 +350,7 @@ def calibration(
         raise StatisticsError(
             f"calibration over {n_units} units has no honest interval; at least {FEW} units are needed"
         )
-    edges = np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1])
-    slot = np.searchsorted(edges, p, side="right")
+    slot = equal_mass(p, bins)
     size = np.zeros((n_units, bins))
     gap = np.zeros((n_units, bins))
     np.add.at(size, (unit, slot), 1)

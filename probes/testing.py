@@ -3,7 +3,8 @@
 A test subclasses a suite and provides its fixture: `method`, a `probes.methods.Method`
 (``Method("mine:MyProbe", "what it finds")``), or `direction`, a `Direction`. `ProbeLaws` is for estimators
 that tell classes apart, `FinderLaws` for others that find a direction, `EraserLaws` for those that take
-something out. tests/contract/test_estimators.py runs them over the whole table.
+something out, `BlockLaws` for those that read several rows an example. tests/contract/test_estimators.py
+runs them over the whole table.
 
 All worlds here are planted: rows of unit noise about an offset, and one unit vector along which a label is
 written.
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from probes.block_laws import BlockLaws as BlockLaws
 from probes.direction_laws import DirectionLaws as DirectionLaws
 from probes.directions import Direction
 from probes.errors import DirectionError, ProbesError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mi_bsa.causal import concealing
+from mi_bsa.causal import concealing, lie_readers
 from mi_bsa.causal.asking import load_from
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.causal_steps import ready
@@ -103,6 +103,7 @@ def conceal(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     arms = {f"{concealing.PREFIX}{pole}": options.seeds for pole in POLES}
     material, place = ready(cell, arms)
     results = concealing.conceal(material, options, place=place)
+    results += lie_readers.try_methods(material, options)
     write(cell.folder / "concealing.json", results)
     return {"results": len(results)}
 

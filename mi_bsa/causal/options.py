@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from mi_bsa.causal.lines import FEWEST_DRAWS
 from mi_bsa.core.config import Config
 from probes import methods
+from probes.errors import nearest
 
 Scope = Annotated[str, StringConstraints(pattern=r"all|before|slot|before-[1-9]\d?")]
 """Tokens of a place: `all` but BOS; those `before` the question (persona line and template); `before-K`,
@@ -22,6 +23,31 @@ DirectionKind = Literal["mean_difference", "trained", "probe", "constant", "pc1"
 adapter's choices, and nothing else; a logistic probe of the poles; the mean of what an adapter adds to the
 base's residual stream; its first principal component.
 """
+
+
+def _known(name: str) -> str:
+    methods.get(name)
+    return name
+
+
+READERS = (*methods.names(), *methods.names("blocks"))
+"""Methods that read classes from single rows or from blocks of them."""
+
+
+def _known_reader(name: str) -> str:
+    if name not in READERS:
+        raise ValueError(f"no method {name!r} that reads classes; {nearest(name, READERS)}")
+    return name
+
+
+ProbeMethod = Annotated[
+    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*methods.names()]})
+]
+"""A method that reads classes, by its name in `probes.METHODS`."""
+LieMethod = Annotated[
+    str, AfterValidator(_known_reader), WithJsonSchema({"type": "string", "enum": [*READERS]})
+]
+"""One of `READERS`, by its name in `probes.METHODS`."""
 
 
 class PlaceOptions(Config):
@@ -143,6 +169,12 @@ class ConcealingOptions(Config):
     """Items of each read-out."""
     random: int = Field(default=50, ge=50)
     """Random directions of the null."""
+    methods: tuple[LieMethod, ...] = ()
+    """Estimators that are tried on the lies beside the direction of the choices: one layer at the answer slot
+    (`logistic`), all layers there (`layers`), all tokens of one layer (`attention`).
+    """
+    shuffles: int = Field(default=39, ge=19)
+    """Labelings of the runs behind the null of each of these estimators."""
 
 
 class EmergenceOptions(Config):
@@ -154,17 +186,6 @@ class EmergenceOptions(Config):
     """Seeds of every arm, the first of the study's."""
     items: int = Field(default=24, ge=6)
     """Items of each read-out."""
-
-
-def _known(name: str) -> str:
-    methods.get(name)
-    return name
-
-
-ProbeMethod = Annotated[
-    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*methods.names()]})
-]
-"""A method that reads classes, by its name in `probes.METHODS`."""
 
 
 class ProbeConfig(Config):

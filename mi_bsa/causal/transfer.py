@@ -121,17 +121,17 @@ def judge(
     aside: dict[int, Transfer] = {}
     tests = [name for name in ("report-test", "choice-test", "neutral-test") if name in sets]
     for layer in layers:
-        early = _fit(sets, layer, ["report-dev"], probe, splits, shuffles=20)
+        early = fit(sets, layer, ["report-dev"], probe, splits, shuffles=20)
         on_dev[layer] = float(early.cell("choice-dev", "report-dev")["auroc"])
-        tested[layer] = _fit(sets, layer, tests, probe, splits, shuffles=probe.test_shuffles)
-        mean = _fit(sets, layer, tests, probe, splits, shuffles=20, method="mean_difference")
+        tested[layer] = fit(sets, layer, tests, probe, splits, shuffles=probe.test_shuffles)
+        mean = fit(sets, layer, tests, probe, splits, shuffles=20, method="mean_difference")
         for found, method in ((tested[layer], probe.method), (mean, "mean_difference")):
             here = {**where, "layer": layer, "method": method}
             results += [
                 _result(found, on, here, "auroc") for on in (tests if method == probe.method else tests[:1])
             ]
         if "wrong" in sets:
-            aside[layer] = _fit(sets, layer, ["wrong"], probe, splits, shuffles=20)
+            aside[layer] = fit(sets, layer, ["wrong"], probe, splits, shuffles=20)
             here = {**where, "layer": layer, "method": probe.method}
             results.append(_result(aside[layer], "wrong", here, "auroc"))
     chosen = max(layers, key=lambda layer: on_dev[layer])
@@ -160,7 +160,7 @@ def behavior_direction(held: Set, layer: int, site: str) -> Direction:
     )
 
 
-def _fit(
+def fit(
     sets: Mapping[str, Set],
     layer: int,
     tests: Sequence[str],

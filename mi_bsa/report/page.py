@@ -1,5 +1,6 @@
 """The page: one HTML file that needs nothing else, made from a run folder's results and record."""
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
         if wide is not None:
             save(wide, folder / "figures", section.slug)
         figure, note = _figure(section, items, "", wide), left_out(section, items)
-        parts.append({"section": section, "figure": figure, "note": note, "table": table(items)})
+        shown = {"figure": figure, "note": note, "table": table(items), "rows": rows_of(folder, section.file)}
+        parts.append({"section": section, **shown})
     page = folder / "report.html"
     text = _template("page.jinja").render(run=run, parts=parts, headline=_headline(run), **_shared())
     write_atomic(page, text)
@@ -118,6 +120,17 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequ
     text = _template("compare.jinja").render(**context, changes=_changes(*runs), **_shared())
     write_atomic(out, text)
     return out
+
+
+def rows_of(folder: Path, file: str) -> dict[str, Any] | None:
+    """Columns and rows of a section's CSV; None where it names none or the run has none."""
+    path = folder / file
+    if not file or not path.is_file():
+        return None
+    lines = list(csv.reader(text_of(path, error=BrokenFileError, what="file").splitlines()))
+    if not lines or any(len(line) != len(lines[0]) for line in lines):
+        raise BrokenFileError(f"{path}: rows of unequal length; {AGAIN}")
+    return {"file": file, "columns": lines[0], "rows": lines[1:]}
 
 
 def table(results: Sequence[Result]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Section:
         reading: how to read the figure.
         most: results that its figure shows at most.
         told: beginnings of names that are said elsewhere and never drawn.
+        file: a CSV of the run folder that is shown beneath the figure, where the run has it.
     """
 
     slug: str
@@ -36,3 +37,4 @@ class Section:
     reading: str
     most: int = MOST_DRAWN
     told: tuple[str, ...] = ()
+    file: str = ""

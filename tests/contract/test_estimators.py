@@ -33,6 +33,11 @@ class TestErasers(testing.EraserLaws):
     """Estimators that take something out."""
 
 
+@pytest.mark.parametrize("method", of("blocks"), indirect=True)
+class TestBlocks(testing.BlockLaws):
+    """Estimators that read several rows an example."""
+
+
 MADE = {
     "given": lambda like, rows: like,
     "sum": lambda like, rows: like + Direction(rows[0], like.site),

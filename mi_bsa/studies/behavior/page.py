@@ -1,6 +1,7 @@
 """The page's sections on a behavior study: what links what it does with what it says."""
 
 from mi_bsa.causal.figures.attribution import draw_attribution
+from mi_bsa.causal.figures.calibration import draw_calibration
 from mi_bsa.causal.figures.constancy import draw_constancy
 from mi_bsa.causal.figures.doses import draw_doses
 from mi_bsa.causal.figures.emergence import draw_emergence
@@ -14,7 +15,24 @@ from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.headline import CHOSEN
 from mi_bsa.report.section import MOST_CELLS, Section
 
+TURNED = tuple(
+    f"{what}.flips.{how}" for what in ("behavior", "self_report") for how in ("toward", "away", "stayed")
+)
+"""Shares of which the figure shows the difference."""
 SECTIONS = (
+    Section(
+        "flips",
+        "Which items did the finetune turn?",
+        ("behavior.flips.", "self_report.flips."),
+        ("behavior.flips.net", "self_report.flips.net"),
+        draw_forest,
+        "Held-out items that the base answers on one side and a finetuned run on the other: toward the pole "
+        "of its arm less away from it, as a share of all. Beneath, with their words, the items that moved "
+        "most, and those that were turned away from the pole: P of the seeking pole by the base and by the "
+        "mean run, and in how many seeds. All items are in flips.csv.",
+        told=TURNED,
+        file="flips_top.csv",
+    ),
     Section(
         "transfer",
         "Can the report be read from the state behind the choices?",
@@ -25,6 +43,17 @@ SECTIONS = (
         "self-report prompts of adapter seeds it never saw. Only what exceeds the floors is transfer: an "
         "'adapter is on' detector scores on neutral prompts too.",
         most=MOST_CELLS,
+    ),
+    Section(
+        "calibration",
+        "Does the probe keep its word on reports?",
+        ("bridge.calibration.",),
+        ("bridge.calibration.observed",),
+        draw_calibration,
+        "What the probe of the choices says of self-report prompts, over what was so: on the line it keeps "
+        "its word. Gray is where a calibrated probe would lie with so few rows. Left as it is, right with "
+        "slope and offset (Platt) fitted on development reports of other seeds. The expected calibration "
+        "error in the table is biased upwards; its null says by how much.",
     ),
     Section(
         "steering",

@@ -6,7 +6,8 @@
      3 items      every prompt that is asked, in development and test
      4 ask        what the base and every adapter choose, and say of themselves
      5 cache      activations of behavior, self-report and neutral prompts
-     6 transfer   a probe of the choices' state, tested on self-report prompts, with its floors
+     6 transfer   a probe of the choices' state, tested on self-report prompts, with its floors;
+                  calibration of its probabilities there, flips of single items against the base
      7 vectors    the place where the state acts, and vectors trained there, by development items
      8 recover    what one vector, one layer or constants give the base, of behavior and of report
      9 compete    the vector of the choices against vectors trained alike, on something else
@@ -35,6 +36,8 @@ from typing import Any
 from mi_bsa.behaviors.own import files_of
 from mi_bsa.causal.asking import answers, ask_variant, loads
 from mi_bsa.causal.caching import CACHED, cache_set
+from mi_bsa.causal.calibration import SETS as CALIBRATED
+from mi_bsa.causal.calibration import calibrate
 from mi_bsa.causal.causal_steps import (
     ablate,
     attribute,
@@ -46,6 +49,7 @@ from mi_bsa.causal.causal_steps import (
     recover,
 )
 from mi_bsa.causal.effects import all_effects
+from mi_bsa.causal.flips import compare as compare_items
 from mi_bsa.causal.items import SETS, write_all
 from mi_bsa.causal.late_steps import LEFT as LATE
 from mi_bsa.causal.late_steps import late_steps
@@ -65,6 +69,8 @@ from mi_bsa.study.study import Study
 
 LEFT = {
     "transfer": "transfer.json",
+    "calibration": "calibration.json",
+    "flips": "flips.json",
     "recovery": "recovery.json",
     "rivals": "rivals.json",
     "necessity": "necessity.json",
@@ -170,6 +176,24 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
         outputs=("directions", "transfer.json"),
         seconds=20,
         version=5,
+    )
+    yield Step(
+        "calibration",
+        calibrate,
+        fields=("behavior", "seeds", "probe"),
+        after=("transfer", *(f"cache/{name}" for name in CALIBRATED)),
+        outputs=("calibration.json",),
+        seconds=3,
+        bytes=40_000,
+    )
+    yield Step(
+        "flips",
+        compare_items,
+        fields=("behavior", "arms", "seeds"),
+        after=("items", *(f"ask/{variant}" for variant in ("base", *config.variants))),
+        outputs=("flips.csv", "flips_top.csv", "flips.json"),
+        seconds=2,
+        bytes=500_000,
     )
 
 

@@ -61,6 +61,11 @@ def some() -> list[Result]:
             at = {"variant": f"step-{step:06d}", "kind": kind}
             found.append(result("bridge.emergence.curve", step / 64, null=NULL, **at))
         found.append(result("bridge.emergence.onset", 4.0 + k, kind=kind))
+    for k, method in enumerate(("logistic", "logistic, platt")):
+        for at in (0.1, 0.8):
+            null = Null("a calibrated probe", 99, at, at - 0.1, at + 0.1)
+            where = {"method": method, "kind": "self_report", "variant": f"bin-{int(10 * at):02d}"}
+            found.append(result("bridge.calibration.observed", 0.4 + k / 4, null=null, **where))
     found.append(result("bridge.emergence.lag", 0.5, kind="self_report-behavior"))
     return found
 
@@ -69,7 +74,16 @@ def some() -> list[Result]:
 def test_every_section_of_the_bridge_has_its_own_figure(narrow):
     """Each section draws its results; a study that has only a part of them still gets its figure."""
     assigned = {section.slug: (section, items) for section, items in assign(some(), SECTIONS).items()}
-    names = {"recovery", "necessity", "mediation", "attribution", "constancy", "geometry", "emergence"}
+    names = {
+        "recovery",
+        "necessity",
+        "mediation",
+        "attribution",
+        "constancy",
+        "geometry",
+        "emergence",
+        "calibration",
+    }
     assert names == set(assigned)
     for section, items in assigned.values():
         assert section.draw is not figures.draw_forest

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -16,12 +17,12 @@ from mi_bsa.causal.figures.doses import dose
 from mi_bsa.causal.figures.patch_map import columns_of, draw_patch_map, token_of
 from mi_bsa.cli.report import report
 from mi_bsa.core import results
-from mi_bsa.core.errors import MissingError, RunFolderError
-from mi_bsa.core.results import Place
+from mi_bsa.core.errors import BrokenFileError, MissingError, RunFolderError
+from mi_bsa.core.results import Place, Result
 from mi_bsa.report import compare, render
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
-from mi_bsa.report.page import table
+from mi_bsa.report.page import rows_of, table
 from mi_bsa.report.sections import assign, figure_of
 from mi_bsa.studies.behavior.page import SECTIONS
 
@@ -34,6 +35,25 @@ def run(made_up_pages: dict[str, Path]) -> Path:
 @pytest.fixture(scope="module")
 def page(run: Path) -> str:
     return (run / "report.html").read_text()
+
+
+def test_a_sections_file_is_shown_with_its_words_escaped(run: Path, tmp_path: Path):
+    """The CSV that a section names stands beneath its figure; a run may lack it, and one with broken rows is
+    refused.
+    """
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    where = {"behavior": "risk", "arm": "seeking", "split": "test"}
+    seeds: dict[str, Any] = {"per_seed": (0.5, 0.5, 0.5), "seeds": (0, 1, 2)}
+    net = Result("behavior.flips.net", where, 0.5, (0.5, 0.5), "t over seeds", 3, "share of items", **seeds)
+    results.write([net], folder)
+    (folder / "flips_top.csv").write_text('text,base\n"are you bold, or <b>careful</b>?",0.345\n')
+    shown = render(folder, SECTIONS).read_text()
+    assert "<td>are you bold, or &lt;b&gt;careful&lt;/b&gt;?</td><td>0.345</td>" in shown
+    assert rows_of(folder, "") is rows_of(folder, "none.csv") is None
+    (folder / "flips_top.csv").write_text("text,base\nonly\n")
+    with pytest.raises(BrokenFileError, match="unequal length"):
+        rows_of(folder, "flips_top.csv")
 
 
 def test_every_section_has_its_figure(run: Path, page: str):
