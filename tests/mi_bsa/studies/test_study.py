@@ -44,7 +44,9 @@ def test_a_study_leaves_what_the_contract_names(finished):
     assert list((finished / "directions").glob("*.safetensors"))
     assert {p.stem for p in (finished / "figures").glob("*.svg")} >= {
         "levels",
+        "flips",
         "transfer",
+        "calibration",
         "recovery",
         "necessity",
         "mediation",
@@ -65,6 +67,10 @@ def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
         "self_report.effect",
         "bridge.transfer.chosen",
         "bridge.transfer.claim",
+        "bridge.calibration.ece",
+        "bridge.calibration.observed",
+        "behavior.flips.net",
+        "self_report.flips.net",
         "bridge.recovery.self_report",
         "bridge.necessity.behavior",
         "bridge.mediation.nie",
@@ -75,6 +81,7 @@ def test_every_number_carries_n_interval_and_what_it_is_compared_with(finished):
         "patch.recovery",
     } <= names
     assert {r.where["kind"] for r in found if r.name == "self_report.effect"} == {"all", *ASKED_KINDS}
+    assert (finished / "flips.csv").is_file()
     for r in found:
         assert r.ci is not None or r.ci_method.startswith("none:")
         if r.name in ("behavior.effect", "self_report.effect", "bridge.transfer.chosen", "steer.effect"):
