@@ -33,9 +33,9 @@ from mi_bsa.causal.steer_and_patch import read, write
 from mi_bsa.causal.transfer import KINDS, Set, fit
 from mi_bsa.core.over_seeds import METHODS, over_seeds
 from mi_bsa.core.results import Null, Result
+from mi_bsa.core.tested import among
 from mi_bsa.study.steps import Cell
 from probes import reliability, statistics
-from probes.statistics.permutation import permutation_p
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,8 +137,8 @@ def _errors(rows: pd.DataFrame, where: Mapping[str, Any], rng: np.random.Generat
             [seed for seed, _, _ in by_seed],
             unit=unit,
             within=(0.0, 1.0),
-            null=Null.of(CALIBRATED, null),
-            p=float(permutation_p(np.mean(values), null)),
+            tested=among(float(np.mean(values)), null, CALIBRATED),
+            rows=sum(n),
             notes=f"{min(n)} rows a seed"
             + (
                 f", {reliability.BINS} bins of equal mass; biased upwards, see the null"
@@ -172,8 +172,9 @@ def _table(rows: pd.DataFrame, where: Mapping[str, Any], rng: np.random.Generato
             ci_method=how,
             n=len(seeds),
             unit="share of seeking rows",
+            rows=len(own),
             null=replace(Null.of(CALIBRATED, drawn[:, inside].mean(1)), mean=predicted),
             per_seed=tuple(float(v) for v in values),
             seeds=tuple(seeds),
-            notes=f"predicted {predicted:.3f}; {len(own)} rows",
+            notes=f"predicted {predicted:.3f}",
         )

@@ -29,6 +29,7 @@ from mi_bsa.causal.material import POLES, READ_OUTS
 from mi_bsa.causal.steer_and_patch import write
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
+from mi_bsa.core.tested import UNTESTED, Tested
 from mi_bsa.study.steps import Cell
 from probes.statistics.permutation import sign_flip_test
 
@@ -129,12 +130,10 @@ def _of(part: pd.DataFrame, read_out: str, where: dict[str, Any], seeds: Sequenc
     items = int(part["id"].nunique())
     at_pole = ((part.drop_duplicates("id")["base"] > 0.5) == (sign == 1)).mean()
     test = sign_flip_test(own["net"])
+    tested = Tested.of(test.p, "exact sign flips over seeds, two-sided", floor=test.smallest_p)
     for change, values in own.items():
         if change == "net":
-            notes = (
-                f"McNemar's test with seeds as units: exact over exchanges of base and run, no p below "
-                f"{test.smallest_p:.3g} with {len(seeds)} seeds"
-            )
+            notes = "McNemar's test with seeds as units: all exchanges of base and run within seeds"
         else:
             count = f"{items * values.mean():.1f} of {items} items a seed"
             notes = f"{count}; base on the pole's side in {at_pole:.2f}"
@@ -145,8 +144,9 @@ def _of(part: pd.DataFrame, read_out: str, where: dict[str, Any], seeds: Sequenc
             seeds,
             unit="share of items",
             within=(-1.0 if change == "net" else 0.0, 1.0),
-            null=None if floor is None else Null.of("shuffled arm", floor[change]),
-            p=test.p if change == "net" else None,
+            null=None if floor is None or change == "net" else Null.of("shuffled arm", floor[change]),
+            tested=tested if change == "net" else UNTESTED,
+            rows=items * len(seeds),
             notes=notes,
         )
 

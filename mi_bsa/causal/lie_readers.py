@@ -30,10 +30,10 @@ from mi_bsa.causal.concealing import PREFIX, _auroc
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.options import ConcealingOptions
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Result
+from mi_bsa.core.tested import among
 from probes import methods
 from probes.shuffles import labelings
-from probes.statistics.permutation import permutation_p
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
@@ -123,7 +123,6 @@ def judge(
             where |= {"position": reader.position, "method": method, "variant": variant}
             where |= {} if layer is None else {"layer": layer}
             for k, (kind, (_, _, words)) in enumerate(TESTED.items()):
-                null = scores[1:, k].mean(1)
                 found.append(
                     over_seeds(
                         "bridge.concealing.read_auroc",
@@ -132,13 +131,15 @@ def judge(
                         numbers[: len(held.seeds)],
                         unit="AUROC",
                         within=(0.0, 1.0),
-                        null=Null.of("exchanged poles of honest runs", null),
-                        p=permutation_p(
-                            scores[0, k].mean() - 0.5,
-                            null - 0.5,
+                        tested=among(
+                            scores[0, k].mean(),
+                            scores[1:, k].mean(1),
+                            "exchanged poles of honest runs",
                             alternative="two-sided",
+                            chance=0.5,
                             labelings=labelings(draws[0], draws[1:]),
                         ),
+                        rows=reader.count(kind),
                         notes=f"pole of {words}, fitted on honest {variant} of other seeds",
                     )
                 )
@@ -198,6 +199,13 @@ class _Reader:
             for k, (prefix, name, _) in enumerate(TESTED.values()):
                 found[k, n] = self._auroc(fitted, prefix, n, name, layer)
         return found
+
+    def count(self, kind: str) -> int:
+        """Rows behind a score of that kind."""
+        prefix, name, _ = TESTED[kind]
+        return sum(
+            len(self.held.slots[f"{prefix}{pole}", n, name]) for pole in POLES for n in self.held.seeds
+        )
 
     def _made(self) -> Any:
         estimator = methods.METHODS[self.method].estimator(0.1)

@@ -71,7 +71,7 @@ def test_the_table_holds_every_row_once():
     _, results = judged(sets(np.random.default_rng(1), reports=0.5))
     for method in ("lda", "lda, platt"):
         bins = [r for r in results if r.name.endswith("observed") and r.where["method"] == method]
-        sizes = [int(r.notes.split("; ")[1].split()[0]) for r in bins]
+        sizes = [r.rows for r in bins]
         assert sum(sizes) == 2 * len(SEEDS) * PROMPTS
         assert sum(n * r.value for n, r in zip(sizes, bins, strict=True)) == pytest.approx(sum(sizes) / 2)
         assert [r.null.mean for r in bins] == sorted(r.null.mean for r in bins)

@@ -46,7 +46,7 @@ def test_planted_flips_are_counted_toward_away_and_stayed():
     assert values == pytest.approx([up, 0.1, 0.9 - up, up - 0.1])
     assert up > 0.2
     assert found["behavior.flips.toward", "averse", "test", None].value == pytest.approx(0.5)
-    assert found["behavior.flips.net", *at].null.high == 0
+    assert found["behavior.flips.toward", *at].null.high == 0
     kinds = {key[3] for key in found if key[0].startswith("self_report") and key[2] == "test"}
     assert kinds == {"all", "word", "scale"}
     assert {key[3] for key in found if key[0].startswith("self_report") and key[2] == "dev"} == {"all"}
@@ -58,8 +58,8 @@ def test_the_seed_is_the_unit_of_the_test():
     for seeds in (5, 6):
         found = results(every, seeds)["behavior.flips.net", "seeking", "test", None]
         assert found.p == pytest.approx(2 / 2**seeds)
-        assert "no p below" in found.notes
-        assert found.null is None
+        assert found.p_floor == found.p
+        assert found.null is None  # p is of sign flips, and stands beside no other draws
     still = results({"seeking": np.zeros(ITEMS), "averse": np.zeros(ITEMS)})
     assert still["self_report.flips.net", "seeking", "test", "all"].p == 1
 
