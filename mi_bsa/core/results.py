@@ -32,7 +32,7 @@ ROUNDING = 1e-9
 SEED_AGAINST_SEED = "shuffled arm, seed against seed"
 """The null of an effect: two runs that were trained on nothing, of which either might be called the first."""
 
-UNTOLD = "test not recorded (results of an older version)"
+UNTOLD = "test not recorded"
 """The test of a p that was written before results said which test gave it."""
 
 LATER = ("rows", "test", "p_floor")

@@ -25,6 +25,16 @@ def test_the_interval_of_null_directions_is_their_band():
     assert np.ptp(null.ci) > 5 * np.ptp(repeated.ci)
 
 
+def test_denominators_over_wordings_give_the_same_band():
+    """Of seeds x wordings, as `share` takes them: the mean over all of them divides each draw."""
+    cells = np.array([[0.6, 0.8], [0.7, 0.9], [0.8, 1.0]])
+    null = share_of_draws(NAME, WHERE, DRAWS, cells, kind="random directions")
+    assert null.name == NAME
+    assert null.ci == pytest.approx(tuple(np.quantile(DRAWS / cells.mean(), (0.025, 0.975))))
+    nothing = share_of_draws(NAME, WHERE, DRAWS, cells - cells.mean(), kind="random directions")
+    assert nothing.name == f"{NAME}_shift"
+
+
 def test_without_a_share_the_draws_stand_as_they_are():
     """Where the denominator's interval holds 0, as for a vector, and with the reason."""
     nothing = np.array([-0.3, 0.1, 0.3])
