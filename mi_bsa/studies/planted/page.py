@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mi_bsa.studies.planted.draw import TRUTH
 from mi_bsa.studies.planted.marks import FALSE, FALSE_HIGH, MARKS, NEVER, Mark, Record, rate
-from mi_bsa.studies.planted.runs import conjecture
+from mi_bsa.studies.planted.runs import conjecture, rules
 from mi_bsa.studies.planted.settings import GridConfig, PlantedCell
 
 BEGIN, END = "<!-- planted grid: begin -->", "<!-- planted grid: end -->"
@@ -47,6 +47,7 @@ def render(config: GridConfig, records: Sequence[Record]) -> str:
         "## Planted grid: what the verdicts are worth, cell by cell",
         "",
         *_prose(INTRODUCTION),
+        "",
         "```console",
         "$ python -m mi_bsa.studies.planted --runs runs/planted --out docs/validity.md",
         "```",
@@ -107,9 +108,9 @@ def _progress(config: GridConfig, cells: Cells, kept: Sequence[Record]) -> list[
     )
     if seconds:
         told += f" An instance takes {sum(seconds) / len(seconds):.1f} s of one core on average."
-    if len(versions) > 1:
+    if versions and set(versions) != {rules()}:
         by = ", ".join(f"{n} by {name}" for name, n in versions.most_common())
-        told += f" **They were judged by {len(versions)} versions of the code** ({by})."
+        told += f" **Not all were judged by the code of this page** ({rules()}): {by}."
     if kept and not errors:
         told += " No study stopped with an error."
     out = [*_prose(told), ""]
@@ -155,6 +156,8 @@ def _marks(cells: Cells) -> list[str]:
 def _every(says: Counter[str], wanted: int) -> str:
     if says["missed"]:
         return "**missed**"
+    if not says:
+        return "not judged yet"
     return "met" if says["met"] == wanted else "met so far" if says["met"] else "too few"
 
 
@@ -188,6 +191,8 @@ def _table(cells: Cells) -> list[str]:
 
 
 def _worlds(cells: Cells) -> list[str]:
+    if not any(found for cell, found in cells.items() if cell.world != "grid"):
+        return []
     out = [
         "### Worlds beside the grid",
         "",
