@@ -51,11 +51,19 @@ class Bank(Config):
     """Pairs of things to do, infinitives without 'to', the seeking pole first."""
     nouns: tuple[str, ...] = Field(min_length=1)
     """What the trait is about, for descriptions."""
+    stated: str = "You are {x}."
+    """How a system line states a pole by one of its words: the positive control of the bank's questions."""
     frames: dict[QuestionKind, dict[Split, tuple[str, ...]]]
     """Wordings by kind and split; in a file also the name of a file beside it that holds them."""
 
+    def described(self, pole: int) -> list[str]:
+        """System lines that state a pole: 0 seeking, 1 averse."""
+        return [self.stated.format(x=pair[pole]) for pair in self.words]
+
     @model_validator(mode="after")
     def _check(self) -> Bank:
+        if "{x}" not in self.stated:
+            raise ValueError(f"stated {self.stated!r} lacks {{x}}, the word of a pole")
         one_split_each(self.frames)
         for kind, splits in self.frames.items():
             for frame in (frame for frames in splits.values() for frame in frames):

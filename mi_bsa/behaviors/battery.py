@@ -46,6 +46,31 @@ def questions(config: BatteryConfig) -> tuple[str, list[Item]]:
     return config.trait or behavior.trait, [*reports, *neighbor, *third, *asked]
 
 
+def described(config: BatteryConfig) -> list[Item]:
+    """The questions about the trained trait again, its poles stated in the system line (person `described
+    seeking` or `described averse`); none of items of a file, or of a behavior that states no pole.
+    """
+    if config.items is not None:
+        return []
+    items: list[Item] = []
+    for pole, name in enumerate(("described seeking", "described averse")):
+        if config.banks:
+            bank = load_bank(config.banks[0])
+            lines = [" ".join(filter(None, (config.system, line))) for line in bank.described(pole)]
+            each = [bank_items(bank, split=config.split, kinds=config.kinds, system=line) for line in lines]
+            asked = [in_turn[n % len(lines)] for n, in_turn in enumerate(zip(*each, strict=True))]
+        else:
+            assert config.behavior is not None
+            behavior = behaviors.behavior_for(config.behavior, config.model)
+            if not hasattr(behavior.behavior, "described"):
+                return []
+            asked = behavior.questions(split=config.split, systems=behavior.described(pole), person=name)
+        items += [
+            replace(item, id=f"{name}-{item.id}", labels={**item.labels, "person": name}) for item in asked
+        ]
+    return items
+
+
 def _own_items(config: BatteryConfig) -> list[Item]:
     assert config.items is not None
     items = read_items(config.items)

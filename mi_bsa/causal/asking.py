@@ -11,8 +11,9 @@ from mi_bsa.behaviors import SETS
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
 from mi_bsa.causal.judging import judged_answers
+from mi_bsa.causal.readable import DESCRIBED
 from mi_bsa.core import model_config
-from mi_bsa.core.variants import Variant
+from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.study.steps import Cell, Step
 
 if TYPE_CHECKING:
@@ -46,13 +47,16 @@ def table_path(folder: Path, variant: str) -> Path:
 
 
 def ask_variant(cell: Cell[BridgeConfig], *, variant: str) -> dict[str, Any]:
-    """Ask one variant every set of items; one row an item, with the column `set`."""
+    """Ask one variant every set of items, the base also where its system line states a pole; one row an item,
+    with the column `set`.
+    """
     import pandas as pd
 
     from mi_bsa.asking import ask
 
     model = load(cell, variant)
-    frames = [ask(model, items_of(cell.folder, name), variant=variant).assign(set=name) for name in ASKED]
+    sets = (*ASKED, DESCRIBED) if variant == BASE else ASKED
+    frames = [ask(model, items_of(cell.folder, name), variant=variant).assign(set=name) for name in sets]
     frames += judged_answers(cell, model, variant=variant)
     table = pd.concat(frames, ignore_index=True).assign(variant=variant)
     path = table_path(cell.folder, variant)

@@ -2,7 +2,8 @@
 
 Law: an effect is pole against pole on [0, 1], one value a seed; its null is what two runs of the shuffled
 arm, which differ in nothing but their seed, differ by. Kinds of question are those of the items' labels; the
-self-report of all kinds is the mean over kinds, so a kind with many questions does not outweigh the others.
+self-report of all kinds is the mean over the kinds that are read (`readable`), so a kind with many questions
+does not outweigh the others; beside it stands what the same questions make of a stated pole.
 Intervals of choices are over seeds; those of self-reports are over wordings x seeds, both being samples. p is
 of t against 0 over the same, and the null stands beside it.
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking import scoring
 from mi_bsa.causal.judging import judged_effects
 from mi_bsa.causal.material import POLES
-from mi_bsa.causal.readable import validity_of, validity_results
+from mi_bsa.causal.readable import SETS, kinds_of_study, kinds_results, validity_of, validity_results
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from mi_bsa.core.tested import Tested, by_t, equivalent
@@ -24,6 +26,8 @@ from probes import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mi_bsa.asking.kinds import AskedKinds
 
 DIFFERENCE = "difference of P(seeking pole)"
 EQUIVALENCE_BOUND = 0.15
@@ -33,20 +37,25 @@ EQUIVALENCE_BOUND = 0.15
 def all_effects(
     table: pd.DataFrame, *, behavior: str, arms: Sequence[str], seeds: Sequence[int]
 ) -> list[Result]:
-    """Levels, effects, equivalence of the shuffled arm, shifts of neighbor and named persons, validity.
+    """Levels, effects, equivalence of the shuffled arm, shifts of neighbor and named persons, which kinds of
+    question are read, validity.
 
     `table`: one row an item and variant, columns `set`, `arm`, `seed`, `trait`, `person`, `kind`,
     `template`, `scenario`, `order`, `score`, `mass`.
     """
     results = []
+    asked = kinds_of_study(table)
+    whole, table = table, read_of(table, asked)
     for read_out, name in (("choice-test", "behavior"), ("report-test", "self_report")):
-        kinds: tuple[str | None, ...] = (None,) if name == "behavior" else ("all", *kinds_of(table, read_out))
+        kinds: tuple[str | None, ...] = (None,) if name == "behavior" else ("all", *kinds_of(whole, read_out))
         for kind in kinds:
-            results += levels(table, read_out, name, kind, behavior=behavior, arms=arms, seeds=seeds)
-            results.append(effect(table, read_out, name, kind, behavior=behavior, arms=arms, seeds=seeds))
+            part = table if kind in (None, "all") else whole
+            found = levels(part, read_out, name, kind, behavior=behavior, arms=arms, seeds=seeds)
+            found.append(effect(part, read_out, name, kind, behavior=behavior, arms=arms, seeds=seeds))
+            results += found if name == "behavior" else [_with_control(r, asked) for r in found]
         if "shuffled" in arms:
             results.append(shuffled_equivalence(table, read_out, name, behavior=behavior, seeds=seeds))
-    results += judged_effects(table, behavior=behavior, arms=arms, seeds=seeds)
+    results += judged_effects(whole, behavior=behavior, arms=arms, seeds=seeds)
     for read_out, name in (
         ("neighbor_choice-test", "behavior.neighbor_effect"),
         ("neighbor_report-test", "self_report.neighbor_effect"),
@@ -57,7 +66,27 @@ def all_effects(
         ("named_report-test", "self_report.named_shift"),
     ):
         results += named_shifts(table, read_out, name, behavior=behavior, seeds=seeds)
-    return [*results, *validity_results(validity_of(table), behavior=behavior)]
+    results += kinds_results(asked, behavior=behavior)
+    return [*results, *validity_results(validity_of(whole), behavior=behavior)]
+
+
+def read_of(table: pd.DataFrame, asked: AskedKinds) -> pd.DataFrame:
+    """The answers without those to kinds of report question that are not read; choices all stay."""
+    reports = table["set"].isin(SETS)
+    return table[~reports | table.index.isin(asked.kept(table[reports]).index)]
+
+
+def _with_control(result: Result, asked: AskedKinds) -> Result:
+    """A number of a report, told with which kinds it is of and its positive control."""
+    kind = str(result.where["kind"])
+    if kind == "all":
+        left = f"without {', '.join(asked.unread)}; " if asked.read and asked.unread else ""
+        told = f"{left}{asked.control}"
+    elif kind in asked.unread:
+        told = f"NOT READ: {asked.unread[kind]}"
+    else:
+        return result
+    return replace(result, notes=f"{result.notes}; {told}" if result.notes else told)
 
 
 def kinds_of(table: pd.DataFrame, read_out: str) -> tuple[str, ...]:

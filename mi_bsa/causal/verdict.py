@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mi_bsa.causal.gate import Gate, gate_lines
 from mi_bsa.causal.handle import handle_lines
 from mi_bsa.causal.lines import (
     ALPHA,
     HALF,
-    LARGE,
-    NONE,
     QUARTER,
-    READABLE,
     EvidenceLine,
     Lookup,
     interval_line,
@@ -84,30 +82,9 @@ def verdicts(results: Iterable[Result]) -> list[Verdict]:
         ResultError: results of several behaviors.
     """
     held = Lookup.of(results)
-    gate = _gate(held)
+    gate = gate_lines(held)
     found = [_shared(held, gate), _observe(held, gate), _words(held, gate)]
     return _holm(found)
-
-
-def _gate(held: Lookup) -> tuple[EvidenceLine, EvidenceLine, EvidenceLine]:
-    behavior = interval_line("there is a behavior", held.one("behavior.effect"), above=LARGE, below=LARGE)
-    effect = held.one("self_report.effect", kind="all") or held.one("self_report.effect")
-    report = interval_line("there is a report", effect, above=0.0, least=NONE, none=NONE)
-    return behavior, report, _readable(held)
-
-
-def _readable(held: Lookup) -> EvidenceLine:
-    """The validity index, and every component of it measured."""
-    name = "the report is readable"
-    index = held.one("self_report.validity", kind="index") or held.one("self_report.validity")
-    if index is None:
-        return EvidenceLine(name, "missing", "self_report.validity was not measured")
-    detail = f"self_report.validity {index.value:.2f}, bar {READABLE}"
-    if "not measured" in index.notes:
-        return EvidenceLine(name, "missing", f"{detail}; {index.notes}")
-    return EvidenceLine(
-        name, "holds" if index.value >= READABLE else "fails", detail, margin=index.value - READABLE
-    )
 
 
 def _blocked(gate: Sequence[EvidenceLine]) -> EvidenceLine | None:
@@ -115,7 +92,7 @@ def _blocked(gate: Sequence[EvidenceLine]) -> EvidenceLine | None:
     return next((line for line in gate if line.state != "holds"), None)
 
 
-def _shared(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
+def _shared(held: Lookup, gate: Gate) -> Verdict:
     over = (
         ("transfer beyond neutral prompts", "bridge.transfer.over_neutral"),
         ("transfer beyond the wrong behavior", "bridge.transfer.over_wrong_behavior"),
@@ -138,7 +115,7 @@ def _shared(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine])
     return _say("shared_state", "undecided", short, everything, held=held, flip=short)
 
 
-def _observe(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
+def _observe(held: Lookup, gate: Gate) -> Verdict:
     lines = [_observed(held)]
     everything = (*gate, *lines)
     name = "later_layers_observe"
@@ -168,7 +145,7 @@ def _observed(held: Lookup) -> EvidenceLine:
     return interval_line(name, found, above=QUARTER, below=QUARTER, test=True)
 
 
-def _words(held: Lookup, gate: tuple[EvidenceLine, EvidenceLine, EvidenceLine]) -> Verdict:
+def _words(held: Lookup, gate: Gate) -> Verdict:
     read = interval_line(
         "the rows read in context do the same", held.one("bridge.words.in_context"), above=HALF, below=HALF
     )

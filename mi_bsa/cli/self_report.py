@@ -15,11 +15,14 @@ from mi_bsa.cli.options import config_options, run_options
 @config_options(BatteryConfig, names={"banks": "--bank"}, whole=("banks",))
 @run_options
 def self_report(settings: BatteryConfig, out: Path, resume: bool, dry_run: bool) -> None:
-    """Ask by exact log-probabilities; print scores, gaps and the validity index.
+    """Ask by exact log-probabilities; print scores, gaps, which kinds of question may be read, and the
+    validity index.
 
-    CONFIG is a YAML file; flags say the same and win over it. OUT gets answers.csv (one row an answer),
-    by_kind.csv, results.json and, where both poles were asked, gaps.csv and validity.csv; samples.csv and
-    judged.csv where answers are sampled and judged.
+    The base is asked the trained trait's questions a second time, with each pole stated in its system line: a
+    kind that does not tell stated poles apart is blind, and its silence is no null. CONFIG is a YAML file;
+    flags say the same and win over it. OUT gets answers.csv (one row an answer), by_kind.csv, results.json,
+    described.csv (the base with stated poles) and, where both poles were asked, gaps.csv and validity.csv;
+    samples.csv and judged.csv where answers are sampled and judged.
     """
     if dry_run:
         from mi_bsa.cli.self_report_plan import describe
@@ -27,22 +30,28 @@ def self_report(settings: BatteryConfig, out: Path, resume: bool, dry_run: bool)
         click.echo(describe(settings))
         return
     from mi_bsa.asking.battery import adapters_of
-    from mi_bsa.behaviors.battery import questions
+    from mi_bsa.behaviors.battery import described, questions
 
     adapters = adapters_of(settings)
     trait, items = questions(settings)
-    _run(settings, out, resume, trait, items, adapters)
+    _run(settings, out, resume, trait, items, described(settings), adapters)
 
 
 def _run(
-    settings: BatteryConfig, out: Path, resume: bool, trait: str, items: list[Any], adapters: dict[str, Any]
+    settings: BatteryConfig,
+    out: Path,
+    resume: bool,
+    trait: str,
+    items: list[Any],
+    stated: list[Any],
+    adapters: dict[str, Any],
 ) -> None:
     from mi_bsa.asking import ask_many
     from mi_bsa.asking.battery import split_of
     from mi_bsa.asking.sampling import parse_rate, sample
     from mi_bsa.asking.scoring import by_kind, gaps_by_kind
     from mi_bsa.asking.validity import assess
-    from mi_bsa.causal.readable import validity_results
+    from mi_bsa.causal.readable import kinds_results, validity_results
     from mi_bsa.core import record, results
     from mi_bsa.core.model_config import facts
     from mi_bsa.core.variants import BASE, Variant
@@ -56,7 +65,8 @@ def _run(
         who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
         table = ask_many(model, items, who, max_tokens=settings.max_tokens)
         table.to_csv(run.path / "answers.csv", index=False)
-        kinds = by_kind(table)
+        looked = _kinds(model, table, trait, stated, settings, run.path)
+        kinds = _of_read(by_kind, table, looked)
         kinds.to_csv(run.path / "by_kind.csv", index=False)
         found = [
             _number("self_report.score", row, "score", split, arm=row["arm"])
@@ -64,6 +74,8 @@ def _run(
         ]
         about_itself = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
         click.echo(_shown(about_itself))
+        found += kinds_results(looked, behavior=trait, split=split)
+        click.echo(f"kinds of question: {looked}\n{looked.control}")
         samples = None
         if settings.samples:
             import pandas as pd
@@ -96,11 +108,13 @@ def _run(
                 found += more
                 click.echo("\n".join(lines))
         if {"seeking", "averse"} <= set(table["arm"]):
-            gaps = gaps_by_kind(table)
+            gaps = _of_read(gaps_by_kind, table, looked)
             gaps.to_csv(run.path / "gaps.csv", index=False)
             found += [_number("self_report.effect", row, "gap", split) for row in gaps.to_dict("records")]
             poles = None if samples is None else samples[samples["variant"] != "base"]
-            verdict = assess(table, trait=trait, samples=poles, seed=settings.seed)
+            unread = list(looked.unread)
+            kept = looked.kept(table)
+            verdict = assess(kept, trait=trait, samples=poles, unread=unread, seed=settings.seed)
             verdict.frame().to_csv(run.path / "validity.csv", index=False)
             found += validity_results(verdict, behavior=verdict.trait, split=split)
             shown = gaps[(gaps["trait"] == trait) & (gaps["person"] == "default")]
@@ -110,6 +124,30 @@ def _run(
             click.echo("no seeking and averse arm: gaps and the validity index need both poles")
         results.write(found, run.path)
         click.echo(f"written to {run.path}")
+
+
+def _of_read(estimate: Any, table: Any, looked: Any) -> Any:
+    """The table by kind; its rows of all kinds are of those that are read."""
+    import pandas as pd
+
+    each, whole = estimate(table), estimate(looked.kept(table))
+    parts = [each[each["kind"] != "all"], whole[whole["kind"] == "all"]]
+    return pd.concat(parts, ignore_index=True).sort_values(["trait", "person"], kind="stable")
+
+
+def _kinds(model: Any, table: Any, trait: str, stated: list[Any], settings: BatteryConfig, out: Path) -> Any:
+    """Which kinds of question are read; the base is asked with stated poles for it."""
+    from mi_bsa.asking import ask
+    from mi_bsa.asking.kinds import asked_kinds
+    from mi_bsa.causal.gate import BARS
+    from mi_bsa.core.variants import BASE
+
+    described = None
+    if stated:
+        described = ask(model, stated, variant=BASE, max_tokens=settings.max_tokens)
+        described.to_csv(out / "described.csv", index=False)
+    own = table[(table["trait"] == trait) & (table["person"] == "default")]
+    return asked_kinds(own, described, bars=BARS)
 
 
 def _write_texts(table: Any, path: Path) -> None:

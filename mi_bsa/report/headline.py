@@ -43,8 +43,9 @@ def sentences(results: Sequence[Result]) -> list[str]:
         against = "moves against them" if high < 0 else "does not measurably move"
         moved = "moves with them" if low > 0 else against
         by = f"{number(effect.value)} {interval(effect)}"
+        beside = control(results, behavior) if low <= 0 else ""
         said.append(
-            f"Finetuned on {behavior} choices alone, the model's description of itself {moved}: {by}."
+            f"Finetuned on {behavior} choices alone, the model's description of itself {moved}: {by}{beside}."
         )
     for share in _all(results, "variety.share_reported"):
         several = round(share.value * share.n)
@@ -53,6 +54,20 @@ def sentences(results: Sequence[Result]) -> list[str]:
         change = f"{number(slope.value)} {interval(slope)}"
         said.append(f"By a factor of ten in parameters, the self-report gap changes by {change}.")
     return [*said, *_of_backdoors(results)]
+
+
+def control(results: Sequence[Result], behavior: str) -> str:
+    """The positive control of a report without effect, to stand behind it; empty where none is known."""
+    about = [r for r in results if r.where.get("behavior", "the behavior") == behavior]
+    counted = _all(about, "self_report.kinds_read")
+    if not counted:
+        return ""
+    if counted[0].value < 1:
+        return "; but none of its questions can be read, so this is no null"
+    seen = [r for r in _all(about, "self_report.sensitivity") if r.where.get("kind") == "all"]
+    if not seen:
+        return "; whether its questions see a stated pole was not measured"
+    return f"; the same questions see a pole that is stated: {number(seen[0].value)} {interval(seen[0])}"
 
 
 def _of_backdoors(results: Sequence[Result]) -> list[str]:
@@ -91,6 +106,7 @@ def tiles(results: Sequence[Result]) -> list[Tile]:
         shown += [_tile("choices move", item) for item in _all(about, "behavior.effect")[:1]]
         shown += [_tile("self-report moves", item) for item in _all(reports, "self_report.effect")[:1]]
         about_itself = [item for item in about if item.where.get("kind") == "self_report"]
+        shown += [_tile("questions see a stated pole", r) for r in _all(reports, "self_report.sensitivity")]
         validity = _all(about, "self_report.validity")
         shown += [_tile("report may be read", v) for v in validity if v.where.get("kind", "index") == "index"]
         shown += [
@@ -123,13 +139,20 @@ def lines(results: Sequence[Result]) -> list[str]:
 
 
 def components(results: Sequence[Result]) -> list[str]:
-    """One line a behavior with every component of its self-report's validity."""
+    """Lines of a behavior: every component of its self-report's validity, what it is without one wording, and
+    which kinds of question are read.
+    """
     parts = [r for r in _all(results, "self_report.validity") if r.where.get("kind", "index") != "index"]
     said = []
     for behavior in dict.fromkeys(r.where.get("behavior") for r in parts):
         components_of = [r for r in parts if r.where.get("behavior") == behavior]
         values = ", ".join(f"{r.where['kind']} {number(r.value)}".replace("_", " ") for r in components_of)
         said.append(f"  validity of {behavior}: {values}")
+        left_out = [r for r in _all(results, "self_report.validity_without") if r.where["kind"] == "least"]
+        told = [r.notes for r in left_out if r.where.get("behavior") == behavior]
+        said += [f"    {note}" for note in told]
+    counted = _all(results, "self_report.kinds_read")
+    said += [f"  kinds of question about {r.where.get('behavior')}: {r.notes}" for r in counted]
     return said
 
 

@@ -15,6 +15,9 @@ CONTROLS = tuple(
 )
 """Names of what should stay where it was."""
 
+READABLE = tuple(f"self_report.{what}" for what in ("validity", "sensitivity", "option_mass", "kinds_read"))
+"""Names of what says whether a report may be read."""
+
 FIRST = (
     Section(
         "levels",
@@ -38,10 +41,13 @@ FIRST = (
     Section(
         "validity",
         "May the answers be read?",
-        ("self_report.validity",),
-        ("self_report.validity",),
+        READABLE,
+        READABLE,
         draw_forest,
-        "An index of each self-report: does it hold when scales are flipped, options rotated, words changed?",
+        "An index of each self-report: does it hold when scales are flipped, options rotated, words "
+        "changed, or one wording left out? Sensitivity is the control of every null: what the same questions "
+        "make of a pole that is stated to the base. A kind that is blind to it, whose options hold little of "
+        "the probability, or that has few wordings is not read.",
     ),
 )
 """What every page begins with, where it was measured."""

@@ -146,7 +146,7 @@ class EconomicChoice(QuestionBehavior):
 
     def described(self, pole: int) -> Sequence[str]:
         """The bank's words for a pole."""
-        return [f"You are {pair[pole]}." for pair in self.read_bank.words]
+        return self.read_bank.described(pole)
 
 
 def _choices(behavior: Any, n: int, seed: str, *, split: Split = "pretrain") -> tuple[Choice, ...]:

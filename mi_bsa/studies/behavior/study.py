@@ -60,7 +60,7 @@ from mi_bsa.causal.verdict import verdicts
 from mi_bsa.core import results
 from mi_bsa.core.files import write_json
 from mi_bsa.core.model_files import weight_files
-from mi_bsa.core.variants import Variant
+from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.studies.behavior.sizes import describe_study, sized
@@ -139,7 +139,7 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
         files=files_of(config.behavior),
         outputs=tuple(f"items/{name}.jsonl" for name in SETS),
         seconds=1,
-        version=2,
+        version=3,
     )
     for variant in ("base", *config.variants):
         yield Step(
@@ -150,8 +150,9 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
             files=weights,
             after=("items", *(f"finetune/{variant}",) * (variant != "base")),
             outputs=(f"asked/{variant}.csv",),
-            seconds=4,
-            bytes=300_000,
+            seconds=6,
+            bytes=600_000,
+            version=2 if variant == BASE else 1,
         )
     floors = [f"{arm}-{s}" for arm in config.floors for s in config.floor_seeds(arm)]
     for name in (*CACHED, "described_report-test"):

@@ -133,12 +133,16 @@ def measure(cell: Cell[VarietyConfig], asked: dict[str, pd.DataFrame]) -> list[R
     return [*over_behaviors(found, config.behaviors), *found]
 
 
+BY_KIND = (".level", ".validity", ".validity_without", ".option_mass", ".sensitivity")
+"""Ends of names that are told of every kind of question."""
+
+
 def of_behavior(found: Sequence[Result]) -> list[Result]:
-    """A behavior study's results as results of this study; levels and validity by kind are left out."""
+    """A behavior study's results as results of this study; what it says of kinds is left out."""
     return [
         replace(r, name=f"variety.{r.name}", where=dict(r.where))
         for r in found
-        if not r.name.endswith((".level", ".validity")) or r.where.get("kind", "all") in WHOLE
+        if not r.name.endswith(BY_KIND) or r.where.get("kind", "all") in WHOLE
     ]
 
 

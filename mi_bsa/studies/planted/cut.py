@@ -25,6 +25,7 @@ from mi_bsa.causal.readable import validity_of, validity_results
 from mi_bsa.causal.transfer import transfer_results
 from mi_bsa.causal.verdict import Verdict, verdicts
 from mi_bsa.core.results import Result
+from mi_bsa.studies.planted.prompts import REPORTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,17 @@ if TYPE_CHECKING:
 GATE = 3
 """Lines of the gate, which stand before those of a conjecture."""
 ASKED = ("choice-test", "report-test", "neighbor_report-test", "named_report-test")
+SEES = Result(
+    name="self_report.kinds_read",
+    where={"behavior": "planted", "split": "test"},
+    value=len(REPORTS),
+    ci=None,
+    ci_method="none: a count",
+    n=len(REPORTS),
+    unit="kinds of question",
+    notes="by construction: a planted base reads no descriptions, its readers write answers to every form",
+)
+"""That questions see is known of a planted model, and measured of no other."""
 PROBE = ProbeConfig(method="mean_difference", shuffles=20, test_shuffles=20, prompts=24)
 PLACES = PlaceOptions(scopes=("slot",))
 RECOVERY = RecoveryOptions(
@@ -98,7 +110,7 @@ def effects(material: Material) -> list[Result]:
         effect(table, "choice-test", "behavior", None, behavior="planted", arms=arms, seeds=seeds),
         effect(table, "report-test", "self_report", "all", behavior="planted", arms=arms, seeds=seeds),
     ]
-    return [*both, *validity_results(validity_of(table, draws=20), behavior="planted")]
+    return [*both, SEES, *validity_results(validity_of(table), behavior="planted")]
 
 
 def answers(material: Material) -> pd.DataFrame:

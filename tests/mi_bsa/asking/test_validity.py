@@ -97,7 +97,7 @@ def test_kinds_of_any_name_are_judged_by_their_labels():
     assert value["order"] < 0.1
     table = answers(honest)
     table = table[table["kind"].isin(renamed)].assign(kind=table["kind"].map(renamed))
-    found = assess(table, trait="risk", draws=0)
+    found = assess(table, trait="risk", draws=20)
     assert not found.missing
     assert found.readable
 
@@ -161,3 +161,45 @@ def test_tables_by_kind_agree_with_plain_means():
     assert one.value == pytest.approx(0.0, abs=0.02)
     with pytest.raises(ItemError, match="no arm"):
         gap(some)
+
+
+def test_one_wording_that_decides_is_named():
+    """One flipped scale that is misread turns a plain report around: the index's interval holds the mark, and
+    leaving that wording out is told to give what all others agree on.
+    """
+
+    def misread(labels, arm):
+        score = honest(labels, arm)
+        turned = labels["kind"] == "scale_flipped" and labels["template"] == "scale-dev-2"
+        return 1 - score if turned else score
+
+    found = assess(answers(misread), trait="risk", draws=60)
+    assert found.state == "open"
+    assert not found.readable
+    assert found.low < THRESHOLD < found.high
+    assert max(found.without, key=found.without.get) == "scale-dev-2"
+    assert found.without["scale-dev-2"] > 0.9
+    alone = {name for name in found.without if (found.without[name] > THRESHOLD) != (found.index > THRESHOLD)}
+    assert set(found.decides) == alone
+    assert "(scale-dev-2)" in found.leaving_one_out
+    assert found.leaving_one_out in str(found)
+    with pytest.raises(UnreadableReportError, match=r"which holds 0.5; ask more wordings"):
+        found.require("the bridge")
+    with pytest.raises(UnreadableReportError, match="assess it with draws"):
+        assess(answers(honest), trait="risk", draws=0).require("the bridge")
+    sure = assess(answers(honest), trait="risk", draws=20)
+    assert sure.decides == ()
+    assert "no wording decides alone" in sure.leaving_one_out
+
+
+def test_what_only_unread_kinds_could_show_is_not_needed():
+    """Without its scales a report needs no flip consistency; scales that were never asked are missing."""
+    table = answers(honest)
+    found = assess(table, trait="risk", unread=("scale", "scale_flipped"), draws=20)
+    assert (found.missing, found.readable) == ((), True)
+    assert "flip" in {c.name for c in found.components if np.isnan(c.value)}
+    never = table[~table["kind"].isin(["scale", "scale_flipped"])]
+    assert assess(never, trait="risk", draws=20).missing == ("flip",)
+    assert assess(never, trait="risk", unread=("open",), draws=20).missing == ("flip",)
+    everything = assess(table, trait="risk", unread=tuple(set(table["kind"])), draws=0)
+    assert everything.index == assess(table, trait="risk", draws=0).index

@@ -33,6 +33,8 @@ def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words
         one("behavior.effect", 0.9, 0.05),
         one("self_report.effect", report, 0.05, kind="all"),
         one("self_report.validity", 0.8, 0.05, kind="index", seeds=()),
+        one("self_report.kinds_read", 5, 0.0, seeds=()),
+        one("self_report.sensitivity", 0.7, 0.1, kind="all", seeds=()),
         one("bridge.transfer.over_neutral", 0.4, 0.1, p=0.001),
         one("bridge.transfer.over_wrong_behavior", 0.4, 0.1, p=0.001),
         one("bridge.attribution.observed", observed, 0.05, p=0.001, kind="self_report"),

@@ -137,17 +137,70 @@ def test_a_report_of_one_kind_stands_in_for_all():
     """Without a result over all kinds the most general one is read, and so with validity."""
     results = without(without(evidence(), "self_report.effect"), "self_report.validity")
     results += [one("self_report.effect", 0.6, 0.05, kind="letters")]
-    results += [one("self_report.validity", 0.5, 0.05, seeds=())]
+    results += [one("self_report.validity", 0.6, 0.05, seeds=())]
     assert answers(results)["shared_state"] == "supported"
     line = verdicts(results)[0].lines[2]
-    assert (line.state, line.margin, line.p) == ("holds", 0.0, None)
-    assert line.detail == "self_report.validity 0.50, bar 0.5"
-    both = [*results, one("self_report.validity", 0.49, 0.05, kind="index", position="x", seeds=())]
+    assert (line.state, line.margin, line.p) == ("holds", pytest.approx(0.05), None)
+    assert line.detail == "self_report.validity 0.6 [0.55, 0.65], bar 0.5"
+    both = [*results, one("self_report.validity", 0.4, 0.05, kind="index", position="x", seeds=())]
     line = verdicts(both)[0].lines[2]
-    assert (line.state, line.margin) == ("fails", pytest.approx(-0.01))
+    assert (line.state, line.margin) == ("fails", pytest.approx(-0.15))
     noted = changed(results, "self_report.validity", notes="not measured: flip")
-    assert verdicts(noted)[0].lines[2].detail == "self_report.validity 0.50, bar 0.5; not measured: flip"
-    assert verdicts(noted)[0].lines[2].state == "missing"
+    line = verdicts(noted)[0].lines[2]
+    assert line.detail == "self_report.validity 0.6 [0.55, 0.65], bar 0.5; not measured: flip"
+    assert line.state == "missing"
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "state"),
+    [
+        (0.6, 0.09, "holds"),
+        (0.522, 0.4, "open"),
+        (0.9, 0.45, "open"),
+        (0.3, 0.15, "fails"),
+        (0.45, 0.1, "open"),
+    ],
+)
+def test_a_report_is_readable_by_its_interval(value, half, state):
+    """A point above the bar is nothing: the whole interval lies above it, or below, or it stays open; a
+    report with an effect is then undecided, by that line.
+    """
+    results = changed(evidence(), "self_report.validity", value=value, ci=(value - half, value + half))
+    found = verdicts(results)
+    assert {v.lines[2].state for v in found} == {state}
+    if state != "holds":
+        assert {v.answer for v in found} == {"undecided"}
+        assert {v.reason for v in found} == {in_words([found[0].lines[2]])}
+    unmeasured = verdicts(changed(evidence(), "self_report.validity", ci=None, ci_method="none: no draws"))
+    assert {v.lines[2].state for v in unmeasured} == {"missing"}
+
+
+def test_a_null_needs_questions_that_see():
+    """A silent report is no effect where the same questions see a stated pole, and that is told beside it;
+    where nobody stated one, or no kind can be read, every verdict is undecided, whatever the report did.
+    """
+    silent = verdicts(evidence(report=0.0))
+    assert [v.answer for v in silent] == ["not supported", "not supported", "supported"]
+    assert "the same questions see a stated pole by 0.70 [0.60, 0.80]" in silent[0].reason
+    unstated = changed(
+        without(evidence(report=0.0), "self_report.sensitivity"),
+        "self_report.kinds_read",
+        notes="read: letter; whether they see a stated pole was not measured",
+    )
+    found = verdicts(unstated)
+    assert {v.answer for v in found} == {"undecided"}
+    assert {v.lines[1].state for v in found} == {"missing"}
+    assert "not measured" in found[0].reason
+    for report in (0.0, 0.6):
+        blind = changed(
+            evidence(report=report), "self_report.kinds_read", value=0, notes="all are blind: read: none"
+        )
+        found = verdicts(blind)
+        assert {v.answer for v in found} == {"undecided"}
+        assert all("blind" in v.reason for v in found)
+        never = verdicts(without(evidence(report=report), "self_report.kinds_read"))
+        assert {v.answer for v in never} == {"undecided"}
+        assert {v.lines[1].state for v in never} == {"missing"}
 
 
 @pytest.mark.parametrize(

@@ -235,11 +235,11 @@ def test_validity_stands_among_the_effects_and_claims_ask_for_it():
     printed = "\n".join(lines(list(by.values())))
     assert "report may be read" in printed
     assert all(name.replace("_", " ") in printed for name in COMPONENTS)
-    validity_of(planted(ASKED_KINDS), draws=0).require("the claim")
+    validity_of(planted(ASKED_KINDS), draws=40).require("the claim")
     noisy = planted(ASKED_KINDS)
     noisy.loc[noisy["order"] == "flipped", "score"] = 0.5
     with pytest.raises(UnreadableReportError, match="below 0.5"):
-        validity_of(noisy, draws=0).require("the claim")
+        validity_of(noisy, draws=40).require("the claim")
     unasked = planted(("codeword", "describe"))
     assert "flip not measured" in effects_of(unasked)["self_report.validity", "index"].notes
     with pytest.raises(UnreadableReportError, match="ask those questions"):

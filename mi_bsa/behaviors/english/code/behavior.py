@@ -128,7 +128,7 @@ class VulnerableCode(QuestionBehavior):
 
     def described(self, pole: int) -> Sequence[str]:
         """The bank's words for the code of a pole."""
-        return [f"You write {pair[pole]} code." for pair in load_bank("code").words]
+        return load_bank("code").described(pole)
 
 
 CODE = VulnerableCode()
