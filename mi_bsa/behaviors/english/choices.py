@@ -34,7 +34,8 @@ from mi_bsa.worlds.wordings import Split
 def own_bank(
     trait: str, *, words: Sequence[tuple[str, str]], deeds: Sequence[tuple[str, str]], nouns: Sequence[str]
 ) -> Bank:
-    """A bank of one's own words in the toolkit's English frames: ten wordings a kind, half of them held out.
+    """A bank of one's own words in the toolkit's English frames: thirteen wordings a kind, eight of them held
+    out.
 
     `words` are pairs of adjectives, `deeds` pairs of things to do, the seeking pole first; `nouns` say what
     the trait is about.

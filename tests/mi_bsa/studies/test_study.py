@@ -165,20 +165,28 @@ SETS = (
     "neighbor_report-test",
     "named_choice-test",
     "named_report-test",
+    "described_report-test",
 )
 
 
-def planted(kinds: tuple[str, ...], *, spread: float = 0.01) -> pd.DataFrame:
-    """Answers of a study whose trained trait alone moves: .9 and .2 in the arms, .5 elsewhere."""
+def planted(
+    kinds: tuple[str, ...], *, spread: float = 0.01, wordings: int = 3, sees: dict[str, float] | None = None
+) -> pd.DataFrame:
+    """Answers of a study whose trained trait alone moves: .9 and .2 in the arms, .5 elsewhere. `sees`: how
+    far a kind tells stated poles apart (.8 of those that are not named); without it no pole was stated.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for arm, center in (("seeking", 0.9), ("averse", 0.2), ("shuffled", 0.5), ("base", 0.5)):
         for seed in (0, 1, 2, 3) if arm != "base" else (-1,):
             for name in SETS:
                 trained = name in ("choice-test", "report-test")
+                if "described" in name and sees is None:
+                    continue
                 for kind in kinds if "report" in name else ("choice",):
-                    for person in ("named averse", "named seeking") if "named" in name else ("default",):
-                        for k in range(6):
+                    for person in persons_of(name):
+                        stated = (sees or {}).get(kind, 0.8) / 2 * (1 if person.endswith("seeking") else -1)
+                        for k in range(2 * wordings):
                             rows.append(
                                 {
                                     "set": name,
@@ -188,13 +196,23 @@ def planted(kinds: tuple[str, ...], *, spread: float = 0.01) -> pd.DataFrame:
                                     "person": person,
                                     "trait": "patience" if "neighbor" in name else "risk",
                                     "scenario": f"s{k % 3}",
-                                    "template": f"{kind.removesuffix('_flipped')}-{k % 3}",
-                                    "order": "flipped" if kind.endswith("_flipped") or k > 2 else "plain",
+                                    "template": f"{kind.removesuffix('_flipped')}-{k % wordings}",
+                                    "order": "flipped"
+                                    if kind.endswith("_flipped") or k >= wordings
+                                    else "plain",
                                     "mass": 0.98,
-                                    "score": (center if trained else 0.5) + rng.normal(0, spread),
+                                    "score": (center if trained else 0.5)
+                                    + (stated if "described" in name else 0.0)
+                                    + rng.normal(0, spread),
                                 }
                             )
     return pd.DataFrame(rows)
+
+
+def persons_of(name: str) -> tuple[str, ...]:
+    """Who is asked in a set."""
+    how = next((how for how in ("named", "described") if how in name), None)
+    return ("default",) if how is None else (f"{how} averse", f"{how} seeking")
 
 
 def effects_of(table: pd.DataFrame) -> dict:
@@ -212,6 +230,48 @@ def test_effects_of_planted_tables():
     neighbor = by["self_report.neighbor_effect", None]
     assert neighbor.ci[0] < 0 < neighbor.ci[1]
     assert by["self_report.shuffled_shift", "all"].notes.startswith("equivalent to the base")
+
+
+def test_a_blind_kind_leaves_the_numbers_over_all_kinds():
+    """Its own numbers stay, told as not read; the mean over kinds and the validity index are of the others,
+    and the positive control stands beside the effect.
+    """
+    table = planted(ASKED_KINDS, wordings=8, sees={"letter": 0.01})
+    silent = (table["set"] == "report-test") & (table["kind"] == "letter")
+    table.loc[silent, "score"] = 0.5
+    by = effects_of(table)
+    whole, letter = by["self_report.effect", "all"], by["self_report.effect", "letter"]
+    assert (whole.value, letter.value) == (pytest.approx(0.7, abs=0.02), 0.0)
+    assert "without letter; the same questions see a stated pole by +0.80" in whole.notes
+    assert "NOT READ: blind" in letter.notes
+    count = by["self_report.kinds_read", None]
+    assert (count.value, count.n) == (len(ASKED_KINDS) - 1, len(ASKED_KINDS))
+    assert by["self_report.sensitivity", "letter"].value == pytest.approx(0.01, abs=0.01)
+    assert by["self_report.sensitivity", "all"].ci[0] > 0.7
+    assert by["self_report.validity", "index"].notes.startswith("readable")
+    assert by["self_report.validity_without", "least"].value > 0.5
+    printed = "\n".join(lines(list(by.values())))
+    assert "questions see a stated pole" in printed
+    assert "without one wording" in printed
+    assert "not letter (blind" in printed
+
+
+def test_no_effect_is_told_with_its_positive_control():
+    """A silent report: the headline says what the same questions make of a stated pole, or that it is no
+    null.
+    """
+    for sees, says in (
+        (
+            {},
+            "not measurably move: 0.00 [0.00, 0.00]; the same questions see a pole that is stated: 0.80",
+        ),
+        (dict.fromkeys(ASKED_KINDS, 0.0), "none of its questions can be read, so this is no null"),
+        (None, "whether its questions see a stated pole was not measured"),
+    ):
+        table = planted(ASKED_KINDS, wordings=8, sees=sees)
+        table.loc[table["set"] == "report-test", "score"] = 0.5
+        printed = "\n".join(lines(list(effects_of(table).values())))
+        assert says in printed
 
 
 def test_kinds_are_those_of_the_labels():
