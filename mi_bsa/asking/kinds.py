@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool
 
 from mi_bsa.asking.components import wording_name
 from mi_bsa.asking.scoring import Estimate, check_table, gap, mean_score
@@ -129,15 +130,18 @@ class AskedKinds:
         """Whether every kind is blind."""
         return all(one.blind for one in self.each)
 
-    def kept(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a table of answers that are of no unread kind and no dropped wording, whomever they
-        are about; all of them where no kind is read.
+    def keeps(self, table: pd.DataFrame) -> Bool[np.ndarray, " answer"]:
+        """Which rows of a table of answers are of no unread kind and no dropped wording, whomever they are
+        about; all of them where no kind is read.
         """
         if not self.read:
-            return table
-        pairs = zip(table["kind"].astype(str), table["template"].astype(str), strict=True)
-        left = np.array([wording_name(*pair) in self.dropped for pair in pairs], dtype=bool)
-        return table[~left & ~table["kind"].isin(list(self.unread)).to_numpy()]
+            return np.ones(len(table), dtype=bool)
+        left = np.array([name in self.dropped for name in _wordings(table)], dtype=bool)
+        return np.asarray(~left & ~table["kind"].isin(list(self.unread)).to_numpy())
+
+    def kept(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows that it keeps."""
+        return table[self.keeps(table)]
 
     @property
     def control(self) -> str:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -168,7 +168,7 @@ def assess(
     if samples is not None and "kind" in samples:
         samples = samples[~samples["kind"].isin(left)]
     seeds = {key: n for n, key in enumerate(sorted(set(zip(table["arm"], table["seed"], strict=True))))}
-    asked = {
+    asked: dict[str, Any] = {
         "own": Answers.of(report, arms, seeds),
         "third": {w: Answers.of(t, arms, seeds) for w in third if len(t := _about(table, trait, w))},
         "traits": {

@@ -72,8 +72,7 @@ def all_effects(
 
 def read_of(table: pd.DataFrame, asked: AskedKinds) -> pd.DataFrame:
     """The answers without those to kinds of report question that are not read; choices all stay."""
-    reports = table["set"].isin(SETS)
-    return table[~reports | table.index.isin(asked.kept(table[reports]).index)]
+    return table[~table["set"].isin(SETS).to_numpy() | asked.keeps(table)]
 
 
 def _with_control(result: Result, asked: AskedKinds) -> Result:
