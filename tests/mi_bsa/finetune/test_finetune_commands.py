@@ -132,10 +132,17 @@ def test_a_self_report_has_scores_gaps_and_a_verdict(place, finetuned, capsys):
     assert set(answers["arm"]) == {"base", "seeking", "averse"}
     assert len(answers) == 5 * 2 * 2 * 90
     found = results.read(place / "sr")
-    assert {r.name for r in found} == {"self_report.score", "self_report.effect", "self_report.validity"}
+    told = {"score", "effect", "validity", "validity_without", "option_mass", "sensitivity", "kinds_read"}
+    assert {r.name for r in found} == {f"self_report.{name}" for name in told}
+    count = next(r for r in found if r.name == "self_report.kinds_read")
+    assert (count.value, count.n) == (0, 4)  # five development wordings, of a model that sees nothing
+    assert "5 wordings < 8" in count.notes
+    described = pd.read_csv(place / "sr" / "described.csv")
+    assert set(described["person"]) == {"described seeking", "described averse"}
     validity = next(r for r in found if r.name == "self_report.validity")
     assert 0 <= validity.value <= 1
-    assert all(r.ci is not None for r in found)
+    counted = ("self_report.kinds_read", "self_report.validity_without")
+    assert all(r.ci is not None for r in found if r.name not in counted)
 
 
 def test_a_self_report_says_what_it_would_ask(place, capsys):
