@@ -9,7 +9,6 @@ where a component was not measured.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -147,5 +146,5 @@ def _sensitivity(where: dict[str, Place], found: Estimate, notes: str) -> Result
 
 
 def _measured(name: str, where: dict[str, Place], found: Estimate, unit: str, notes: str) -> Result:
-    """An estimate over wordings, which are its units."""
-    return replace(found, n=found.n_wordings).result(name, where, unit=unit, notes=notes)
+    """An estimate over wordings, and over seeds where there are several."""
+    return found.result(name, where, unit=unit, notes=notes)

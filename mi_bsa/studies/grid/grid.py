@@ -156,7 +156,7 @@ class Grid:
         written = ("results.json", "results.csv", *self.outputs)
         fields = self.fields["results"]
         last = Step(
-            "results", self.collect, told, fields, tuple(asked), written, seconds=self.seconds, version=3
+            "results", self.collect, told, fields, tuple(asked), written, seconds=self.seconds, version=4
         )
         return [*graph, last]
 
