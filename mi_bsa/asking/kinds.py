@@ -220,11 +220,12 @@ def _misread(own: pd.DataFrame, stated: pd.DataFrame | None, bars: Bars) -> dict
 
 
 def _seen(stated: pd.DataFrame | None, kinds: Sequence[str]) -> Estimate | None:
-    """The gap between stated poles over some kinds; None where that was not asked."""
+    """The gap between stated poles over some kinds; None where no wording was asked with both."""
     if stated is None or not kinds:
         return None
     told = stated[stated["kind"].isin(list(kinds))]
-    return gap(told, arms=POLES) if set(POLES) <= set(told["arm"]) else None
+    first, second = (told.loc[told["arm"] == pole, ["kind", "template"]] for pole in POLES)
+    return gap(told, arms=POLES) if len(first.merge(second)) else None
 
 
 def _wordings(table: pd.DataFrame) -> list[str]:

@@ -157,5 +157,9 @@ def test_unstated_poles_are_told_as_such():
     assert (found.read, found.stated, found.sensitivity) == (KINDS, False, None)
     assert found.control == "whether these questions see a stated pole was not measured"
     assert "not measured" in kinds_results(found, behavior="risk")[-1].notes
+    apart = told(plain)
+    odd = apart["template"].str[-1].astype(int) % 2 == 1
+    apart = apart[odd == apart["person"].str.endswith("seeking")]
+    assert not asked_kinds(asked(), apart, bars=BARS).stated  # no wording was asked with both poles
     with pytest.raises(ItemError, match="no rows"):
         asked_kinds(asked().iloc[:0], None, bars=BARS)
