@@ -85,8 +85,12 @@ def mean_score(table: pd.DataFrame) -> Estimate:
     return _estimate(found, found.interval(bounds=(0.0, 1.0), rows=len(table)), len(table))
 
 
-def gap(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -> Estimate:
-    """Score of the first arm minus the second's, wording by wording; seeds of the arms are independent."""
+def gap(
+    table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse"), paired: bool = False
+) -> Estimate:
+    """Score of the first arm minus the second's, wording by wording; seeds of the arms are independent, or
+    `paired`: the same seed of both was trained on the same prompts.
+    """
     check_table(table, (*NEEDED, "arm"))
     parts = [table[table["arm"] == arm] for arm in arms]
     for arm, part in zip(arms, parts, strict=True):
@@ -97,9 +101,11 @@ def gap(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -
     if len(shared) == 0:
         raise ItemError("the two arms share no wording; ask both the same items")
     first, second = first.loc[shared], second.loc[shared]
-    found = statistics.crossed_difference(
-        first.to_numpy().T, second.to_numpy().T, strata=shared.get_level_values("kind").tolist()
-    )
+    kinds = shared.get_level_values("kind").tolist()
+    if paired:
+        found = statistics.crossed_mean((first - second).dropna(axis=1, how="all").to_numpy().T, strata=kinds)
+    else:
+        found = statistics.crossed_difference(first.to_numpy().T, second.to_numpy().T, strata=kinds)
     n = sum(map(len, parts))
     return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n)
 

@@ -3,9 +3,10 @@
 Law: an effect is pole against pole on [0, 1], one value a seed; its null is what two runs of the shuffled
 arm, which differ in nothing but their seed, differ by. Kinds of question are those of the items' labels; the
 self-report of all kinds is the mean over the kinds that are read (`readable`), so a kind with many questions
-does not outweigh the others; beside it stands what the same questions make of a stated pole.
-Intervals of choices are over seeds; those of self-reports are over wordings x seeds, both being samples. p is
-of t against 0 over the same, and the null stands beside it.
+does not outweigh the others; beside it stands what the same questions make of a stated pole. Intervals are
+over seeds x scenarios of choices, seeds x wordings of reports: both were drawn. Levels have theirs on the
+logit scale; a difference has a p of t against 0 over the same, its null beside it, and its interval is cut
+off at -1 and 1.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mi_bsa.causal.material import POLES
 from mi_bsa.causal.readable import SETS, kinds_of_study, kinds_results, validity_of, validity_results
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
-from mi_bsa.core.tested import Tested, by_t, equivalent
+from mi_bsa.core.tested import Tested, equivalent
 from probes import statistics
 
 if TYPE_CHECKING:
@@ -100,10 +101,20 @@ def select(table: pd.DataFrame, read_out: str, kind: str | None) -> pd.DataFrame
 
 
 def score(table: pd.DataFrame, read_out: str, kind: str | None) -> pd.Series:
-    """Mean score by (arm, seed); `kind` "all" is the mean over kinds of the kinds' means."""
-    part = select(table, read_out, kind)
-    by_kind = part.groupby(["arm", "seed", "kind"])["score"].mean()
+    """Mean score by (arm, seed): of scenarios or wordings alike; `kind` "all" is the mean over kinds of the
+    kinds' means.
+    """
+    part = by_unit(select(table, read_out, kind), read_out)
+    by_wording = part.groupby(["arm", "seed", "kind", "template"])["score"].mean()
+    by_kind = by_wording.groupby(["arm", "seed", "kind"]).mean()
     return by_kind.groupby(["arm", "seed"]).mean()
+
+
+def by_unit(table: pd.DataFrame, read_out: str) -> pd.DataFrame:
+    """The answers with what was drawn of their questions in the column `template`: scenarios of choices,
+    wordings of reports.
+    """
+    return table.assign(template=table["scenario"]) if "choice" in read_out else table
 
 
 def levels(
@@ -116,7 +127,7 @@ def levels(
     arms: Sequence[str],
     seeds: Sequence[int],
 ) -> list[Result]:
-    """The level of every arm (over seeds; of a report, over wordings x seeds) and of the base (over
+    """The level of every arm (over seeds x scenarios or wordings) and of the base (over scenarios or
     wordings).
     """
     means = score(table, read_out, kind)
@@ -125,12 +136,9 @@ def levels(
     out = []
     for arm in arms:
         values = [float(means[arm, s]) for s in seeds]
-        interval, method, notes = None, None, ""
-        if name == "self_report":
-            asked = part[part["arm"] == arm]
-            found = scoring.mean_score(asked)
-            interval, method = (found.low, found.high), found.ci_method
-            notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds{_mass(asked)}"
+        asked = part[part["arm"] == arm]
+        found = scoring.mean_score(by_unit(asked, read_out))
+        units = _units(read_out)
         out.append(
             over_seeds(
                 f"{name}.level",
@@ -138,11 +146,10 @@ def levels(
                 values,
                 seeds,
                 unit="P(seeking pole)",
-                scale="logit",
-                ci=interval,
-                ci_method=method,
-                rows=int((part["arm"] == arm).sum()),
-                notes=notes,
+                ci=(found.low, found.high),
+                ci_method=found.ci_method.replace("wordings", units),
+                rows=len(asked),
+                notes=f"{found.n_wordings} {units} x {found.n_seeds} seeds{_mass(asked)}",
             )
         )
     base = part[part["arm"] == "base"]
@@ -176,34 +183,29 @@ def effect(
 ) -> Result:
     """Seeking minus averse, one value a seed; p of a two-sided t test against zero.
 
-    Over seeds (paired by their prompts) for choices; over wordings x seeds for reports.
+    Over seeds (paired by their prompts) x scenarios for choices; over seeds x wordings for reports.
     """
     means = score(table, read_out, kind)
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
-    interval, method, tested, notes = None, None, by_t(values), ""
-    if name == "self_report":
-        found = scoring.gap(select(table, read_out, kind))
-        interval, method = (found.low, found.high), found.ci_method
-        tested = of_gap(found)
-        notes = f"{found.n_wordings} wordings x {found.n_seeds} seeds of either arm"
+    found, units = _gap(table, read_out, kind), _units(read_out)
     return over_seeds(
         f"{name}.effect",
         _place(behavior, kind),
         values,
         seeds,
         unit=DIFFERENCE,
-        ci=interval,
-        ci_method=method,
+        ci=(found.low, found.high),
+        ci_method=found.ci_method.replace("wordings", units),
         null=shuffled_null(means, seeds) if "shuffled" in arms else None,
-        tested=tested,
+        tested=of_gap(found, units),
         rows=_rows(table, read_out, kind),
-        notes=notes,
+        notes=f"{found.n_wordings} {units} x {found.n_seeds} seeds of either arm",
     )
 
 
-def of_gap(found: scoring.Estimate) -> Tested:
-    """The test of a gap of reports against 0, over wordings x seeds."""
-    return Tested.of(found.p, "t over wordings x seeds against 0")
+def of_gap(found: scoring.Estimate, units: str) -> Tested:
+    """The test of a gap against 0, over seeds x scenarios or wordings."""
+    return Tested.of(found.p, f"t over seeds x {units} against 0")
 
 
 def shuffled_null(means: pd.Series, seeds: Sequence[int]) -> Null:
@@ -242,21 +244,17 @@ def bystander(
     """What the two poles differ by in a trait that was not trained."""
     means = score(table, read_out, "all")
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
-    interval, method, tested = None, None, by_t(values)
-    if name.startswith("self_report."):
-        found = scoring.gap(select(table, read_out, "all"))
-        interval, method = (found.low, found.high), found.ci_method
-        tested = of_gap(found)
+    found, units = _gap(table, read_out, "all"), _units(read_out)
     return over_seeds(
         name,
         {"behavior": behavior, "split": "test"},
         values,
         seeds,
         unit=DIFFERENCE,
-        ci=interval,
-        ci_method=method,
+        ci=(found.low, found.high),
+        ci_method=found.ci_method.replace("wordings", units),
         null=shuffled_null(means, seeds) if "shuffled" in set(table["arm"]) else None,
-        tested=tested,
+        tested=of_gap(found, units),
         rows=_rows(table, read_out, "all"),
         notes="the untrained neighbor trait, seeking arm minus averse arm",
     )
@@ -282,6 +280,17 @@ def named_shifts(
             )
         )
     return out
+
+
+def _gap(table: pd.DataFrame, read_out: str, kind: str | None) -> scoring.Estimate:
+    """Seeking less averse; seeds of choices are paired by their prompts."""
+    asked = by_unit(select(table, read_out, kind), read_out)
+    return scoring.gap(asked, paired="choice" in read_out)
+
+
+def _units(read_out: str) -> str:
+    """What the questions of a read-out are drawn as."""
+    return "scenarios" if "choice" in read_out else "wordings"
 
 
 def _place(behavior: str, kind: str | None) -> dict[str, str]:

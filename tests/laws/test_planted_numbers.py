@@ -33,8 +33,15 @@ def test_a_kind_with_many_questions_counts_as_one_kind():
     rows = [("letters", 1.0)] * 9 + [("scale", 0.0)]
     table = pd.DataFrame(
         [
-            {"set": "report-test", "arm": "seeking", "seed": 0, "kind": kind, "score": score}
-            for kind, score in rows
+            {
+                "set": "report-test",
+                "arm": "seeking",
+                "seed": 0,
+                "kind": kind,
+                "template": f"{kind}-{n}",
+                "score": score,
+            }
+            for n, (kind, score) in enumerate(rows)
         ]
     )
     assert effects.score(table, "report-test", "all")["seeking", 0] == pytest.approx(0.5)
