@@ -6,10 +6,11 @@ intervention (Pearl 2001; Vig et al. 2020, arXiv 2004.12265), on the same item:
 
     NIE = Y(off, M as on) - Y(off, M as off),  NDE = Y(on, M as off) - Y(off, M as off),  TE = Y(on) - Y(off)
 
-Law: direction and place are of development prompts, effects of test items, the interval over seeds x items
-(both random; the two poles of a seed averaged), and NIE stands beside those of random directions. The other
-way round: the report's direction, at the same place, as mediator of behavior. Each direction's own read-out
-stands beside as ceiling: what does not mediate what it was made from cannot speak about the other.
+Law: direction and place are of development prompts, effects of test items, the interval over seeds x wordings
+(of choices: scenarios; both random, the two poles of a seed averaged), and NIE stands beside those of random
+directions. The other way round: the report's direction, at the same place, as mediator of behavior. Each
+direction's own read-out stands beside as ceiling: what does not mediate what it was made from cannot speak
+about the other.
 
 Results, where kind = read-out that is mediated (`self_report`, `behavior`), method = read-out and kind of
 direction (`behavior:trained`): `bridge.mediation.nde`, `.nie` (p against random directions), `.interaction`
@@ -93,12 +94,12 @@ class Runs:
         }
 
     def mediation(self, vectors: directions.Vectors) -> Mediation:
-        """Effects over seeds x items. `vectors`: each pole's own direction, one a seed."""
-        return statistics.mediation(*self.by_item(vectors))
+        """Effects over seeds x wordings (scenarios). `vectors`: each pole's own direction, one a seed."""
+        return statistics.mediation(*self.by_unit(vectors))
 
-    def by_item(self, vectors: directions.Vectors) -> tuple[Float[np.ndarray, "seed item"], ...]:
+    def by_unit(self, vectors: directions.Vectors) -> tuple[Float[np.ndarray, "seed unit"], ...]:
         """The four runs of `statistics.mediation`: off, on, on with the mediator off, off with the mediator
-        on; the two poles of a seed averaged, more being more of its pole.
+        on; by wording or scenario, the two poles of a seed averaged, more being more of its pole.
         """
         off, on, direct, indirect = (
             np.zeros((len(self.material.seeds), len(self.readout.items))) for _ in range(4)
@@ -109,14 +110,14 @@ class Runs:
             on[n] += sign * self.plain[adapter]
             direct[n] += sign * self._clamped(adapter, v, "base")[0]
             indirect[n] += sign * self._clamped("base", v, adapter)[0]
-        return off, on, direct, indirect
+        return tuple(self.readout.units(run) for run in (off, on, direct, indirect))
 
     def indirect(self, vectors: Float[np.ndarray, "draw d"]) -> Float[np.ndarray, " draw"]:
-        """NIE of many directions, mean over adapters and items."""
+        """NIE of many directions, mean over adapters and wordings (scenarios)."""
         found = np.zeros(len(vectors))
         for arm, _, adapter in self.material.pairs:
             moved = self._clamped("base", vectors, adapter) - self.plain["base"]
-            found += SIGNS[arm] * moved.mean(1) / len(self.material.pairs)
+            found += SIGNS[arm] * self.readout.units(moved).mean(1) / len(self.material.pairs)
         return found
 
     def _clamped(

@@ -246,7 +246,7 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     if line.result == CROSSED:
         how = f"{wordings.count} wordings of {wordings.kinds} kinds x {seeds} seeds"
     if line.result == MEDIATED:
-        how += f" x {config.place.items} items"
+        how += f" x {_mediated_wordings(config, wordings)} wordings"
     if line.draws is not None:
         how += f", {line.draws(config)} draws (p at least {draws_floor(line.draws(config)):.3g})"
     never = line.absent(config) or ""
@@ -297,7 +297,7 @@ def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings
     """How a line's result varies: over seeds, or over wordings x seeds."""
     seeds = line.seeds(config)
     if line.result == MEDIATED:
-        items = config.place.items
+        items = _mediated_wordings(config, wordings)
         return two_way(seed=spread.seed, item=spread.item, rest=spread.rest, seeds=seeds, items=items)
     if line.result != CROSSED:
         return over_seeds(spread.seed, seeds=seeds)
@@ -309,6 +309,11 @@ def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings
         wordings=wordings.effective,
         kinds=wordings.kinds,
     )
+
+
+def _mediated_wordings(config: BridgeConfig, wordings: Wordings) -> int:
+    """How many wordings the items of a causal step are of, at most."""
+    return min(wordings.count, config.place.items)
 
 
 def wordings_of(config: BridgeConfig) -> Wordings:

@@ -192,7 +192,7 @@ def mediated(folder: Path, results: Sequence[Result]) -> Spread:
 
     material, place = ready(Cell(folder, load(folder / "config.yaml", BridgeConfig), "spreads", ()))
     made = directions.vectors(material, place, METHOD, read_out="behavior", seed=0)
-    off, _, _, on = Runs(material, "self_report", place).by_item(made)
+    off, _, _, on = Runs(material, "self_report", place).by_unit(made)
     found = two_way(on - off)
     told = next(
         r

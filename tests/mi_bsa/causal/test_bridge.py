@@ -68,7 +68,8 @@ def test_a_clamp_on_the_whole_difference_is_a_patch(material):
         np.testing.assert_allclose(line, np.repeat(line[:1], len(line), 0), atol=1e-4)  # same in all prompts
         logits = material.logits(readout, PLACE.adding(readout.rows, line[:1]))
         sign = 1 if arm == "seeking" else -1
-        values.append(sign * (mediation.log_odds(readout, logits)[0] - runs.plain["base"]).mean())
+        moved = mediation.log_odds(readout, logits)[0] - runs.plain["base"]
+        values.append(sign * readout.units(moved).mean())
     assert own.nie.value == pytest.approx(np.mean(values), abs=1e-3)
     assert own.te.value == pytest.approx(own.nde.value + own.nie.value + own.interaction.value, abs=1e-6)
 

@@ -110,11 +110,11 @@ def test_the_smallest_share_is_found_in_four_of_five():
 
 
 def test_the_smallest_mediated_effect_is_found_in_four_of_five():
-    """What runs through a direction, drawn over seeds x items and held against draws, holds in .8."""
+    """What runs through a direction, drawn over seeds x wordings and held against draws, holds in .8."""
     seeds, spread = 5, Spread(0.3, 0.4, 0.2, null_mean=0.0, null_spread=0.02)
     given, rng = config(seeds=list(range(seeds)), mediation={"random": 999}), np.random.default_rng(0)
     found = find(BY_RESULT[MEDIATED], given, spread, WORDINGS)
-    items = given.place.items
+    items = WORDINGS.count
 
     def holds():
         values = found.smallest + rng.normal(0, spread.seed, (seeds, 1)) + rng.normal(0, spread.item, items)
