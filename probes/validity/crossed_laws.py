@@ -177,7 +177,7 @@ def crossed_laws() -> Iterator[CrossedLaw]:
     for units in UNITS:
         for at, said in ((0.0, ".5"), (2.0, ".85"), (4.0, ".97")):
             name = f"level near {said}, {units} units x 8 items, both vary by .5 logits: logit scale"
-            yield CrossedLaw(name, level_holds(units, 8, at, (0.5, 0.5)))
+            yield CrossedLaw(name, level_holds(units, 8, at, (0.5, 0.5)), limit=at > 3)
     name = "level near .97, 5 units x 8 items, items vary by 1 logit (skewed): logit scale"
     yield CrossedLaw(name, level_holds(5, 8, 4.0, (0.2, 1.0)), limit=True)
     yield CrossedLaw("mean over 4 bases x 3 units x 8 items", bases_hold(4, 3, 8))
