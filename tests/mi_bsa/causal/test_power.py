@@ -114,7 +114,7 @@ def test_the_smallest_mediated_effect_is_found_in_four_of_five():
     seeds, spread = 5, Spread(0.3, 0.4, 0.2, null_mean=0.0, null_spread=0.02)
     given, rng = config(seeds=list(range(seeds)), mediation={"random": 999}), np.random.default_rng(0)
     found = find(BY_RESULT[MEDIATED], given, spread, WORDINGS)
-    items = WORDINGS.count
+    items = min(WORDINGS.count, given.place.items)
 
     def holds():
         values = found.smallest + rng.normal(0, spread.seed, (seeds, 1)) + rng.normal(0, spread.item, items)
