@@ -100,7 +100,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=8,
+            version=9,
             judges=True,
         )
     )
