@@ -24,6 +24,7 @@ _HOMES = {
         "export": ("read_hub_folder", "write_hub_folder"),
         "figures": ("layer_figure",),
         "joining": ("Joined",),
+        "layer_choice": ("LeftOut", "leave_one_out"),
         "methods": ("METHODS",),
         "moments": ("Slices",),
         "nulls": ("difference_directions", "null_directions", "random_directions"),
@@ -43,6 +44,8 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from probes.directions import Direction as Direction
+    from probes.layer_choice import LeftOut as LeftOut
+    from probes.layer_choice import leave_one_out as leave_one_out
     from probes.probe import Probe as Probe
     from probes.sweeping import sweep as sweep
     from probes.transferring import transfer as transfer

@@ -1,7 +1,8 @@
 """Floors of transfer: what a probe of the choices' state scores where there should be nothing.
 
 Law: every floor is the same probe (or the same procedure) on other rows: neutral prompts and adapters of
-another behavior, seed by seed, so that what exceeds them is a paired difference; benign adapters against the
+another behavior, seed by seed, each seed at the layer that the others chose, so that what exceeds them is a
+paired difference, whose error holds that seeds share their probes; benign adapters against the
 base; the base's own answers. The described persona in the base is no floor: there the words of the prompt say
 the pole, and a probe of the state may well read it.
 
@@ -20,8 +21,9 @@ import numpy as np
 
 from mi_bsa.causal.material import POLES
 from mi_bsa.core.over_seeds import over_seeds
-from mi_bsa.core.results import Result
+from mi_bsa.core.results import Null, Result
 from mi_bsa.core.tested import Tested, largest
+from probes.shared_training import SHARED, mean_out_of_fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,22 +32,41 @@ if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
     from mi_bsa.causal.options import ProbeConfig
     from mi_bsa.causal.transfer import Set
-    from probes import Probe, Transfer
+    from probes import LeftOut, Probe, Transfer
 
 
-def over(final: Transfer, aside: Transfer | None, where: Mapping[str, Any]) -> list[Result]:
+def chosen(left: LeftOut, where: Mapping[str, Any]) -> Result:
+    """`bridge.transfer.chosen`: self-reports of each seed, at the layer that the other seeds chose."""
+    estimate, p = left.estimate("report-test")
+    held = left.by_unit("report-test")
+    tested = Tested.of(p, f"t over seeds against 0.5, {SHARED}")
+    return Result(
+        name="bridge.transfer.chosen",
+        where={**where, "kind": "self_report"},
+        value=estimate.value,
+        ci=None if np.isnan(estimate.low) else (estimate.low, estimate.high),
+        ci_method=estimate.method,
+        n=len(held),
+        unit="AUROC",
+        rows=estimate.n,
+        null=Null.of("run labels renamed inside seeds, layer chosen anew", left.null["report-test"]),
+        p=tested.p,
+        test=tested.test,
+        per_seed=tuple(held.values()),
+        seeds=tuple(int(seed) for seed in held),
+        notes=f"layer chosen by the other seeds' development prompts: {left.counts}",
+    )
+
+
+def over(left: LeftOut, where: Mapping[str, Any]) -> list[Result]:
     """What transfer to reports exceeds: neutral prompts, the wrong behavior, and both."""
-    seeds, report = by_seed(final, "report-test")
-    held = dict(zip(seeds, report, strict=True))
     found = {}
-    if "neutral-test" in set(final.scores["test"]):
+    if "neutral-test" in left.sets:
         notes = "self-report prompts less neutral prompts (another character, another trait)"
-        found["over_neutral"] = _over(held, by_seed(final, "neutral-test"), where, "over_neutral", notes)
-    if aside is not None:
+        found["over_neutral"] = _over(left, "neutral-test", where, "over_neutral", notes)
+    if "wrong" in left.sets:
         notes = "own adapters less adapters of the neighbor behavior, the same self-report prompts"
-        found["over_wrong_behavior"] = _over(
-            held, by_seed(aside, "wrong"), where, "over_wrong_behavior", notes
-        )
+        found["over_wrong_behavior"] = _over(left, "wrong", where, "over_wrong_behavior", notes)
     if len(found) == 2:
         least = min(found.values(), key=lambda r: r.value)
         tested = largest([Tested.of(r.p, r.test or "") for r in found.values()], "the two")
@@ -186,16 +207,26 @@ def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(roc_auc_score(labels, scores))
 
 
-def _over(
-    held: Mapping[int, float],
-    other: tuple[list[int], list[float]],
-    where: Mapping[str, Any],
-    name: str,
-    notes: str,
-) -> Result:
-    values = [held[seed] - value for seed, value in zip(*other, strict=True)]
-    unit = "difference of AUROC"
-    return over_seeds(f"bridge.transfer.{name}", where, values, other[0], unit=unit, chance=0.0, notes=notes)
+def _over(left: LeftOut, on: str, where: Mapping[str, Any], name: str, notes: str) -> Result:
+    report, other = left.by_unit("report-test"), left.by_unit(on)
+    seeds = [seed for seed in report if seed in other]
+    values = [report[seed] - other[seed] for seed in seeds]
+    estimate, p = mean_out_of_fold(values, layers=len(left.development))
+    tested = Tested.of(p, f"t over seeds against 0, {SHARED}")
+    return Result(
+        name=f"bridge.transfer.{name}",
+        where=dict(where),
+        value=estimate.value,
+        ci=None if np.isnan(estimate.low) else (estimate.low, estimate.high),
+        ci_method=estimate.method.replace("over units", "over seeds"),
+        n=len(values),
+        unit="difference of AUROC",
+        p=tested.p,
+        test=tested.test,
+        per_seed=tuple(values),
+        seeds=tuple(int(seed) for seed in seeds),
+        notes=f"{notes}; layer chosen by the other seeds: {left.counts}",
+    )
 
 
 def _scored(

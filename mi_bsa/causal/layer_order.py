@@ -22,7 +22,7 @@ On adapters that sit on one block alone, *observed* is near 1 (before the last b
 they sit, and no finding: there its place names the block (`layer`).
 
 Results: `bridge.attribution.effect`, `.write_depth`, `.read_depth`, `.layer_order` (D - W; p by t over
-seeds), `.observed`; kind = read-out.
+seeds), `.observed` (p against a quarter, the verdict's bar, by Fieller's t); kind = read-out.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from jaxtyping import Float
 
 import activations
 from activations import alignment, engine
+from mi_bsa.causal.lines import QUARTER
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
 from mi_bsa.causal.mediation import log_odds
 from mi_bsa.causal.options import AttributionOptions
@@ -102,6 +103,7 @@ def layer_order(
                 full - direct,
                 full,
                 seeds=seeds,
+                bar=QUARTER,
                 unit="share of the effect",
                 notes="what is gone where no block sees what the adapter did before it",
             )

@@ -110,7 +110,7 @@ def interval_line(
         over: fails where the interval lies above this.
         least: smallest value with which the line may hold.
         none: fails where the interval lies within -none to none.
-        test: the line needs p <= .05 too.
+        test: the line needs p <= .05 too; of a test over seeds, p against the bar.
         drawn: that p is against random directions, at least `FEWEST_DRAWS` of them.
     """
     if result is None:
@@ -130,10 +130,10 @@ def interval_line(
                 name, "missing", f"{shown} stands beside {draws} random directions, fewer than {FEWEST_DRAWS}"
             )
     low, high = result.ci
-    p = _tested(result) if test else None
-    shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")
     bar = above if above is not None else under
     assert bar is not None
+    p = _tested(result, bar) if test else None
+    shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")
     margin = low - bar if above is not None else bar - high
     shown += f", bar {bar:.3g}"
     holds = margin > 0 and (least is None or result.value >= least)
@@ -163,13 +163,20 @@ def together(lines: Sequence[EvidenceLine]) -> EvidenceLine:
     return EvidenceLine(lines[0].name, state, detail, max(tested, default=None), min(margins, default=None))
 
 
-def _tested(result: Result) -> float | None:
-    """The result's p, or that of a t test over its seeds; 0 where all seeds agree to the last digit."""
+def _tested(result: Result, bar: float) -> float | None:
+    """The p that a line with this bar needs.
+
+    Of a result that is held against draws, its own. Of one over seeds, that of the bar: a claim of more than
+    a quarter is no test of 0. It is the result's own where that test was against the bar (`share(bar=)`), or
+    where the bar is 0, else t of the seeds' values less the bar; 0 where all seeds agree.
+    """
     over_seeds = result.ci_method.startswith(("t over", "Fieller over")) and result.null is None
-    if result.p is not None or len(result.per_seed) < FEWEST_SEEDS or not over_seeds:
+    own = bar == 0 or (result.test or "").endswith(f" against {bar:g}")
+    if (result.p is not None and own) or len(result.per_seed) < FEWEST_SEEDS or not over_seeds:
         return result.p
-    found = t_test(result.per_seed)
-    return float(is_constant([0.0, *result.per_seed])) if found is None else found
+    beyond = [value - bar for value in result.per_seed]
+    found = t_test(beyond)
+    return float(is_constant([0.0, *beyond])) if found is None else found
 
 
 def _too_few(result: Result) -> str:

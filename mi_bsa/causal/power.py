@@ -9,7 +9,7 @@ draws are missing. How much a line varies is measured elsewhere and named (`mi_b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -32,6 +32,7 @@ from mi_bsa.study.power import (
     spread_bounds,
     two_way,
 )
+from probes.shared_training import shared_factor
 
 GATE = "gate"
 """Lines that every conjecture needs."""
@@ -61,7 +62,9 @@ class LineDesign:
         largest: the largest that there can be.
         seeds: config -> how many it rests on.
         draws: config -> null directions behind its p; None where p is no count of draws.
-        tested: p is by t against zero.
+        tested: p is by t against the bar.
+        chosen: the layer is chosen by the other seeds, which the standard error holds
+            (`probes.shared_training`).
         poles: how many results must hold at once: of both poles, or of both rivals.
         kept: the result is what is left, so that less is more.
         absent: config -> why it cannot be measured at all.
@@ -77,6 +80,7 @@ class LineDesign:
     seeds: Callable[[BridgeConfig], int] = lambda config: len(config.seeds)
     draws: Callable[[BridgeConfig], int] | None = None
     tested: bool = False
+    chosen: bool = False
     poles: int = 1
     kept: bool = False
     absent: Callable[[BridgeConfig], str | None] = lambda config: None
@@ -137,6 +141,7 @@ LINES = (
         0.1,
         1.0,
         tested=True,
+        chosen=True,
     ),
     LineDesign(
         SHARED,
@@ -147,6 +152,7 @@ LINES = (
         1.0,
         seeds=lambda config: config.controls.seeds,
         tested=True,
+        chosen=True,
         absent=_no_wrong,
     ),
     LineDesign(
@@ -277,7 +283,7 @@ def power(
     """
     demands = [Demand(line.bar, ALPHA)]
     if line.tested:
-        demands.append(Demand(0.0, line.alpha))
+        demands.append(Demand(line.bar, line.alpha))
     if line.result == CROSSED:
         demands.append(Demand(NONE, 1.0))  # the value itself, whatever its error
     once = sampling(line, config=config, spread=spread, wordings=wordings).power(effect, demands)
@@ -300,7 +306,9 @@ def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings
         items = _mediated_wordings(config, wordings)
         return two_way(seed=spread.seed, item=spread.item, rest=spread.rest, seeds=seeds, items=items)
     if line.result != CROSSED:
-        return over_seeds(spread.seed, seeds=seeds)
+        plain = over_seeds(spread.seed, seeds=seeds)
+        wider = np.sqrt(shared_factor(seeds, layers=2, paired=True)) if line.chosen else 1.0
+        return replace(plain, seen=float(plain.seen * wider))
     return crossed(
         seed=spread.seed,
         wording=spread.item,

@@ -14,12 +14,14 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.core.results import Null, Place, Result
-from mi_bsa.core.tested import UNTESTED, among
+from mi_bsa.core.tested import UNTESTED, Tested, among
 from probes import StatisticsError, statistics
 from probes.statistics.spread import ROUNDING
 
 SHIFT = "difference of P(seeking pole)"
 """Unit of what stands in the place of a share."""
+FIELLER = "Fieller over seeds against"
+"""The test of a share against a bar, which follows."""
 
 
 def share(
@@ -33,6 +35,7 @@ def share(
     draws: Float[np.ndarray, "draw seed"] | None = None,
     null_kind: str = "random directions",
     alternative: str = "greater",
+    bar: float | None = None,
     unit: str = "share",
     notes: str = "",
 ) -> Result:
@@ -48,6 +51,7 @@ def share(
         items: what was drawn beside seeds, in words.
         draws: numerators of null directions, divided by the same denominators.
         null_kind: what was drawn.
+        bar: without draws, test the share against this value by Fieller's t (over seeds).
         alternative: `greater` if a null as large speaks against the claim, `less` if one as small.
         unit: of the share.
         notes: what a reader must know.
@@ -55,10 +59,13 @@ def share(
     cells, whole = np.asarray(top, float), np.asarray(bottom, float)
     crossed = cells.ndim > 1
     shown, of = (x.mean(1) if crossed else x for x in (cells, whole))
+    tested = UNTESTED
     try:
         estimate = (statistics.crossed_ratio if crossed else statistics.fieller)(cells, whole)
         factor = 1 / float(of.mean())
         ratios = tuple(float(a / b) for a, b in zip(shown, of, strict=True)) if np.all(of) else ()
+        if bar is not None:
+            tested = Tested.of(statistics.fieller_test(shown, of, ratio=bar), f"{FIELLER} {bar:g}")
         if estimate.high - estimate.low > 1:
             notes = f"{notes}; the interval is wider than the whole effect: a ratio that says little"
     except StatisticsError:
@@ -71,7 +78,6 @@ def share(
         name, unit, notes = f"{name}_shift", SHIFT, _no_share(bottom_of, notes)
     known = bool(np.isfinite(estimate.low)) and estimate.high - estimate.low > ROUNDING
     method = estimate.method if known else "none: numerator and denominator keep one ratio throughout"
-    tested = UNTESTED
     if draws is not None and len(draws):
         spread = draws.mean(1) * factor
         tested = among(estimate.value, spread, null_kind, alternative=alternative)

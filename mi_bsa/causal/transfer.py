@@ -1,14 +1,17 @@
 """Step "transfer": does a probe of the state behind choices read the self-report's state?
 
 Law: the label is the pole of the run, an example is prompt x adapter, a test fold shares neither scenario nor
-adapter seed with what its probe was fitted on, and the layer is chosen on development prompts. A probe that
-only knows that some adapter is on scores on neutral prompts too, and one that reads any finetuned preference
-scores on adapters of another behavior: a claim is what exceeds both (`bridge.transfer.claim`).
+adapter seed with what its probe was fitted on, and the layer at which a seed is tested is chosen by the other
+seeds' development prompts alone (`probes.leave_one_out`; docs/decisions/0025). A probe that only knows that
+some adapter is on scores on neutral prompts too, and one that reads any finetuned preference scores on
+adapters of another behavior: a claim is what exceeds both (`bridge.transfer.claim`), with the same probe, so
+the same layer, on both sides of each seed's difference.
 
 Results, where site, layer, position and method say what was read: `bridge.transfer.auroc` (every layer; kind
 = `self_report`, `behavior`, `neutral`, `wrong_behavior`; method = the probe's, or `mean_difference`),
-`.chosen` (at the layer chosen on development prompts), `.max_layer` (best layer, p over all layers by the
-maximum statistic), `.over_neutral`, `.over_wrong_behavior`, `.claim`, and the floors of `bridge.floors`.
+`.chosen` (each seed at the layer that the others chose; `layer` is the most frequent of them, the notes have
+the counts), `.max_layer` (best layer, p over all layers by the maximum statistic), `.over_neutral`,
+`.over_wrong_behavior`, `.claim`, and the floors of `bridge.floors`.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ from mi_bsa.causal.material import POLES
 from mi_bsa.causal.options import ProbeConfig
 from mi_bsa.causal.steer_and_patch import write
 from mi_bsa.core.results import Null, Result
-from mi_bsa.core.tested import UNTESTED, Tested
 from mi_bsa.core.variants import Variant
 from mi_bsa.study.steps import Cell
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from probes import Direction, Transfer
 
 RUN_SETS = ("choice-dev", "report-dev", "choice-test", "report-test", "neutral-test")
-OVER_SEEDS = "t over seeds against 0.5, logit scale, shared training units added"
 GROUPS = ["scenario", "seed"]
 KINDS = {
     "report-test": "self_report",
@@ -92,6 +93,7 @@ def fit_and_test(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     write(cell.folder / "transfer.json", results)
     return {
         "layer": facts["layer"],
+        "layers": {str(k): v for k, v in facts["layers"].items()},
         "dev_auroc": {str(k): v for k, v in facts["dev_auroc"].items()},
         "lengths": lengths,
     }
@@ -100,8 +102,8 @@ def fit_and_test(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 def judge(
     sets: Mapping[str, Set], *, behavior: str, seeds: Sequence[int], probe: ProbeConfig
 ) -> tuple[list[Result], dict[str, Any]]:
-    """All results of transfer, and {layer, dev_auroc, final}: the choice of the layer and the final
-    `Transfer`.
+    """All results of transfer, and {layer, layers, dev_auroc, final}: the layer that most seeds were tested
+    at, that of each seed, each layer's development AUROC, and the `Transfer` at the first.
 
     Args:
         sets: `choice-dev`, `report-dev`, `choice-test`, `report-test` and `neutral-test` of both poles' runs;
@@ -112,17 +114,15 @@ def judge(
         seeds: adapter seeds of the poles.
         probe: site, method and shuffles.
     """
+    import probes
+
     layers = sorted(sets["choice-dev"][0])
     splits = min(4, len(seeds))
     where = {"behavior": behavior, "site": probe.site, "position": probe.position, "split": "test"}
     results: list[Result] = []
-    on_dev: dict[int, float] = {}
     tested: dict[int, Transfer] = {}
-    aside: dict[int, Transfer] = {}
     tests = [name for name in ("report-test", "choice-test", "neutral-test") if name in sets]
     for layer in layers:
-        early = fit(sets, layer, ["report-dev"], probe, splits, shuffles=20)
-        on_dev[layer] = float(early.cell("choice-dev", "report-dev")["auroc"])
         tested[layer] = fit(sets, layer, tests, probe, splits, shuffles=probe.test_shuffles)
         mean = fit(sets, layer, tests, probe, splits, shuffles=20, method="mean_difference")
         for found, method in ((tested[layer], probe.method), (mean, "mean_difference")):
@@ -131,17 +131,28 @@ def judge(
                 _result(found, on, here, "auroc") for on in (tests if method == probe.method else tests[:1])
             ]
         if "wrong" in sets:
-            aside[layer] = fit(sets, layer, ["wrong"], probe, splits, shuffles=20)
+            aside = fit(sets, layer, ["wrong"], probe, splits, shuffles=20)
             here = {**where, "layer": layer, "method": probe.method}
-            results.append(_result(aside[layer], "wrong", here, "auroc"))
-    chosen = max(layers, key=lambda layer: on_dev[layer])
-    here = {**where, "layer": chosen, "method": probe.method}
-    final = tested[chosen]
-    results.append(_result(final, "report-test", here, "chosen"))
+            results.append(_result(aside, "wrong", here, "auroc"))
+    left = probes.leave_one_out(
+        sets["choice-dev"],
+        sets["report-dev"],
+        {name: sets[name] for name in ("report-test", "neutral-test", "wrong") if name in sets},
+        label="pole",
+        unit="seed",
+        apart=("scenario",),
+        method=probe.method,
+        penalty=probe.penalty,
+        n_shuffles=probe.shuffles,
+    )
+    here = {**where, "layer": left.layer, "method": probe.method}
+    final = tested[left.layer]
+    results.append(floors.chosen(left, here))
     results.append(_best_layer(tested, here))
-    results += floors.over(final, aside.get(chosen), here)
+    results += floors.over(left, here)
     results += floors.base(sets, final.probes["choice-dev"], here, penalty=probe.penalty)
-    return results, {"layer": int(chosen), "dev_auroc": on_dev, "final": final}
+    facts = {"layer": left.layer, "layers": left.layers, "dev_auroc": left.development, "final": final}
+    return results, facts
 
 
 def behavior_direction(held: Set, layer: int, site: str) -> Direction:
@@ -194,9 +205,6 @@ def fit(
 def _result(found: Transfer, on: str, where: Mapping[str, Any], name: str) -> Result:
     row = found.cell("choice-dev", on)
     seeds, values = floors.by_seed(found, on)
-    # p is of t over seeds, and the shuffled labels stand beside: with this few runs they can not tell as much
-    tested = Tested.of(row["p_units"], OVER_SEEDS) if name == "chosen" else UNTESTED
-    note = "layer chosen on development prompts; " if name == "chosen" else ""
     return Result(
         name=f"bridge.transfer.{name}",
         where={**where, "kind": KINDS[on]},
@@ -213,11 +221,9 @@ def _result(found: Transfer, on: str, where: Mapping[str, Any], name: str) -> Re
             float(row["floor_low"]),
             float(row["floor_high"]),
         ),
-        p=tested.p,
-        test=tested.test,
         per_seed=tuple(values),
         seeds=tuple(seeds),
-        notes=f"{note}ceiling within the test set {float(row['ceiling']):.3f}; label shuffles give "
+        notes=f"ceiling within the test set {float(row['ceiling']):.3f}; label shuffles give "
         f"p {float(row['p']):.3g}, with this many runs at best {float(row['p_floor']):.3g}",
     )
 

@@ -27,7 +27,7 @@ from probes.statistics.permutation import (
     sign_flip_test,
     t_test,
 )
-from probes.statistics.ratios import fieller
+from probes.statistics.ratios import fieller, fieller_test
 from probes.statistics.spread import is_constant
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "crossed_ratio",
     "equivalence",
     "fieller",
+    "fieller_test",
     "is_constant",
     "max_statistic",
     "mediation",

@@ -10,6 +10,7 @@ from scipy import stats
 
 from probes.errors import StatisticsError
 from probes.statistics.intervals import Estimate, _values
+from probes.statistics.permutation import t_test
 
 
 def fieller(numerator: Any, denominator: Any, *, level: float = 0.95) -> Estimate:
@@ -41,3 +42,19 @@ def fieller(numerator: Any, denominator: Any, *, level: float = 0.95) -> Estimat
     reach = np.sqrt(t2 * max(inner, 0.0)) / abs(bottom)
     low, high = (middle - reach) / (1 - g), (middle + reach) / (1 - g)
     return Estimate(float(ratio), float(low), float(high), n, n, "Fieller over units", level)
+
+
+def fieller_test(numerator: Any, denominator: Any, *, ratio: float | int) -> float | None:
+    """Two-sided p of a ratio of means being `ratio`, one pair a unit: t of what the numerators exceed so many
+    denominators by. At most .05 exactly where the 95 % interval of `fieller` leaves `ratio` out; None where
+    all units agree.
+
+    Raises:
+        StatisticsError: the lengths differ.
+    """
+    a, b = _values(numerator), _values(denominator)
+    if a.size != b.size:
+        raise StatisticsError(
+            f"{a.size} numerators and {b.size} denominators; a ratio over units needs them in pairs"
+        )
+    return t_test(a - ratio * b)

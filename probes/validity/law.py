@@ -26,6 +26,9 @@ class Law:
     power: Simulation | None = None
     effect: str = ""
     smallest_p: float | None = None
+    seeds: int = 1
+    """Simulation seeds, among which the simulations are divided; judged by the interval of the rate over all
+    of them where there are several."""
 
 
 def repeated(

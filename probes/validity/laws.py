@@ -68,12 +68,13 @@ LAWS: tuple[Law, ...] = (
     ),
     Law("AUROC, 5 seeds: percentile bootstrap over seeds", "shown", auroc_percentile(5, 20)),
     Law("AUROC, 3 seeds: percentile bootstrap over seeds", "shown", auroc_percentile(3, 20)),
-    _covers("transfer AUROC, behavior to report, 5 seeds", transfer_coverage(5)),
-    _covers(
-        "transfer AUROC, weak signal (.7), adapter offsets shared, 5 seeds", transfer_coverage(5, 0.9, 0.2)
-    ),
-    _covers(
-        "transfer AUROC, 64 dimensions, adapter offsets shared, 5 seeds", transfer_coverage(5, 1.6, 0.2, 64)
+    *(
+        Law(f"transfer AUROC, {words}, 5 seeds", "coverage", transfer_coverage(5, *design), seeds=3)
+        for words, design in (
+            ("behavior to report", ()),
+            ("weak signal (.7), adapter offsets shared", (0.9, 0.2)),
+            ("64 dimensions, adapter offsets shared", (1.6, 0.2, 64)),
+        )
     ),
     Law(
         "nested choice among 4 layers of noise, 12 scenarios: interval holds .5",

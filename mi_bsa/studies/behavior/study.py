@@ -176,7 +176,7 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
         after=(*(f"cache/{name}" for name in (*CACHED, "described_report-test")), "ask/base"),
         outputs=("directions", "transfer.json"),
         seconds=20,
-        version=5,
+        version=6,
     )
     yield Step(
         "calibration",
@@ -260,7 +260,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=3 if name == "geometry" else 2,
+            version=3,
         )
     yield Step(
         "prompts",

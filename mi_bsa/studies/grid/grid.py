@@ -147,7 +147,7 @@ class Grid:
                     seconds=seconds,
                     bytes=size,
                     resumable=part in ("build", "train"),
-                    version=2 if part in ("train", "ask", "transfer") else 1,
+                    version={"train": 2, "ask": 2, "transfer": 3}.get(part, 1),
                 )
                 graph.append(step)
                 after = (*after, step.name)

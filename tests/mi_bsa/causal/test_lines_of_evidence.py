@@ -1,10 +1,12 @@
 """A line holds, fails, stays open or is missing: at each bar, on either side of it, with and without a p."""
 
+import numpy as np
 import pytest
 from bridge_evidence import one
 from scipy import stats
 
 from mi_bsa.causal.lines import EvidenceLine, Lookup, interval_line, together
+from mi_bsa.causal.ratios import share
 from mi_bsa.core.errors import ResultError
 from mi_bsa.core.results import Null, Result
 
@@ -13,7 +15,16 @@ SPREAD = (0.3, 0.5, 0.4, 0.6)
 
 
 def measured(
-    low, high, *, value=None, p=None, method="t over seeds", per_seed=(), seeds=(0, 1, 2), null=None
+    low,
+    high,
+    *,
+    value=None,
+    p=None,
+    test="planted",
+    method="t over seeds",
+    per_seed=(),
+    seeds=(0, 1, 2),
+    null=None,
 ):
     """A result with this interval."""
     middle = (low + high) / 2 if value is None else value
@@ -29,7 +40,7 @@ def measured(
         unit="share",
         null=null,
         p=p,
-        test=None if p is None else "planted",
+        test=None if p is None else test,
         per_seed=per_seed,
         seeds=seeds,
     )
@@ -83,20 +94,39 @@ def test_a_line_with_a_test_may_fail_without_one():
 @pytest.mark.parametrize(
     ("changes", "p"),
     [
-        ({}, stats.ttest_1samp(SPREAD, 0).pvalue),
-        ({"method": "Fieller over units"}, stats.ttest_1samp(SPREAD, 0).pvalue),
-        ({"per_seed": SPREAD[:3]}, stats.ttest_1samp(SPREAD[:3], 0).pvalue),
-        ({"p": 0.04}, 0.04),
+        ({}, stats.ttest_1samp(SPREAD, 0.25).pvalue),
+        ({"method": "Fieller over units"}, stats.ttest_1samp(SPREAD, 0.25).pvalue),
+        ({"per_seed": SPREAD[:3]}, stats.ttest_1samp(SPREAD[:3], 0.25).pvalue),
+        ({"p": 0.04}, stats.ttest_1samp(SPREAD, 0.25).pvalue),
+        ({"p": 0.04, "test": "Fieller over seeds against 0.25"}, 0.04),
+        ({"p": 0.04, "null": Null("shuffled labels", 9, 0.0, -0.1, 0.1)}, 0.04),
         ({"method": "bootstrap over groups"}, None),
         ({"null": Null("shuffled labels", 9, 0.0, -0.1, 0.1)}, None),
         ({"per_seed": (0.5, 0.5, 0.5)}, 0.0),
-        ({"per_seed": (0.0, 0.0, 0.0)}, 1.0),
+        ({"per_seed": (0.25, 0.25, 0.25)}, 1.0),
     ],
 )
 def test_p_of_seeds(changes, p):
-    """Where none was computed, a t test over three seeds or more, unless there is a null to test against."""
+    """Against the bar by t over three seeds or more; a ratio's own p is of its bar, and draws have theirs."""
     line = interval_line(NAME, measured(0.3, 0.5, **{"per_seed": SPREAD} | changes), above=0.25, test=True)
     assert line.p == (None if p is None else pytest.approx(p))
+
+
+def test_p_of_a_difference_from_zero_is_its_own():
+    """At a bar of 0 the result's p stands, which may hold more than t over seeds does."""
+    line = interval_line(NAME, measured(0.3, 0.5, per_seed=SPREAD, p=0.04), above=0.0, test=True)
+    assert (line.state, line.p) == ("holds", 0.04)
+
+
+def test_a_share_is_tested_against_its_bar():
+    """Fieller's p of the bar is at most .05 exactly where the interval leaves the bar out."""
+    whole = np.array([1.0, 1.1, 0.9, 1.05])
+    for top in (np.array([0.6, 0.75, 0.5, 0.7]), np.array([0.2, 0.6, 0.3, 0.5])):
+        result = share("r.r", {"behavior": "b"}, top, whole, seeds=range(4), bar=0.25)
+        assert result.p == pytest.approx(stats.ttest_1samp(top - 0.25 * whole, 0).pvalue)
+        assert (result.p < 0.05) == (result.ci[0] > 0.25)
+        assert result.test == "Fieller over seeds against 0.25"
+        assert interval_line(NAME, result, above=0.25, test=True).p == result.p
 
 
 def test_what_was_not_measured_is_missing():
