@@ -7,6 +7,7 @@ import pytest
 from mi_bsa.asking.bank import bank_items, load_bank
 from mi_bsa.asking.scoring import by_kind, gap, gaps_by_kind, mean_score
 from mi_bsa.asking.validity import THRESHOLD, assess
+from mi_bsa.asking.validity_laws import POPULATIONS
 from mi_bsa.core.errors import ItemError, UnreadableReportError
 
 ITEMS = [
@@ -203,3 +204,12 @@ def test_what_only_unread_kinds_could_show_is_not_needed():
     assert assess(never, trait="risk", unread=("open",), draws=20).missing == ("flip",)
     everything = assess(table, trait="risk", unread=tuple(set(table["kind"])), draws=0)
     assert everything.index == assess(table, trait="risk", draws=0).index
+
+
+def test_the_simulation_of_the_index_knows_its_truth():
+    """A population's index lies near that of a large sample, and studies of it are told as held or missed."""
+    population = POPULATIONS["wordings that agree (gap .7, spread .02)"]
+    truth = population.truth(wordings=30, seeds=20)
+    assert 0.7 < truth < 0.85  # a fifth of the gap is about others: 1 - .2, and noise of two finite samples
+    table = population.table(np.random.default_rng(0), wordings=8, seeds=5)
+    assert assess(table, trait="own", draws=0).index == pytest.approx(truth, abs=0.15)
