@@ -23,8 +23,8 @@ CHOSEN_FACTOR, CHOSEN_DIFFERENCE, CHOSEN_UNITS = 4.0, 3.0, 5
 """At least this much is the squared error multiplied by where units chose the layer for each other, of scores
 and (with more than so many units) of differences: units that agree by chance choose the layer at which they
 do, and the more they are, the more often it is one layer for all. They hold the rate for 3 to 10 units and 1
-to 32 layers, offsets of adapters .5 to 4 times the noise of rows, in 2 to 64 dimensions (docs/validity.md,
-docs/decisions/0025)."""
+to 32 layers, in 2 to 64 dimensions, with offsets of adapters .5 to 4 times the noise of rows (with 10 units
+and several layers, up to 1.5 times; of a single score, 1.5 times: docs/validity.md, docs/decisions/0025)."""
 
 
 def shared_factor(units: int, *, layers: int = 1, paired: bool = False) -> float:

@@ -28,7 +28,7 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     base = testing.build(folder / "base", width=32, n_layers=3)
     testing.build_adapter(folder / "k", base, seed=1)
-    return activations.load(base, adapter={"k": folder / "k"})
+    return activations.load(base, adapter={"k": folder / "k"}, dtype="float64")
 
 
 @pytest.fixture(scope="module")

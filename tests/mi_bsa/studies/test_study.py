@@ -114,7 +114,7 @@ def test_each_p_is_of_the_test_that_it_names(finished):
     assert len(of_t) > 5
     for r in of_t:
         assert r.p == pytest.approx(stats.ttest_1samp(r.per_seed, 0.0).pvalue)
-    drawn = [r for r in tested if r.p_floor is not None]
+    drawn = [r for r in tested if r.p_floor is not None and not r.test.startswith("exact")]
     assert len(drawn) > 5
     for r in drawn:
         assert r.p >= r.p_floor
