@@ -180,7 +180,7 @@ KINDS = {
 )
 def test_every_shipped_config_takes_the_models_options(path):
     """Dtype and device can be set in the model, whatever the file says of them."""
-    if path.parent.name == "accelerate":
+    if path.parent.name in ("accelerate", "planted"):  # no model is named in them
         return
     said = ["model.dtype=bfloat16", "model.device=cpu", "model.attention=eager"]
     if "models:" in path.read_text():
