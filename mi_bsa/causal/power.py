@@ -360,8 +360,7 @@ def _by_conjecture(found: list[Found]) -> Iterator[str]:
     for conjecture in (GATE, *CONJECTURES):
         own = [one for one in found if one.line.conjecture == conjecture]
         yield f"{CONJECTURES.get(conjecture, 'Gate: needed by all')}"
-        for one in own:
-            yield f"  {one.line.name} ({one.line.result}): {_told(one)}; {one.how}"
+        yield from (f"  {one.line.name} ({one.line.result}): {_told(one)}; {one.how}" for one in own)
         powers = [one.at_interest for one in own if one.at_interest is not None]
         if conjecture in TESTED and powers:
             whole = "" if len(powers) == len(own) else " that could be worked out"
@@ -392,8 +391,7 @@ def _never(found: list[Found], config: BridgeConfig) -> Iterator[str]:
     for conjecture in TESTED:
         if any(one.never and one.line.conjecture in (GATE, conjecture) for one in found):
             told.append(f"  so the verdict cannot be: supported. {CONJECTURES[conjecture]}")
-    seeds = len(config.seeds)
-    if seeds < FEWEST_FLIPPED:
+    if (seeds := len(config.seeds)) < FEWEST_FLIPPED:
         told.append(
             f"  by an exact sign flip over {seeds} seeds: p is at least {sign_flip_floor(seeds):.3g}, so "
             f"none reaches .05 ({FEWEST_FLIPPED} seeds do)"

@@ -12,41 +12,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.figures.style import (
-    RULE,
-    SERIES,
-    interval_band,
-    key,
-    legend_above,
-    null_band,
-    panels,
-    plain,
-    styled,
-)
+from mi_bsa.report.figures import style
 
 KINDS = ("choice", "report")
 Panel = tuple[str, str, dict[str, list[Result]], Callable[[Result], float]]
 """Title, label of x, lines by name, x of a result."""
 
 
-@styled
+@style.styled
 def draw_wrapper(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     """One panel a system, then the adapter's two; intervals over seeds, cut off at the frame."""
     shown = _systems(results) + _adapter(results)
     labels = list(dict.fromkeys(label for _, _, lines, _ in shown for label in lines))
-    colors = {label: SERIES[place % len(SERIES)] for place, label in enumerate(labels)}
-    handles = [key(colors[k], plain(k), size=4) for k in labels]
+    colors = {label: style.SERIES[place % len(style.SERIES)] for place, label in enumerate(labels)}
+    handles = [style.key(colors[k], style.plain(k), size=4) for k in labels]
     columns = 2 if narrow else 5
     titles = [title for title, _, _, _ in shown]
-    figure, axes = panels(titles, narrow=narrow, height=2.2, keys=-(-len(handles) // columns))
+    figure, axes = style.panels(titles, narrow=narrow, height=2.2, keys=-(-len(handles) // columns))
     for ax, (_, across, lines, x) in zip(axes, shown, strict=True):
         for place, (label, line) in enumerate(lines.items()):
             _draw_line(ax, sorted(line, key=x), x, colors[label], banded=place == len(lines) - 1)
-        ax.axhline(0.0, color=RULE, linewidth=0.8, zorder=1)
+        ax.axhline(0.0, color=style.RULE, linewidth=0.8, zorder=1)
         ax.set_xlabel(across)
         heights = [r.value for line in lines.values() for r in line]
         ax.set_ylim(min(0.0, *heights) - 0.05, max(1.0, *heights) + 0.05)
-    legend_above(axes[0], handles, columns=columns)
+    style.legend_above(axes[0], handles, columns=columns)
     return figure
 
 
@@ -92,7 +82,7 @@ def _draw_line(
     ax: Axes, line: Sequence[Result], x: Callable[[Result], float], color: str, *, banded: bool
 ) -> None:
     if banded and all(r.null is not None for r in line):
-        null_band(ax, line, x)
-    interval_band(ax, line, x, color, alpha=0.15, zorder=2)
+        style.null_band(ax, line, x)
+    style.interval_band(ax, line, x, color, alpha=0.15, zorder=2)
     across, values = [x(r) for r in line], [r.value for r in line]
     ax.plot(across, values, color=color, marker="o", markersize=3.2, linewidth=1.6, zorder=3)
