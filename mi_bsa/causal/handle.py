@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mi_bsa.causal.lines import HALF, QUARTER, EvidenceLine, Lookup, interval_line, together
+from mi_bsa.causal.lines import HALF, QUARTER, EvidenceLine, Lookup, State, interval_line, together
 
 HANDLE = "trained"
 """Method of the handle: trained to give the base its adapters' choices, and nothing else."""
@@ -58,7 +58,7 @@ def handle_lines(held: Lookup) -> HandleLines:
     """All of them, from the results of a study."""
     return HandleLines(
         one=_poles(held, "the handle is one", "bridge.recovery.behavior"),
-        report=_poles(held, "the handle moves the report", "bridge.recovery.self_report", test=True),
+        report=_report(held),
         alone=_contradicted(held),
         rivals=_rivals(held),
         back=_back(held),
@@ -67,22 +67,35 @@ def handle_lines(held: Lookup) -> HandleLines:
     )
 
 
-def _poles(held: Lookup, name: str, result: str, *, method: str = HANDLE, test: bool = False) -> EvidenceLine:
+def _poles(held: Lookup, name: str, result: str, *, method: str = HANDLE) -> EvidenceLine:
     """A recovery of a method at both poles, against a quarter."""
     each = [
-        interval_line(
-            name,
-            held.one(result, method=method, arm=arm),
-            above=QUARTER,
-            below=QUARTER,
-            test=test,
-            drawn=test,
-        )
+        interval_line(name, held.one(result, method=method, arm=arm), above=QUARTER, below=QUARTER)
         for arm in POLES
     ]
     if all(line.state == "missing" for line in each) and held.one(result, method=method) is None:
         return EvidenceLine(name, "missing", f"no {result} of the vector {method!r}")
     return together(each)
+
+
+def _report(held: Lookup) -> EvidenceLine:
+    """The handle's recovery of the report, each pole against a quarter; and what both move apart against
+    random directions, one test of both poles.
+    """
+    line = _poles(held, "the handle moves the report", "bridge.recovery.self_report")
+    apart = interval_line(
+        line.name,
+        held.one("bridge.recovery.apart", kind="self_report", method=HANDLE),
+        above=0.0,
+        test=True,
+        drawn=True,
+    )
+    if line.state == "missing":
+        return line
+    state: State = line.state
+    if apart.state == "missing" or (state == "holds" and apart.state != "holds"):
+        state = apart.state
+    return replace(line, state=state, p=apart.p, detail=f"{line.detail}; both poles apart: {apart.detail}")
 
 
 def _contradicted(held: Lookup) -> EvidenceLine:

@@ -279,24 +279,26 @@ def power(
 ) -> float:
     """How often a line holds, with the p that its verdict needs, where the truth is this effect.
 
-    Poles, and the interval and the count of draws, are taken as independent.
+    Poles, and intervals and the count of draws, are taken as independent; p is one, whatever the poles.
     """
     demands = [Demand(line.bar, ALPHA)]
     if line.tested:
         demands.append(Demand(line.bar, line.alpha))
     if line.result == CROSSED:
         demands.append(Demand(NONE, 1.0))  # the value itself, whatever its error
-    once = sampling(line, config=config, spread=spread, wordings=wordings).power(effect, demands)
+    held = (
+        sampling(line, config=config, spread=spread, wordings=wordings).power(effect, demands) ** line.poles
+    )
     if line.draws is not None and spread.null_spread is not None:
         mean = spread.null_mean or 0.0
-        once *= beats_draws(
+        held *= beats_draws(
             effect,
             mean=1 - mean if line.kept else mean,
             spread=spread.null_spread,
             draws=line.draws(config),
             alpha=line.alpha,
         )
-    return once**line.poles
+    return held
 
 
 def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings: Wordings) -> Sampling:

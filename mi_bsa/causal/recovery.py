@@ -7,9 +7,12 @@ prompts): of choices, at the dose at which the vector recovers the whole of them
 methods are held beside each other at one recovery. R is reported on test items; numerator and denominator are
 paired by seed and by wording (of choices: scenario), both of which were drawn; their ratio has Fieller's
 interval over both, and where the denominator's interval holds 0 there is no ratio: the shift stands in its
-place, and the reason in its notes. R is not bounded: what overshoots recovers more than 1. Null directions
-(random, and random differences of the base's activations) go the same way: dose and sign of each are chosen
-on development choices, fewer of them, within the same gate.
+place, and the reason in its notes. R is not bounded: what overshoots recovers more than 1.
+
+Null directions (random, and random differences of the base's activations) are the handle's: as long as it is
+at either pole, one pole given the direction and the other its opposite, with the sign that moves development
+choices apart. They say what an edit of that size does whatever its direction; what a vector that was asked
+for something does at a matched recovery is said by rivals (`rivals.py`). docs/decisions/0023.
 
 `trained_on_report` is the report's own vector: trained on development reports at the same place, and dosed so
 that it recovers the whole of the *report*. What it moves of the choices says whether they read what the
@@ -17,29 +20,35 @@ report does; its recovery of the report is the ceiling.
 
 Results: `bridge.recovery.behavior`, `bridge.recovery.self_report` (unit "share", where arm = pole, method =
 `whole_adapter`, `one_layer`, `constant_modules`, `constant`, `pc1`, `mean_difference`, `probe`, `trained`,
-`trained_on_report`, `random`, `random_difference`); `..._shift` where there is no ratio. p is one-sided, of
-the vector against the random directions; the rows `random` and `random_difference` are the mean of these
-nulls, and their interval is the band of the draws.
+`trained_on_report`, `random`, `random_difference`); `bridge.recovery.apart` (kind = read-out, of the handle:
+what its two poles' vectors move apart, over what lies between the poles of the finetuned models);
+`..._shift` where there is no ratio. p is one-sided, of the handle against the random directions, and of no
+other vector; the verdict reads that of `apart`. The rows `random` and `random_difference` are the mean of
+these nulls, and their interval is the band of the draws.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from mi_bsa.causal import directions
+from mi_bsa.causal.handle import HANDLE
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share, share_of_draws
-from mi_bsa.causal.steered import BestDoses
+from mi_bsa.causal.steered import BestDoses, Steered
 from mi_bsa.core.results import Result
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
 
 
+WHOLE = "whole_adapter"
 ON_REPORT = "trained_on_report"
 """The vector that is trained on the report, and dosed by it."""
 NULLS = {"random": "random directions", "random_difference": "random differences of the base's states"}
@@ -58,7 +67,8 @@ def recover(
 
     Args:
         material: model, adapters and items.
-        options: which vectors, which strengths, how many null directions.
+        options: which vectors, which strengths, how many null directions; without `trained` among the vectors
+            there is no handle, and no null.
         place: where vectors are read and added; chosen on development choices by default.
         beside: also what no verdict reads: parts of the adapter, and random differences.
         seed: of random directions and of the order of rows.
@@ -67,25 +77,27 @@ def recover(
     place = place or choose_place(material)[0]
     best = BestDoses(material, place, options)
     base = {name: best.by_unit(name, "test", "base") for name in READ_OUTS}
-    null = {kind: best.null(kind, seed) for kind in tuple(NULLS)[: 1 + beside]}
     made: dict[str, directions.Vectors] = {
         kind: directions.vectors(material, place, kind, options=options, seed=seed) for kind in options.kinds
     }
     own = directions.vectors(material, place, "trained", read_out="self_report", options=options, seed=seed)
+    found = {}
+    for arm in POLES:
+        ways = [best.adapter(arm), *(best.parts(arm) if beside else ())]
+        ways += [best.vectors(kind, vectors[arm], arm) for kind, vectors in made.items()]
+        ways.append(best.vectors(ON_REPORT, own[arm], arm, by="self_report"))
+        found[arm] = {one.method: one for one in ways}
+    null = {}
+    if HANDLE in made:
+        doses = {arm: found[arm][HANDLE].dose for arm in POLES}
+        null = {kind: best.null(kind, doses, seed) for kind in tuple(NULLS)[: 1 + beside]}
     results: list[Result] = []
     for arm in POLES:
         sign, where = SIGNS[arm], {"behavior": material.behavior, "arm": arm, **place.where, "split": "test"}
-        found = [best.adapter(arm), *(best.parts(arm) if beside else ())]
-        found += [best.vectors(kind, vectors[arm], arm) for kind, vectors in made.items()]
-        found.append(best.vectors(ON_REPORT, own[arm], arm, by="self_report"))
-        drawn = {kind: draws[arm] for kind, draws in null.items()}
         for name in READ_OUTS:
-            whole = sign * (found[0].levels[name] - base[name])
-            shifts = {kind: sign * (draws[name] - base[name].mean()) for kind, draws in drawn.items()}
-            alike = np.repeat(shifts["random"][:, None], len(material.seeds), 1)
-            for one in found:
-                # random directions are dosed by choices: no null of what is dosed by the report
-                tested = one.method not in ("whole_adapter", ON_REPORT)
+            whole = sign * (found[arm][WHOLE].levels[name] - base[name])
+            shifts = {kind: sign * (draws[arm][name] - base[name].mean()) for kind, draws in null.items()}
+            for one in found[arm].values():
                 results.append(
                     share(
                         f"bridge.recovery.{name}",
@@ -94,7 +106,7 @@ def recover(
                         whole,
                         seeds=material.seeds,
                         items=UNITS[name],
-                        draws=alike if tested else None,
+                        draws=_each_seed(shifts["random"], material) if one.method == HANDLE else None,
                         notes=one.notes,
                     )
                 )
@@ -106,7 +118,40 @@ def recover(
                         shift,
                         whole,
                         kind=NULLS[kind],
-                        notes="each direction at the dose and sign that development chose",
+                        notes="as long as the handle, with the sign that development chose",
                     )
                 )
+    if null:
+        results += _apart(material, place, found, null["random"])
     return results
+
+
+def _apart(
+    material: Material,
+    place: Place,
+    found: Mapping[str, Mapping[str, Steered]],
+    null: Mapping[str, Mapping[str, np.ndarray]],
+) -> list[Result]:
+    """What the handle's two vectors of a pair move apart, of what lies between the finetuned poles."""
+    where = {"behavior": material.behavior, **place.where, "method": HANDLE, "split": "test"}
+    results = []
+    for name in READ_OUTS:
+        by = {m: found["seeking"][m].levels[name] - found["averse"][m].levels[name] for m in (HANDLE, WHOLE)}
+        results.append(
+            share(
+                "bridge.recovery.apart",
+                {**where, "kind": name},
+                by[HANDLE],
+                by[WHOLE],
+                seeds=material.seeds,
+                items=UNITS[name],
+                draws=_each_seed(null["seeking"][name] - null["averse"][name], material),
+                notes="both poles; a null direction at one of them, its opposite at the other",
+            )
+        )
+    return results
+
+
+def _each_seed(draws: Float[np.ndarray, " draw"], material: Material) -> Float[np.ndarray, "draw seed"]:
+    """Null directions are the same for all seeds."""
+    return np.repeat(draws[:, None], len(material.seeds), 1)

@@ -38,6 +38,8 @@ HEAD = """# Standard deviations of the bridge's results: `mi-bsa study CONFIG --
 METHOD: DirectionKind = "trained"
 """Kind of vector whose results stand for a handle: the one that is fitted to choices."""
 OF_HANDLE = ("bridge.recovery.behavior", "bridge.recovery.self_report", "bridge.necessity.self_report")
+APART = "bridge.recovery.apart"
+"""What both poles' handles move apart: the p of the handle's report line."""
 OVER_SEEDS = (
     "behavior.effect",
     "bridge.transfer.over_neutral",
@@ -131,6 +133,12 @@ def measured(results: Sequence[Result], table: pd.DataFrame | None, *, source: s
         if own:
             found[name] = max((_spread(r) for r in own), key=lambda one: one.seed)
             seeds.append(min(len(r.seeds) for r in own))
+    tested = [r for r in results if r.name == APART and r.where.get("kind") == "self_report"]
+    if tested and OF_HANDLE[1] in found:  # its p is of both poles
+        null = _spread(tested[0])
+        found[OF_HANDLE[1]] = replace(
+            found[OF_HANDLE[1]], null_mean=null.null_mean, null_spread=null.null_spread
+        )
     own = [r for r in results if r.name == OF_HANDLE[0] and r.where.get("method") == ON_REPORT and r.per_seed]
     if own:
         found[OWN] = max((_spread(r) for r in own), key=lambda one: one.seed)

@@ -4,8 +4,8 @@ Law: a dose is chosen on development items alone, where what it moves is nearest
 (recovery nearest to 1), interpolated between the doses that were tried, within the coherence gate: a mean KL
 on neutral prompts of at most `max_kl`, or of what the adapters themselves cost where that is more. All
 vectors are tried at the same lengths, multiples of the norm of what the adapters add at the place, and told
-in typical norms of the site. A null direction is dosed by the same rule, on fewer items, and may take either
-sign.
+in typical norms of the site. A null direction is as long as the handle, whatever it does, and takes the sign
+that moves development choices apart.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 NEUTRAL = 16
 """Neutral prompts behind the coherence gate."""
-NULL_NEUTRAL = 4
-"""The same of a null direction: of a thousand, each is asked less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +65,13 @@ class Aim:
 @dataclass(frozen=True, eq=False)
 class Steered:
     """What one way to the pole reached: its name, test levels of each read-out by seed and wording (or
-    scenario), and how it was chosen.
+    scenario), how it was chosen, and the dose of vectors, in typical norms of the site.
     """
 
     method: str
     levels: Mapping[str, Float[np.ndarray, "seed unit"]]
     notes: str = ""
+    dose: float = np.nan
 
 
 class BestDoses:
@@ -153,7 +152,7 @@ class BestDoses:
         aim = self.aim(arm, by)
         chosen = self.dosed(unit, aim)
         levels = {name: self.levels(name, unit * chosen.doses[0]) for name in READ_OUTS}
-        return Steered(method, levels, self.told(chosen, aim.whole))
+        return Steered(method, levels, self.told(chosen, aim.whole), float(chosen.doses[0]))
 
     def told(self, chosen: Chosen, whole: float) -> str:
         """A dose in words: how long, what it reached on development items, what it cost."""
@@ -165,30 +164,28 @@ class BestDoses:
         words = f"{words}, {reached}, KL {chosen.costs[0]:.2g}"
         return words if chosen.within[0] else f"{words}: beyond the coherence gate"
 
-    def null(self, kind: str, seed: int) -> dict[str, dict[str, np.ndarray]]:
-        """{pole: {read-out: test level of each null direction}}; dosed on `null_items` development choices,
-        with the sign that comes nearer.
+    def null(self, kind: str, doses: Mapping[str, float], seed: int) -> dict[str, dict[str, np.ndarray]]:
+        """{pole: {read-out: test level of each null direction}}, at each pole as long as the handle is there.
+
+        A direction has two poles: one is given it, the other its opposite, so that what any long vector does
+        to both alike cancels between them. Which is which is chosen on `null_items` development choices,
+        where they lie further apart.
         """
         rng = np.random.default_rng([seed, len(kind)])
         if kind == "random":
             unit = random_directions(self.options.random, self.model.d_model, rng=rng)
         else:
             unit = differences(self.material, self.place, self.options.differences, rng=rng)
-        both = np.concatenate([unit, -unit])
-        aims = {arm: self.aim(arm, items=self.options.null_items) for arm in POLES}
-        readout = aims[POLES[0]].readout
-        base = float(readout.units(aims[POLES[0]].base).mean())
-        moved = self.doses.levels(readout, both, self.tried) - base
-        few = self.material.readout("neutral-test", items=NULL_NEUTRAL).rows
-        costs = self.doses.costs(few, both, self.tried)
-        found = {}
-        for arm, aim in aims.items():
-            chosen = choose_doses(self.tried, SIGNS[arm] * moved, costs, wanted=aim.whole, budget=self.budget)
-            gap = np.abs(chosen.shifts - aim.whole).reshape(2, len(unit))
-            at = gap.argmin(0) * len(unit) + np.arange(len(unit))
-            added = both[at] * chosen.doses[at, None]
-            found[arm] = {name: self.levels(name, added).mean(1) for name in READ_OUTS}
-        return found
+        few = self.material.of("behavior", "dev", items=self.options.null_items)
+        added = {arm: SIGNS[arm] * doses[arm] * unit for arm in POLES}
+        apart = np.zeros(len(unit))
+        for arm in POLES:
+            up, down = (self.doses.levels(few, sign * added[arm])[:, 0] for sign in (1, -1))
+            apart += SIGNS[arm] * (up - down)
+        turned = np.where(apart >= 0, 1.0, -1.0)[:, None]
+        return {
+            arm: {name: self.levels(name, turned * added[arm]).mean(1) for name in READ_OUTS} for arm in POLES
+        }
 
     def adapter(self, arm: str) -> Steered:
         """The finetuned models themselves."""

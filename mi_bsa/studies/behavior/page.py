@@ -83,8 +83,9 @@ SECTIONS = (
         "R = (steered - base) / (finetuned - base): 0 leaves the base as it is, 1 gives what the finetune "
         "gave. Every vector is made, and dosed to the whole of them, on development choices alone, within "
         "one coherence gate; reports had no say, but for the report's own vector (trained on report). The "
-        "gray band holds 95 % of random directions, each at its own best dose and sign. Doses stand in the "
-        "notes, in typical norms of the site, and beside them as multiples of what the adapters add.",
+        "gray band beside the vector trained on choices holds 95 % of random directions of its length. Doses "
+        "stand in the notes, in typical norms of the site, and beside them as multiples of what the adapters "
+        "add.",
     ),
     Section(
         "rivals",

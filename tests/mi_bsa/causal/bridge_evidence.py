@@ -47,19 +47,21 @@ def evidence(*, report=0.6, recovered=0.8, kept=0.2, p=0.01, observed=0.9, words
     for arm in ("seeking", "averse"):
         for how, size in (("trained", 0.9), ("probe", 0.3)):
             place = {"arm": arm, "site": "resid_post", "layer": 0}
-            found.append(recovery("behavior", size, how, p, place))
-            found.append(recovery("self_report", recovered, how, p, place))
-        found.append(recovery("behavior", back, "trained_on_report", None, place))
-        found.append(recovery("self_report", 0.9, "trained_on_report", None, place))
+            found.append(recovery("behavior", size, how, place))
+            found.append(recovery("self_report", recovered, how, place))
+        found.append(recovery("behavior", back, "trained_on_report", place))
+        found.append(recovery("self_report", 0.9, "trained_on_report", place))
+    apart = one("bridge.recovery.apart", recovered, 0.05, p=p, null=DRAWN, kind="self_report")
+    found.append(dataclasses.replace(apart, where={**apart.where, "method": "trained"}))
     found.append(placed("bridge.necessity.self_report", kept, "trained", "slot"))
     for name in ("nie", "proportion"):
         found.append(placed(f"bridge.mediation.{name}", 0.9, "behavior:trained", "slot", kind="self_report"))
     return found
 
 
-def recovery(read_out, size, how, p, place):
+def recovery(read_out, size, how, place):
     """A share recovered by one method at one pole."""
-    result = one(f"bridge.recovery.{read_out}", size, 0.05, p=p, null=DRAWN, **place)
+    result = one(f"bridge.recovery.{read_out}", size, 0.05, **place)
     return dataclasses.replace(result, where={**result.where, "method": how})
 
 

@@ -85,7 +85,7 @@ def test_the_place_is_where_the_persona_line_ends(material):
 def test_recovery_of_the_adapter_is_one_and_vectors_beat_random_ones(material):
     """R of the whole adapter and of its only layer is 1; a vector trained on choices beats random ones."""
     found = recovery.recover(material, RECOVERY, place=PLACE)
-    by = {(r.name.rpartition(".")[2], r.where["arm"], r.where["method"]): r for r in found}
+    by = {(r.name.rpartition(".")[2], r.where.get("arm"), r.where["method"]): r for r in found}
     for arm in ("seeking", "averse"):
         assert by["behavior", arm, "whole_adapter"].value == pytest.approx(1.0)
         assert by["behavior", arm, "one_layer"].value == pytest.approx(1.0, abs=1e-6)
@@ -93,10 +93,11 @@ def test_recovery_of_the_adapter_is_one_and_vectors_beat_random_ones(material):
         null = by["behavior", arm, "trained"].null
         assert null is not None
         assert null.n == RECOVERY.random
+        assert all((r.null is None) == (k[2] != "trained") for k, r in by.items() if k[1] == arm)
     assert all(
         r.ci is not None and "typical norms of the site" in r.notes
         for k, r in by.items()
-        if k[2] == "trained"
+        if k[1:] in (("seeking", "trained"), ("averse", "trained"))
     )
 
 

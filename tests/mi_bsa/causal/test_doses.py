@@ -46,7 +46,7 @@ def test_no_dose_beyond_the_gate():
 
 
 def test_rows_are_dosed_each_by_itself():
-    """Many null directions at once are as many alone."""
+    """Many rows at once are as many alone."""
     rng = np.random.default_rng(0)
     shifts, costs = rng.normal(size=(20, 3)), rng.uniform(0, 1, (20, 3))
     many = choose_doses(TRIED, shifts, costs, wanted=1.0, budget=0.5)

@@ -10,8 +10,10 @@ import pytest
 from mi_bsa.causal import places, recovery
 from mi_bsa.causal.options import RecoveryOptions, RivalOptions
 from mi_bsa.causal.rivals import rivals
+from mi_bsa.causal.steered import BestDoses
 from mi_bsa.studies.planted import draw
 from mi_bsa.studies.planted.llama import build
+from probes import random_directions
 
 RECOVERY = RecoveryOptions(
     kinds=("mean_difference", "trained"),
@@ -31,7 +33,10 @@ def test_the_trained_vector_leaves_what_choices_do_not_read():
     the vector trained on choices does not, nor does the report's own vector move the choices."""
     material = build(replace(draw("separate", DEBUG), report_on_choices=1.0))
     found = recovery.recover(material, RECOVERY, place=PLACE, beside=False)
-    by = {(r.name.rpartition(".")[2], r.where["method"], r.where["arm"]): r for r in found}
+    by = {
+        (r.name.rpartition(".")[2], r.where["method"], r.where.get("arm", r.where.get("kind"))): r
+        for r in found
+    }
     for arm in ("seeking", "averse"):
         for method in ("mean_difference", "trained"):
             assert by["behavior", method, arm].value == pytest.approx(1, abs=0.15)
@@ -42,6 +47,43 @@ def test_the_trained_vector_leaves_what_choices_do_not_read():
         assert by["behavior", "trained_on_report", arm].value < 0.25
         assert by["self_report", "trained", arm].null.n == RECOVERY.random
         assert by["self_report", "trained_on_report", arm].null is None
+
+
+def test_what_the_handle_moves_apart_is_what_its_poles_recover():
+    """Of a shared state: between the two poles' recoveries, held over seeds, and beyond random directions."""
+    material = build(draw("shared", DEBUG))
+    found = recovery.recover(material, RECOVERY, place=PLACE, beside=False)
+    for name in ("behavior", "self_report"):
+        own = [r for r in found if r.where["method"] == "trained"]
+        poles = [r.value for r in own if r.name == f"bridge.recovery.{name}"]
+        (apart,) = (r for r in own if r.where.get("kind") == name)
+        assert apart.name == "bridge.recovery.apart"
+        assert "arm" not in apart.where
+        assert min(poles) <= apart.value <= max(poles)
+        assert apart.p == apart.p_floor == pytest.approx(1 / (RECOVERY.random + 1))
+
+
+def test_a_null_direction_is_as_long_as_the_handle_and_leads_where_choices_do():
+    """One pole has the direction, the other its opposite, each at its own dose; of the two ways round the one
+    that moves development choices apart, whatever it does to test items."""
+    material = build(draw("shared", DEBUG))
+    options = RECOVERY.model_copy(update={"random": 50})
+    best = BestDoses(material, PLACE, options)
+    doses = {"seeking": 0.3, "averse": 0.2}
+    found = best.null("random", doses, 0)
+    unit = random_directions(50, material.model.d_model, rng=np.random.default_rng([0, len("random")]))
+    few = material.of("behavior", "dev", items=options.null_items)
+    ways = []
+    for sign in (1, -1):
+        up, down = sign * doses["seeking"] * unit, -sign * doses["averse"] * unit
+        gap = (best.doses.levels(few, up) - best.doses.levels(few, down))[:, 0]
+        tests = {arm: best.levels("self_report", v).mean(1) for arm, v in (("seeking", up), ("averse", down))}
+        ways.append((gap, tests))
+    (plain, tests), (turned, others) = ways
+    assert 0 < np.sum(plain >= turned) < 50
+    for arm in ("seeking", "averse"):
+        expected = np.where(plain >= turned, tests[arm], others[arm])
+        np.testing.assert_allclose(found[arm]["self_report"], expected, atol=1e-6)
 
 
 def test_rivals_are_trained_on_something_else_and_move_less():

@@ -29,7 +29,7 @@ def changed(results, name, keep=lambda r: True, **changes):
     if "p" in changes:
         changes["test"] = None if changes["p"] is None else "planted"
     return [
-        dataclasses.replace(r, where=dict(r.where), **changes) if r.name == name and keep(r) else r
+        dataclasses.replace(r, **{"where": dict(r.where), **changes}) if r.name == name and keep(r) else r
         for r in results
     ]
 
@@ -234,7 +234,7 @@ def test_a_transfer_needs_its_p(name):
 
 @pytest.mark.parametrize("read_out", ["behavior", "self_report"])
 def test_either_pole_must_recover(read_out):
-    """One pole below a quarter leaves the line open, both make it fail; the p is that of the report alone."""
+    """One pole below a quarter leaves the line open, both make it fail, and the p is of neither alone."""
 
     def of(poles, share):
         return changed(
@@ -246,9 +246,27 @@ def test_either_pole_must_recover(read_out):
     assert verdicts(of(["averse"], 0.1))[SHARED].lines[line].state == "open"
     assert verdicts(of(["averse", "seeking"], 0.1))[SHARED].lines[line].state == "fails"
     assert verdicts(of(["averse", "seeking"], 0.28))[SHARED].lines[line].state == "open"
-    weak = verdicts(changed(evidence(), f"bridge.recovery.{read_out}", p=0.2))[SHARED]
-    assert weak.lines[line].state == ("holds" if read_out == "behavior" else "open")
-    assert weak.lines[line].p == (None if read_out == "behavior" else 0.2)
+    alone = verdicts(changed(evidence(), f"bridge.recovery.{read_out}", p=0.2))[SHARED]
+    assert alone.lines[line].state == "holds"
+    assert alone.lines[line].p == (None if read_out == "behavior" else 0.01)
+
+
+APART = "bridge.recovery.apart"
+
+
+def test_one_p_of_both_poles_against_random_directions():
+    """A large one leaves open a line that both intervals hold, and turns no line that fails; that of choices
+    is not read; without it the line is missing."""
+    name = "the handle moves the report"
+    weak = line(changed(evidence(), APART, p=0.2), name)
+    assert (weak.state, weak.p) == ("open", 0.2)
+    assert "both poles apart: bridge.recovery.apart 0.8 [0.75, 0.85], p 0.2" in weak.detail
+    assert line(changed(evidence(recovered=0.1), APART, p=0.2), name).state == "fails"
+    assert line(changed(evidence(recovered=0.25), APART, p=0.001), name).state == "open"
+    of_choices = changed(evidence(), APART, where={"kind": "behavior", "method": "trained"})
+    for gone in (of_choices, without(evidence(), APART)):
+        assert line(gone, name).state == "missing"
+        assert verdicts(gone)[SHARED].answer == "undecided"
 
 
 def of_method(results, name, method, value, half=0.05):
@@ -378,7 +396,7 @@ def test_the_reports_own_vector_speaks_where_it_moves_the_report():
 @pytest.mark.parametrize(
     ("result", "name"),
     [
-        ("bridge.recovery.self_report", "the handle moves the report"),
+        ("bridge.recovery.apart", "the handle moves the report"),
         ("bridge.necessity.self_report", "without it the report shrinks"),
         ("bridge.mediation.nie", "the report runs through it"),
     ],

@@ -26,6 +26,7 @@ def test_where_every_line_holds_the_state_is_shared_and_the_words_are_not_enough
         "bridge.transfer.over_wrong_behavior",
         "bridge.recovery.self_report",
         "bridge.recovery.behavior",
+        "bridge.recovery.apart",
         "bridge.mediation.nie",
         "bridge.rival.self_report",
         "bridge.necessity.self_report",
