@@ -267,9 +267,8 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     weak = ""
     if found is None:
         weak = f"even {_shown(line, line.largest)} is found with power {at(line.largest):.2f} only"
-    how += f"; sd {spread.seed:.2g} between seeds" + (
-        f" and {spread.item:.2g} between items" if spread.item else ""
-    )
+    between = f" and {spread.item:.2g} between items" if spread.item else ""
+    how += f"; sd {spread.seed:.2g} between seeds{between}"
     how += "" if spread.at is None else f", measured at {spread.at:.3g}"
     return Found(line, found, at(line.interest), never, weak, how)
 
@@ -286,9 +285,8 @@ def power(
         demands.append(Demand(line.bar, line.alpha))
     if line.result == CROSSED:
         demands.append(Demand(NONE, 1.0))  # the value itself, whatever its error
-    held = (
-        sampling(line, config=config, spread=spread, wordings=wordings).power(effect, demands) ** line.poles
-    )
+    drawn = sampling(line, config=config, spread=spread, wordings=wordings)
+    held = drawn.power(effect, demands) ** line.poles
     if line.draws is not None and spread.null_spread is not None:
         mean = spread.null_mean or 0.0
         held *= beats_draws(
