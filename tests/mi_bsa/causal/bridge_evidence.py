@@ -79,3 +79,26 @@ def answers(results):
 def without(results, name):
     """All results but those of a name."""
     return [r for r in results if r.name != name]
+
+
+def changed(results, name, keep=lambda r: True, **changes):
+    """The same results, those of a name (and place) changed."""
+    if "p" in changes:
+        changes["test"] = None if changes["p"] is None else "planted"
+    return [
+        dataclasses.replace(r, **{"where": dict(r.where), **changes}) if r.name == name and keep(r) else r
+        for r in results
+    ]
+
+
+def states(verdict):
+    """{name of a line: its state}."""
+    return {line.name: line.state for line in verdict.lines}
+
+
+def in_words(lines):
+    return "; ".join(f"{line.name} {line.verb} ({line.detail})" for line in lines)
+
+
+def closest(lines):
+    return min(lines, key=lambda line: float("inf") if line.margin is None else abs(line.margin))
