@@ -18,6 +18,8 @@ from mi_bsa.core.results import Place, Result
 from probes import statistics
 
 NEEDED = ("score", "kind", "template")
+COUNTS = ("n", "n_wordings", "n_seeds", "ci_method")
+"""What a table by kind says of each number: of how much it is, and how its interval was made."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def mean_score(table: pd.DataFrame) -> Estimate:
     check_table(table)
     cells = _cells(table)
     found = statistics.crossed_mean(cells.to_numpy().T, strata=cells.index.get_level_values("kind").tolist())
-    return _estimate(found, found.interval(bounds=(0.0, 1.0), rows=len(table)), len(table))
+    return _estimate(found, found.interval(bounds=(0.0, 1.0), rows=len(table)), len(table), lowest=0.0)
 
 
 def gap(
@@ -107,12 +109,12 @@ def gap(
     else:
         found = statistics.crossed_difference(first.to_numpy().T, second.to_numpy().T, strata=kinds)
     n = sum(map(len, parts))
-    return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n)
+    return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n, lowest=-1.0)
 
 
 def by_kind(table: pd.DataFrame, *, by: Sequence[str] = ("trait", "person", "arm")) -> pd.DataFrame:
     """Mean score of every kind within every group (the kind `all` is the mean over kinds), one row each:
-    score, low, high, mass, n, n_wordings, n_seeds.
+    score, low, high, mass, and `COUNTS`.
     """
     check_table(table)
     return _each_kind(table, by, "score", mean_score, mass=True)
@@ -148,7 +150,7 @@ def _each_kind(
             row |= {"low": result.low, "high": result.high}
             if mass:
                 row["mass"] = float(chosen["mass"].mean()) if "mass" in chosen else float("nan")
-            rows.append(row | {key: getattr(result, key) for key in ("n", "n_wordings", "n_seeds")})
+            rows.append(row | {key: getattr(result, key) for key in COUNTS})
     return pd.DataFrame(rows)
 
 
@@ -158,12 +160,15 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["kind", "template", seeds])["score"].mean().unstack()
 
 
-def _estimate(found: statistics.CrossedMean, interval: statistics.Estimate, n: int) -> Estimate:
+def _estimate(
+    found: statistics.CrossedMean, interval: statistics.Estimate, n: int, *, lowest: float
+) -> Estimate:
     """The mean with its interval, over seeds and wordings by these names."""
     p = found.p()
     method = interval.method.replace("units", "seeds").replace("items", "wordings").replace("unit", "seed")
     return Estimate(
-        found.value,
+        # weights such as nine times 1/9 sum to 1 + 2e-16: a perfect score must not leave [lowest, 1]
+        min(max(found.value, lowest), 1.0),
         interval.low,
         interval.high,
         n,

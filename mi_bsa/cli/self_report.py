@@ -159,7 +159,7 @@ def _write_texts(table: Any, path: Path) -> None:
 
 def _shown(table: Any) -> str:
     """A table of numbers with their intervals as text; where there is none, the reason."""
-    text = table.drop(columns=["trait", "person"]).round(3)
+    text = table.drop(columns=["trait", "person", "ci_method"]).round(3)
     absent = table["low"].isna() | table["high"].isna()
     if absent.any():
         text[["low", "high"]] = text[["low", "high"]].astype(object)
@@ -175,6 +175,6 @@ def _number(name: str, row: dict[str, Any], column: str, split: str, **where: st
     kind = row["kind"] if row["person"] == "default" else f"{row['kind']} about {row['person']}"
     value, low, high = (float(row[key]) for key in (column, "low", "high"))
     n, wordings, seeds = (int(row[key]) for key in ("n", "n_wordings", "n_seeds"))
-    estimate = Estimate(value, low, high, n, wordings, seeds)
+    estimate = Estimate(value, low, high, n, wordings, seeds, ci_method=row["ci_method"])
     place = {"behavior": row["trait"], "kind": str(kind), "split": split, **where}
     return estimate.result(name, place, notes=f"{wordings} wordings, {seeds} seeds")

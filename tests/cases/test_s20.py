@@ -41,11 +41,11 @@ def test_every_prompt_is_a_wording_and_equal_prompts_are_one(report):
     assert len(items) == 12
     assert len({i.labels["template"] for i in items}) == 11
     score = next(r for r in results.read(report / "report") if r.where["kind"] == "choice")
-    assert score.n == 12
+    assert (score.n, score.rows) == (11, 12)
     assert score.notes.startswith("11 wordings")
     assert score.ci is not None
     assert score.ci[0] < score.value < score.ci[1]
-    assert score.ci_method == "t over wordings"
+    assert score.ci_method == "t over wordings, logit scale"
 
 
 def test_the_split_is_the_items_own(report):
