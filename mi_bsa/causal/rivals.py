@@ -96,7 +96,10 @@ def rivals(
     reached = {arm: float(chosen[arm].shifts[0]) / aims[arm].whole for arm in POLES}
     shifts = _apart(best, {arm: own[arm] * lengths[arm] for arm in POLES})
     results: list[Result] = []
-    for rival in _all(material, place, aims, recovery, options, seed):
+    asked = [_shuffled(material, place, aims, recovery, options, seed)]
+    if all(len(material.arms.get(arm, ())) > 1 for arm in WRONG) and material.sets.get(NEIGHBOR):
+        asked.append(_neighbor(material, place, recovery, seed))
+    for rival in asked:
         added, told = {}, []
         for arm, given in rival.vectors.items():
             unit = given / np.linalg.norm(given, axis=1, keepdims=True)
@@ -111,19 +114,6 @@ def rivals(
         moved = _apart(best, added)
         results += _results(material, place, rival, shifts, moved, "; ".join(told))
     return results
-
-
-def _all(
-    material: Material,
-    place: Place,
-    aims: dict[str, Aim],
-    recovery: RecoveryOptions,
-    options: RivalOptions,
-    seed: int,
-) -> Iterator[Rival]:
-    yield _shuffled(material, place, aims, recovery, options, seed)
-    if all(len(material.arms.get(arm, ())) > 1 for arm in WRONG) and material.sets.get(NEIGHBOR):
-        yield _neighbor(material, place, recovery, seed)
 
 
 def _shuffled(

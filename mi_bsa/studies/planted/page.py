@@ -119,11 +119,8 @@ def _progress(config: GridConfig, cells: Cells, kept: Sequence[Record]) -> list[
 
 
 def _marks(cells: Cells) -> list[str]:
-    out = [
-        "### Marks",
-        "",
-        *_prose(MARKED),
-        "",
+    out = ["### Marks", "", *_prose(MARKED), ""]
+    out += [
         "| mark | cells judged | met | too few | missed | over all cells: n, rate | worst cell | |",
         "|---|---|---|---|---|---|---|---|",
     ]
