@@ -84,7 +84,7 @@ def mean_score(table: pd.DataFrame) -> Estimate:
     check_table(table)
     cells = _cells(table)
     found = statistics.crossed_mean(cells.to_numpy().T, strata=cells.index.get_level_values("kind").tolist())
-    return _estimate(found, found.interval(bounds=(0.0, 1.0), rows=len(table)), len(table), lowest=0.0)
+    return _estimate(found, found.interval(bounds=(0.0, 1.0), rows=len(table)), len(table))
 
 
 def gap(
@@ -109,7 +109,7 @@ def gap(
     else:
         found = statistics.crossed_difference(first.to_numpy().T, second.to_numpy().T, strata=kinds)
     n = sum(map(len, parts))
-    return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n, lowest=-1.0)
+    return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n)
 
 
 def by_kind(table: pd.DataFrame, *, by: Sequence[str] = ("trait", "person", "arm")) -> pd.DataFrame:
@@ -160,15 +160,12 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["kind", "template", seeds])["score"].mean().unstack()
 
 
-def _estimate(
-    found: statistics.CrossedMean, interval: statistics.Estimate, n: int, *, lowest: float
-) -> Estimate:
+def _estimate(found: statistics.CrossedMean, interval: statistics.Estimate, n: int) -> Estimate:
     """The mean with its interval, over seeds and wordings by these names."""
     p = found.p()
     method = interval.method.replace("units", "seeds").replace("items", "wordings").replace("unit", "seed")
     return Estimate(
-        # weights such as nine times 1/9 sum to 1 + 2e-16: a perfect score must not leave [lowest, 1]
-        min(max(found.value, lowest), 1.0),
+        interval.value,
         interval.low,
         interval.high,
         n,

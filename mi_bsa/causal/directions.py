@@ -16,6 +16,7 @@ from jaxtyping import Float
 from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.options import DirectionKind, RecoveryOptions
 from mi_bsa.causal.places import scope_mean
+from mi_bsa.core.errors import BridgeError
 
 if TYPE_CHECKING:
     from mi_bsa.asking.readouts import Readout
@@ -187,6 +188,7 @@ def _read(material: Material, place: Place, read_out: str, arms: tuple[str, str]
     found: dict[str, dict[str, list[np.ndarray]]] = {kind: {arm: [] for arm in arms} for kind in kinds}
     for names in zip(*(material.arms[arm] for arm in arms), strict=True):
         half = (scope_mean(runs[names[0]], positions) - scope_mean(runs[names[1]], positions)) / 2
+        _differ(place, {name: scope_mean(runs[name] - runs["base"], positions) for name in names}, half)
         rows = [scope_mean(runs[name], positions, by_item=True) for name in names]
         fitted = probes.LogisticProbe().fit(np.concatenate(rows), np.repeat([1, 0], len(rows[0])))
         weight = np.asarray(fitted.coef_, np.float64).ravel()
@@ -204,3 +206,15 @@ def _read(material: Material, place: Place, read_out: str, arms: tuple[str, str]
             found["constant"][arm].append(mean)
             found["pc1"][arm].append(line * float((added @ line).mean()))
     return {kind: {arm: np.stack(v) for arm, v in each.items()} for kind, each in found.items()}
+
+
+def _differ(place: Place, added: dict[str, np.ndarray], half: np.ndarray) -> None:
+    """Raise `BridgeError` where there is no direction: an adapter adds nothing, or two of them the same."""
+    idle = [name for name, mean in added.items() if not mean.any()]
+    if not idle and half.any():
+        return
+    what = f"adapter {idle[0]!r} adds nothing" if idle else f"adapters {' and '.join(added)} add the same"
+    raise BridgeError(
+        f"{what} at {place.site} ({place.scope}) on development prompts, so there is no direction; look "
+        "whether it was trained, on which modules, and whether each pole has its own"
+    )

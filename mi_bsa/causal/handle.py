@@ -17,7 +17,7 @@ HANDLE = "trained"
 OTHERS = ("mean_difference", "constant", "pc1", "probe")
 """Methods whose vectors may contradict a support: read off the adapters, at the same place."""
 ON_REPORT = "trained_on_report"
-"""The report's own vector."""
+"""The report's own vector: trained on the report, and dosed by it."""
 RIVALS = ("shuffled_choices", "neighbor_choices")
 POLES = ("seeking", "averse")
 

@@ -36,7 +36,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal import directions
-from mi_bsa.causal.handle import HANDLE
+from mi_bsa.causal.handle import HANDLE, ON_REPORT
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place, choose_place
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 
 WHOLE = "whole_adapter"
-ON_REPORT = "trained_on_report"
-"""The vector that is trained on the report, and dosed by it."""
 NULLS = {"random": "random directions", "random_difference": "random differences of the base's states"}
 """Kinds of null direction -> in words."""
 

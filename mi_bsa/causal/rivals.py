@@ -93,7 +93,8 @@ def rivals(
     aims = {arm: best.aim(arm) for arm in POLES}
     chosen = {arm: best.dosed(own[arm], aims[arm]) for arm in POLES}
     lengths = {arm: float(chosen[arm].doses[0]) for arm in POLES}
-    reached = {arm: float(chosen[arm].shifts[0]) / aims[arm].whole for arm in POLES}
+    whole = {arm: aims[arm].whole for arm in POLES}
+    reached = {arm: float(chosen[arm].shifts[0]) / whole[arm] if whole[arm] else 0.0 for arm in POLES}
     shifts = _apart(best, {arm: own[arm] * lengths[arm] for arm in POLES})
     results: list[Result] = []
     asked = [_shuffled(material, place, aims, recovery, options, seed)]
@@ -103,10 +104,10 @@ def rivals(
         added, told = {}, []
         for arm, given in rival.vectors.items():
             unit = given / np.linalg.norm(given, axis=1, keepdims=True)
-            whole = rival.aims[arm].whole
+            target = rival.aims[arm].whole
             found = best.dosed(unit, rival.aims[arm], share=reached[arm])
-            share = float(found.shifts[0]) / whole if whole > 0 else 0.0
-            matched = bool(found.within[0]) and whole > 0 and share >= reached[arm] - MATCHED
+            share = float(found.shifts[0]) / target if target > 0 else 0.0
+            matched = bool(found.within[0]) and target > 0 and share >= reached[arm] - MATCHED
             dose = float(found.doses[0]) if matched else lengths[arm]
             added[arm] = unit * dose
             how = "at the handle's share of its own target" if matched else "at the handle's own length"

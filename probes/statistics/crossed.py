@@ -68,14 +68,16 @@ class CrossedMean:
 
         Args:
             level: confidence.
-            bounds: ends of the scale of what lies within them. Where the mean is such an end, or nothing
+            bounds: ends of the scale of what lies within them; a mean that rounding carried beyond (nine
+                times 1/9 sums to 1 + 2e-16) is such an end. Where the mean is one, or nothing
                 differs, the interval is the exact one over `rows` (`probes.statistics.ceiling`).
             scale: within bounds, "logit" (delta method), or "linear": cut off at the bounds, as for a
                 difference of shares, whose test against 0 is linear too.
             rows: rows behind the mean that could have been otherwise one by one; by default the cells.
         """
+        value = self.value if bounds is None else float(np.clip(self.value, *bounds))
         if np.isnan(self.variance):
-            return no_interval(self.value, "one unit of one item", n=self.n, units=self.units)
+            return no_interval(value, "one unit of one item", n=self.n, units=self.units)
         reach = float(stdtrit(self.degrees, 0.5 + level / 2)) * float(np.sqrt(self.variance))
         if bounds is None:
             ends = (self.value - reach, self.value + reach)
@@ -101,7 +103,7 @@ class CrossedMean:
             low, high = expit(logit(share) + np.array([-1, 1]) * reach / width / (share * (1 - share)))
             method = f"{method}, logit scale"
         low, high = first + width * float(low), first + width * float(high)
-        return Estimate(self.value, low, high, self.n, self.units, method, level)
+        return Estimate(value, low, high, self.n, self.units, method, level)
 
     def p(self, null: float = 0.0) -> float | None:
         """Two-sided p of the mean being `null`; None where nothing differs by more than rounding."""

@@ -11,6 +11,7 @@ from mi_bsa.causal import places, recovery
 from mi_bsa.causal.options import RecoveryOptions, RivalOptions
 from mi_bsa.causal.rivals import rivals
 from mi_bsa.causal.steered import BestDoses
+from mi_bsa.core.errors import BridgeError
 from mi_bsa.studies.planted import draw
 from mi_bsa.studies.planted.llama import build
 from probes import random_directions
@@ -122,3 +123,20 @@ def test_wrong_adapters_of_a_planted_model_choose_as_the_neighbor_does():
     assert abs(level["seeking-0"] - level["averse-0"]) < 0.1
     said = [material.scores(reports, name).mean() for name in ("wrong_seeking-0", "wrong_averse-0")]
     assert abs(np.diff(said)[0]) < 0.2
+
+
+@pytest.mark.parametrize("step", [recovery.recover, rivals])
+@pytest.mark.parametrize(
+    ("idle", "said"), [(True, "'averse-1' adds nothing"), (False, "seeking-1 and averse-1 add the same")]
+)
+def test_adapters_without_a_direction_are_told(step, idle, said):
+    """One whose every module gives zero, or one that stands for both poles: no division by zero, and no
+    vector that is no number."""
+    material = build(draw("shared", DEBUG))
+    weights = dict(material.model.inner.named_parameters())
+    for name, weight in weights.items():
+        if ".averse-1." in name:
+            other = weights[name.replace("averse-1", "seeking-1")].data
+            weight.data.copy_(0 * other if idle else other)
+    with pytest.raises(BridgeError, match=said):
+        step(material, RECOVERY, place=PLACE)
