@@ -15,9 +15,9 @@ its; where it cannot within the coherence gate, at the handle's own length, and 
 asked the handle's test items. Its target has no pole of this behavior, so what it moves counts either way:
 the absolute value of what its two poles' vectors move apart, half of it, as of the handle.
 
-Results, paired by seed, p by t against 0, where method = rival: `bridge.rival.self_report` (the handle's
-report shift less the rival's), `bridge.rival.behavior` (the same of choices), `bridge.rival.shift` (the
-rival's own, kind = read-out).
+Results, paired by seed and wording (of choices, scenario), both drawn, p by t over both against 0, where
+method = rival: `bridge.rival.self_report` (the handle's report shift less the rival's),
+`bridge.rival.behavior` (the same of choices), `bridge.rival.shift` (the rival's own, kind = read-out).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal import directions
-from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
+from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions, RivalOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.steered import Aim, BestDoses
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds_and_items
 from mi_bsa.core.results import Result
 
 if TYPE_CHECKING:
@@ -169,13 +169,20 @@ def _shares(material: Material, readout: Readout, names: tuple[str, ...]) -> np.
     return np.stack([readout.shares(material.plain(readout, name)) for name in names])
 
 
-def _apart(best: BestDoses, added: dict[str, np.ndarray]) -> dict[str, Float[np.ndarray, " vector"]]:
-    """{read-out: half of what the two poles' vectors move its test items apart}, signed."""
+def _apart(best: BestDoses, added: dict[str, np.ndarray]) -> dict[str, Float[np.ndarray, "vector unit"]]:
+    """{read-out: half of what the two poles' vectors move each test wording (or scenario) apart}, signed."""
     found = {}
     for name in READ_OUTS:
-        up, down = (best.levels(name, added[arm]).mean(1) for arm in POLES)
+        up, down = (best.levels(name, added[arm]) for arm in POLES)
         found[name] = (up - down) / 2
     return found
+
+
+def either_way(moved: Float[np.ndarray, "vector unit"]) -> Float[np.ndarray, "vector unit"]:
+    """What vectors move, each turned round if its mean over units is below 0; so its mean is the absolute
+    value of its mean, and units still say by how much it varies."""
+    turned: np.ndarray = np.where(moved.mean(1, keepdims=True) < 0, -moved, moved)
+    return turned
 
 
 def _results(
@@ -190,9 +197,26 @@ def _results(
     seeds = [material.seeds[n] for n in there]
     where = {"behavior": material.behavior, **place.where, "method": rival.method, "split": "test"}
     for name in READ_OUTS:
-        own = np.array([np.abs(moved[name][rival.seeds == n]).mean() for n in there])
-        gap = handle[name][there] - own
-        yield over_seeds(f"bridge.rival.{name}", where, gap, seeds, unit=UNIT, chance=0.0, notes=told)
-        yield over_seeds(
-            "bridge.rival.shift", {**where, "kind": name}, own, seeds, unit=UNIT, notes="either way"
+        either = either_way(moved[name])
+        own = np.stack([either[rival.seeds == n].mean(0) for n in there])
+        yield over_seeds_and_items(
+            f"bridge.rival.{name}",
+            where,
+            handle[name][there] - own,
+            seeds,
+            unit=UNIT,
+            items=UNITS[name],
+            within=(-1.0, 0.5),
+            chance=0.0,
+            notes=told,
+        )
+        yield over_seeds_and_items(
+            "bridge.rival.shift",
+            {**where, "kind": name},
+            own,
+            seeds,
+            unit=UNIT,
+            items=UNITS[name],
+            within=(0.0, 0.5),
+            notes="either way",
         )

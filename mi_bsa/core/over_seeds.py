@@ -2,13 +2,15 @@
 
 The law: the seed (a run, an adapter, a base) is the unit of the interval and of the test, whatever stands
 behind one seed's value; values that differ by no more than rounding are not tested (what
-that is, `probes.statistics.spread` says).
+that is, `probes.statistics.spread` says). Where each seed's value is a mean over items that were drawn too
+(wordings, scenarios, training rows), `over_seeds_and_items` takes both as drawn.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.core.tested import UNTESTED, Tested, by_t
@@ -86,6 +88,85 @@ def over_seeds(
         seeds=tuple(int(s) for s in seeds),
         notes=notes,
     )
+
+
+def over_seeds_and_items(
+    name: str,
+    where: Mapping[str, Place],
+    cells: Float[np.ndarray, "seed item"],
+    seeds: Sequence[int],
+    *,
+    unit: str,
+    items: str = "wordings",
+    kinds: Sequence[Any] | None = None,
+    within: tuple[float, float] | None = None,
+    scale: str = "linear",
+    null: Null | None = None,
+    tested: Tested = UNTESTED,
+    chance: float | None = None,
+    level: float = 0.95,
+    rows: int | None = None,
+    notes: str = "",
+) -> Result:
+    """`name` as the mean of seeds x items, both drawn (`probes.statistics.crossed_mean`).
+
+    Args:
+        name: of the result.
+        where: its cell.
+        cells: one row a seed, in the order of `seeds`, one column an item; NaN where a seed was not asked.
+        seeds: which seed each row is of.
+        unit: of the value.
+        items: what the columns are, in words.
+        kinds: kind of each item, within which items were drawn; kinds weigh alike. By default one kind.
+        within: ends of the scale, beyond which the interval does not go.
+        scale: within them, "linear" (cut off) or "logit".
+        null: what the number looks like where there is nothing; the test's own, where it has one.
+        tested: the test that was made elsewhere.
+        chance: test the mean against this value by t over both.
+        level: confidence of the interval.
+        rows: answers behind all values.
+        notes: what a reader must know.
+    """
+    y = np.asarray(cells, dtype=float)
+    found = statistics.crossed_mean(y, strata=kinds)
+    span = found.interval(level=level, bounds=within, scale=scale, rows=rows)
+    method = _words(span.method, items) + (f", {level:.0%}" if level != 0.95 else "")
+    if chance is not None:
+        over = _words(found.method, items).removesuffix(", crossed")
+        tested = Tested.of(found.p(chance), f"{over} against {chance:g}")
+    known = bool(np.isfinite([span.low, span.high]).all())
+    return Result(
+        name=name,
+        where=dict(where),
+        value=span.value,
+        ci=(span.low, span.high) if known else None,
+        ci_method=method,
+        n=len(y),
+        unit=unit,
+        rows=rows,
+        null=tested.null or null,
+        p=tested.p,
+        test=tested.test,
+        p_floor=tested.floor,
+        per_seed=tuple(float(v) for v in _by_unit(y, kinds)),
+        seeds=tuple(int(s) for s in seeds),
+        notes=notes,
+    )
+
+
+def _words(method: str, items: str) -> str:
+    """A method of units x items, said of seeds and of what the items are."""
+    one = {"wordings": "wording", "scenarios": "scenario"}.get(items, items)
+    said = method.replace("one unit of one item", f"one seed of one {one}")
+    return said.replace("units", "seeds").replace("items", items)
+
+
+def _by_unit(cells: np.ndarray, kinds: Sequence[Any] | None) -> np.ndarray:
+    """Mean of each seed, kinds alike."""
+    if kinds is None:
+        return np.asarray(np.nanmean(cells, axis=1))
+    names = np.asarray(kinds)
+    return np.nanmean([np.nanmean(cells[:, names == kind], axis=1) for kind in sorted(set(kinds))], axis=0)
 
 
 def reached_by(values: np.ndarray, seeds: Sequence[int]) -> tuple[np.ndarray, list[Any]]:

@@ -244,6 +244,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         outputs=("rivals.json",),
         seconds=30,
         bytes=20_000,
+        version=2,
     )
     layers = ("attribution", attribute, layered, 60)
     directions = ("geometry", compare, compared, 40)

@@ -9,7 +9,7 @@ import pytest
 
 from mi_bsa.causal import places, recovery
 from mi_bsa.causal.options import RecoveryOptions, RivalOptions
-from mi_bsa.causal.rivals import rivals
+from mi_bsa.causal.rivals import either_way, rivals
 from mi_bsa.causal.steered import BestDoses
 from mi_bsa.core.errors import BridgeError
 from mi_bsa.studies.planted import draw
@@ -99,6 +99,9 @@ def test_rivals_are_trained_on_something_else_and_move_less():
         assert gap.ci[0] > 0.1
         assert gap.p < 0.01
         assert gap.seeds == material.seeds
+        assert gap.ci_method == "t over seeds x wordings, crossed"
+        assert gap.test == "t over seeds x wordings against 0"
+        assert gap.value == pytest.approx(np.mean(gap.per_seed))
         own = by["shift", method, "self_report"]
         assert min(own.per_seed) >= 0
         assert gap.value + own.value == pytest.approx(
@@ -112,6 +115,13 @@ def test_rivals_are_trained_on_something_else_and_move_less():
     assert {r.where["method"] for r in alone} == {"shuffled_choices"}
     again = rivals(replace(material, arms=poles), RECOVERY, RivalOptions(shuffles=1), place=PLACE)
     assert [r.value for r in alone] == [r.value for r in again]
+
+
+def test_what_moves_either_way_keeps_how_wordings_differ():
+    """A vector that moves reports down on the whole is turned round, wording by wording; one that moves them
+    up stays, also where a wording moves down."""
+    moved = np.array([[-0.3, -0.1, 0.1], [0.3, 0.1, -0.1]])
+    np.testing.assert_array_equal(either_way(moved), [[0.3, 0.1, -0.1]] * 2)
 
 
 def test_wrong_adapters_of_a_planted_model_choose_as_the_neighbor_does():

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from mi_bsa.core.errors import ResultError
-from mi_bsa.core.over_seeds import over_seeds, reached_by
+from mi_bsa.core.over_seeds import over_seeds, over_seeds_and_items, reached_by
 from mi_bsa.core.results import Null
 from mi_bsa.core.tested import among
-from probes.statistics import is_constant, t_interval, t_test
+from probes.statistics import crossed_mean, is_constant, t_interval, t_test
 
 VALUES = (0.2, 0.5, 0.4)
 SEEDS = (3, 5, 8)
@@ -95,3 +95,43 @@ def test_seeds_without_a_value_are_left_out():
     """What never got there (NaN) takes its seed with it."""
     values, seeds = reached_by(np.array([1.0, np.nan, 2.0]), SEEDS)
     assert (values.tolist(), seeds) == ([1.0, 2.0], [3, 8])
+
+
+def crossed(cells, **more):
+    seeds = range(len(cells))
+    return over_seeds_and_items("behavior.effect", {"behavior": "risk"}, cells, seeds, unit="share", **more)
+
+
+def test_seeds_and_items_are_both_drawn():
+    """Value, interval and p are those of the crossed mean; each seed's own mean stands beside; where items
+    differ more than seeds, the interval over seeds alone is far shorter."""
+    rng = np.random.default_rng(0)
+    cells = 0.2 + 0.3 * rng.normal(size=(1, 8)) + 0.02 * rng.normal(size=(5, 8))
+    found, wanted = crossed(cells, chance=0.0, items="scenarios"), crossed_mean(cells)
+    span = wanted.interval()
+    assert (found.value, found.ci, found.p) == (span.value, (span.low, span.high), wanted.p())
+    assert found.ci_method == "t over seeds x scenarios, crossed"
+    assert found.test == "t over seeds x scenarios against 0"
+    assert found.per_seed == pytest.approx(cells.mean(1).tolist())
+    alone = t_interval(cells.mean(1))
+    assert found.ci[1] - found.ci[0] > 5 * (alone.high - alone.low)
+
+
+def test_kinds_of_items_weigh_alike():
+    """Seven items of one kind and one of another: the value is the mean of the two kinds, by seed too; a seed
+    that was not asked an item has the mean of the others."""
+    cells = np.array([[0.0] * 7 + [1.0], [0.2] * 7 + [0.8]]) + 0.01 * np.arange(8)
+    found = crossed(cells, kinds=["a"] * 7 + ["b"])
+    assert found.value == pytest.approx(np.mean(found.per_seed))
+    assert found.per_seed[0] == pytest.approx((0.03 + 1.07) / 2)
+    cells[0, 0] = np.nan
+    assert np.isfinite(crossed(cells).per_seed).all()
+
+
+def test_one_seed_of_one_wording_has_no_interval_and_the_scale_is_kept():
+    """The reason stands in the method; an interval is cut off at the ends of its scale."""
+    alone = crossed(np.array([[0.3]]))
+    assert (alone.ci, alone.ci_method) == (None, "none: one seed of one wording")
+    rng = np.random.default_rng(0)
+    low, high = crossed(0.05 * rng.random((3, 4)) ** 4, within=(0.0, 0.5)).ci
+    assert low == 0 < high < 0.5
