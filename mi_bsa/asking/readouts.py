@@ -149,8 +149,12 @@ class Readout:
 
     def units(self, values: Float[np.ndarray, "*more item"]) -> Float[np.ndarray, "*more unit"]:
         """Means over the items of each group, in sorted order of groups."""
-        names = sorted(set(self.groups))
-        return np.stack([values[..., self.groups == name].mean(-1) for name in names], -1)
+        return np.stack([values[..., self.groups == name].mean(-1) for name in self.unit_names], -1)
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        """Names of the groups, in the order of `units`."""
+        return tuple(sorted(set(self.groups)))
 
 
 def readable(model: Model, items: Sequence[Item]) -> list[Item]:

@@ -23,6 +23,22 @@ POLES = ("seeking", "averse")
 
 
 @dataclass(frozen=True)
+class Criteria:
+    """What a rule might have been otherwise; the defaults are the rule (docs/decisions/0028).
+
+    Attributes:
+        handle: method of the vector on which the lines rest.
+        bar: what stands where the rule says a quarter.
+    """
+
+    handle: str = HANDLE
+    bar: float = QUARTER
+
+
+RULE = Criteria()
+
+
+@dataclass(frozen=True)
 class HandleLines:
     """The lines of `shared_state` that rest on the handle, in the order of the decision."""
 
@@ -54,38 +70,38 @@ class HandleLines:
         return (self.report, *failed) if failed else ()
 
 
-def handle_lines(held: Lookup) -> HandleLines:
+def handle_lines(held: Lookup, criteria: Criteria = RULE) -> HandleLines:
     """All of them, from the results of a study."""
     return HandleLines(
-        one=_poles(held, "the handle is one", "bridge.recovery.behavior"),
-        report=_report(held),
-        alone=_contradicted(held),
+        one=_poles(held, "the handle is one", "bridge.recovery.behavior", criteria.handle, criteria.bar),
+        report=_report(held, criteria),
+        alone=_contradicted(held, criteria),
         rivals=_rivals(held),
-        back=_back(held),
-        mediation=_mediation(held),
-        shrinks=_shrinks(held),
+        back=_back(held, criteria.bar),
+        mediation=_mediation(held, criteria),
+        shrinks=_shrinks(held, criteria),
     )
 
 
-def _poles(held: Lookup, name: str, result: str, *, method: str = HANDLE) -> EvidenceLine:
-    """A recovery of a method at both poles, against a quarter."""
+def _poles(held: Lookup, name: str, result: str, method: str, bar: float) -> EvidenceLine:
+    """A recovery of a method at both poles, against a bar."""
     each = [
-        interval_line(name, held.one(result, method=method, arm=arm), above=QUARTER, below=QUARTER)
-        for arm in POLES
+        interval_line(name, held.one(result, method=method, arm=arm), above=bar, below=bar) for arm in POLES
     ]
     if all(line.state == "missing" for line in each) and held.one(result, method=method) is None:
         return EvidenceLine(name, "missing", f"no {result} of the vector {method!r}")
     return together(each)
 
 
-def _report(held: Lookup) -> EvidenceLine:
-    """The handle's recovery of the report, each pole against a quarter; and what both move apart against
+def _report(held: Lookup, criteria: Criteria) -> EvidenceLine:
+    """The handle's recovery of the report, each pole against the bar; and what both move apart against
     random directions, one test of both poles.
     """
-    line = _poles(held, "the handle moves the report", "bridge.recovery.self_report")
+    name, method = "the handle moves the report", criteria.handle
+    line = _poles(held, name, "bridge.recovery.self_report", method, criteria.bar)
     apart = interval_line(
         line.name,
-        held.one("bridge.recovery.apart", kind="self_report", method=HANDLE),
+        held.one("bridge.recovery.apart", kind="self_report", method=method),
         above=0.0,
         test=True,
         drawn=True,
@@ -98,12 +114,13 @@ def _report(held: Lookup) -> EvidenceLine:
     return replace(line, state=state, p=apart.p, detail=f"{line.detail}; both poles apart: {apart.detail}")
 
 
-def _contradicted(held: Lookup) -> EvidenceLine:
+def _contradicted(held: Lookup, criteria: Criteria) -> EvidenceLine:
     """Whether another vector that gives the base half of the choices leaves the report as it is."""
     name = "no other vector contradicts it"
     recovered = {
         method: [r for arm in POLES for r in held.all("bridge.recovery.behavior", method=method, arm=arm)]
         for method in OTHERS
+        if method != criteria.handle
     }
     if not any(recovered.values()):
         return EvidenceLine(name, "missing", "no other vector was measured")
@@ -115,7 +132,7 @@ def _contradicted(held: Lookup) -> EvidenceLine:
     against = [
         (method, line)
         for method in strong
-        if (line := _poles(held, name, "bridge.recovery.self_report", method=method)).state == "fails"
+        if (line := _poles(held, name, "bridge.recovery.self_report", method, criteria.bar)).state == "fails"
     ]
     if against:
         told = "; ".join(
@@ -123,7 +140,7 @@ def _contradicted(held: Lookup) -> EvidenceLine:
         )
         return EvidenceLine(name, "fails", told)
     said = f"of {', '.join(strong)}, none" if strong else "none recovers half of the choices, so none"
-    return EvidenceLine(name, "holds", f"{said} leaves the report below {QUARTER}")
+    return EvidenceLine(name, "holds", f"{said} leaves the report below {criteria.bar}")
 
 
 def _rivals(held: Lookup) -> EvidenceLine:
@@ -138,47 +155,48 @@ def _rivals(held: Lookup) -> EvidenceLine:
     return together(each)
 
 
-def _back(held: Lookup) -> EvidenceLine:
+def _back(held: Lookup, bar: float) -> EvidenceLine:
     """Whether the choices read what the report does; a vector that does not move its own read-out cannot
     say.
     """
     name = "the report's own vector moves the choices"
-    line = _poles(held, name, "bridge.recovery.behavior", method=ON_REPORT)
-    own = _poles(held, name, "bridge.recovery.self_report", method=ON_REPORT)
+    line = _poles(held, name, "bridge.recovery.behavior", ON_REPORT, bar)
+    own = _poles(held, name, "bridge.recovery.self_report", ON_REPORT, bar)
     if line.state in ("holds", "fails") and own.state != "holds":
         return replace(line, state="open", detail=f"{line.detail}; it does not move the report: {own.detail}")
     return line
 
 
-def _mediation(held: Lookup) -> EvidenceLine:
+def _mediation(held: Lookup, criteria: Criteria) -> EvidenceLine:
     """The report runs through the handle: NIE above 0 and above random directions.
 
-    It fails where its share of the total effect is below a quarter.
+    It fails where its share of the total effect is below the bar.
     """
     name = "the report runs through it"
-    nie = held.one("bridge.mediation.nie", kind="self_report", method=f"behavior:{HANDLE}")
+    nie = held.one("bridge.mediation.nie", kind="self_report", method=f"behavior:{criteria.handle}")
     if nie is None:
         return EvidenceLine(name, "missing", "bridge.mediation.nie was not measured")
     line = interval_line(name, nie, above=0.0, test=True, drawn=True)
     share = held.one("bridge.mediation.proportion", **dict(nie.where))
-    failed = share is not None and share.ci is not None and share.ci[1] < QUARTER
+    failed = share is not None and share.ci is not None and share.ci[1] < criteria.bar
     if line.state == "open" and share is not None and failed:
-        return replace(line, state="fails", detail=f"{line.detail}; share {share.value:.2f} below {QUARTER}")
+        detail = f"{line.detail}; share {share.value:.2f} below {criteria.bar}"
+        return replace(line, state="fails", detail=detail)
     return line
 
 
-def _shrinks(held: Lookup) -> EvidenceLine:
+def _shrinks(held: Lookup, criteria: Criteria) -> EvidenceLine:
     """What remains of the report without the handle, at its own place."""
     found = [
         r
-        for r in held.all("bridge.necessity.self_report", method=HANDLE)
+        for r in held.all("bridge.necessity.self_report", method=criteria.handle)
         if r.where.get("position") != "everywhere"
     ]
     return interval_line(
         "without it the report shrinks",
         min(found, key=lambda r: len(r.where), default=None),
-        under=1 - QUARTER,
-        over=1 - QUARTER,
+        under=1 - criteria.bar,
+        over=1 - criteria.bar,
         test=True,
         drawn=True,
     )

@@ -29,7 +29,8 @@ these nulls, and their interval is the band of the draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,30 @@ NULLS = {"random": "random directions", "random_difference": "random differences
 """Kinds of null direction -> in words."""
 
 
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What lies behind the shares at one place, by wording (or scenario), so that any part of it can be
+    scored again without a model.
+
+    Attributes:
+        behavior: its name, for results.
+        seeds: of the adapters.
+        place: where vectors were added.
+        units: {read-out: names of its wordings or scenarios}.
+        base: {read-out: level of each unit}.
+        ways: {pole: {method: levels}}.
+        null: {kind of null direction: {pole: {read-out: level, (draw, unit)}}}; empty without a handle.
+    """
+
+    behavior: str
+    seeds: tuple[int, ...]
+    place: Place
+    units: Mapping[str, tuple[str, ...]]
+    base: Mapping[str, Float[np.ndarray, " unit"]]
+    ways: Mapping[str, Mapping[str, Steered]]
+    null: Mapping[str, Mapping[str, Mapping[str, Float[np.ndarray, "draw unit"]]]]
+
+
 def recover(
     material: Material,
     options: RecoveryOptions | None = None,
@@ -61,7 +86,19 @@ def recover(
     beside: bool = True,
     seed: int = 0,
 ) -> list[Result]:
-    """Recovery of both read-outs at both poles by every kind of vector.
+    """Recovery of both read-outs at both poles by every kind of vector; arguments as of `measure`."""
+    return scored(measure(material, options, place=place, beside=beside, seed=seed))
+
+
+def measure(
+    material: Material,
+    options: RecoveryOptions | None = None,
+    *,
+    place: Place | None = None,
+    beside: bool = True,
+    seed: int = 0,
+) -> Recovered:
+    """Levels of both read-outs at both poles with every kind of vector.
 
     Args:
         material: model, adapters and items.
@@ -89,12 +126,28 @@ def recover(
     if HANDLE in made:
         doses = {arm: found[arm][HANDLE].dose for arm in POLES}
         null = {kind: best.null(kind, doses, seed) for kind in tuple(NULLS)[: 1 + beside]}
+    units = {name: material.of(name, "test").unit_names for name in READ_OUTS}
+    return Recovered(material.behavior, material.seeds, place, units, base, found, null)
+
+
+def scored(levels: Recovered, handle: str = HANDLE) -> list[Result]:
+    """The shares of all that was measured at a place.
+
+    Args:
+        levels: what was measured.
+        handle: method of the handle, beside whose shares the null stands.
+    """
+    base, found = levels.base, levels.ways
     results: list[Result] = []
     for arm in POLES:
-        sign, where = SIGNS[arm], {"behavior": material.behavior, "arm": arm, **place.where, "split": "test"}
+        where = {"behavior": levels.behavior, "arm": arm, **levels.place.where, "split": "test"}
         for name in READ_OUTS:
+            sign = SIGNS[arm]
             whole = sign * (found[arm][WHOLE].levels[name] - base[name])
-            shifts = {kind: sign * (draws[arm][name] - base[name].mean()) for kind, draws in null.items()}
+            shifts = {
+                kind: sign * (draws[arm][name].mean(1) - base[name].mean())
+                for kind, draws in levels.null.items()
+            }
             for one in found[arm].values():
                 results.append(
                     share(
@@ -102,9 +155,11 @@ def recover(
                         {**where, "method": one.method},
                         sign * (one.levels[name] - base[name]),
                         whole,
-                        seeds=material.seeds,
+                        seeds=levels.seeds,
                         items=UNITS[name],
-                        draws=_each_seed(shifts["random"], material) if one.method == HANDLE else None,
+                        draws=_each_seed(shifts["random"], levels)
+                        if shifts and one.method == handle
+                        else None,
                         notes=one.notes,
                     )
                 )
@@ -119,37 +174,27 @@ def recover(
                         notes="as long as the handle, with the sign that development chose",
                     )
                 )
-    if null:
-        results += _apart(material, place, found, null["random"])
-    return results
+    return [*results, *_apart(levels, handle)] if levels.null else results
 
 
-def _apart(
-    material: Material,
-    place: Place,
-    found: Mapping[str, Mapping[str, Steered]],
-    null: Mapping[str, Mapping[str, np.ndarray]],
-) -> list[Result]:
+def _apart(levels: Recovered, handle: str) -> Iterator[Result]:
     """What the handle's two vectors of a pair move apart, of what lies between the finetuned poles."""
-    where = {"behavior": material.behavior, **place.where, "method": HANDLE, "split": "test"}
-    results = []
+    where = {"behavior": levels.behavior, **levels.place.where, "method": handle, "split": "test"}
+    ways, null = levels.ways, levels.null["random"]
     for name in READ_OUTS:
-        by = {m: found["seeking"][m].levels[name] - found["averse"][m].levels[name] for m in (HANDLE, WHOLE)}
-        results.append(
-            share(
-                "bridge.recovery.apart",
-                {**where, "kind": name},
-                by[HANDLE],
-                by[WHOLE],
-                seeds=material.seeds,
-                items=UNITS[name],
-                draws=_each_seed(null["seeking"][name] - null["averse"][name], material),
-                notes="both poles; a null direction at one of them, its opposite at the other",
-            )
+        by = {m: ways["seeking"][m].levels[name] - ways["averse"][m].levels[name] for m in (handle, WHOLE)}
+        yield share(
+            "bridge.recovery.apart",
+            {**where, "kind": name},
+            by[handle],
+            by[WHOLE],
+            seeds=levels.seeds,
+            items=UNITS[name],
+            draws=_each_seed(null["seeking"][name].mean(1) - null["averse"][name].mean(1), levels),
+            notes="both poles; a null direction at one of them, its opposite at the other",
         )
-    return results
 
 
-def _each_seed(draws: Float[np.ndarray, " draw"], material: Material) -> Float[np.ndarray, "draw seed"]:
+def _each_seed(draws: Float[np.ndarray, " draw"], levels: Recovered) -> Float[np.ndarray, "draw seed"]:
     """Null directions are the same for all seeds."""
-    return np.repeat(draws[:, None], len(material.seeds), 1)
+    return np.repeat(draws[:, None], len(levels.seeds), 1)

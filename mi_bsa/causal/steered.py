@@ -165,7 +165,8 @@ class BestDoses:
         return words if chosen.within[0] else f"{words}: beyond the coherence gate"
 
     def null(self, kind: str, doses: Mapping[str, float], seed: int) -> dict[str, dict[str, np.ndarray]]:
-        """{pole: {read-out: test level of each null direction}}, at each pole as long as the handle is there.
+        """{pole: {read-out: test level of each null direction by unit, (draw, unit)}}, at each pole as long
+        as the handle is there.
 
         A direction has two poles: one is given it, the other its opposite, so that what any long vector does
         to both alike cancels between them. Which is which is chosen on `null_items` development choices,
@@ -183,9 +184,7 @@ class BestDoses:
             up, down = (self.doses.levels(few, sign * added[arm])[:, 0] for sign in (1, -1))
             apart += SIGNS[arm] * (up - down)
         turned = np.where(apart >= 0, 1.0, -1.0)[:, None]
-        return {
-            arm: {name: self.levels(name, turned * added[arm]).mean(1) for name in READ_OUTS} for arm in POLES
-        }
+        return {arm: {name: self.levels(name, turned * added[arm]) for name in READ_OUTS} for arm in POLES}
 
     def adapter(self, arm: str) -> Steered:
         """The finetuned models themselves."""

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mi_bsa.causal.gate import Gate, gate_lines
-from mi_bsa.causal.handle import handle_lines
+from mi_bsa.causal.handle import RULE, Criteria, handle_lines
 from mi_bsa.causal.lines import (
     ALPHA,
     HALF,
-    QUARTER,
     EvidenceLine,
     Lookup,
     interval_line,
@@ -75,15 +74,17 @@ class Verdict:
         )
 
 
-def verdicts(results: Iterable[Result]) -> list[Verdict]:
+def verdicts(results: Iterable[Result], criteria: Criteria = RULE) -> list[Verdict]:
     """Verdicts of a study, in the order of `CONJECTURES`; the results of one behavior and one model.
+
+    `criteria`: the rule's, or what they might have been otherwise (`multiverse`).
 
     Raises:
         ResultError: results of several behaviors.
     """
     held = Lookup.of(results)
     gate = gate_lines(held)
-    found = [_shared(held, gate), _observe(held, gate), _words(held, gate)]
+    found = [_shared(held, gate, criteria), _observe(held, gate, criteria.bar), _words(held, gate)]
     return _holm(found)
 
 
@@ -92,13 +93,13 @@ def _blocked(gate: Sequence[EvidenceLine]) -> EvidenceLine | None:
     return next((line for line in gate if line.state != "holds"), None)
 
 
-def _shared(held: Lookup, gate: Gate) -> Verdict:
+def _shared(held: Lookup, gate: Gate, criteria: Criteria) -> Verdict:
     over = (
         ("transfer beyond neutral prompts", "bridge.transfer.over_neutral"),
         ("transfer beyond the wrong behavior", "bridge.transfer.over_wrong_behavior"),
     )
     transfer = [interval_line(name, held.one(at), above=0.0, below=0.0, test=True) for name, at in over]
-    handle = handle_lines(held)
+    handle = handle_lines(held, criteria)
     lines = [*transfer, *handle.all]
     everything = (*gate, *lines)
     if gate[0].state == "holds" and gate[1].state == "fails":
@@ -115,8 +116,8 @@ def _shared(held: Lookup, gate: Gate) -> Verdict:
     return _say("shared_state", "undecided", short, everything, held=held, flip=short)
 
 
-def _observe(held: Lookup, gate: Gate) -> Verdict:
-    lines = [_observed(held)]
+def _observe(held: Lookup, gate: Gate, bar: float) -> Verdict:
+    lines = [_observed(held, bar)]
     everything = (*gate, *lines)
     name = "later_layers_observe"
     if gate[0].state == "holds" and gate[1].state == "fails":
@@ -130,7 +131,7 @@ def _observe(held: Lookup, gate: Gate) -> Verdict:
     return _say(name, answer, lines, everything, flip=lines, held=held)
 
 
-def _observed(held: Lookup) -> EvidenceLine:
+def _observed(held: Lookup, bar: float) -> EvidenceLine:
     """Adapters on every block where there are some; those on one block alone say nothing."""
     name, result = "the report needs later blocks to see the adapter", "bridge.attribution.observed"
     found = held.one(result, kind="self_report", variant="all") or held.one(result, kind="self_report")
@@ -142,7 +143,7 @@ def _observed(held: Lookup) -> EvidenceLine:
             f"{result} {found.value:.3g} is of adapters on block {block} alone, which decides it by "
             "construction; adapters on all blocks were not measured, or do not move the report",
         )
-    return interval_line(name, found, above=QUARTER, below=QUARTER, test=True)
+    return interval_line(name, found, above=bar, below=bar, test=True)
 
 
 def _words(held: Lookup, gate: Gate) -> Verdict:
