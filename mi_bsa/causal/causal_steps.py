@@ -96,19 +96,25 @@ def ready(cell: Cell[BridgeConfig], arms: dict[str, int] | None = None) -> tuple
 
 def recover(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """What of behavior and report one vector, one layer, or constants recover."""
-    from mi_bsa.causal import recovery
+    from mi_bsa.causal import levels, recovery
 
-    options = cell.config.recovery
-    return _leave(cell, "recovery", lambda m, p: recovery.recover(m, options, place=p))
+    material, place = ready(cell)
+    found = recovery.measure(material, cell.config.recovery, place=place)
+    levels.keep_recovered(cell.folder / "recovery.npz", found)
+    results = recovery.scored(found)
+    write(cell.folder / "recovery.json", results)
+    return {"results": len(results)}
 
 
 def compete(cell: Cell[BridgeConfig], *, arms: dict[str, int]) -> dict[str, Any]:
     """The handle against vectors that are trained as it is, on something else."""
-    from mi_bsa.causal import rivals
+    from mi_bsa.causal import levels, rivals
 
     config = cell.config
     material, place = ready(cell, arms)
-    results = rivals.rivals(material, config.recovery, config.rivals, place=place)
+    found = rivals.measure(material, config.recovery, config.rivals, place=place)
+    levels.keep_rivals(cell.folder / "rivals.npz", found)
+    results = [result for one in found for result in rivals.scored(one)]
     write(cell.folder / "rivals.json", results)
     return {"results": len(results)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from mi_bsa.core.errors import ResultError
@@ -76,9 +77,14 @@ class Lookup:
     def all(self, name: str, **where: Place | None) -> list[Result]:
         """All results of a name whose place has these values (None: any)."""
         wanted: Mapping[str, Any] = {k: v for k, v in where.items() if v is not None}
-        return [
-            r for r in self.results if r.name == name and all(r.where.get(k) == v for k, v in wanted.items())
-        ]
+        return [r for r in self._named.get(name, ()) if all(r.where.get(k) == v for k, v in wanted.items())]
+
+    @cached_property
+    def _named(self) -> dict[str, list[Result]]:
+        named: dict[str, list[Result]] = {}
+        for result in self.results:
+            named.setdefault(result.name, []).append(result)
+        return named
 
     def one(self, name: str, **where: Place | None) -> Result | None:
         """The result of a name at a place; of several, the one with the fewest keys (the most general)."""

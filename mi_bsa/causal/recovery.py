@@ -29,8 +29,7 @@ these nulls, and their interval is the band of the draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,11 +37,12 @@ from jaxtyping import Float
 
 from mi_bsa.causal import directions
 from mi_bsa.causal.handle import HANDLE, ON_REPORT
+from mi_bsa.causal.levels import Recovered
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share, share_of_draws
-from mi_bsa.causal.steered import BestDoses, Steered
+from mi_bsa.causal.steered import BestDoses
 from mi_bsa.core.results import Result
 
 if TYPE_CHECKING:
@@ -52,30 +52,6 @@ if TYPE_CHECKING:
 WHOLE = "whole_adapter"
 NULLS = {"random": "random directions", "random_difference": "random differences of the base's states"}
 """Kinds of null direction -> in words."""
-
-
-@dataclass(frozen=True, eq=False)
-class Recovered:
-    """What lies behind the shares at one place, by wording (or scenario), so that any part of it can be
-    scored again without a model.
-
-    Attributes:
-        behavior: its name, for results.
-        seeds: of the adapters.
-        place: where vectors were added.
-        units: {read-out: names of its wordings or scenarios}.
-        base: {read-out: level of each unit}.
-        ways: {pole: {method: levels}}.
-        null: {kind of null direction: {pole: {read-out: level, (draw, unit)}}}; empty without a handle.
-    """
-
-    behavior: str
-    seeds: tuple[int, ...]
-    place: Place
-    units: Mapping[str, tuple[str, ...]]
-    base: Mapping[str, Float[np.ndarray, " unit"]]
-    ways: Mapping[str, Mapping[str, Steered]]
-    null: Mapping[str, Mapping[str, Mapping[str, Float[np.ndarray, "draw unit"]]]]
 
 
 def recover(

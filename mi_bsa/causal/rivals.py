@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal import directions
+from mi_bsa.causal.levels import RivalShift
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import RecoveryOptions, RivalOptions
 from mi_bsa.causal.places import Place, choose_place
@@ -75,7 +76,20 @@ def rivals(
     place: Place | None = None,
     seed: int = 0,
 ) -> list[Result]:
-    """The handle against its rivals.
+    """The handle against its rivals; arguments as of `measure`."""
+    found = measure(material, recovery, options, place=place, seed=seed)
+    return [result for one in found for result in scored(one)]
+
+
+def measure(
+    material: Material,
+    recovery: RecoveryOptions | None = None,
+    options: RivalOptions | None = None,
+    *,
+    place: Place | None = None,
+    seed: int = 0,
+) -> list[RivalShift]:
+    """What the handle and each of its rivals move.
 
     Args:
         material: model, adapters and items; the neighbor's rival needs the arms `wrong_seeking` and
@@ -96,7 +110,7 @@ def rivals(
     whole = {arm: aims[arm].whole for arm in POLES}
     reached = {arm: float(chosen[arm].shifts[0]) / whole[arm] if whole[arm] else 0.0 for arm in POLES}
     shifts = _apart(best, {arm: own[arm] * lengths[arm] for arm in POLES})
-    results: list[Result] = []
+    found = []
     asked = [_shuffled(material, place, aims, recovery, options, seed)]
     if all(len(material.arms.get(arm, ())) > 1 for arm in WRONG) and material.sets.get(NEIGHBOR):
         asked.append(_neighbor(material, place, recovery, seed))
@@ -105,16 +119,42 @@ def rivals(
         for arm, given in rival.vectors.items():
             unit = given / np.linalg.norm(given, axis=1, keepdims=True)
             target = rival.aims[arm].whole
-            found = best.dosed(unit, rival.aims[arm], share=reached[arm])
-            share = float(found.shifts[0]) / target if target > 0 else 0.0
-            matched = bool(found.within[0]) and target > 0 and share >= reached[arm] - MATCHED
-            dose = float(found.doses[0]) if matched else lengths[arm]
+            own_dose = best.dosed(unit, rival.aims[arm], share=reached[arm])
+            share = float(own_dose.shifts[0]) / target if target > 0 else 0.0
+            matched = bool(own_dose.within[0]) and target > 0 and share >= reached[arm] - MATCHED
+            dose = float(own_dose.doses[0]) if matched else lengths[arm]
             added[arm] = unit * dose
             how = "at the handle's share of its own target" if matched else "at the handle's own length"
             told.append(f"{arm} {how}: {share:.2f} against {reached[arm]:.2f}, dose {dose:.3g}")
-        moved = _apart(best, added)
-        results += _results(material, place, rival, shifts, moved, "; ".join(told))
-    return results
+        found.append(_beside(material, place, rival, shifts, _apart(best, added), "; ".join(told)))
+    return found
+
+
+def scored(found: RivalShift) -> Iterator[Result]:
+    """The handle less one rival, and the rival's own, of each read-out."""
+    where = {"behavior": found.behavior, **found.place.where, "method": found.method, "split": "test"}
+    for name in READ_OUTS:
+        yield over_seeds_and_items(
+            f"bridge.rival.{name}",
+            where,
+            found.handle[name] - found.own[name],
+            found.seeds,
+            unit=UNIT,
+            items=UNITS[name],
+            within=(-1.0, 0.5),
+            chance=0.0,
+            notes=found.notes,
+        )
+        yield over_seeds_and_items(
+            "bridge.rival.shift",
+            {**where, "kind": name},
+            found.own[name],
+            found.seeds,
+            unit=UNIT,
+            items=UNITS[name],
+            within=(0.0, 0.5),
+            notes="either way",
+        )
 
 
 def _shuffled(
@@ -185,38 +225,27 @@ def either_way(moved: Float[np.ndarray, "vector unit"]) -> Float[np.ndarray, "ve
     return turned
 
 
-def _results(
+def _beside(
     material: Material,
     place: Place,
     rival: Rival,
     handle: dict[str, np.ndarray],
     moved: dict[str, np.ndarray],
     told: str,
-) -> Iterator[Result]:
+) -> RivalShift:
+    """A rival beside the handle of its seeds."""
     there = np.unique(rival.seeds)
-    seeds = [material.seeds[n] for n in there]
-    where = {"behavior": material.behavior, **place.where, "method": rival.method, "split": "test"}
+    own = {}
     for name in READ_OUTS:
         either = either_way(moved[name])
-        own = np.stack([either[rival.seeds == n].mean(0) for n in there])
-        yield over_seeds_and_items(
-            f"bridge.rival.{name}",
-            where,
-            handle[name][there] - own,
-            seeds,
-            unit=UNIT,
-            items=UNITS[name],
-            within=(-1.0, 0.5),
-            chance=0.0,
-            notes=told,
-        )
-        yield over_seeds_and_items(
-            "bridge.rival.shift",
-            {**where, "kind": name},
-            own,
-            seeds,
-            unit=UNIT,
-            items=UNITS[name],
-            within=(0.0, 0.5),
-            notes="either way",
-        )
+        own[name] = np.stack([either[rival.seeds == n].mean(0) for n in there])
+    return RivalShift(
+        material.behavior,
+        place,
+        rival.method,
+        tuple(material.seeds[n] for n in there),
+        material.of("self_report", "test").unit_names,
+        own,
+        {name: handle[name][there] for name in READ_OUTS},
+        told,
+    )

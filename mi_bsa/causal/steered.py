@@ -10,7 +10,7 @@ that moves development choices apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NEUTRAL = 16
 """Neutral prompts behind the coherence gate."""
+LARGEST = 1e3
+"""A share beyond all reach: the dose nearest to it is that of the largest shift within the gate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +138,16 @@ class BestDoses:
 
     def dosed(self, unit: Float[np.ndarray, "vector d"], aim: Aim, *, share: float = 1.0) -> Chosen:
         """The one dose at which unit vectors reach, in the mean, a share of what is wanted of them."""
-        moved = aim.shifts(self.doses.scores(aim.readout, unit, self.tried)).mean(1)
-        costs = self.doses.costs(self.neutral, unit, self.tried).mean(0)
-        return choose_doses(
-            self.tried, moved[None], costs[None], wanted=share * aim.whole, budget=self.budget
-        )
+        return self.dosed_each(unit, aim, (share,))[0]
+
+    def dosed_each(
+        self, unit: Float[np.ndarray, "vector d"], aim: Aim, shares: Sequence[float]
+    ) -> list[Chosen]:
+        """The dose for each of some shares, of one trial of all doses; `LARGEST` for all that can be had."""
+        moved = aim.shifts(self.doses.scores(aim.readout, unit, self.tried)).mean(1)[None]
+        costs = self.doses.costs(self.neutral, unit, self.tried).mean(0)[None]
+        wanted = [share * aim.whole for share in shares]
+        return [choose_doses(self.tried, moved, costs, wanted=one, budget=self.budget) for one in wanted]
 
     def vectors(
         self, method: str, given: Float[np.ndarray, "seed d"], arm: str, *, by: str = "behavior"
@@ -148,11 +155,25 @@ class BestDoses:
         """One vector a seed, all at the one dose at which development items of a read-out are moved as far as
         the finetune moves them.
         """
+        return self.vectors_each(method, given, arm, (1.0,), by=by)[0]
+
+    def vectors_each(
+        self,
+        method: str,
+        given: Float[np.ndarray, "seed d"],
+        arm: str,
+        shares: Sequence[float],
+        *,
+        by: str = "behavior",
+    ) -> list[Steered]:
+        """The same at the dose for each of some shares of what the finetune moves."""
         unit = given / np.linalg.norm(given, axis=1, keepdims=True)
         aim = self.aim(arm, by)
-        chosen = self.dosed(unit, aim)
-        levels = {name: self.levels(name, unit * chosen.doses[0]) for name in READ_OUTS}
-        return Steered(method, levels, self.told(chosen, aim.whole), float(chosen.doses[0]))
+        found = []
+        for chosen in self.dosed_each(unit, aim, shares):
+            levels = {name: self.levels(name, unit * chosen.doses[0]) for name in READ_OUTS}
+            found.append(Steered(method, levels, self.told(chosen, aim.whole), float(chosen.doses[0])))
+        return found
 
     def told(self, chosen: Chosen, whole: float) -> str:
         """A dose in words: how long, what it reached on development items, what it cost."""
