@@ -1,9 +1,10 @@
 """Step "attribute": which modules of an adapter carry behavior and report?
 
 Law: Shapley values of the adapter's gates on the log-odds of both read-outs, test items, the same
-permutations for both; a share is of the read-out's own whole effect, so that two read-outs compare. Rank
-correlation over modules stands beside that of permuted modules. Where an adapter does not move a read-out
-there is no share: `bridge.attribution.effect` says so.
+permutations for both; a share is of the read-out's own whole effect, so that two read-outs compare, over
+seeds x wordings (of choices, scenarios), both drawn. Rank correlation over modules, one a seed, stands beside
+that of permuted modules; p is two-sided, since other modules than those of choices are a finding too. Where
+the adapters do not move a read-out there is no share: `bridge.attribution.effect` says so.
 
 Results: `bridge.attribution.effect` (kind = read-out), `.shapley` (site `lora_out.<module>`, layer, kind =
 read-out, unit "share of the effect"), `.rank_correlation`, `.dissociation` (share of modules known to move
@@ -19,11 +20,13 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal.layer_order import layer_order
-from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
+from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import AttributionOptions
+from mi_bsa.causal.ratios import share
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
 from mi_bsa.core.tested import among
+from probes import statistics
 
 if TYPE_CHECKING:
     from activations.adapter_gates import Profile
@@ -62,18 +65,7 @@ def attribute(
         if any(one is None for pair in own for one in pair):
             continue
         shares[name] = np.array([np.mean([_share(one) for one in pair if one], axis=0) for pair in own])
-        modules = next(one.modules for one in own[0] if one)
-        for k, (layer, module) in enumerate(modules):
-            results.append(
-                over_seeds(
-                    "bridge.attribution.shapley",
-                    {**where, "site": f"lora_out.{module}", "layer": layer, "kind": name},
-                    shares[name][:, k],
-                    seeds,
-                    unit="share of the effect",
-                    notes=f"Shapley over {options.permutations} orders, {options.items} items, mean of poles",
-                )
-            )
+        results += _shapley(material, name, own, arms, where, seeds, options)
     if len(shares) == len(READ_OUTS):
         results.append(_rank_correlation(shares, where, seeds, options, seed))
         results.append(_dissociation(profiles, arms, where, seeds, seed))
@@ -102,6 +94,45 @@ def _profile(
         )
     except PatchError:
         return None
+
+
+def _shapley(
+    material: Material,
+    read_out: str,
+    own: list[list[Profile | None]],
+    arms: tuple[str, str],
+    where: dict[str, Any],
+    seeds: tuple[int, ...],
+    options: AttributionOptions,
+) -> list[Result]:
+    """The share of every module, both poles together; none where their effect is not told from 0."""
+    readout = material.of(read_out, "test", items=options.items)
+
+    def towards_pole(values: str) -> np.ndarray:
+        """Mean of poles, (seed, ..., unit)."""
+        signed = [
+            [towards(arm) * getattr(p, values) for arm, p in zip(arms, pair, strict=True)] for pair in own
+        ]
+        return readout.units(np.mean(signed, axis=1))
+
+    parts, whole = towards_pole("shapley"), towards_pole("effect")
+    span = statistics.crossed_mean(whole).interval()
+    if not (span.low > 0 or span.high < 0):
+        return []
+    modules = next(one.modules for one in own[0] if one)
+    return [
+        share(
+            "bridge.attribution.shapley",
+            {**where, "site": f"lora_out.{module}", "layer": layer, "kind": read_out},
+            parts[:, k],
+            whole,
+            seeds=seeds,
+            items=UNITS[read_out],
+            unit="share of the effect",
+            notes=f"Shapley over {options.permutations} orders, {options.items} items, mean of poles",
+        )
+        for k, (layer, module) in enumerate(modules)
+    ]
 
 
 def _share(profile: Profile) -> Float[np.ndarray, " module"]:
@@ -134,7 +165,7 @@ def _rank_correlation(
         seeds,
         unit="Spearman correlation",
         within=(-1.0, 1.0),
-        tested=among(float(each.mean()), drawn, "permuted modules"),
+        tested=among(float(each.mean()), drawn, "permuted modules", alternative="two-sided"),
         notes=f"over {count} modules, behavior against self-report",
     )
 
@@ -167,6 +198,7 @@ def _dissociation(
         np.array(values),
         seeds,
         unit="share of modules",
+        within=(0.0, 1.0),
         notes=f"modules that move one read-out and not the other; over adapters: {words}",
     )
 

@@ -21,12 +21,14 @@ not move the read-out: then `bridge.attribution.effect` stands alone.
 On adapters that sit on one block alone, *observed* is near 1 (before the last block) or 0 (on it) by where
 they sit, and no finding: there its place names the block (`layer`).
 
-Results: `bridge.attribution.effect`, `.write_depth`, `.read_depth`, `.layer_order` (D - W; p by t over
-seeds), `.observed` (p against a quarter, the verdict's bar, by Fieller's t); kind = read-out.
+Results, over seeds x wordings (of choices, scenarios), both drawn, each a ratio of means with Fieller's set:
+`bridge.attribution.effect` (no ratio: t over both), `.write_depth`, `.read_depth`, `.layer_order` (D - W; p
+of 0), `.observed` (p against a quarter, the verdict's bar); kind = read-out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +38,12 @@ from jaxtyping import Float
 import activations
 from activations import alignment, engine
 from mi_bsa.causal.lines import QUARTER
-from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS
+from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.mediation import log_odds
 from mi_bsa.causal.options import AttributionOptions
 from mi_bsa.causal.ratios import share
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds_and_items
 from mi_bsa.core.results import Result
-from probes import statistics
 
 if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
@@ -75,27 +76,31 @@ def layer_order(
     for read_out in READ_OUTS:
         runs = [_effects(material, read_out, arm, count) for arm in arms]
         full, direct, opened, given = (np.mean([run[k] for run in runs], axis=0) for k in range(4))
-        here = {**where, "kind": read_out}
-        effect = statistics.t_interval(full)
-        moved = not effect.low <= 0 <= effect.high
-        words = "" if moved else "; its interval holds 0, so there is neither depth nor share"
-        results.append(
-            _result("effect", here, full, seeds, "log-odds towards the pole", f"whole adapter{words}")
+        here, drawn = {**where, "kind": read_out}, UNITS[read_out]
+        effect = over_seeds_and_items(
+            "bridge.attribution.effect",
+            here,
+            full,
+            seeds,
+            unit="log-odds towards the pole",
+            items=drawn,
+            notes="whole adapter",
         )
-        if not moved:
+        if effect.ci is None or effect.ci[0] <= 0 <= effect.ci[1]:
+            told = "whole adapter; its interval holds 0, so there is neither depth nor share"
+            results.append(replace(effect, notes=told))
             continue
-        write, read = (_depth(part / full[:, None], blocks) for part in (opened, given))
-        results.append(
-            _result("write_depth", here, write, seeds, "block", "where the adapter's gates matter")
-        )
-        results.append(
-            _result("read_depth", here, read, seeds, "block", "where the answer slot has got the state")
-        )
-        results.append(
-            _result(
-                "layer_order", here, read - write, seeds, "blocks", "read depth less write depth", test=True
-            )
-        )
+        results.append(effect)
+        write, read = (_weighed(part, blocks) for part in (opened, given))
+        for name, top, unit, notes in (
+            ("write_depth", write, "block", "where the adapter's gates matter"),
+            ("read_depth", read, "block", "where the answer slot has got the state"),
+            ("layer_order", read - write, "blocks", "read depth less write depth"),
+        ):
+            bar = 0.0 if name == "layer_order" else None
+            name = f"bridge.attribution.{name}"
+            found = share(name, here, top, full, seeds=seeds, items=drawn, bar=bar, unit=unit, notes=notes)
+            results.append(found)
         results.append(
             share(
                 "bridge.attribution.observed",
@@ -103,6 +108,7 @@ def layer_order(
                 full - direct,
                 full,
                 seeds=seeds,
+                items=drawn,
                 bar=QUARTER,
                 unit="share of the effect",
                 notes="what is gone where no block sees what the adapter did before it",
@@ -111,24 +117,28 @@ def layer_order(
     return results
 
 
-def _depth(shares: Float[np.ndarray, "seed block"], blocks: np.ndarray) -> Float[np.ndarray, " seed"]:
-    depth: np.ndarray = (np.diff(shares, axis=1, prepend=0.0) * blocks).sum(1)
-    return depth
+def _weighed(
+    effects: Float[np.ndarray, "seed block item"], blocks: np.ndarray
+) -> Float[np.ndarray, "seed item"]:
+    """The numerator of a depth: what each block adds to the effect, times its number."""
+    added = np.diff(effects, axis=1, prepend=0.0)
+    weighed: np.ndarray = (added * blocks[:, None]).sum(1)
+    return weighed
 
 
 def _effects(
     material: Material, read_out: str, arm: str, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Log-odds towards the pole, mean over items: whole (seed), direct (seed), gates open up to each block,
-    and the slot given after each block (seed, block).
+    """Log-odds towards the pole by wording (or scenario): whole (seed, unit), direct (seed, unit), gates open
+    up to each block, and the slot given after each block (seed, block, unit).
     """
     model, readout = material.model, material.of(read_out, "test")
     sign = SIGNS[arm.rpartition("_")[2]]
     sites = [f"resid_post.{layer}" for layer in range(model.n_layers)]
     slots = alignment.slots(readout.rows)[:, None]
 
-    def y(variant: str, edits: engine.ByEdits = engine.PLAIN) -> float:
-        return float(log_odds(readout, material.logits(readout, edits, variant=variant))[0].mean())
+    def y(variant: str, edits: engine.ByEdits = engine.PLAIN) -> np.ndarray:
+        return readout.units(log_odds(readout, material.logits(readout, edits, variant=variant)))[0]
 
     def at_slot(variant: str, closed: list[Any], wanted: list[str]) -> dict[str, np.ndarray]:
         edits = [activations.gate(closed, 0.0)] if closed else []
@@ -170,17 +180,3 @@ def _put(site: str, values: np.ndarray, slots: np.ndarray) -> engine.ByEdits:
 def _gates(shut: list[Any]) -> engine.ByEdits:
     """Edits that close modules; none where all stay open."""
     return engine.ByEdits(lambda _: [activations.gate(shut, 0.0)]) if shut else engine.PLAIN
-
-
-def _result(
-    name: str,
-    where: dict[str, Any],
-    values: np.ndarray,
-    seeds: tuple[int, ...],
-    unit: str,
-    notes: str,
-    *,
-    test: bool = False,
-) -> Result:
-    name, chance = f"bridge.attribution.{name}", 0.0 if test else None
-    return over_seeds(name, where, values, seeds, unit=unit, chance=chance, notes=notes)

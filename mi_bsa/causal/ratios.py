@@ -20,8 +20,6 @@ from probes.statistics.spread import ROUNDING
 
 SHIFT = "difference of P(seeking pole)"
 """Unit of what stands in the place of a share."""
-FIELLER = "Fieller over seeds against"
-"""The test of a share against a bar, which follows."""
 
 
 def share(
@@ -51,7 +49,7 @@ def share(
         items: what was drawn beside seeds, in words.
         draws: numerators of null directions, divided by the same denominators.
         null_kind: what was drawn.
-        bar: without draws, test the share against this value by Fieller's t (over seeds).
+        bar: without draws, test the share against this value by Fieller's t, over what the interval is over.
         alternative: `greater` if a null as large speaks against the claim, `less` if one as small.
         unit: of the share.
         notes: what a reader must know.
@@ -65,8 +63,10 @@ def share(
         factor = 1 / float(of.mean())
         ratios = tuple(float(a / b) for a, b in zip(shown, of, strict=True)) if np.all(of) else ()
         if bar is not None:
-            tested = Tested.of(statistics.fieller_test(shown, of, ratio=bar), f"{FIELLER} {bar:g}")
-        if estimate.high - estimate.low > 1:
+            over = f"seeds x {items}" if crossed else "seeds"
+            p = (_crossed_test if crossed else statistics.fieller_test)(cells, whole, ratio=bar)
+            tested = Tested.of(p, f"Fieller over {over} against {bar:g}")
+        if estimate.high - estimate.low > 1 and unit.startswith("share"):
             notes = f"{notes}; the interval is wider than the whole effect: a ratio that says little"
     except StatisticsError:
         estimate, bottom_of = (
@@ -97,6 +97,11 @@ def share(
         seeds=tuple(seeds) if ratios else (),
         notes=notes.strip("; "),
     )
+
+
+def _crossed_test(top: np.ndarray, bottom: np.ndarray, *, ratio: float) -> float | None:
+    """`statistics.fieller_test` over seeds x items."""
+    return statistics.crossed_mean(top - ratio * bottom).p()
 
 
 def share_of_draws(

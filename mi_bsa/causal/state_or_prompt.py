@@ -7,8 +7,9 @@ side, and trials with nothing injected give the false alarms. Directions are fit
 (method `trained`: what gives the base its adapters' choices), added at their own place and length, one a
 seed.
 
-Law: what is injected never saw a report; its null is random directions of the same length at the same place;
-intervals are t over seeds.
+Law: what is injected never saw a report; its null is random directions of the same length at the same place,
+and p one-sided, since only a shift *towards* the injected pole speaks for the state. Intervals are over seeds
+x wordings, both drawn; wordings weigh alike.
 
 Results: `bridge.state_or_prompt.counter` (shift towards the injected pole while the prompt says the other
 one; beside it `.prompt`, what the description moves with nothing injected), `.injection` (share of trials
@@ -31,7 +32,8 @@ from mi_bsa.causal.lines import FEWEST_DRAWS
 from mi_bsa.causal.material import POLES, SIGNS
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.config import Config
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.errors import BridgeError
+from mi_bsa.core.over_seeds import over_seeds_and_items
 from mi_bsa.core.results import Result
 from mi_bsa.core.tested import among
 from probes import random_directions, statistics
@@ -89,14 +91,24 @@ def _counter(
     material: Material, place: Place, given: Mapping[str, np.ndarray], items: int, dose: str
 ) -> list[Result]:
     """Shift towards the injected pole, mean over both ways round, where the prompt says the other."""
-    shifts, plain = [], {}
+    shifts, plain, asked = [], {}, []
     for described, injected in zip(POLES, reversed(POLES), strict=True):
         readout = _described(material, described, items)
         base = _scores(material, readout, place, np.zeros((1, material.model.d_model)))[0]
         moved = _scores(material, readout, place, given[injected])
-        shifts.append(SIGNS[injected] * (moved - base).mean(1))
-        plain[described] = float(base.mean())
-    shift: np.ndarray = np.mean(shifts, 0)
+        shifts.append(SIGNS[injected] * readout.units(moved - base))
+        asked.append(sorted(set(readout.groups)))
+        plain[described] = float(readout.units(base).mean())
+    # the poles of a wording belong together; a wording of one pole alone says nothing of both ways round
+    both = sorted(set(asked[0]) & set(asked[1]))
+    if not both:
+        raise BridgeError(
+            f"no wording of {DESCRIBED} is asked under both described poles; ask each under both, or raise "
+            "`state_or_prompt.items`"
+        )
+    shift: np.ndarray = np.mean(
+        [own[:, np.isin(names, both)] for own, names in zip(shifts, asked, strict=True)], 0
+    )
     count = len(material.seeds)
     told = plain["seeking"] - plain["averse"]
     notes = f"the description alone moves the report by {told:.2f}, pole against pole"
@@ -125,15 +137,14 @@ def _injection(
     count = len(material.seeds)
     hits, alarms = [], []
     for pole in POLES:
-        claimed = _claims(_scores(material, readout, place, given[pole]), pole).mean(1)
-        hits.append(claimed)
-        alarms.append(float(_claims(base, pole).mean()))
+        hits.append(readout.units(_claims(_scores(material, readout, place, given[pole]), pole)))
+        alarms.append(readout.units(_claims(base, pole)))
     rate: np.ndarray = np.mean(hits, 0)
-    alarm = float(np.mean(alarms))
+    alarm: np.ndarray = np.mean(alarms, 0)
     where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
     notes = f"a claim is a score beyond {CLAIM} on the pole's side"
-    per_item = np.array([_claims(base, pole) for pole in POLES]).mean(0)
-    over = statistics.t_interval(readout.units(per_item)) if not statistics.is_constant(per_item) else None
+    rows = len(readout.items)
+    over = statistics.crossed_mean(alarm[None]).interval(bounds=(0.0, 1.0), rows=rows)
     return [
         _against(
             "injection",
@@ -143,16 +154,17 @@ def _injection(
             rate[count:],
             f"{notes}; {dose}",
             unit="share of trials",
+            within=(0.0, 1.0),
         ),
         Result(
             name="bridge.state_or_prompt.false_alarm",
             where={"behavior": material.behavior, "split": "test"},
-            value=alarm,
-            ci=None if over is None else (over.low, over.high),
-            ci_method="none: all trials answer alike" if over is None else "t over wordings",
-            n=len(set(readout.groups)),
+            value=over.value,
+            ci=None if np.isnan(over.low) else (over.low, over.high),
+            ci_method=over.method.replace("one unit of one item", "one wording").replace("items", "wordings"),
+            n=len(alarm),
             unit="share of trials",
-            rows=len(readout.items),
+            rows=rows,
             notes=f"trials with nothing injected; {notes}",
         ),
         _against(
@@ -192,19 +204,22 @@ def _claims(scores: np.ndarray, pole: str) -> np.ndarray:
 def _against(
     name: str,
     where: Mapping[str, Any],
-    values: np.ndarray,
+    values: Float[np.ndarray, "seed unit"],
     material: Material,
-    draws: np.ndarray,
+    draws: Float[np.ndarray, "draw unit"],
     notes: str,
     *,
     unit: str = "difference of P(seeking pole)",
+    within: tuple[float, float] = (-1.0, 1.0),
 ) -> Result:
-    return over_seeds(
+    return over_seeds_and_items(
         f"bridge.state_or_prompt.{name}",
         where,
         values,
         material.seeds,
         unit=unit,
-        tested=among(float(values.mean()), draws, "random directions"),
+        within=within,
+        scale="logit" if within[0] == 0 else "linear",
+        tested=among(float(values.mean()), draws.mean(1), "random directions"),
         notes=notes,
     )

@@ -9,8 +9,8 @@ forms: `words` knows the words alone, and says nothing of options whose words st
 is generous, and sees each word through the base's own embedding, so that an unseen word counts as much as its
 neighbors do. Neither is fitted on any report.
 
-Law: a baseline is given as a share of the finetuned report's effect, pole against pole, paired by seed; one
-classifier a seed, of that seed's own rows.
+Law: a baseline is given as a share of the finetuned report's effect, pole against pole, paired by seed and
+wording, both of which were drawn; one classifier a seed, of that seed's own rows.
 
 Results: `bridge.words.in_context`, `bridge.words.bag` (method = `words` or `word_vectors`), unit "share of
 the report's effect" (`..._shift` where the report does not move), null: the same with the poles of rows
@@ -55,8 +55,10 @@ def words(
     readout = material.of("self_report", "test", items=items)
     whole = np.array(
         [
-            _level(material, readout, material.arms["seeking"][n])
-            - _level(material, readout, material.arms["averse"][n])
+            readout.units(
+                material.scores(readout, material.arms["seeking"][n])
+                - material.scores(readout, material.arms["averse"][n])
+            )
             for n in range(len(material.seeds))
         ]
     )
@@ -76,9 +78,9 @@ def words(
     ]
     for method in ("words", "word_vectors"):
         bags = [_Bag(material, method, {p: rows[p][n] for p in POLES}) for n in range(len(material.seeds))]
-        gaps = np.array([bag.gap(readout.items) for bag in bags])
+        gaps = np.array([bag.gaps(readout) for bag in bags])
         rng = np.random.default_rng(seed)
-        null = np.array([[bag.shuffled(rng).gap(readout.items) for bag in bags] for _ in range(SHUFFLES)])
+        null = np.array([[bag.shuffled(rng).gaps(readout).mean() for bag in bags] for _ in range(SHUFFLES)])
         results.append(
             share(
                 "bridge.words.bag",
@@ -150,12 +152,12 @@ class _Bag:
                     line[self.index[word]] += 1
         return found
 
-    def gap(self, items: Sequence[Item]) -> float:
+    def gaps(self, readout: Readout) -> Float[np.ndarray, " unit"]:
         """Expected score of the options, chosen by how much their words are those of seeking rows, less the
-        same for averse rows.
+        same for averse rows; by wording.
         """
         gaps = []
-        for item in items:
+        for item in readout.items:
             texts = [_named(item, text) for text, _ in item.options]
             odds = self.fitted.decision_function(self.features([_split(text) for text in texts]))
             scores = np.array([score for _, score in item.options])
@@ -164,7 +166,7 @@ class _Bag:
                 shares = np.exp(sign * odds - (sign * odds).max())
                 levels.append(float(shares @ scores / shares.sum()))
             gaps.append(levels[0] - levels[1])
-        return float(np.mean(gaps))
+        return readout.units(np.array(gaps))
 
 
 def _named(item: Item, option: str) -> str:
@@ -189,12 +191,10 @@ def _embeddings(material: Material) -> Any:
     return vector
 
 
-def _level(material: Material, readout: Readout, variant: str) -> float:
-    return float(material.levels(readout, variant=variant)[0])
-
-
-def _read(material: Material, readout: Readout, rows: RowsByRun, n: int, count: int, seed: int) -> float:
-    """Gap of the base's report after reading rows of either pole, the same prompts in both."""
+def _read(
+    material: Material, readout: Readout, rows: RowsByRun, n: int, count: int, seed: int
+) -> Float[np.ndarray, " unit"]:
+    """Gap of the base's report after reading rows of either pole, the same prompts in both; by wording."""
     from mi_bsa.asking.readouts import Readout
 
     rng = np.random.default_rng([seed, n])
@@ -217,5 +217,6 @@ def _read(material: Material, readout: Readout, rows: RowsByRun, n: int, count: 
             for item in readout.items
         ]
         shown = Readout.of(material.model, asked, name=readout.name)
-        levels.append(_level(material, shown, "base"))
-    return levels[0] - levels[1]
+        levels.append(shown.units(shown.score(material.logits(shown)))[0])
+    gap: np.ndarray = levels[0] - levels[1]
+    return gap

@@ -261,7 +261,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json",),
             seconds=seconds,
             bytes=60_000,
-            version=3,
+            version={"attribution": 4, "geometry": 3}[name],
         )
     yield Step(
         "prompts",
@@ -272,7 +272,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         outputs=("prompts.json",),
         seconds=60,
         bytes=30_000,
-        version=3,
+        version=4,
     )
     yield Step(
         "steer",

@@ -1,5 +1,6 @@
 """Laws of the bridge's causal steps, on the embedded model with adapters trained for a few steps."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,9 @@ from mi_bsa.causal.options import (
     RecoveryOptions,
 )
 from mi_bsa.causal.ratios import share
+from mi_bsa.causal.state_or_prompt import StateOrPromptOptions, state_or_prompt
 from mi_bsa.causal.transfer import judge
+from mi_bsa.causal.words import words
 from mi_bsa.core.errors import BridgeError
 from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.worlds.weights import world_for
@@ -127,6 +130,12 @@ def test_a_share_is_over_all_that_was_drawn():
     assert seeds.ci_method == "Fieller over seeds"
     assert both.per_seed == pytest.approx(part.mean(1) / whole.mean(1))
     assert both.null.mean == pytest.approx(0.1 / whole.mean())
+    inside, outside = (
+        share("a.b", where, part, whole, seeds=(0, 1, 2), items="scenarios", bar=bar)
+        for bar in (both.ci[0] + 1e-6, both.ci[0] - 1e-6)
+    )
+    assert inside.p > 0.05 > outside.p > 0.0499
+    assert outside.test.startswith("Fieller over seeds x scenarios against ")
     same = share("a.b", where, whole, whole, **given)
     assert (same.value, same.ci) == (1.0, None)
     assert "one ratio throughout" in same.ci_method
@@ -166,6 +175,54 @@ def test_an_adapter_on_block_0_writes_there_and_is_read_later(material):
         own = [r for r in modules if r.name.endswith("shapley") and r.where["kind"] == kind]
         assert len(own) == 7
         assert sum(r.value for r in own) == pytest.approx(1.0, abs=0.02)
+        drawn = {"behavior": "scenarios", "self_report": "wordings"}[kind]
+        assert {r.ci_method for r in own} == {f"Fieller over seeds x {drawn}, crossed"}
+        assert found["observed", kind].test == f"Fieller over seeds x {drawn} against 0.25"
+        assert found["layer_order", kind].test == f"Fieller over seeds x {drawn} against 0"
+        assert found["effect", kind].ci_method == f"t over seeds x {drawn}, crossed"
+
+
+def test_state_against_prompt_is_over_seeds_and_wordings(material):
+    """Each seed's own value stands beside; a share of trials keeps its range; p is one-sided and says so."""
+    options = StateOrPromptOptions(items=12, random=50, beside=50)
+    found = {r.name.rpartition(".")[2]: r for r in state_or_prompt(material, PLACE, options)}
+    for name in ("counter", "injection", "detection"):
+        r = found[name]
+        assert r.test == "random directions, 50 draws, one-sided"
+        assert (r.n, r.seeds, len(r.per_seed)) == (3, SEEDS, 3)
+        assert r.value == pytest.approx(np.mean(r.per_seed))
+    assert found["counter"].ci_method == "t over seeds x wordings, crossed"
+    low, high = found["injection"].ci
+    assert 0 <= low < high <= 1
+    low, high = found["false_alarm"].ci
+    assert 0 <= low < high < 1
+    gap = found["injection"].value - found["false_alarm"].value
+    assert found["detection"].value == pytest.approx(gap)
+
+
+def test_the_poles_of_a_described_wording_belong_together(material):
+    """Where no wording is asked under both described poles there is no counter, and the error says so."""
+    kept = [
+        item
+        for item in material.sets["described_report-test"]
+        if str(item.labels["person"]).endswith("seeking") == (item.labels["kind"] == "word")
+    ]
+    apart = replace(material, sets={**material.sets, "described_report-test": kept})
+    with pytest.raises(BridgeError, match="under both described poles"):
+        state_or_prompt(apart, PLACE, StateOrPromptOptions(items=12, random=50, beside=50))
+
+
+def test_words_of_the_rows_are_over_seeds_and_wordings(material):
+    """Each baseline beside the report's effect, wording by wording."""
+    rows = {
+        p: [behaviors.get("risk").rows(p, 40, seed=seed) for seed in SEEDS] for p in ("seeking", "averse")
+    }
+    found = words(material, rows, in_context=2, items=12)
+    for r in found:
+        moved = not r.name.endswith("_shift")
+        assert r.ci_method.removesuffix(", crossed") == f"{'Fieller' if moved else 't'} over seeds x wordings"
+        assert len(r.per_seed) == 3
+    assert [r.where.get("method") for r in found] == [None, "words", "word_vectors"]
 
 
 def test_mediation_and_geometry_say_all_they_promise(material):
