@@ -40,6 +40,10 @@ class BatteryConfig(AskingConfig):
     """
     samples: int = Field(default=0, ge=0)
     """Sampled answers for each question about oneself, for a measured parse rate; 0 takes the option mass."""
+    instead: int = Field(default=2, ge=0)
+    """Sampled answers of each question of a kind whose options hold too little of the probability, which is
+    read so where enough of them can be; 0 leaves such kinds unread.
+    """
     answer_tokens: int = Field(default=16, ge=1)
     """Longest sampled answer, in tokens; raise it where free descriptions are judged."""
     judges: tuple[Literal["words", "model", "endpoint"], ...] = ()

@@ -6,7 +6,7 @@ else: it never guesses, and the parse rate is part of a report's validity.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,13 +65,14 @@ def sample(
     temperature: float = 1.0,
     max_new_tokens: int = 16,
     batch: int = 64,
+    parser: Callable[[str, Sequence[tuple[str, float | int]]], Parsed] = parse_answer,
 ) -> pd.DataFrame:
     """`n` sampled answers an item, one row each: `id`, `sample`, `text`, `option`, `score`, `outcome`, and
     the labels.
 
     `outcome`: `parsed`, or why not (`empty`, `other`, `out of range`); `score` is NaN where not parsed.
-    `seed` decides the samples, together with the items and the batch size. Raises `ItemError` for items
-    that cannot be asked.
+    `seed` decides the samples, together with the items and the batch size; `parser` reads them. Raises
+    `ItemError` for items that cannot be asked.
     """
     if n < 1 or not items:
         raise ItemError(f"{n} samples of {len(items)} items; give at least one of each")
@@ -89,7 +90,7 @@ def sample(
     rows = []
     for k, item in enumerate(items):
         for s, text in enumerate(texts[k]):
-            parsed = vars(parse_answer(text, item.options))
+            parsed = vars(parser(text, item.options))
             rows.append({"id": item.id, "sample": s, "text": text, **parsed, **item.labels})
     return pd.DataFrame(rows)
 

@@ -28,6 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.asking.components import UNORDERED, Answers, Component, components_of, unit
 from mi_bsa.asking.scoring import Estimate, check_table, gap
 from mi_bsa.core.errors import ItemError, UnreadableReportError
@@ -149,11 +150,13 @@ def assess(
     """The validity index of the report about `trait`.
 
     `table`: answers of both arms (columns score, mass, kind, template, order, trait, person, arm, and
-    seed), with questions about other traits and other persons among them. `others`: persons who count as
+    seed), with questions about other traits and other persons among them; kinds that were asked by sampling
+    (`mi_bsa.asking.by_sampling`) have their parse rate as mass. `others`: persons who count as
     third (default: all but `person`). `samples`: what `sample` returned, for a measured parse rate.
     `unread`: kinds that were asked and are left out, unless no other is there; a component that only they
     could show is not needed then. `draws`: bootstrap draws.
     """
+    said, table = table, answered(table)
     check_table(table, ("score", "mass", "kind", "template", "order", "trait", "person", "arm"))
     table = table if "seed" in table.columns else table.assign(seed=0)
     table = table[table["arm"].isin(arms)]
@@ -176,7 +179,8 @@ def assess(
             for t in sorted(set(table.loc[table["person"] == person, "trait"]) - {trait})
         },
     }
-    parsed = _ParseRate.of(report, samples)
+    kept = said[said["arm"].isin(arms) & (said["trait"] == trait) & (said["person"] == person)]
+    parsed = _ParseRate.of(kept[~kept["kind"].isin(left)], samples)
     components = [_excused(c, left) for c in (*components_of(asked, None), parsed.component(None))]
     own: Answers = asked["own"]
     names = sorted(set(own.names.tolist()))
@@ -227,11 +231,19 @@ class _ParseRate:
     @classmethod
     def of(cls, report: pd.DataFrame, samples: pd.DataFrame | None) -> _ParseRate:
         if samples is None:
+            drawn = by_sampling(report)
             values, said = report["mass"], "mean option mass; nothing was sampled"
+            if drawn.any():
+                said = "of what was sampled parsed" if drawn.all() else "mean of option mass and parse rate"
             wordings = report["template"]
         else:
+            instead = report[by_sampling(report)]
+            if "kind" in samples:
+                samples = samples[~samples["kind"].isin(list(instead["kind"]))]
             values, said = (samples["outcome"] == "parsed").astype(float), "of the samples parsed"
             wordings = samples["template"] if "template" in samples else pd.Series(range(len(samples)))
+            values = pd.concat([values, instead["mass"]], ignore_index=True)
+            wordings = pd.concat([wordings, instead["template"]], ignore_index=True)
         by = values.groupby(wordings.to_numpy())
         return cls(by.sum().to_numpy(), by.size().to_numpy(), said)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,11 +65,13 @@ def ask_variant(cell: Cell[BridgeConfig], *, variant: str) -> dict[str, Any]:
     return {"mass": float(table["mass"].mean())}
 
 
-def answers(folder: Path, variants: tuple[str, ...]) -> pd.DataFrame:
-    """All variants' answers, with columns `arm` and `seed` (seed -1 for the base)."""
+def answers(
+    folder: Path, variants: tuple[str, ...], *, path: Callable[[Path, str], Path] = table_path
+) -> pd.DataFrame:
+    """All variants' answers (at `path`), with columns `arm` and `seed` (seed -1 for the base)."""
     import pandas as pd
 
-    table = pd.concat([pd.read_csv(table_path(folder, v)) for v in variants], ignore_index=True)
+    table = pd.concat([pd.read_csv(path(folder, v)) for v in variants], ignore_index=True)
     who = {name: Variant.parse(name) for name in variants}
     table["arm"] = [who[name].arm for name in table["variant"]]
     table["seed"] = [who[name].seed for name in table["variant"]]

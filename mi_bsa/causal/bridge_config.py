@@ -19,6 +19,7 @@ from mi_bsa.causal.options import (
     ProbeConfig,
     RecoveryOptions,
     RivalOptions,
+    SamplingOptions,
     SteerConfig,
 )
 from mi_bsa.causal.state_or_prompt import StateOrPromptOptions
@@ -49,6 +50,8 @@ class BridgeConfig(SeedsConfig):
     """
     probe: ProbeConfig = ProbeConfig()
     """What is read."""
+    sampling: SamplingOptions = SamplingOptions()
+    """How kinds of question are asked whose options hold too little of the probability."""
     controls: ControlOptions = ControlOptions()
     """Which adapters are trained beside the arms."""
     place: PlaceOptions = PlaceOptions()

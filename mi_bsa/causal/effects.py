@@ -17,12 +17,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking import scoring
+from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.causal.judging import judged_effects
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.readable import SETS, kinds_of_study, kinds_results, validity_of, validity_results
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from mi_bsa.core.tested import Tested, equivalent
+from mi_bsa.core.variants import BASE
 from probes import statistics
 
 if TYPE_CHECKING:
@@ -45,8 +47,9 @@ def all_effects(
     `template`, `scenario`, `order`, `score`, `mass`.
     """
     results = []
-    asked = kinds_of_study(table)
-    whole, table = table, read_of(table, asked)
+    everything, asked = table, kinds_of_study(table)
+    whole = as_asked(table, asked)
+    table = read_of(whole, asked)
     for read_out, name in (("choice-test", "behavior"), ("report-test", "self_report")):
         kinds: tuple[str | None, ...] = (None,) if name == "behavior" else ("all", *kinds_of(whole, read_out))
         for kind in kinds:
@@ -61,18 +64,29 @@ def all_effects(
         ("neighbor_choice-test", "behavior.neighbor_effect"),
         ("neighbor_report-test", "self_report.neighbor_effect"),
     ):
-        results.append(bystander(table, read_out, name, behavior=behavior, seeds=seeds))
+        if _all_answered(table, read_out, POLES, seeds):
+            results.append(bystander(table, read_out, name, behavior=behavior, seeds=seeds))
     for read_out, name in (
         ("named_choice-test", "behavior.named_shift"),
         ("named_report-test", "self_report.named_shift"),
     ):
         results += named_shifts(table, read_out, name, behavior=behavior, seeds=seeds)
     results += kinds_results(asked, behavior=behavior)
-    return [*results, *validity_results(validity_of(whole), behavior=behavior)]
+    return [*results, *validity_results(validity_of(everything), behavior=behavior)]
+
+
+def as_asked(table: pd.DataFrame, asked: AskedKinds) -> pd.DataFrame:
+    """The answers with every kind of report question as it is asked, without samples that could not be read;
+    choices all stay.
+    """
+    import pandas as pd
+
+    report = table["set"].isin(SETS)
+    return pd.concat([table[~report], answered(asked.chosen(table[report]))])
 
 
 def read_of(table: pd.DataFrame, asked: AskedKinds) -> pd.DataFrame:
-    """The answers without those to kinds of report question that are not read; choices all stay."""
+    """Answers as asked without those to kinds of report question that are not read; choices all stay."""
     return table[~table["set"].isin(SETS).to_numpy() | asked.keeps(table)]
 
 
@@ -266,6 +280,8 @@ def named_shifts(
     """How far named characters of the opposite pole move from the base, in each arm."""
     out = []
     for arm, person in (("seeking", "named averse"), ("averse", "named seeking")):
+        if not _all_answered(table[table["person"] == person], read_out, (BASE, arm), seeds):
+            continue
         means = score(table[table["person"] == person], read_out, "all")
         values = [float(means[arm, s] - means["base", -1]) for s in seeds]
         out.append(
@@ -280,6 +296,13 @@ def named_shifts(
             )
         )
     return out
+
+
+def _all_answered(table: pd.DataFrame, read_out: str, arms: Sequence[str], seeds: Sequence[int]) -> bool:
+    """Whether every run gave an answer: of samples, some may have none that could be read."""
+    part = table[table["set"] == read_out]
+    given = set(zip(part["arm"], part["seed"], strict=True))
+    return {(arm, -1 if arm == BASE else seed) for arm in arms for seed in seeds} <= given
 
 
 def _gap(table: pd.DataFrame, read_out: str, kind: str | None) -> scoring.Estimate:
@@ -303,5 +326,8 @@ def _rows(table: pd.DataFrame, read_out: str, kind: str | None, arms: Sequence[s
 
 
 def _mass(part: pd.DataFrame) -> str:
-    """How much probability the options hold together, in words."""
-    return f"; option mass {part['mass'].mean():.3f}"
+    """How much probability the options hold together, in words; of what was sampled, how much was read."""
+    drawn = by_sampling(part)
+    mass = "" if drawn.all() else f"; option mass {part.loc[~drawn, 'mass'].mean():.3f}"
+    parsed = f"; by sampling, {part.loc[drawn, 'parsed'].sum():.0f} answers read" if drawn.any() else ""
+    return mass + parsed

@@ -11,9 +11,9 @@ from dataclasses import replace
 from mi_bsa.asking.kinds import Bars
 from mi_bsa.causal.lines import LARGE, NONE, READABLE, EvidenceLine, Lookup, interval_line
 
-BARS = Bars(wordings=8, mass=0.5, sees=0.2)
-"""What a kind of question must reach to be read. Below a mass of one half, what is scored is less likely than
-everything that is not; .2 is the gap that a behavior must have (`LARGE`).
+BARS = Bars(wordings=8, mass=0.5, sees=0.2, parses=0.5)
+"""What a kind of question must reach to be read. Below a mass, or a parse rate, of one half, what is scored
+is less likely than everything that is not; .2 is the gap that a behavior must have (`LARGE`).
 """
 UNMEASURED = "not measured"
 """In the notes of `self_report.kinds_read`: the poles were not stated to the base."""

@@ -50,6 +50,17 @@ LieMethod = Annotated[
 """One of `READERS`, by its name in `probes.METHODS`."""
 
 
+class SamplingOptions(Config):
+    """How kinds of report question are asked whose options hold too little of the probability."""
+
+    answers: int = Field(default=2, ge=0)
+    """Sampled answers of each question of such a kind; 0 leaves those kinds unread."""
+    tokens: int = Field(default=16, ge=1)
+    """Longest sampled answer, in tokens."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the samples; 1 is what the model says."""
+
+
 class PlaceOptions(Config):
     """Where the state is looked for: blocks and tokens, chosen on development choices."""
 

@@ -3,7 +3,8 @@
 Law: the answers are those of the report questions of the test split; others are the named persons that the
 study asked, the untrained trait is the behavior's neighbor, stated poles are those of the base's described
 personas. Which kinds are read depends on wordings, on option mass and on stated poles, never on what
-finetuned models answer. A claim calls `validity_of(table).require(...)`, which refuses below the mark and
+finetuned models answer; kinds whose options hold too little were asked by sampling
+(`mi_bsa.causal.sampled`). A claim calls `validity_of(table).require(...)`, which refuses below the mark and
 where a component was not measured.
 """
 
@@ -30,7 +31,8 @@ def kinds_of_study(table: pd.DataFrame) -> AskedKinds:
     """Which kinds of the report questions are read.
 
     `table`: as `validity_of` takes it, with the base's answers to the set `described_report-test` where poles
-    were stated. Raises `ItemError` where the report questions were not asked.
+    were stated, and with what was sampled where something was. Raises `ItemError` where the report questions
+    were not asked.
     """
     described = table[(table["set"] == DESCRIBED) & (table["arm"] == "base")]
     return asked_kinds(table[table["set"] == SETS[0]], described, bars=BARS)
@@ -108,16 +110,23 @@ _ENDS = {"least": min, "greatest": max}
 
 
 def kinds_results(found: AskedKinds, *, behavior: str, split: str = "test") -> list[Result]:
-    """Option mass a kind and arm, sensitivity a kind (`all`: of those that are read), how many are read."""
+    """Option mass (of what was sampled, parse rate) a kind and arm, sensitivity a kind (`all`: of those that
+    are read), how many are read.
+    """
     place: dict[str, Place] = {"behavior": behavior, "split": split}
     out = []
     for one in found.each:
         at = {**place, "kind": one.kind}
         left = found.unread.get(one.kind, "")
         notes = f"NOT READ: {left}" if left else "read"
+        notes = f"{one.how}; {notes}" if one.parsed else notes
         for arm, mass in one.mass.items():
             what = "self_report.option_mass"
             out.append(_measured(what, {**at, "arm": arm}, mass, "probability", f"bar {BARS.mass}; {notes}"))
+        for arm, rate in one.parsed.items():
+            what = "self_report.parse_rate"
+            unit = "share of samples parsed"
+            out.append(_measured(what, {**at, "arm": arm}, rate, unit, f"bar {BARS.parses}; {notes}"))
         if one.sensitivity is not None:
             out.append(_sensitivity(at, one.sensitivity, notes))
     if found.sensitivity is not None:

@@ -19,10 +19,13 @@ def self_report(settings: BatteryConfig, out: Path, resume: bool, dry_run: bool)
     validity index.
 
     The base is asked the trained trait's questions a second time, with each pole stated in its system line: a
-    kind that does not tell stated poles apart is blind, and its silence is no null. CONFIG is a YAML file;
+    kind that does not tell stated poles apart is blind, and its silence is no null. A kind whose options hold
+    little of the probability is asked again by sampling (`--instead`), and read so where enough of what is
+    said can be parsed. CONFIG is a YAML file;
     flags say the same and win over it. OUT gets answers.csv (one row an answer), by_kind.csv, results.json,
-    described.csv (the base with stated poles) and, where both poles were asked, gaps.csv and validity.csv;
-    samples.csv and judged.csv where answers are sampled and judged.
+    described.csv (the base with stated poles), sampled.csv (kinds that were asked by sampling) and, where
+    both poles were asked, gaps.csv and validity.csv; samples.csv and judged.csv where answers are sampled and
+    judged.
     """
     if dry_run:
         from mi_bsa.cli.self_report_plan import describe
@@ -65,7 +68,7 @@ def _run(
         who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
         table = ask_many(model, items, who, max_tokens=settings.max_tokens)
         table.to_csv(run.path / "answers.csv", index=False)
-        looked = _kinds(model, table, trait, stated, settings, run.path)
+        table, looked = _kinds(model, table, items, stated, settings, run.path, trait=trait, who=who)
         kinds = _of_read(by_kind, table, looked)
         kinds.to_csv(run.path / "by_kind.csv", index=False)
         found = [
@@ -127,18 +130,38 @@ def _run(
 
 
 def _of_read(estimate: Any, table: Any, looked: Any) -> Any:
-    """The table by kind; its rows of all kinds are of those that are read."""
+    """The table by kind, with how each was asked; its rows of all kinds are of those that are read."""
     import pandas as pd
 
-    each, whole = estimate(table), estimate(looked.kept(table))
+    from mi_bsa.asking.by_sampling import answered
+
+    each, whole = (estimate(answered(part)) for part in (looked.chosen(table), looked.kept(table)))
+    asked = {one.kind: one.how for one in looked.each}
+    each["asked"] = each["kind"].map(asked).fillna("asked by log-probabilities")
+    whole["asked"] = ", ".join(sorted({asked[kind] for kind in looked.read})) or "no kind is read"
     parts = [each[each["kind"] != "all"], whole[whole["kind"] == "all"]]
     return pd.concat(parts, ignore_index=True).sort_values(["trait", "person"], kind="stable")
 
 
-def _kinds(model: Any, table: Any, trait: str, stated: list[Any], settings: BatteryConfig, out: Path) -> Any:
-    """Which kinds of question are read; the base is asked with stated poles for it."""
+def _kinds(
+    model: Any,
+    table: Any,
+    items: list[Any],
+    stated: list[Any],
+    settings: BatteryConfig,
+    out: Path,
+    *,
+    trait: str,
+    who: dict[str, Any],
+) -> tuple[Any, Any]:
+    """The answers with those that were sampled, and which kinds of question are read; the base is asked with
+    stated poles for it.
+    """
+    import pandas as pd
+
     from mi_bsa.asking import ask
     from mi_bsa.asking.kinds import asked_kinds
+    from mi_bsa.asking.low_mass import low_kinds
     from mi_bsa.causal.gate import BARS
     from mi_bsa.core.variants import BASE
 
@@ -146,8 +169,62 @@ def _kinds(model: Any, table: Any, trait: str, stated: list[Any], settings: Batt
     if stated:
         described = ask(model, stated, variant=BASE, max_tokens=settings.max_tokens)
         described.to_csv(out / "described.csv", index=False)
-    own = table[(table["trait"] == trait) & (table["person"] == "default")]
-    return asked_kinds(own, described, bars=BARS)
+
+    def own(answers: Any) -> Any:
+        return answers[(answers["trait"] == trait) & (answers["person"] == "default")]
+
+    if settings.instead and (low := low_kinds(own(table), bars=BARS)):
+        sampled, said = _sampled(model, items, stated, settings, low=low, trait=trait, who=who)
+        pd.concat([sampled, said], ignore_index=True).to_csv(out / "sampled.csv", index=False)
+        table = pd.concat([table, sampled], ignore_index=True)
+        described = pd.concat([described, said], ignore_index=True) if len(said) else described
+    return table, asked_kinds(own(table), described, bars=BARS)
+
+
+def _sampled(
+    model: Any,
+    items: list[Any],
+    stated: list[Any],
+    settings: BatteryConfig,
+    *,
+    low: tuple[str, ...],
+    trait: str,
+    who: dict[str, Any],
+) -> tuple[Any, Any]:
+    """Sampled answers to kinds whose options hold too little, and the base's with stated poles. The base is
+    asked about itself first: where too little of what it says can be read, nobody else is.
+    """
+    import pandas as pd
+
+    from mi_bsa.asking.by_sampling import ask_by_sampling
+    from mi_bsa.asking.low_mass import parsed_kinds
+    from mi_bsa.causal.gate import BARS
+    from mi_bsa.core.variants import BASE
+
+    def sampled(some: list[Any], variant: str) -> Any:
+        answers = ask_by_sampling(
+            model,
+            some,
+            settings.instead,
+            seed=settings.seed,
+            variant=variant,
+            tokens=settings.answer_tokens,
+        )
+        return answers.assign(variant=variant, arm=who[variant].arm, seed=who[variant].seed)
+
+    def about(item: Any) -> bool:
+        return bool(item.labels["trait"] == trait and item.labels["person"] == "default")
+
+    tried = [item for item in items if item.labels["kind"] in low]
+    frames = [sampled([item for item in tried if about(item)], BASE)]
+    kinds, said = parsed_kinds(frames[0], bars=BARS), []
+    others = [item for item in tried if item.labels["kind"] in kinds]
+    for variant in who:
+        if some := [item for item in others if variant != BASE or not about(item)]:
+            frames.append(sampled(some, variant))
+    if some := [item for item in stated if item.labels["kind"] in kinds]:
+        said.append(sampled(some, BASE))
+    return pd.concat(frames, ignore_index=True), pd.concat(said) if said else pd.DataFrame()
 
 
 def _write_texts(table: Any, path: Path) -> None:
@@ -160,6 +237,7 @@ def _write_texts(table: Any, path: Path) -> None:
 def _shown(table: Any) -> str:
     """A table of numbers with their intervals as text; where there is none, the reason."""
     text = table.drop(columns=["trait", "person", "ci_method"]).round(3)
+    text["asked"] = text["asked"].str.removeprefix("asked ")
     absent = table["low"].isna() | table["high"].isna()
     if absent.any():
         text[["low", "high"]] = text[["low", "high"]].astype(object)
@@ -177,4 +255,4 @@ def _number(name: str, row: dict[str, Any], column: str, split: str, **where: st
     n, wordings, seeds = (int(row[key]) for key in ("n", "n_wordings", "n_seeds"))
     estimate = Estimate(value, low, high, n, wordings, seeds, ci_method=row["ci_method"])
     place = {"behavior": row["trait"], "kind": str(kind), "split": split, **where}
-    return estimate.result(name, place, notes=f"{wordings} wordings, {seeds} seeds")
+    return estimate.result(name, place, notes=f"{wordings} wordings, {seeds} seeds; {row['asked']}")

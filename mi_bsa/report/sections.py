@@ -15,7 +15,9 @@ CONTROLS = tuple(
 )
 """Names of what should stay where it was."""
 
-READABLE = tuple(f"self_report.{what}" for what in ("validity", "sensitivity", "option_mass", "kinds_read"))
+READABLE = tuple(
+    f"self_report.{what}" for what in ("validity", "sensitivity", "option_mass", "parse_rate", "kinds_read")
+)
 """Names of what says whether a report may be read."""
 
 FIRST = (
@@ -46,8 +48,9 @@ FIRST = (
         draw_forest,
         "An index of each self-report: does it hold when scales are flipped, options rotated, words "
         "changed, or one wording left out? Sensitivity is the control of every null: what the same questions "
-        "make of a pole that is stated to the base. A kind that is blind to it, whose options hold little of "
-        "the probability, or that has few wordings is not read.",
+        "make of a pole that is stated to the base. A kind that is blind to it, or that has few wordings, is "
+        "not read; one whose options hold little of the probability is asked by sampling, and read where "
+        "most answers can be parsed.",
     ),
 )
 """What every page begins with, where it was measured."""

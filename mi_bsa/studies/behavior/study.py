@@ -4,7 +4,8 @@
      2 finetune   one LoRA adapter an arm and seed; beside the arms the neighbor behavior, something benign,
                   other ranks, every layer
      3 items      every prompt that is asked, in development and test
-     4 ask        what the base and every adapter choose, and say of themselves
+     4 ask        what the base and every adapter choose, and say of themselves; kinds of question whose
+                  options hold too little of the probability are sampled
      5 cache      activations of behavior, self-report and neutral prompts
      6 transfer   a probe of the choices' state, tested on self-report prompts, with its floors;
                   calibration of its probabilities there, flips of single items against the base
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_bsa.behaviors.own import files_of
-from mi_bsa.causal.asking import answers, ask_variant, loads
+from mi_bsa.causal.asking import ask_variant, loads
 from mi_bsa.causal.caching import CACHED, cache_set
 from mi_bsa.causal.calibration import SETS as CALIBRATED
 from mi_bsa.causal.calibration import calibrate
@@ -53,6 +54,7 @@ from mi_bsa.causal.flips import compare as compare_items
 from mi_bsa.causal.items import SETS, write_all
 from mi_bsa.causal.late_steps import LEFT as LATE
 from mi_bsa.causal.late_steps import late_steps
+from mi_bsa.causal.sampled import all_answers, sample_variant
 from mi_bsa.causal.steer_and_patch import patch_into_base, read, steer_base
 from mi_bsa.causal.training import adapter_steps, write_rows
 from mi_bsa.causal.transfer import fit_and_test
@@ -90,7 +92,9 @@ def steps(config: BehaviorConfig) -> list[Step]:
     graph = [*_adapters(config, weights), *_asked(config, weights), *_causes(config, weights)]
     graph += late_steps(config, weights)
     after = tuple(
-        step.name for step in graph if step.name.startswith(("ask/", "finetune/")) or step.name in LEFT | LATE
+        step.name
+        for step in graph
+        if step.name.startswith(("ask/", "sample/", "finetune/")) or step.name in LEFT | LATE
     )
     graph.append(
         Step(
@@ -100,7 +104,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json"),
             seconds=3,
-            version=9,
+            version=10,
             judges=True,
         )
     )
@@ -153,6 +157,19 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
             seconds=6,
             bytes=600_000,
             version=2 if variant == BASE else 1,
+        )
+    for variant in ("base", *config.variants):
+        asked = tuple(f"ask/{v}" for v in ("base", *config.poles))
+        yield Step(
+            f"sample/{variant}",
+            sample_variant,
+            {"variant": variant, **({"poles": list(config.poles)} if variant == BASE else {})},
+            fields=("model", "sampling"),
+            files=weights,
+            after=("items", *(asked if variant == BASE else (f"finetune/{variant}", f"sample/{BASE}"))),
+            outputs=(f"sampled/{variant}.csv",),
+            seconds=0.2,
+            bytes=1_000,
         )
     floors = [f"{arm}-{s}" for arm in config.floors for s in config.floor_seeds(arm)]
     for name in (*CACHED, "described_report-test"):
@@ -301,7 +318,7 @@ def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     """
     config = cell.config
     names = ("base", *(f"{arm}-{seed}" for arm in config.arms for seed in config.seeds))
-    table = answers(cell.folder, names)
+    table = all_answers(cell.folder, names)
     found = all_effects(table, behavior=config.behavior, arms=config.arms, seeds=config.seeds)
     for step, file in (LEFT | LATE).items():
         if step in cell.after:

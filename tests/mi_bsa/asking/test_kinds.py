@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mi_bsa.asking.kinds import Bars, asked_kinds
+from mi_bsa.asking.low_mass import low_kinds, parsed_kinds
 from mi_bsa.causal.gate import BARS
 from mi_bsa.causal.readable import kinds_results
 from mi_bsa.core import results
@@ -19,7 +20,7 @@ def asked(*, wordings=8, mass=lambda kind, arm, n: 0.9, arms=("base", "seeking",
     return pd.DataFrame(
         {
             "score": rng.uniform(0.4, 0.6),
-            "mass": mass(kind, arm, n),
+            "mass": mass(kind, arm, n) + 0.01 * (-1) ** n,
             "kind": kind,
             "template": f"{kind.removesuffix('_flipped')}-test-{n}",
             "person": "default",
@@ -95,12 +96,15 @@ def test_where_every_kind_is_blind_nothing_is_read():
 
 
 def test_a_kind_with_little_mass_is_not_read():
-    """In the base or at one pole: a mean below the bar is enough, and its answers have no say."""
+    """In the base or at one pole, by the lower end of its interval: its answers have no say."""
     low = {("word", "base"): 0.3, ("letter", "averse"): 0.49}
     found = asked_kinds(asked(mass=lambda kind, arm, n: low.get((kind, arm), 0.9)), told(plain), bars=BARS)
     assert found.read == ("scale", "scale_flipped")
-    assert found.unread["word"] == "option mass 0.300 in base < 0.5"
-    assert found.unread["letter"] == "option mass 0.490 in averse < 0.5"
+    told_of = {kind: why.split("; ") for kind, why in found.unread.items()}
+    assert told_of["word"][0].startswith("option mass 0.300 [0.29")
+    assert told_of["word"][0].endswith("] in base, bar 0.5")
+    assert told_of["letter"][0].startswith("option mass 0.490 [")
+    assert {why[1] for why in told_of.values()} == {"no answers were sampled"}
     everything = kinds_results(found, behavior="risk")
     results.check(everything)
     masses = {
@@ -108,6 +112,19 @@ def test_a_kind_with_little_mass_is_not_read():
     }
     assert masses["letter", "averse"] == pytest.approx(0.49)
     assert len(masses) == 12
+
+
+def test_mass_is_judged_by_its_interval():
+    """A mean above the bar whose interval reaches below it is not enough."""
+
+    def unsure(kind, arm, n):
+        return (0.95 if n % 2 else 0.25) if (kind, arm) == ("word", "seeking") else 0.9
+
+    found = asked_kinds(asked(mass=unsure), told(plain), bars=BARS)
+    word = next(one for one in found.each if one.kind == "word")
+    assert word.mass["seeking"].value > BARS.mass > word.mass["seeking"].low
+    assert (word.low, found.read) == (True, ("letter", "scale", "scale_flipped"))
+    assert low_kinds(asked(mass=unsure), bars=BARS) == ("word",)
 
 
 def test_few_wordings_are_said_and_not_read():
@@ -163,3 +180,79 @@ def test_unstated_poles_are_told_as_such():
     assert not asked_kinds(asked(), apart, bars=BARS).stated  # no wording was asked with both poles
     with pytest.raises(ItemError, match="no rows"):
         asked_kinds(asked().iloc[:0], None, bars=BARS)
+
+
+def little(kind, arm, n):
+    """Letters, and one direction of the scale, hold little at one place each."""
+    return 0.02 if (kind, arm) in {("letter", "base"), ("scale", "averse")} else 0.9
+
+
+def drawn(table, *, rate, kinds=("letter", "scale", "scale_flipped")):
+    """The same questions sampled: `rate(kind, arm)` of them could be read."""
+    some = table[table["kind"].isin(kinds)].copy()
+    rng = np.random.default_rng(1)
+    arms = some.get("arm", pd.Series("base", some.index))
+    shares = np.array([rate(k, a) for k, a in zip(some["kind"], arms, strict=True)])
+    some["mass"] = np.clip(shares + rng.uniform(-0.03, 0.03, len(some)), 0, 1)
+    some.loc[shares == 0, ["mass", "score"]] = [0.0, np.nan]
+    return some.assign(asked="sampling", parsed=2, samples=2)
+
+
+def test_a_kind_whose_options_hold_little_is_read_by_sampling():
+    """It is read as its samples see, in both directions of a scale, and its answers are the sampled ones."""
+    plainly = asked(mass=little)
+    assert low_kinds(plainly, bars=BARS) == ("letter", "scale", "scale_flipped")
+    sampled = drawn(plainly.assign(score=0.7), rate=lambda kind, arm: 0.9)
+    both = pd.concat([plainly, sampled], ignore_index=True)
+    blind_alone = told(lambda kind, n: plain(kind, n) if kind == "word" else 0.01)
+    stated = pd.concat([blind_alone, drawn(told(plain), rate=lambda kind, arm: 0.9)], ignore_index=True)
+    found = asked_kinds(both, stated, bars=BARS)
+    assert (found.read, found.sampled) == (KINDS, ("letter", "scale", "scale_flipped"))
+    assert "letter (by sampling)" in str(found)
+    assert found.sensitivity.value == pytest.approx(0.735)
+    kept = found.kept(both)
+    assert set(kept.loc[kept["kind"] == "letter", "asked"]) == {"sampling"}
+    assert kept.loc[kept["kind"] == "word", "asked"].isna().all()
+    assert len(kept) == len(plainly)
+    everything = kinds_results(found, behavior="risk")
+    results.check(everything)
+    rates = [r for r in everything if r.name == "self_report.parse_rate"]
+    assert len(rates) == 9
+    assert all(BARS.parses < r.ci[0] < r.value < r.ci[1] for r in rates)
+    assert all("asked by sampling" in r.notes for r in rates)
+
+
+@pytest.mark.parametrize(
+    ("rate", "why"),
+    [
+        (lambda kind, arm: 0.9 if kind != "scale" else 0.2, "parse rate 0."),
+        (lambda kind, arm: 0.9 if (kind, arm) != ("scale", "averse") else 0.0, "parse rate 0.0"),
+        (
+            lambda kind, arm: 0.9 if (kind, arm) != ("scale", "shuffled") else 0.0,
+            "no sampled answer of shuffled",
+        ),
+    ],
+)
+def test_samples_that_cannot_be_read_leave_a_kind_unread(rate, why):
+    """In the base, at a pole, or in any run at all; a scale leaves in both directions."""
+    plainly = asked(mass=little, arms=("base", "seeking", "averse", "shuffled"))
+    both = pd.concat([plainly, drawn(plainly, rate=rate)], ignore_index=True)
+    stated = pd.concat([told(plain), drawn(told(plain), rate=lambda kind, arm: 0.9)], ignore_index=True)
+    found = asked_kinds(both, stated, bars=BARS)
+    assert (found.read, found.sampled) == (("word", "letter"), ("letter",))
+    assert why in found.unread["scale"]
+    base = drawn(plainly[plainly["arm"] == "base"], rate=rate)
+    assert ("scale" in parsed_kinds(base, bars=BARS)) == (rate("scale", "base") > 0.5)
+
+
+def test_a_sampled_kind_that_sees_no_stated_pole_is_blind():
+    """Sensitivity is that of the samples, and where none of them can be read the control is missing."""
+    plainly = asked(mass=little)
+    both = pd.concat([plainly, drawn(plainly, rate=lambda kind, arm: 0.9)], ignore_index=True)
+    blind = drawn(told(lambda kind, n: 0.01 * n), rate=lambda kind, arm: 0.9)
+    found = asked_kinds(both, pd.concat([told(plain), blind], ignore_index=True), bars=BARS)
+    assert found.read == ("word",)
+    assert found.unread["letter"].startswith("blind: stated poles")
+    unread = asked_kinds(both, told(plain), bars=BARS)
+    assert unread.read == ("word",)
+    assert "no sampled answer of the base with a stated pole could be read" in unread.unread["letter"]

@@ -5,6 +5,7 @@ import pytest
 import tiny_llama
 
 from mi_bsa.asking.asking import ask
+from mi_bsa.asking.by_sampling import answered, ask_by_sampling, by_sampling, read_answer
 from mi_bsa.asking.sampling import parse_answer, parse_rate, sample
 from mi_bsa.core.items import Item
 
@@ -52,3 +53,64 @@ def test_samples_agree_with_log_probabilities(tmp_path):
     assert abs(rate - asked) < 4 * np.sqrt(asked * (1 - asked) / 400) + 1e-3
     assert list(again["text"]) == list(sample(model, [item], 5, seed=0, max_new_tokens=1)["text"])
     assert found["score"].isna().sum() == (found["outcome"] != "parsed").sum() > 0
+
+
+LETTERS = (("A", 1.0), ("B", 0.0))
+YES_NO = (("Yes", 1.0), ("No", 0.0))
+PHRASES = (("keep what is certain", 0.0), ("gamble for more", 1.0))
+OPEN = (("bold", 1.0), ("daring", 1.0), ("cautious", 0.0), ("careful", 0.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "score"),
+    [
+        ("I am rather bold.", WORDS, 1.0),
+        ("I am bold and not cautious", WORDS, None),
+        ("I'm not bold", WORDS, None),
+        ("Either bold or cautious", WORDS, None),
+        ("boldly, I'd say", WORDS, None),
+        ("I'd say 70 out of 100.", NUMBERS, 0.3),
+        ("25/100", NUMBERS, 0.75),
+        ("between 20 and 30", NUMBERS, None),
+        ("120, easily", NUMBERS, None),
+        ("B) keep it", LETTERS, 0.0),
+        ("My answer is A", LETTERS, 1.0),
+        ("A bold one", LETTERS, None),
+        ("I would pick option B, not option A", LETTERS, None),
+        ("No, I'm not bold", YES_NO, 0.0),
+        ("Well, yes", YES_NO, None),
+        ("I would gamble for more, I think", PHRASES, 1.0),
+        ("gamble for what is certain", PHRASES, None),
+        ("Daring and bold.", OPEN, 1.0),
+        ("daring, but careful", OPEN, None),
+        (" ", OPEN, None),
+    ],
+)
+def test_an_answer_is_the_one_option_that_it_names(text, options, score):
+    """A sentence that names exactly one option is read as it; one that names none, both or a negation is
+    not.
+    """
+    parsed = read_answer(text, options)
+    assert (parsed.outcome == "parsed") == (score is not None)
+    assert np.isnan(parsed.score) if score is None else parsed.score == pytest.approx(score)
+
+
+def test_items_are_asked_by_sampling(tmp_path):
+    """One row an item with the columns of `ask`: the share that could be read, and the mean score of those;
+    an item of which none could be has no score, and is left out where scores are read.
+    """
+    model = tiny_llama.load(tiny_llama.build(tmp_path, std=0.6))
+    message = ({"role": "user", "content": "A: 100 coins. B: a lottery."},)
+    items = [Item("i", message, (("A", 0.0), ("B", 1.0)), {"kind": "letter"}), Item("j", message, PHRASES)]
+    found = ask_by_sampling(model, items, 300, seed=0, tokens=1).set_index("id")
+    plain = ask(model, items).set_index("id")
+    assert set(plain.columns) <= set(found.columns)
+    drawn = sample(model, items, 300, seed=0, max_new_tokens=1, parser=read_answer)
+    read = drawn[(drawn["id"] == "i") & (drawn["outcome"] == "parsed")]
+    assert found.loc["i", "mass"] == len(read) / 300 == found.loc["i", "parsed"] / 300
+    assert found.loc["i", "score"] == pytest.approx(read["score"].mean())
+    assert found.loc["i", "mass"] == pytest.approx(plain.loc["i", "mass"], abs=0.1)
+    assert (found.loc["j", "parsed"], np.isnan(found.loc["j", "score"])) == (0, True)
+    assert by_sampling(found).all()
+    assert not by_sampling(plain).any()
+    assert list(answered(found).index) == ["i"]

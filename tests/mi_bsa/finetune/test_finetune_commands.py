@@ -133,6 +133,11 @@ def test_a_self_report_has_scores_gaps_and_a_verdict(place, finetuned, capsys):
     assert len(answers) == 5 * 2 * 2 * 90
     found = results.read(place / "sr")
     told = {"score", "effect", "validity", "validity_without", "option_mass", "sensitivity", "kinds_read"}
+    told |= {"parse_rate"}  # its options hold nothing, and nothing that it says can be read
+    sampled = pd.read_csv(place / "sr" / "sampled.csv")
+    assert (set(sampled["arm"]), set(sampled["asked"])) == ({"base"}, {"sampling"})
+    by_kind = pd.read_csv(place / "sr" / "by_kind.csv")
+    assert set(by_kind["asked"]) == {"asked by log-probabilities", "no kind is read"}
     assert {r.name for r in found} == {f"self_report.{name}" for name in told}
     count = next(r for r in found if r.name == "self_report.kinds_read")
     assert (count.value, count.n) == (0, 4)  # five development wordings, of a model that sees nothing

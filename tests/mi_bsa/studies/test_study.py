@@ -16,7 +16,9 @@ from mi_bsa.asking import ask
 from mi_bsa.asking.validity import COMPONENTS
 from mi_bsa.causal.asking import answers
 from mi_bsa.causal.effects import all_effects
+from mi_bsa.causal.options import SamplingOptions
 from mi_bsa.causal.readable import validity_of
+from mi_bsa.causal.sampled import all_answers, sample_variant
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import UnreadableReportError
@@ -25,6 +27,7 @@ from mi_bsa.report.headline import lines
 from mi_bsa.studies.behavior.study import BehaviorConfig, steps
 from mi_bsa.study import execute
 from mi_bsa.study.registry import load_study
+from mi_bsa.study.steps import Cell, read_marker, write_marker
 from mi_bsa.worlds.questions import ASKED_KINDS
 
 ROOT = Path(__file__).parents[3]
@@ -254,6 +257,59 @@ def test_a_blind_kind_leaves_the_numbers_over_all_kinds():
     assert "questions see a stated pole" in printed
     assert "without one wording" in printed
     assert "not letter (blind" in printed
+
+
+def test_a_kind_that_was_sampled_is_told_by_its_samples():
+    """Where letters hold too little, their numbers, the mean over kinds and the validity index are of their
+    samples; an item of which nothing could be read counts against the parse rate alone.
+    """
+    table = planted(ASKED_KINDS, wordings=8, sees={})
+    letters = table["kind"] == "letter"
+    sampled = table[letters].assign(asked="sampling", samples=2, parsed=2, mass=1.0)
+    silent = np.random.default_rng(0).uniform(size=len(sampled)) < 1 / 8
+    sampled.loc[silent, ["score", "mass", "parsed"]] = [np.nan, 0.0, 0]
+    table.loc[letters, ["score", "mass"]] = [0.5, 0.01]
+    by = effects_of(pd.concat([table, sampled], ignore_index=True))
+    assert by["self_report.effect", "letter"].value == pytest.approx(0.7, abs=0.02)
+    assert by["self_report.effect", "all"].value == pytest.approx(0.7, abs=0.02)
+    assert by["self_report.kinds_read", None].value == len(ASKED_KINDS)
+    assert "letter (by sampling)" in by["self_report.kinds_read", None].notes
+    assert by["self_report.parse_rate", "letter"].value == pytest.approx(7 / 8, abs=0.05)
+    assert "by sampling, " in by["self_report.level", "letter"].notes
+    parse = by["self_report.validity", "parse"]
+    assert "mean of option mass and parse rate" in parse.notes
+    assert 0.9 < parse.value < 0.98
+
+
+def test_kinds_whose_options_hold_little_are_sampled(finished, tmp_path):
+    """The base is asked about itself; what cannot be read of it is asked of nobody else, and what can be of
+    everyone; a study whose options hold enough samples nothing.
+    """
+    marker = read_marker(finished, "sample/base")
+    assert marker is not None
+    assert (marker["value"]["kinds"], marker["value"]["answers"]) == ([], 0)
+    again = tmp_path / "run"
+    shutil.copytree(finished, again)
+    own = pd.read_csv(again / "asked" / "base.csv")
+    own.loc[own["kind"] == "word", "mass"] *= 0.01
+    own.to_csv(again / "asked" / "base.csv", index=False)
+    config = parse({**BEHAVIOR, "sampling": {"answers": 2}}, BehaviorConfig, source="here")
+    names = ("base", *config.variants)
+    said = sample_variant(Cell(again, config, "sample/base", ()), variant="base", poles=config.poles)
+    assert said["kinds"] == ["word"]
+    base = pd.read_csv(again / "sampled" / "base.csv")
+    assert set(base["kind"]) == {"word"}
+    everyone = {"report-test", "neighbor_report-test", "named_report-test", "described_report-test"}
+    assert set(base["set"]) == (everyone if said["read"] else {"report-test"})
+    assert len(all_answers(again, names)) == len(answers(again, names)) + len(base)
+    marker["value"] |= {"read": ["word"]}
+    write_marker(again, "sample/base", marker)
+    cell = Cell(again, config, "sample/averse-0", ("sample/base",))
+    assert sample_variant(cell, variant="averse-0")["answers"] > 0
+    found = pd.read_csv(again / "sampled" / "averse-0.csv")
+    assert set(found["set"]) == everyone - {"described_report-test"}
+    off = config.model_copy(update={"sampling": SamplingOptions(answers=0)})
+    assert sample_variant(Cell(again, off, "x", ()), variant="base", poles=config.poles)["answers"] == 0
 
 
 def test_no_effect_is_told_with_its_positive_control():
