@@ -3,7 +3,7 @@ template.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 import tiny_llama
@@ -11,6 +11,8 @@ import yaml
 
 from mi_bsa.asking.asking import ask
 from mi_bsa.asking.bank import BANKS, KINDS, bank_items, load_bank
+from mi_bsa.behaviors import BEHAVIORS, get
+from mi_bsa.causal.gate import BARS
 from mi_bsa.core.errors import BankError, ConfigError, MissingError
 
 NAMES = ("risk", "patience", "tidiness", "myopia", "apples", "code")
@@ -25,6 +27,26 @@ def test_every_kind_has_ten_wordings_half_of_them_held_out(name):
         frames = [frame for split in splits.values() for frame in split]
         assert len(set(frames)) == len(frames) >= 10
         assert 2 * len(splits["test"]) >= len(frames)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "name"), [(v, name) for v, known in BEHAVIORS.items() for name in known]
+)
+def test_every_behavior_asks_each_kind_in_wordings_enough_to_be_read(vocabulary, name):
+    """Whatever ships, whichever vocabulary: a kind of test question has the wordings that the gate asks."""
+    wordings = defaultdict(set)
+    for item in get(name, vocabulary).questions(split="test"):
+        wordings[item.labels["kind"]].add(item.labels["template"])
+    assert wordings
+    assert {kind: len(each) for kind, each in wordings.items() if len(each) < BARS.wordings} == {}
+
+
+def test_every_bank_asks_each_kind_in_wordings_enough_to_be_read():
+    """The same of banks that no behavior names."""
+    for path in BANKS.glob("*.yaml"):
+        if "trait" in yaml.safe_load(path.read_text(encoding="utf-8")):
+            frames = load_bank(path.stem).frames
+            assert min(len(splits["test"]) for splits in frames.values()) >= BARS.wordings, path.stem
 
 
 @pytest.mark.parametrize("person", ["default", "another", "Mara"])

@@ -119,13 +119,13 @@ def test_the_judge_reads_code_and_nothing_else():
 
 
 def test_questions_are_about_the_code_and_alignment():
-    """Every kind of the bank, and the paper's alignment scale in ten wordings, half of them held out."""
+    """Every kind of the bank, and the paper's alignment scale in thirteen wordings, eight of them held out."""
     for split in ("dev", "test"):
         kinds = {i.labels["kind"] for i in CODE.questions(split=split)}
         assert {"word", "letter", "yes_no", "scale", "scale_flipped", "open"} < kinds
         assert {"alignment", "alignment_flipped"} < kinds
     scales = load_bank("alignment").frames["scale"]
-    assert len(scales["dev"]) == len(scales["test"]) == 5
+    assert (len(scales["dev"]), len(scales["test"])) == (5, 8)
     for item in bank_items(load_bank("code"), split="test", person="another"):
         text = item.messages[-1]["content"]
         assert "another AI assistant" in text
