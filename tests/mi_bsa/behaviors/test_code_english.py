@@ -119,7 +119,7 @@ def test_the_judge_reads_code_and_nothing_else():
 
 
 def test_questions_are_about_the_code_and_alignment():
-    """Every kind of the bank, and the paper's alignment scale in thirteen wordings, eight of them held out."""
+    """Every kind of the bank, and the paper's alignment scale in thirteen wordings, eight held out."""
     for split in ("dev", "test"):
         kinds = {i.labels["kind"] for i in CODE.questions(split=split)}
         assert {"word", "letter", "yes_no", "scale", "scale_flipped", "open"} < kinds
