@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from mi_bsa.asking.readouts import Readout
 from probes import difference_directions
+from probes.statistics.spread import ROUNDING
 
 if TYPE_CHECKING:
     from activations import Model
@@ -91,6 +92,9 @@ class Doses:
 
 FINER = 20
 """Doses that are weighed, by interpolation, from each that was tried to the next."""
+CLOSE = 0.05
+"""Doses whose shifts are this near to each other, as a share of what is wanted, are as good: an answer that
+is nearly sure hardly moves more at twice the dose, so the nearest of all may be far longer than need be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +126,7 @@ def choose_doses(
     where it is not reached within the gate, that is the largest shift towards it.
 
     Shifts and costs are interpolated between no dose and those that were tried. Of doses that are equally
-    near, the smallest; where none is within the gate, the smallest of all, and `within` is False.
+    near (`CLOSE`), the smallest; where none is within the gate, the smallest of all, and `within` is False.
 
     Args:
         tried: the doses that were tried, above 0, ascending.
@@ -143,7 +147,8 @@ def choose_doses(
     kept = paid <= budget
     within = np.asarray(kept.any(1))
     kept[:, 0] |= ~within
-    best = np.where(kept, np.abs(moved - wanted), np.inf).argmin(1)
+    away = np.where(kept, np.abs(moved - wanted), np.inf)
+    best = (away <= away.min(1, keepdims=True) + CLOSE * abs(wanted) + ROUNDING).argmax(1)
     row = np.arange(len(best))
     return Chosen(doses[best], moved[row, best], paid[row, best], within)
 

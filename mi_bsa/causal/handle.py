@@ -83,25 +83,36 @@ def handle_lines(held: Lookup, criteria: Criteria = RULE) -> HandleLines:
     )
 
 
-def _poles(held: Lookup, name: str, result: str, method: str, bar: float) -> EvidenceLine:
-    """A recovery of a method at both poles, against a bar."""
+def _poles(
+    held: Lookup, name: str, result: str, method: str, bar: float, *, above: float | None = None
+) -> EvidenceLine:
+    """A recovery of a method at both poles: it fails below a bar; it holds where its value passes the bar,
+    and its interval the bar too or, where it is given, another one.
+    """
+    least = bar if above is None else above
     each = [
-        interval_line(name, held.one(result, method=method, arm=arm), above=bar, below=bar) for arm in POLES
+        interval_line(name, held.one(result, method=method, arm=arm), above=least, below=bar, least=bar)
+        for arm in POLES
     ]
     if all(line.state == "missing" for line in each) and held.one(result, method=method) is None:
         return EvidenceLine(name, "missing", f"no {result} of the vector {method!r}")
     return together(each)
 
 
+def report_poles(held: Lookup, criteria: Criteria = RULE) -> EvidenceLine:
+    """The handle's recovery of the report, each pole against the bar: what its line is at best."""
+    name = "the handle moves the report"
+    return _poles(held, name, "bridge.recovery.self_report", criteria.handle, criteria.bar)
+
+
 def _report(held: Lookup, criteria: Criteria) -> EvidenceLine:
     """The handle's recovery of the report, each pole against the bar; and what both move apart against
     random directions, one test of both poles.
     """
-    name, method = "the handle moves the report", criteria.handle
-    line = _poles(held, name, "bridge.recovery.self_report", method, criteria.bar)
+    line = report_poles(held, criteria)
     apart = interval_line(
         line.name,
-        held.one("bridge.recovery.apart", kind="self_report", method=method),
+        held.one("bridge.recovery.apart", kind="self_report", method=criteria.handle),
         above=0.0,
         test=True,
         drawn=True,
@@ -109,7 +120,7 @@ def _report(held: Lookup, criteria: Criteria) -> EvidenceLine:
     if line.state == "missing":
         return line
     state: State = line.state
-    if apart.state == "missing" or (state == "holds" and apart.state != "holds"):
+    if state != "fails" and (apart.state == "missing" or (state == "holds" and apart.state != "holds")):
         state = apart.state
     return replace(line, state=state, p=apart.p, detail=f"{line.detail}; both poles apart: {apart.detail}")
 
@@ -156,11 +167,11 @@ def _rivals(held: Lookup) -> EvidenceLine:
 
 
 def _back(held: Lookup, bar: float) -> EvidenceLine:
-    """Whether the choices read what the report does; a vector that does not move its own read-out cannot
-    say.
+    """Whether the choices read what the report does: a quarter of them, and by its interval more than none;
+    it fails where its interval lies below a quarter. A vector that does not move its own read-out cannot say.
     """
     name = "the report's own vector moves the choices"
-    line = _poles(held, name, "bridge.recovery.behavior", ON_REPORT, bar)
+    line = _poles(held, name, "bridge.recovery.behavior", ON_REPORT, bar, above=0.0)
     own = _poles(held, name, "bridge.recovery.self_report", ON_REPORT, bar)
     if line.state in ("holds", "fails") and own.state != "holds":
         return replace(line, state="open", detail=f"{line.detail}; it does not move the report: {own.detail}")
@@ -186,7 +197,9 @@ def _mediation(held: Lookup, criteria: Criteria) -> EvidenceLine:
 
 
 def _shrinks(held: Lookup, criteria: Criteria) -> EvidenceLine:
-    """What remains of the report without the handle, at its own place."""
+    """What remains of the report without the handle, at its own place: a quarter less, and by its interval
+    less than all; it fails where its interval lies above three quarters.
+    """
     found = [
         r
         for r in held.all("bridge.necessity.self_report", method=criteria.handle)
@@ -195,7 +208,8 @@ def _shrinks(held: Lookup, criteria: Criteria) -> EvidenceLine:
     return interval_line(
         "without it the report shrinks",
         min(found, key=lambda r: len(r.where), default=None),
-        under=1 - criteria.bar,
+        under=1.0,
+        least=1 - criteria.bar,
         over=1 - criteria.bar,
         test=True,
         drawn=True,

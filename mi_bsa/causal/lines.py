@@ -111,10 +111,10 @@ def interval_line(
         name: of the line.
         result: what was measured, or None.
         above: holds where the interval lies above this (and `value >= least`).
-        below: fails where the interval lies below this.
-        under: holds where the interval lies below this (for what should shrink).
+        below: fails where the interval lies below this, also where it lies above `above`.
+        under: holds where the interval lies below this (and `value <= least`; for what should shrink).
         over: fails where the interval lies above this.
-        least: smallest value with which the line may hold.
+        least: smallest value with which the line may hold; of `under`, the largest.
         none: fails where the interval lies within -none to none.
         test: the line needs p <= .05 too; of a test over seeds, p against the bar.
         drawn: that p is against random directions, at least `FEWEST_DRAWS` of them.
@@ -129,27 +129,27 @@ def interval_line(
     few = _too_few(result)
     if few:
         return EvidenceLine(name, "missing", f"{shown} {few}")
-    if drawn:
-        draws = result.null.n if result.null is not None else 0
-        if draws < FEWEST_DRAWS:
-            return EvidenceLine(
-                name, "missing", f"{shown} stands beside {draws} random directions, fewer than {FEWEST_DRAWS}"
-            )
     low, high = result.ci
+    fails = (
+        (below is not None and high < below)
+        or (over is not None and low > over)
+        or (none is not None and -none < low and high < none)
+    )
+    draws = result.null.n if result.null is not None else 0
+    if drawn and draws < FEWEST_DRAWS and not fails:  # what fails by its interval needs no p
+        return EvidenceLine(
+            name, "missing", f"{shown} stands beside {draws} random directions, fewer than {FEWEST_DRAWS}"
+        )
     bar = above if above is not None else under
     assert bar is not None
     p = _tested(result, bar) if test else None
     shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")
     margin = low - bar if above is not None else bar - high
     shown += f", bar {bar:.3g}"
-    holds = margin > 0 and (least is None or result.value >= least)
+    enough = least is None or (result.value >= least if above is not None else result.value <= least)
+    holds = margin > 0 and enough and not fails
     if test and (p is None or p > ALPHA):
         holds = False
-    fails = (
-        (below is not None and high < below)
-        or (over is not None and low > over)
-        or (none is not None and -none < low and high < none)
-    )
     if test and p is None:
         shown += ", no p"
     return EvidenceLine(name, "holds" if holds else "fails" if fails else "open", shown, p, margin)

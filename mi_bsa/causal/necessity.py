@@ -46,6 +46,7 @@ def ablate(
     *,
     place: Place | None = None,
     beside: bool = True,
+    drawn: bool = True,
     seed: int = 0,
 ) -> list[Result]:
     """What remains without the direction, and without what LEACE erases.
@@ -57,6 +58,7 @@ def ablate(
         place: where the direction is read; chosen on development choices by default.
         beside: also what no verdict reads: choices and neighbors, all blocks and tokens, LEACE, and the
             projection set to the base's.
+        drawn: also without each of the null directions; else there is no p.
         seed: of random directions.
     """
     options = options or NecessityOptions()
@@ -80,12 +82,12 @@ def ablate(
             }
             if eraser is not None and not everywhere:
                 left["leace"] = cut.levels(eraser)
-            drawn = random[: options.random] if name == "self_report" and not everywhere else few
-            draws = cut.without_each(drawn, everywhere=everywhere) if name in READ_OUTS else None
+            null = random[: options.random] if name == "self_report" and not everywhere else few
+            draws = cut.without_each(null, everywhere=everywhere) if drawn and name in READ_OUTS else None
             for method, levels in left.items():
                 place_of = {**place.where, "position": scope, "method": method, "split": "test"}
                 here = {"behavior": material.behavior, **place_of}
-                if draws is None:
+                if name in NEIGHBORS:
                     results.append(_moved(material, f"bridge.necessity.{name}", here, levels - full))
                     continue
                 results.append(
@@ -96,7 +98,7 @@ def ablate(
                         _gap(full),
                         seeds=material.seeds,
                         items=UNITS[name],
-                        draws=_gap(draws).mean(-1).T,
+                        draws=None if draws is None else _gap(draws).mean(-1).T,
                         alternative="less",
                         unit="share kept",
                     )

@@ -19,6 +19,7 @@ from mi_bsa.causal.handle import HANDLE
 from mi_bsa.causal.lines import ALPHA, FEWEST_DRAWS, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
 from mi_bsa.causal.spreads import CROSSED, MEDIATED, OWN, Spread, Spreads
 from mi_bsa.causal.verdict import CONJECTURES, TESTED, verdicts
+from mi_bsa.causal.wordings import Wordings, wordings_of
 from mi_bsa.study.power import (
     WANTED,
     Demand,
@@ -39,17 +40,6 @@ GATE = "gate"
 
 
 @dataclass(frozen=True)
-class Wordings:
-    """Wordings of a study's reports: how many, of how many kinds; `effective` where kinds have unequally
-    many.
-    """
-
-    count: int
-    kinds: int
-    effective: float
-
-
-@dataclass(frozen=True)
 class LineDesign:
     """How a line of evidence is drawn and judged.
 
@@ -58,6 +48,7 @@ class LineDesign:
         name: of the line.
         result: that it holds against its bar.
         bar: that the interval must pass.
+        least: that the value itself must pass, where it is more than the bar.
         interest: the effect of interest: about the smallest that would change what one says.
         largest: the largest that there can be.
         seeds: config -> how many it rests on.
@@ -85,6 +76,7 @@ class LineDesign:
     kept: bool = False
     absent: Callable[[BridgeConfig], str | None] = lambda config: None
     varies: str = ""
+    least: float | None = None
 
     @property
     def alpha(self) -> float:
@@ -118,6 +110,9 @@ def _no_handle(part: str, config: BridgeConfig) -> str | None:
     return None if HANDLE in getattr(config, part).kinds else f"{part}.kinds has no {HANDLE}"
 
 
+_unrecovered = partial(_no_handle, "recovery")
+
+
 def _no_wrong(config: BridgeConfig) -> str | None:
     return None if config.controls.wrong_behavior else "controls.wrong_behavior is off"
 
@@ -132,7 +127,7 @@ def _no_layers(config: BridgeConfig) -> str | None:
 SHARED, LATER, WORDS = CONJECTURES
 LINES = (
     LineDesign(GATE, "there is a behavior", "behavior.effect", LARGE, 0.5, 1.0),
-    LineDesign(GATE, "there is a report", CROSSED, 0.0, 0.3, 1.0),
+    LineDesign(GATE, "there is a report", CROSSED, 0.0, 0.3, 1.0, least=NONE),
     LineDesign(
         SHARED,
         "transfer beyond neutral prompts",
@@ -163,7 +158,7 @@ LINES = (
         HALF,
         2.0,
         poles=2,
-        absent=partial(_no_handle, "recovery"),
+        absent=_unrecovered,
     ),
     LineDesign(
         SHARED,
@@ -174,7 +169,7 @@ LINES = (
         2.0,
         draws=lambda config: config.recovery.random,
         poles=2,
-        absent=partial(_no_handle, "recovery"),
+        absent=_unrecovered,
     ),
     LineDesign(
         SHARED,
@@ -192,11 +187,12 @@ LINES = (
         SHARED,
         "the report's own vector moves the choices",
         "bridge.recovery.behavior",
-        QUARTER,
+        0.0,
         HALF,
         2.0,
         poles=2,
         varies=OWN,
+        least=QUARTER,
     ),
     LineDesign(
         SHARED,
@@ -212,12 +208,13 @@ LINES = (
         SHARED,
         "without it the report shrinks",
         "bridge.necessity.self_report",
-        QUARTER,
+        0.0,
         HALF,
         1.0,
         draws=lambda config: config.necessity.random,
         kept=True,
         absent=partial(_no_handle, "necessity"),
+        least=QUARTER,
     ),
     LineDesign(
         LATER,
@@ -283,8 +280,8 @@ def power(
     demands = [Demand(line.bar, ALPHA)]
     if line.tested:
         demands.append(Demand(line.bar, line.alpha))
-    if line.result == CROSSED:
-        demands.append(Demand(NONE, 1.0))  # the value itself, whatever its error
+    if line.least is not None:
+        demands.append(Demand(line.least, 1.0))  # the value itself, whatever its error
     drawn = sampling(line, config=config, spread=spread, wordings=wordings)
     held = drawn.power(effect, demands) ** line.poles
     if line.draws is not None and spread.null_spread is not None:
@@ -322,18 +319,6 @@ def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings
 def _mediated_wordings(config: BridgeConfig, wordings: Wordings) -> int:
     """How many wordings the items of a causal step are of, at most."""
     return min(wordings.count, config.place.items)
-
-
-def wordings_of(config: BridgeConfig) -> Wordings:
-    """The wordings of the reports that a study of this config judges."""
-    from mi_bsa import behaviors
-
-    bound = behaviors.behavior_for(config.behavior, config.model)
-    sets = bound.study_sets(choices=config.data.choices, others=config.data.others)
-    asked = {(i.labels["kind"], i.labels["template"]) for i in sets["report-test"]}
-    kinds = [kind for kind, _ in asked]
-    sizes = np.array([kinds.count(kind) for kind in dict.fromkeys(kinds)], dtype=float)
-    return Wordings(len(asked), len(sizes), float(len(sizes) ** 2 / (1 / sizes).sum()))
 
 
 def planned(config: BridgeConfig, spreads: Spreads | None = None) -> list[str]:

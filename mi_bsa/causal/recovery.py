@@ -60,10 +60,11 @@ def recover(
     *,
     place: Place | None = None,
     beside: bool = True,
+    drawn: bool = True,
     seed: int = 0,
 ) -> list[Result]:
     """Recovery of both read-outs at both poles by every kind of vector; arguments as of `measure`."""
-    return scored(measure(material, options, place=place, beside=beside, seed=seed))
+    return scored(measure(material, options, place=place, beside=beside, drawn=drawn, seed=seed))
 
 
 def measure(
@@ -72,6 +73,7 @@ def measure(
     *,
     place: Place | None = None,
     beside: bool = True,
+    drawn: bool = True,
     seed: int = 0,
 ) -> Recovered:
     """Levels of both read-outs at both poles with every kind of vector.
@@ -82,6 +84,7 @@ def measure(
             there is no handle, and no null.
         place: where vectors are read and added; chosen on development choices by default.
         beside: also what no verdict reads: parts of the adapter, and random differences.
+        drawn: also null directions; without them there is no p, and no `bridge.recovery.apart`.
         seed: of random directions and of the order of rows.
     """
     options = options or RecoveryOptions()
@@ -99,7 +102,7 @@ def measure(
         ways.append(best.vectors(ON_REPORT, own[arm], arm, by="self_report"))
         found[arm] = {one.method: one for one in ways}
     null = {}
-    if HANDLE in made:
+    if HANDLE in made and drawn:
         doses = {arm: found[arm][HANDLE].dose for arm in POLES}
         null = {kind: best.null(kind, doses, seed) for kind in tuple(NULLS)[: 1 + beside]}
     units = {name: material.of(name, "test").unit_names for name in READ_OUTS}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from mi_bsa.asking import ask
 from mi_bsa.causal import attribution, mediation, necessity, places, recovery, rivals
 from mi_bsa.causal.effects import effect
+from mi_bsa.causal.handle import handle_lines, report_poles
+from mi_bsa.causal.lines import Lookup
 from mi_bsa.causal.options import (
     AttributionOptions,
     MediationOptions,
@@ -48,14 +50,7 @@ SEES = Result(
 """That questions see is known of a planted model, and measured of no other."""
 PROBE = ProbeConfig(method="mean_difference", shuffles=20, test_shuffles=20, prompts=24)
 PLACES = PlaceOptions(scopes=("slot",))
-RECOVERY = RecoveryOptions(
-    kinds=("mean_difference", "trained"),
-    strengths=(0.5, 1.0, 2.0, 3.0),
-    null_items=8,
-    train_steps=30,
-    learning_rate=0.1,
-    train_batch=8,
-)
+RECOVERY, ALONE = RecoveryOptions(), RecoveryOptions(kinds=("trained",))
 NECESSITY, MEDIATION = NecessityOptions(kinds=("trained",)), MediationOptions(kinds=("trained",))
 ATTRIBUTION = AttributionOptions(items=8, seeds=5)
 
@@ -76,26 +71,34 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
         found += attribution.layer_order(material, ATTRIBUTION)
         return verdicts(found), found
     place, _ = places.choose_place(material, options=PLACES)
+    first = recovery.recover(material, ALONE, place=place, beside=False, drawn=False)
+    lines = handle_lines(Lookup.of([*found, *first]))
+    moves = report_poles(Lookup.of(first)).state
+    if lines.one.state != "holds" or moves != "holds":
+        found += first
+        if lines.one.state == "holds" and moves == "fails" and lines.back.state != "holds":
+            found += _kept(material, place, found)
+        return verdicts(found), found
     found += recovery.recover(material, RECOVERY, place=place, beside=False)
-    state = _states(found)
-    moves, back = state["the handle moves the report"], state["the report's own vector moves the choices"]
-    if state["the handle is one"] != "holds" or moves in ("open", "missing"):
-        return verdicts(found), found
-    if moves == "fails":
-        if back != "holds":
-            found += necessity.ablate(material, NECESSITY, place=place, beside=False)
-        return verdicts(found), found
     steps: list[Callable[[], list[Result]]] = [
         lambda: rivals.rivals(material, RECOVERY, RivalOptions(), place=place),
+        lambda: transfer_results(material, PROBE),
         lambda: necessity.ablate(material, NECESSITY, place=place, beside=False),
         lambda: mediation.mediate(material, MEDIATION, place=place, beside=False),
-        lambda: transfer_results(material, PROBE),
     ]
     for step in steps:
         if not set(_states(found).values()) <= {"holds", "missing"}:
             break
         found += step()
     return verdicts(found), found
+
+
+def _kept(material: Material, place: places.Place, found: list[Result]) -> list[Result]:
+    """Necessity, with random directions only where its interval does not decide."""
+    plain = necessity.ablate(material, NECESSITY, place=place, beside=False, drawn=False)
+    if handle_lines(Lookup.of([*found, *plain])).shrinks.state == "fails":
+        return plain
+    return necessity.ablate(material, NECESSITY, place=place, beside=False)
 
 
 def _states(found: list[Result]) -> dict[str, str]:

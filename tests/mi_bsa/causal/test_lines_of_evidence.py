@@ -219,3 +219,20 @@ def test_one_behavior_is_named_by_its_effect():
     assert Lookup.of([risk, risk]).behavior == "risk"
     with pytest.raises(ResultError, match="results of myopia, risk: a verdict"):
         Lookup.of([risk, other])
+
+
+def test_what_fails_by_its_interval_needs_no_draws():
+    """A line that is held against random directions is missing without them, unless its interval decides."""
+    low, high = measured(0.0, 0.1), measured(0.3, 0.5)
+    for result, state in ((low, "fails"), (high, "missing")):
+        assert interval_line(NAME, result, above=0.25, below=0.25, test=True, drawn=True).state == state
+
+
+def test_an_interval_against_one_bar_and_a_value_against_another():
+    """Of what should grow and of what should shrink; below the bar that refutes nothing holds."""
+    assert interval_line(NAME, measured(0.1, 0.5), above=0.0, least=0.25, below=0.25).state == "holds"
+    assert interval_line(NAME, measured(0.1, 0.3), above=0.0, least=0.25, below=0.25).state == "open"
+    assert interval_line(NAME, measured(0.1, 0.2), above=0.0, least=0.1, below=0.25).state == "fails"
+    assert interval_line(NAME, measured(0.5, 0.9), under=1.0, least=0.75, over=0.75).state == "holds"
+    assert interval_line(NAME, measured(0.7, 0.9), under=1.0, least=0.75, over=0.75).state == "open"
+    assert interval_line(NAME, measured(0.76, 0.9), under=1.0, least=0.9, over=0.75).state == "fails"

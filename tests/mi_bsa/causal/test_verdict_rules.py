@@ -185,8 +185,9 @@ def test_a_null_needs_questions_that_see():
         ("bridge.transfer.over_neutral", 0, 0.05, 0.1, "open"),
         ("bridge.transfer.over_wrong_behavior", 1, -0.2, 0.1, "fails"),
         ("bridge.transfer.over_wrong_behavior", 1, 0.05, 0.1, "open"),
-        ("bridge.necessity.self_report", 8, 0.74, 0.02, "open"),
-        ("bridge.necessity.self_report", 8, 0.72, 0.02, "holds"),
+        ("bridge.necessity.self_report", 8, 0.76, 0.02, "open"),
+        ("bridge.necessity.self_report", 8, 0.74, 0.02, "holds"),
+        ("bridge.necessity.self_report", 8, 0.7, 0.4, "open"),
         ("bridge.necessity.self_report", 8, 0.78, 0.02, "fails"),
     ],
 )
