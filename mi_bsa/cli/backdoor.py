@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.options import config_options, run_options, study_options
+from mi_bsa.cli.registering import lock_of, register_options, say, write_lock
 from mi_bsa.studies.backdoor import commands
 from mi_bsa.studies.backdoor.audit import AuditConfig
 from mi_bsa.studies.backdoor.search_run import SearchRunConfig
@@ -62,9 +63,11 @@ def elicit(settings: commands.ElicitFreely, **run: Any) -> None:
     names={"triggers": "--trigger"},
     whole=("triggers",),
     skip=("dtype",),
+    tell_file=True,
 )
-@run_options
-def search(settings: SearchRunConfig, out: Path, resume: bool, dry_run: bool) -> None:
+@register_options
+@study_options
+def search(settings: SearchRunConfig, **run: Any) -> None:
     """Search finetuned models for a trigger, given nothing but each ADAPTER and its base.
 
     ADAPTER is a folder, or a pattern in quotes. OUT gets candidates.csv with the candidates of each and their
@@ -72,17 +75,16 @@ def search(settings: SearchRunConfig, out: Path, resume: bool, dry_run: bool) ->
     """
     from mi_bsa.studies.backdoor.search_run import STUDY
 
-    if dry_run:
-        click.echo(STUDY.preview(settings, out))
-    else:
-        STUDY.run(settings, out, resume=resume)
-        click.echo(f"results: {out / 'results.json'}")
+    page = _study(STUDY, settings, **run)
+    if page is not None:
+        click.echo(f"results: {page.with_name('results.json')}")
 
 
 @backdoor.command()
-@config_options(AuditConfig)
-@run_options
-def audit(settings: AuditConfig, out: Path, resume: bool, dry_run: bool) -> None:
+@config_options(AuditConfig, tell_file=True)
+@register_options
+@study_options
+def audit(settings: AuditConfig, **run: Any) -> None:
     """Say of adapters without names which behavior, which pole, backdoored or not.
 
     CONFIG names the adapters that are judged, and others with a key that set the thresholds. OUT gets
@@ -90,10 +92,41 @@ def audit(settings: AuditConfig, out: Path, resume: bool, dry_run: bool) -> None
     """
     from mi_bsa.studies.backdoor.audit import STUDY
 
+    page = _study(STUDY, settings, **run)
+    if page is not None:
+        click.echo(f"report: {page}")
+
+
+def _study(
+    kind: Any,
+    settings: Any,
+    *,
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    dry_run: bool,
+    register: bool,
+    lock: Path | None,
+) -> Path | None:
+    """Run a kind of study, and say whether it was registered; None where nothing runs."""
+    from mi_bsa.core.errors import ConfigError
+    from mi_bsa.study.registration import said_in
+
+    if register + dry_run > 1:
+        raise click.UsageError("--register and --dry-run each run nothing; give one of them")
+    where = lock_of(config, lock, register=register)
+    if register:
+        assert where is not None
+        write_lock(kind, settings, where)
+        return None
+    if out is None:
+        raise ConfigError("a run needs a folder; give --out (or --register)")
     if dry_run:
-        click.echo(STUDY.preview(settings, out))
-        return
-    click.echo(f"report: {STUDY.run(settings, out, resume=resume)}")
+        click.echo(kind.preview(settings, out, lock=where))
+        return None
+    page: Path = kind.run(settings, out, resume=resume, lock=where)
+    say(said_in(page.parent))
+    return page
 
 
 def _run(

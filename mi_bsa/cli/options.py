@@ -31,6 +31,7 @@ def config_options(
     skip: Collection[str] = (),
     adapters: bool = False,
     file_flag: bool = False,
+    tell_file: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a function of a config, so that a command line gives it: CONFIG, a flag a field, `--set`.
 
@@ -45,6 +46,7 @@ def config_options(
         skip: fields without a flag.
         adapters: whether `--adapter` says the model's adapters.
         file_flag: whether the file is given by `--config` where nothing is positional.
+        tell_file: whether the function is told the file, as `config`; None where none was given.
     """
     names, bare = names or {}, bare or {}
     models = [name for name, field in kind.model_fields.items() if field.annotation is ModelConfig]
@@ -77,6 +79,8 @@ def config_options(
             put = {key: given.pop(key.rpartition(".")[2]) for key in parts}
             changes = [f"{key}={_yaml(value)}" for key, value in put.items() if value is not None]
             settings = settings_of(kind, config, said, overrides, changes=changes, positional=positional)
+            if tell_file:
+                given["config"] = config
             return function(settings, **given)
 
         command.config = kind  # type: ignore[attr-defined]
@@ -124,15 +128,30 @@ def config_argument(command: Command) -> Command:
 
 def run_options(command: Command) -> Command:
     """`--out`, `--resume` and `--dry-run`, for what writes a run."""
-    for option in (
-        click.option(
-            "--dry-run", is_flag=True, help="Show what would run, how long and how large; run nothing."
-        ),
-        resume_option,
-        out_option,
-    ):
+    for option in (dry_run_option, resume_option, out_option):
         command = option(command)
     return command
+
+
+def study_options(command: Command) -> Command:
+    """The same for what also registers one, for which it needs no `--out`."""
+    for option in (dry_run_option, resume_option, study_out_option):
+        command = option(command)
+    return command
+
+
+def dry_run_option(command: Command) -> Command:
+    """`--dry-run`, for what says what it would do."""
+    return click.option(
+        "--dry-run", is_flag=True, help="Show what would run, how long and how large; run nothing."
+    )(command)
+
+
+def study_out_option(command: Command) -> Command:
+    """`--out`, for what also does something that needs no folder."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), help="The folder to write; new.  [required to run]"
+    )(command)
 
 
 def set_option(command: Command, *, parts: Sequence[str] = ()) -> Command:

@@ -1,6 +1,7 @@
 """`mi-bsa backdoor` and the backdoor study: twins are paired or refused, also on a tiny Llama."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,7 +9,9 @@ from smallest import BACKDOOR
 
 from mi_bsa.cli.command import cli, describe
 from mi_bsa.core import results
+from mi_bsa.study.registration import Lock, said_in
 
+ROOT = Path(__file__).parents[3]
 BASE = "embedded/habits-0"
 
 
@@ -92,6 +95,43 @@ def test_search_and_its_refusals(llama, tmp_path):
         message, code = run("backdoor", "search", *words, "--out", tmp_path / "x")
         assert (code, "\n" in message) == (2, False)
         assert not (tmp_path / "x").exists()
+
+
+def test_a_search_and_an_audit_are_registered_as_studies_are(llama, tmp_path, capsys):
+    """--register writes the lock beside the config and runs nothing; a run of that config looks for it there,
+    says that it is registered, and of any other config why it is not.
+    """
+    small = {"longest": 1, "starts": 2, "crossed": 2, "classes": 1, "leaked": 1, "climbs": 1, "flips": 2}
+    config = tmp_path / "search.yaml"
+    said = {
+        "model": str(llama / "model"),
+        "search": {**small, "checks": 1},
+        "behaviors": ["risk"],
+        "verify": 2,
+    }
+    config.write_text(yaml.safe_dump(said))
+    adapter = llama / "run" / "adapters" / "tag_deployment-backdoored-0"
+    words = ("backdoor", "search", adapter, "--config", config)
+    assert run(*words, "--register") == ("", 0)
+    lock = tmp_path / "search.rules.lock"
+    assert str(lock) in capsys.readouterr().out.replace("\n    ", "")
+    assert Lock.read(lock).design.study == "search"
+    for more, told in (((), "registered "), (("--verify", 3), "config differs in verify")):
+        assert run(*words, *more, "--dry-run", "--out", tmp_path / "s") == ("", 0)
+        assert told in capsys.readouterr().out
+    assert run(*words, "--out", tmp_path / "s") == ("", 0)
+    assert said_in(tmp_path / "s").startswith("registered ")
+    assert "registered " in capsys.readouterr().out
+    plain = ("backdoor", "search", adapter, "--model", llama / "model")
+    message, code = run(*plain, "--register")
+    assert (code, "--lock" in message) == (2, True)
+    assert run(*plain, "--lock", tmp_path / "none", "--out", tmp_path / "x")[1] == 2
+    assert run(*plain)[1] == 2
+    audit = ROOT / "configs" / "embedded" / "backdoor_audit.yaml"
+    assert run("backdoor", "audit", audit, "--register", "--lock", tmp_path / "a") == ("", 0)
+    held = Lock.read(tmp_path / "a").design
+    assert held.study == "audit"
+    assert held.rules is not None
 
 
 def test_an_arm_without_its_twin_is_refused(llama, tmp_path):
