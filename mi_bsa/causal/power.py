@@ -19,7 +19,7 @@ from mi_bsa.causal.handle import HANDLE
 from mi_bsa.causal.lines import ALPHA, FEWEST_DRAWS, FEWEST_FLIPPED, FEWEST_SEEDS, HALF, LARGE, NONE, QUARTER
 from mi_bsa.causal.spreads import CROSSED, MEDIATED, OWN, Spread, Spreads
 from mi_bsa.causal.verdict import CONJECTURES, TESTED, verdicts
-from mi_bsa.causal.wordings import Wordings, wordings_of
+from mi_bsa.causal.wordings import Wordings, items_of, wordings_of
 from mi_bsa.study.power import (
     WANTED,
     Demand,
@@ -248,8 +248,8 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     how = f"{seeds} seeds"
     if line.result == CROSSED:
         how = f"{wordings.count} wordings of {wordings.kinds} kinds x {seeds} seeds"
-    if line.result == MEDIATED:
-        how += f" x {_mediated_wordings(config, wordings)} wordings"
+    items = items_of(line.result, config, wordings)
+    how += "" if items is None else f" x {items[0]} {items[1]}"
     if line.draws is not None:
         how += f", {line.draws(config)} draws (p at least {draws_floor(line.draws(config)):.3g})"
     never = line.absent(config) or ""
@@ -264,7 +264,8 @@ def find(line: LineDesign, config: BridgeConfig, spread: Spread | None, wordings
     weak = ""
     if found is None:
         weak = f"even {_shown(line, line.largest)} is found with power {at(line.largest):.2f} only"
-    between = f" and {spread.item:.2g} between items" if spread.item else ""
+    what = "wordings" if items is None else items[1]
+    between = f" and {spread.item:.2g} between {what}" if spread.item else ""
     how += f"; sd {spread.seed:.2g} between seeds{between}"
     how += "" if spread.at is None else f", measured at {spread.at:.3g}"
     return Found(line, found, at(line.interest), never, weak, how)
@@ -297,11 +298,12 @@ def power(
 
 
 def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings: Wordings) -> Sampling:
-    """How a line's result varies: over seeds, or over wordings x seeds."""
+    """How a line's result varies: over seeds, or over seeds x wordings or scenarios."""
     seeds = line.seeds(config)
-    if line.result == MEDIATED:
-        items = _mediated_wordings(config, wordings)
-        return two_way(seed=spread.seed, item=spread.item, rest=spread.rest, seeds=seeds, items=items)
+    items = items_of(line.result, config, wordings)
+    if items is not None and spread.item:
+        count = max(2, items[0])
+        return two_way(seed=spread.seed, item=spread.item, rest=spread.rest, seeds=seeds, items=count)
     if line.result != CROSSED:
         plain = over_seeds(spread.seed, seeds=seeds)
         wider = np.sqrt(shared_factor(seeds, layers=2, paired=True)) if line.chosen else 1.0
@@ -314,11 +316,6 @@ def sampling(line: LineDesign, *, config: BridgeConfig, spread: Spread, wordings
         wordings=wordings.effective,
         kinds=wordings.kinds,
     )
-
-
-def _mediated_wordings(config: BridgeConfig, wordings: Wordings) -> int:
-    """How many wordings the items of a causal step are of, at most."""
-    return min(wordings.count, config.place.items)
 
 
 def planned(config: BridgeConfig, spreads: Spreads | None = None) -> list[str]:

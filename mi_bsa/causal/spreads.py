@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 from jaxtyping import Float
+from scipy.optimize import brentq
+from scipy.special import stdtrit
 
 from mi_bsa.causal.handle import ON_REPORT
 from mi_bsa.causal.options import DirectionKind
@@ -24,6 +26,8 @@ from mi_bsa.core.errors import BrokenFileError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.plain_files import read_yaml_value
 from mi_bsa.core.results import Result
+from mi_bsa.study import power
+from probes.statistics.spread import ROUNDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +55,9 @@ OVER_SEEDS = (
     "bridge.words.bag",
     "bridge.state_or_prompt.counter",
 )
-"""Results with one value a seed: an effect, or a share that is linear where its effect varies little."""
+"""Results with one value a seed, many of them over wordings or scenarios too (`mi_bsa.causal.wordings`): an
+effect, or a share that is linear where its effect varies little.
+"""
 CROSSED = "self_report.effect"
 MEDIATED = "bridge.mediation.nie"
 OWN = f"bridge.recovery.behavior of {ON_REPORT}"
@@ -115,14 +121,23 @@ class Spreads:
             raise BrokenFileError(f"{path}: no table of spreads ({reason}); write it again") from None
 
 
-def measured(results: Sequence[Result], table: pd.DataFrame | None, *, source: str) -> Spreads:
+def measured(
+    results: Sequence[Result],
+    table: pd.DataFrame | None,
+    *,
+    source: str,
+    items: Mapping[str, int] | None = None,
+) -> Spreads:
     """The spreads of a study.
 
     Args:
         results: of the study, test split.
         table: its answers (`mi_bsa.causal.asking.answers`), for the reports; without it they are left out.
         source: what the table says of where it is from.
+        items: of how many wordings or scenarios each result is that was over them too; of one that is not
+            here only the spread between seeds is known.
     """
+    many = items or {}
     found: dict[str, Spread] = {}
     seeds: list[int] = []
     for name in OVER_SEEDS:
@@ -131,7 +146,7 @@ def measured(results: Sequence[Result], table: pd.DataFrame | None, *, source: s
         own = [r for r in own if r.where.get("kind", "self_report") == "self_report"]
         own = [r for r in own if r.where.get("position") != "everywhere"]
         if own:
-            found[name] = max((_spread(r) for r in own), key=lambda one: one.seed)
+            found[name] = max((_spread(r, many.get(name, 0)) for r in own), key=_wide)
             seeds.append(min(len(r.seeds) for r in own))
     tested = [r for r in results if r.name == APART and r.where.get("kind") == "self_report"]
     if tested and OF_HANDLE[1] in found:  # its p is of both poles
@@ -141,7 +156,7 @@ def measured(results: Sequence[Result], table: pd.DataFrame | None, *, source: s
         )
     own = [r for r in results if r.name == OF_HANDLE[0] and r.where.get("method") == ON_REPORT and r.per_seed]
     if own:
-        found[OWN] = max((_spread(r) for r in own), key=lambda one: one.seed)
+        found[OWN] = max((_spread(r, many.get(OF_HANDLE[0], 0)) for r in own), key=_wide)
     if table is not None:
         found[CROSSED] = crossed(table)
         seeds.append(int(table["seed"].nunique()))
@@ -214,18 +229,46 @@ def mediated(folder: Path, results: Sequence[Result]) -> Spread:
     return replace(found, null_mean=null.null_mean, null_spread=null.null_spread)
 
 
-def _spread(result: Result) -> Spread:
+def _wide(found: Spread) -> tuple[float, float]:
+    return found.seed + found.item, found.seed
+
+
+def _spread(result: Result, items: int = 0) -> Spread:
+    """What a result says of its spread: between seeds by its values, between items by its interval."""
     seed = float(np.std(result.per_seed, ddof=1)) if result.per_seed else 0.0
+    found = Spread(seed, between_items(result, seed, items), at=float(result.value))
     if result.null is None or "random directions" not in result.null.kind:
-        return Spread(seed, at=float(result.value))
+        return found
     width = (result.null.high - result.null.low) / (2 * 1.96)
-    return Spread(seed, null_mean=result.null.mean, null_spread=width, at=float(result.value))
+    return replace(found, null_mean=result.null.mean, null_spread=width)
+
+
+def between_items(result: Result, seed: float, items: int) -> float:
+    """The spread between items with which seeds x items have the result's interval (its wider side), given
+    the spread of its values between seeds, which holds what is left in a cell; 0 where the interval is over
+    seeds alone or no wider than seeds make it.
+    """
+    crossed_by = any(word in result.ci_method for word in ("wordings", "scenarios"))
+    if items < 2 or not crossed_by or result.ci is None or len(result.per_seed) < 2:
+        return 0.0
+    wider = max(result.value - result.ci[0], result.ci[1] - result.value)
+
+    def beyond(item: float) -> float:
+        made = power.two_way(seed=seed, item=item, rest=0.0, seeds=len(result.per_seed), items=items)
+        return float(stdtrit(made.df, 0.975) * made.seen - wider)
+
+    if wider <= 0 or beyond(ROUNDING) >= 0:
+        return 0.0
+    return float(brentq(beyond, ROUNDING, wider * np.sqrt(items)))
 
 
 def main() -> int:
     """Write the spreads that a finished behavior study shows."""
     from mi_bsa.causal.asking import answers
+    from mi_bsa.causal.bridge_config import BridgeConfig
+    from mi_bsa.causal.wordings import ASKED, items_of, wordings_of
     from mi_bsa.core import results
+    from mi_bsa.core.config import load
     from mi_bsa.core.record import RunFolder
 
     parser = argparse.ArgumentParser(prog="python -m mi_bsa.causal.spreads", description=main.__doc__)
@@ -240,7 +283,10 @@ def main() -> int:
     source = f"{options.name or options.run.resolve().name}, {said}"
     reports = table[table["set"] == "report-test"]
     found = results.read(options.run)
-    spreads = measured(found, reports, source=source)
+    config = load(options.run / "config.yaml", BridgeConfig)
+    asked = wordings_of(config)
+    counts = {name: of[0] for name in ASKED if (of := items_of(name, config, asked)) is not None}
+    spreads = measured(found, reports, source=source, items=counts)
     replace(spreads, of={**spreads.of, MEDIATED: mediated(options.run, found)}).write(options.out)
     return 0
 

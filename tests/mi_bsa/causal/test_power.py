@@ -10,20 +10,30 @@ from smallest import BEHAVIOR
 from mi_bsa.asking import scoring
 from mi_bsa.causal import power
 from mi_bsa.causal.lines import LARGE, NONE, QUARTER, interval_line
-from mi_bsa.causal.power import LINES, Wordings, find
+from mi_bsa.causal.power import LINES, find
 from mi_bsa.causal.ratios import share
-from mi_bsa.causal.spreads import CROSSED, MEDIATED, Spread, Spreads, crossed, measured, two_way
+from mi_bsa.causal.spreads import (
+    CROSSED,
+    MEDIATED,
+    Spread,
+    Spreads,
+    between_items,
+    crossed,
+    measured,
+    two_way,
+)
 from mi_bsa.causal.verdict import verdicts
+from mi_bsa.causal.wordings import ASKED, Wordings
 from mi_bsa.core.config import load, parse
 from mi_bsa.core.errors import BrokenFileError
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds, over_seeds_and_items
 from mi_bsa.core.results import Result
 from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.study.power import Sampling, of_seeds, spread_bounds
 from probes import statistics
 from probes.shared_training import mean_out_of_fold
 
-WORDINGS = Wordings(12, 3, 12.0)
+WORDINGS = Wordings(12, 3, 12.0, 30)
 BY_RESULT = {line.result: line for line in LINES}
 
 
@@ -127,6 +137,53 @@ def test_the_smallest_mediated_effect_is_found_in_four_of_five():
         return nie.low > 0 and statistics.permutation_p(nie.value, draws) <= 0.025
 
     assert rate(holds() for _ in range(1500)) == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize(("seed", "item"), [(0.05, 0.3), (0.2, 0.1), (0.1, 0.0)])
+def test_the_spread_of_items_is_read_from_an_interval(seed, item):
+    """Results over seeds x wordings have, on average, intervals of the spreads that they were drawn with; a
+    result over seeds alone shows none between items.
+    """
+    rng, found = np.random.default_rng(3), []
+    for _ in range(200):
+        cells = 0.5 + rng.normal(0, seed, (5, 1)) + rng.normal(0, item, 12) + rng.normal(0, 0.02, (5, 12))
+        one = over_seeds_and_items("r.r", {"behavior": "b"}, cells, range(5), unit="share")
+        found.append(between_items(one, float(np.std(one.per_seed, ddof=1)), 12))
+        assert between_items(replace(one, ci_method="t over seeds"), seed, 12) == 0
+    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(item, abs=0.1)
+
+
+def test_a_share_over_wordings_too_is_found_in_four_of_five():
+    """Where wordings vary more than seeds, the printed size is what a crossed interval finds in .8, and more
+    than seeds alone would say.
+    """
+    seeds, spread = 5, Spread(0.03, 0.3)
+    line, given = BY_RESULT["bridge.recovery.self_report"], config(seeds=list(range(seeds)))
+    found = find(line, given, spread, WORDINGS)
+    alone = find(line, given, replace(spread, item=0.0), WORDINGS)
+    assert found.smallest > alone.smallest + 0.1
+    items = min(WORDINGS.count, given.place.items)
+    assert f"x {items} wordings" in found.how
+    rng = np.random.default_rng(1)
+
+    def holds():
+        of_seed, of_item = (
+            rng.normal(0, sd, (2, *n)) for sd, n in ((spread.seed, (seeds, 1)), (spread.item, (1, items)))
+        )
+        poles = [
+            share("r.r", {"behavior": "b"}, one, np.ones_like(one), seeds=range(seeds))
+            for one in found.smallest + of_seed + of_item
+        ]
+        return all(interval_line("x", pole, above=QUARTER, below=QUARTER).state == "holds" for pole in poles)
+
+    assert rate(holds() for _ in range(600)) == pytest.approx(0.8, abs=0.05)
+
+
+def test_every_line_is_planned_over_what_its_number_is_over():
+    """Each result that is over wordings or scenarios has its count; transfer alone is over seeds."""
+    results_of = {line.result for line in LINES}
+    assert set(ASKED) <= results_of
+    assert {name.rpartition(".")[0] for name in results_of - set(ASKED) - {CROSSED}} == {"bridge.transfer"}
 
 
 def test_components_of_seeds_and_items_come_back():
