@@ -11,7 +11,7 @@ from mi_bsa.core.errors import MiBsaError
 
 def main() -> int:
     """Judge planted instances and write their tables; exit code 1 where a mark is missed, 2 for a mistake."""
-    from mi_bsa.studies.planted import page, runs, settings
+    from mi_bsa.studies.planted import kept, page, runs, settings
 
     parser = argparse.ArgumentParser(prog="python -m mi_bsa.studies.planted", description=main.__doc__)
     parser.add_argument("--settings", type=Path, default=settings.DEFAULT, help="the grid, a YAML file")
@@ -24,6 +24,11 @@ def main() -> int:
     parser.add_argument("--instances", type=int, help="instances of each cell, in place of the grid's")
     parser.add_argument("--most", type=int, help="stop after so many instances; 0 only renders")
     parser.add_argument("--out", type=Path, help="page whose section is written")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        help="table of judged instances: not judged again, and written with those of --runs",
+    )
     given = parser.parse_args()
     try:
         k, n = (int(part) for part in given.share.split("/"))
@@ -32,11 +37,15 @@ def main() -> int:
         }
         config = settings.grid(given.settings).model_copy(update=beside)
         only = settings.Selection.parse(given.cells)
-        runs.run(given.runs, config, only=only, share=(k, n), most=given.most)
+        known = kept.read(given.table) if given.table is not None else []
+        there = {(r["cell"], r["number"]) for r in known}
+        runs.run(given.runs, config, only=only, share=(k, n), most=given.most, known=there)
     except MiBsaError as error:
         print(error, file=sys.stderr)
         return 2
-    found = runs.records(given.runs)
+    found = kept.together(known, runs.records(given.runs))
+    if given.table is not None:
+        kept.write(given.table, found)
     print(page.render(config, found))
     if given.out is not None:
         page.write(given.out, config, found)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mi_bsa.studies.planted.draw import TRUTH
+from mi_bsa.studies.planted.kept import stopped
 from mi_bsa.studies.planted.marks import FALSE, FALSE_HIGH, MARKS, NEVER, Mark, Record, rate
 from mi_bsa.studies.planted.runs import conjecture, rules
 from mi_bsa.studies.planted.settings import GridConfig, PlantedCell
@@ -49,7 +50,7 @@ def render(config: GridConfig, records: Sequence[Record]) -> str:
         *_prose(INTRODUCTION),
         "",
         "```console",
-        "$ python -m mi_bsa.studies.planted --runs runs/planted --out docs/validity.md",
+        "$ python -m mi_bsa.studies.planted --table docs/planted.csv --out docs/validity.md",
         "```",
         "",
         *_progress(config, cells, kept),
@@ -256,8 +257,8 @@ def _why(cells: Cells) -> list[str]:
     told = []
     for name, found in groups.items():
         if found:
-            stopped = Counter(_stopped(r["lines"]) for r in found).most_common()
-            told.append(f"- {name} ({len(found)}): {', '.join(f'{line} {n}' for line, n in stopped)}")
+            lines = Counter(stopped(r) for r in found).most_common()
+            told.append(f"- {name} ({len(found)}): {', '.join(f'{line} {n}' for line, n in lines)}")
     return ["Undecided, and the first line that did not hold:", "", *told, ""] if told else []
 
 
@@ -273,9 +274,3 @@ def _examples(cells: Cells) -> list[str]:
     out = [f"- {cell.name}, {r['number']}: {r['reason']}" for cell, r in wrong[:SHOWN]]
     head = f"Supported where that is an error ({len(wrong)}; the first {len(out)}):"
     return [head, "", *out, ""] if out else []
-
-
-def _stopped(lines: Mapping[str, str]) -> str:
-    short = [name for name, state in lines.items() if state in ("open", "fails")]
-    short += [name for name, state in lines.items() if state == "missing"]
-    return next(iter(short), "p, adjusted over conjectures")

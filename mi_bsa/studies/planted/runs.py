@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from typing import Any
 from activations import ActivationsError
 from mi_bsa.core.config import load
 from mi_bsa.core.errors import ConfigError, MiBsaError
-from mi_bsa.core.files import write_atomic
+from mi_bsa.core.files import stable_hash, write_atomic
 from mi_bsa.core.progress import Progress
 from mi_bsa.studies.planted.draw import draw
 from mi_bsa.studies.planted.settings import Draws, GridConfig, PlantedCell, PlantedWorld, Selection
-from probes import ProbesError
+from mi_bsa.study.rules import Rules, normalized
+from probes import ProbesError, statistics
 
 LAYERS: tuple[PlantedWorld, ...] = ("early", "reverse")
 """Worlds that are judged for what later layers observe; all others for a shared state."""
+UNJUDGED = ("__main__.py", "kept.py", "marks.py", "page.py", "runs.py")
+"""Files of the planted study that have no part in an answer."""
 DRAWS = "draws.yaml"
 """What the instances of a folder are drawn from; others do not belong there."""
 
@@ -74,14 +77,20 @@ def _of(cell: PlantedCell, number: int) -> dict[str, Any]:
     return {"cell": cell.name, "number": number, "rules": rules()}
 
 
+@cache
 def rules() -> str:
-    """Which code judges: a hash of the causal floor, where rules and bars are, and of the planted study."""
+    """Which code judges: a hash of the planted study, what it asks of the causal floor and of validity, and
+    the statistics, without docstrings, comments and layout.
+    """
     here = Path(__file__).parent
-    found = hashlib.sha256()
-    for path in sorted([*(here.parents[1] / "causal").glob("*.py"), *here.glob("*.py")]):
-        if path.name not in ("page.py", "marks.py", "__main__.py"):
-            found.update(path.read_bytes())
-    return found.hexdigest()[:8]
+    folders = [here, Path(statistics.__file__).parent]
+    files = [path for folder in folders for path in sorted(folder.glob("*.py")) if path.name not in UNJUDGED]
+    asked = [
+        Rules("mi_bsa.studies.planted.cut", splits={}, within="mi_bsa.causal"),
+        Rules("mi_bsa.asking.validity", splits={}, within="mi_bsa.asking"),
+    ]
+    own = [normalized(path.read_text(encoding="utf-8")) for path in files]
+    return stable_hash([*own, *(one.identity for one in asked)])[:8]
 
 
 def run(
@@ -91,6 +100,7 @@ def run(
     only: Selection | None = None,
     share: tuple[int, int] = (0, 1),
     most: int | None = None,
+    known: Collection[tuple[str, int]] = (),
 ) -> None:
     """Judge the grid's instances in its order, those that are not there yet.
 
@@ -101,6 +111,7 @@ def run(
         share: (k, n) judges every n-th, beginning at the k-th, so that several processes work beside each
             other; each appends to a file of its own.
         most: instances after which to stop.
+        known: cells and numbers of instances that were judged elsewhere.
 
     Raises:
         ConfigError: the folder holds instances that were drawn from other ranges.
@@ -110,7 +121,7 @@ def run(
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     _same_draws(folder, config.draws)
-    known = {(r["cell"], r["number"]) for r in records(folder)}
+    known = {*known, *((r["cell"], r["number"]) for r in records(folder))}
     todo = [one for n, one in enumerate(config.plan(only)) if n % share[1] == share[0]]
     todo = list(islice((one for one in todo if (one[0].name, one[1]) not in known), most))
     path = folder / f"judged-{share[0]}-of-{share[1]}.jsonl"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from mi_bsa.core.errors import ConfigError
-from mi_bsa.studies.planted import GridConfig, PlantedCell, grid
+from mi_bsa.studies.planted import GridConfig, PlantedCell, grid, kept
 from mi_bsa.studies.planted.__main__ import main
 from mi_bsa.studies.planted.marks import MARKS, Rate
 from mi_bsa.studies.planted.page import BEGIN, END, holds, render, write
-from mi_bsa.studies.planted.runs import DRAWS, records, run
+from mi_bsa.studies.planted.runs import DRAWS, records, rules, run
 from mi_bsa.studies.planted.settings import Draws, Selection
 from probes.validity.page import BESIDE
 
@@ -162,3 +162,21 @@ def test_the_page_of_intervals_keeps_the_grid():
     """The grid stands behind the mark from which `probes.validity` leaves the page alone."""
     text = (ROOT / "docs" / "validity.md").read_text()
     assert -1 < text.find(BESIDE) < text.find(BEGIN) < text.find(END)
+
+
+def test_a_table_goes_on_elsewhere(tmp_path):
+    """What is kept makes the same page, is not judged again, and holds no instance of other rules."""
+    path, config = tmp_path / "kept" / "planted.csv", small(first=0, instances=2)
+    found = [record(WRONG, 0, "undecided"), record(RIGHT, 0, "supported"), record(RIGHT, 1, "supported")]
+    found = [{**r, "rules": rules()} for r in found]
+    kept.write(path, [*found, {**record(WRONG, 1, "supported"), "rules": "older"}])
+    again = kept.read(path)
+    assert render(config, again) == render(config, kept.together(found))
+    known = {(r["cell"], r["number"]) for r in again}
+    assert known == {(r["cell"], r["number"]) for r in found}
+    run(tmp_path / "runs", config, only=Selection.parse("share=1"), known=known)
+    assert records(tmp_path / "runs") == []
+    assert kept.read(tmp_path / "none.csv") == []
+    (tmp_path / "other.csv").write_text("a,b\n")
+    with pytest.raises(ConfigError, match="no table of judged instances"):
+        kept.read(tmp_path / "other.csv")
