@@ -146,6 +146,7 @@ def assess(
     unread: Sequence[str] = (),
     draws: int = 200,
     seed: int = 0,
+    leave_out: bool = True,
 ) -> Validity:
     """The validity index of the report about `trait`.
 
@@ -155,6 +156,7 @@ def assess(
     third (default: all but `person`). `samples`: what `sample` returned, for a measured parse rate.
     `unread`: kinds that were asked and are left out, unless no other is there; a component that only they
     could show is not needed then. `draws`: bootstrap draws.
+    `leave_out`: also the index without each wording.
     """
     said, table = table, answered(table)
     check_table(table, ("score", "mass", "kind", "template", "order", "trait", "person", "arm"))
@@ -187,7 +189,7 @@ def assess(
     without = {
         name: _index([*components_of(asked, None, name), parsed.component(None)])
         for name in names
-        if len(names) > 1
+        if leave_out and len(names) > 1
     }
     rng = np.random.default_rng(seed)
     drawn = [[*components_of(asked, rng), parsed.component(rng)] for _ in range(draws)]

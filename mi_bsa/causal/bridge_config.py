@@ -13,6 +13,7 @@ from mi_bsa.causal.options import (
     EmergenceOptions,
     GeometryOptions,
     MediationOptions,
+    MultiverseOptions,
     NecessityOptions,
     PatchConfig,
     PlaceOptions,
@@ -64,6 +65,8 @@ class BridgeConfig(SeedsConfig):
     """What remains without a direction."""
     mediation: MediationOptions = MediationOptions()
     """What runs through a direction."""
+    multiverse: MultiverseOptions = MultiverseOptions()
+    """Along which other paths the verdict is looked at."""
     attribution: AttributionOptions = AttributionOptions()
     """Which modules carry what, and in which order of layers."""
     geometry: GeometryOptions = GeometryOptions()

@@ -26,8 +26,8 @@ REPORT = "self_report"
 AGAIN = "run the study again with --resume"
 Ways = Mapping[str, Mapping[str, Steered]]
 """{pole: {method: levels}}."""
-Nulls = Mapping[str, Mapping[str, Mapping[str, Float[np.ndarray, "draw unit"]]]]
-"""{kind of null direction: {pole: {read-out: level}}}."""
+Nulls = Mapping[str, Mapping[str, Mapping[str, Float[np.ndarray, "_ _"]]]]
+"""{kind of null direction: {pole: {read-out: level, (draw, unit)}}}."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Recovered:
         seeds: of the adapters.
         place: where vectors were added.
         units: {read-out: names of its wordings or scenarios}.
-        base: {read-out: level of each unit}.
+        base: {read-out: level of each unit}; read-outs have different numbers of them.
         ways: {pole: {method: levels}}.
         null: {kind of null direction: {pole: {read-out: level}}}; empty without a handle.
     """
@@ -48,7 +48,7 @@ class Recovered:
     seeds: tuple[int, ...]
     place: Place
     units: Mapping[str, tuple[str, ...]]
-    base: Mapping[str, Float[np.ndarray, " unit"]]
+    base: Mapping[str, Float[np.ndarray, " _"]]
     ways: Ways
     null: Nulls
 
@@ -86,7 +86,7 @@ class RivalShift:
         method: which rival.
         seeds: of its vectors.
         units: names of the report's wordings.
-        own: {read-out: half of what its two poles' vectors move apart, either way}.
+        own: {read-out: half of what its two poles' vectors move apart, either way, (seed, unit)}.
         handle: {read-out: the same of the handle, signed}.
         notes: how it was dosed.
     """
@@ -96,8 +96,8 @@ class RivalShift:
     method: str
     seeds: tuple[int, ...]
     units: tuple[str, ...]
-    own: Mapping[str, Float[np.ndarray, "seed unit"]]
-    handle: Mapping[str, Float[np.ndarray, "seed unit"]]
+    own: Mapping[str, Float[np.ndarray, "_ _"]]
+    handle: Mapping[str, Float[np.ndarray, "_ _"]]
     notes: str
 
 
@@ -107,7 +107,7 @@ def keep_recovered(path: Path, found: Recovered) -> None:
     told = {}
     for arm, ways in found.ways.items():
         for method, one in ways.items():
-            told[f"{arm}/{method}"] = {"notes": one.notes, "dose": one.dose}
+            told[f"{arm}/{method}"] = {"method": one.method, "notes": one.notes, "dose": one.dose}
             arrays |= {f"ways/{arm}/{method}/{name}": values for name, values in one.levels.items()}
     for kind, draws in found.null.items():
         for arm, levels in draws.items():
@@ -122,7 +122,8 @@ def load_recovered(path: Path) -> Recovered:
     for key, told in facts["ways"].items():
         arm, method = key.split("/")
         levels = _under(arrays, f"ways/{key}/")
-        ways.setdefault(arm, {})[method] = Steered(method, levels, told["notes"], told["dose"])
+        one = Steered(told["method"], levels, told["notes"], told["dose"])
+        ways.setdefault(arm, {})[method] = one
     null: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for key in _under(arrays, "null/"):
         kind, arm, _ = key.split("/")
@@ -134,7 +135,8 @@ def load_recovered(path: Path) -> Recovered:
 
 def keep_rivals(path: Path, found: Iterable[RivalShift]) -> None:
     """Write what rivals move, as a .npz with its facts beside the arrays."""
-    arrays, facts = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    facts: dict[str, Any] = {}
     for one in found:
         facts[one.method] = {**_facts(one), "units": list(one.units), "notes": one.notes}
         for part in ("own", "handle"):
@@ -175,7 +177,8 @@ def _under(arrays: Mapping[str, np.ndarray], stem: str) -> dict[str, np.ndarray]
 
 def _write(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     data = io.BytesIO()
-    np.savez_compressed(data, facts=np.array(json.dumps(facts)), **arrays)
+    held: dict[str, Any] = {"facts": np.array(json.dumps(facts)), **arrays}
+    np.savez_compressed(data, **held)
     write_atomic(path, data.getvalue())
 
 

@@ -106,6 +106,21 @@ class RivalOptions(Config):
     """Vectors of either pole and seed trained on choices whose poles are shuffled."""
 
 
+class MultiverseOptions(Config):
+    """Paths that the study might as well have taken, beside those of its rules."""
+
+    enabled: bool = True
+    """Whether the verdict is looked at along them."""
+    places: int = Field(default=1, ge=0)
+    """Runner-up places, of those where one vector does at least half as much for the choices."""
+    shares: tuple[Annotated[float, Field(gt=0)], ...] = (0.75,)
+    """Doses, as shares of the choices that a handle is to recover on development items, beside the whole
+    and the most that the coherence gate lets it recover.
+    """
+    bars: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.15, 0.35)
+    """What may stand where the rules say a quarter."""
+
+
 class NecessityOptions(Config):
     """What remains when a direction is taken out of the finetuned model."""
 

@@ -22,7 +22,7 @@ method = rival: `bridge.rival.self_report` (the handle's report shift less the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,10 +130,10 @@ def measure(
     return found
 
 
-def scored(found: RivalShift) -> Iterator[Result]:
+def scored(found: RivalShift, read_outs: Sequence[str] = tuple(READ_OUTS)) -> Iterator[Result]:
     """The handle less one rival, and the rival's own, of each read-out."""
     where = {"behavior": found.behavior, **found.place.where, "method": found.method, "split": "test"}
-    for name in READ_OUTS:
+    for name in read_outs:
         yield over_seeds_and_items(
             f"bridge.rival.{name}",
             where,

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 NEUTRAL = 16
 """Neutral prompts behind the coherence gate."""
-LARGEST = 1e3
-"""A share beyond all reach: the dose nearest to it is that of the largest shift within the gate."""
+LARGEST = np.inf
+"""A share beyond all reach: the dose of the largest shift within the gate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,8 @@ class BestDoses:
         """The dose for each of some shares, of one trial of all doses; `LARGEST` for all that can be had."""
         moved = aim.shifts(self.doses.scores(aim.readout, unit, self.tried)).mean(1)[None]
         costs = self.doses.costs(self.neutral, unit, self.tried).mean(0)[None]
-        wanted = [share * aim.whole for share in shares]
+        most = max(aim.whole, float(moved.max()))
+        wanted = [most if share == LARGEST else share * aim.whole for share in shares]
         return [choose_doses(self.tried, moved, costs, wanted=one, budget=self.budget) for one in wanted]
 
     def vectors(
@@ -185,7 +186,9 @@ class BestDoses:
         words = f"{words}, {reached}, KL {chosen.costs[0]:.2g}"
         return words if chosen.within[0] else f"{words}: beyond the coherence gate"
 
-    def null(self, kind: str, doses: Mapping[str, float], seed: int) -> dict[str, dict[str, np.ndarray]]:
+    def null(
+        self, kind: str, doses: Mapping[str, float], seed: int, *, read_outs: Sequence[str] = tuple(READ_OUTS)
+    ) -> dict[str, dict[str, np.ndarray]]:
         """{pole: {read-out: test level of each null direction by unit, (draw, unit)}}, at each pole as long
         as the handle is there.
 
@@ -205,7 +208,7 @@ class BestDoses:
             up, down = (self.doses.levels(few, sign * added[arm])[:, 0] for sign in (1, -1))
             apart += SIGNS[arm] * (up - down)
         turned = np.where(apart >= 0, 1.0, -1.0)[:, None]
-        return {arm: {name: self.levels(name, turned * added[arm]) for name in READ_OUTS} for arm in POLES}
+        return {arm: {name: self.levels(name, turned * added[arm]) for name in read_outs} for arm in POLES}
 
     def adapter(self, arm: str) -> Steered:
         """The finetuned models themselves."""

@@ -69,8 +69,12 @@ def study(
 
 
 def told(verdicts: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Verdicts as lines: conjecture and outcome, whether it was registered, and what decided."""
+    """Verdicts as lines: conjecture and outcome, whether it was registered, how many paths agree, and what
+    decided.
+    """
     for one in verdicts:
         state = one.get("registration", "")
         yield f"{one['conjecture']} {one['verdict'].upper()}" + (f" ({state})" if state else "")
+        if one.get("paths"):
+            yield f"  {one['paths']}"
         yield f"  because {one['because']}"

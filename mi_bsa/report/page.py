@@ -87,10 +87,12 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
     run = read_run(folder)
     parts = []
     for section, items in assign(run.results, own).items():
-        wide = figure_of(section, items, narrow=False)
+        drawn = drawn_rows(folder, section)
+        wide = figure_of(section, items, narrow=False, rows=drawn)
         if wide is not None:
             save(wide, folder / "figures", section.slug)
-        figure, note = _figure(section, items, "", wide), left_out(section, items)
+        figure = _figure(section, items, "", wide, drawn)
+        note = "" if drawn else left_out(section, items)
         shown = {"figure": figure, "note": note, "table": table(items), "rows": rows_of(folder, section.file)}
         parts.append({"section": section, **shown})
     page = folder / "report.html"
@@ -113,7 +115,10 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequ
     sides = [assign(run.results, own) for run in runs]
     parts = []
     for section in dict.fromkeys(section for side in sides for section in side):
-        figures = [_figure(section, side.get(section, []), f"{i}-", None) for i, side in enumerate(sides)]
+        figures = [
+            _figure(section, side.get(section, []), f"{i}-", None, drawn_rows(folder, section))
+            for i, (side, folder) in enumerate(zip(sides, (first, second), strict=True))
+        ]
         rows = _pairs(*(side.get(section, []) for side in sides))
         parts.append({"section": section, "figures": figures, "rows": rows})
     context = {"runs": runs, "headlines": [_headline(run) for run in runs], "parts": parts}
@@ -131,6 +136,12 @@ def rows_of(folder: Path, file: str) -> dict[str, Any] | None:
     if not lines or any(len(line) != len(lines[0]) for line in lines):
         raise BrokenFileError(f"{path}: rows of unequal length; {AGAIN}")
     return {"file": file, "columns": lines[0], "rows": lines[1:]}
+
+
+def drawn_rows(folder: str | Path, section: Section) -> list[dict[str, str]]:
+    """The rows of the file that a section draws; none where it names none or the run has none."""
+    found = rows_of(Path(folder), section.drawn_file)
+    return [] if found is None else [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
 
 def table(results: Sequence[Result]) -> dict[str, Any]:
@@ -163,9 +174,15 @@ def _headline(run: Run) -> dict[str, Any]:
     return {"sentences": sentences(run.results), "tiles": tiles(run.results)}
 
 
-def _figure(section: Section, results: Sequence[Result], prefix: str, wide: Figure | None) -> Markup | None:
+def _figure(
+    section: Section,
+    results: Sequence[Result],
+    prefix: str,
+    wide: Figure | None,
+    rows: Sequence[Mapping[str, str]],
+) -> Markup | None:
     """The figure for narrow and, where `wide` is given, for wide screens; the style sheet shows one."""
-    narrow = figure_of(section, results, narrow=True)
+    narrow = figure_of(section, results, narrow=True, rows=rows)
     if narrow is None:
         return None
     shown = {"only": narrow} if wide is None else {"wide": wide, "narrow": narrow}

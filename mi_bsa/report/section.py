@@ -27,6 +27,7 @@ class Section:
         most: results that its figure shows at most.
         told: beginnings of names that are said elsewhere and never drawn.
         file: a CSV of the run folder that is shown beneath the figure, where the run has it.
+        drawn_file: a CSV of the run folder whose rows `draw` draws in place of results, where the run has it.
     """
 
     slug: str
@@ -38,3 +39,4 @@ class Section:
     most: int = MOST_DRAWN
     told: tuple[str, ...] = ()
     file: str = ""
+    drawn_file: str = ""

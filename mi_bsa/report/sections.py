@@ -1,6 +1,6 @@
 """The sections of the page: which results each holds, how it is drawn and how to read it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -79,12 +79,24 @@ def assign(results: Sequence[Result], own: Sequence[Section] = ()) -> dict[Secti
     return {section: items for section, items in assigned.items() if items}
 
 
-def figure_of(section: Section, results: Sequence[Result], *, narrow: bool) -> Figure | None:
-    """The section's figure; a forest of what there is where its own measure was not taken."""
+def figure_of(
+    section: Section,
+    results: Sequence[Result],
+    *,
+    narrow: bool,
+    rows: Sequence[Mapping[str, str]] = (),
+) -> Figure | None:
+    """The section's figure; a forest of what there is where its own measure was not taken.
+
+    `rows`: of the file that it draws, where it draws one.
+    """
+    if rows:
+        return section.draw(rows, narrow=narrow)
     shown, _ = _drawn(section, results)
     if not shown:
         return None
-    has_own_figure = shown[0].name.startswith(section.drawn) and section.draw is not draw_forest
+    own = section.draw is not draw_forest and not section.drawn_file
+    has_own_figure = shown[0].name.startswith(section.drawn) and own
     return (section.draw if has_own_figure else draw_forest)(shown, narrow=narrow)
 
 

@@ -8,6 +8,7 @@ from mi_bsa.causal.figures.emergence import draw_emergence
 from mi_bsa.causal.figures.geometry import draw_geometry
 from mi_bsa.causal.figures.layers import draw_layers
 from mi_bsa.causal.figures.mediation import draw_mediation
+from mi_bsa.causal.figures.multiverse import draw_multiverse
 from mi_bsa.causal.figures.necessity import draw_necessity
 from mi_bsa.causal.figures.patch_map import draw_patch_map
 from mi_bsa.causal.figures.recovery import draw_recovery
@@ -176,6 +177,21 @@ SECTIONS = (
         "Checkpoints of the finetune: what the two poles' runs differ by in choices and in reports, and how "
         "well the state on report prompts tells them apart. A lag whose interval holds 0 says that neither "
         "was seen to come first.",
+    ),
+    Section(
+        "multiverse",
+        "Would other choices have given another verdict?",
+        ("bridge.multiverse.",),
+        ("bridge.multiverse.",),
+        draw_multiverse,
+        "Every path that the study might as well have taken: the place or a runner-up, the handle or another "
+        "vector that gives half of the choices, its dose, all wordings of the report or all but one, and the "
+        "bar of a quarter or another. Above, what the handle moves of the report, with its interval, sorted, "
+        "in the color of the answer on a shared state; below, where each path lies on each axis, and beside "
+        "it which share of the paths there gives the study's answer. Paths are choices and no draws. What "
+        "moves along which axis, and what is held, stands in docs/decisions/0028; all paths in "
+        "multiverse.csv.",
+        drawn_file="multiverse.csv",
     ),
     Section(
         "mechanism",

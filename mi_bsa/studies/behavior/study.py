@@ -21,7 +21,8 @@
     16 patch      finetuned runs, patched into the base
     17 conceal    adapters that do and deny: does the probe read the state where the report lies?
     18 emerge     over checkpoints: which comes first, behavior, state or report
-    19 results    every number with n, interval, seeds and null; the verdicts; the report page
+    19 multiverse the verdict along every path that the study might as well have taken
+    20 results    every number with n, interval, seeds and null; the verdicts; the report page
 
 Each step is a function of its own in `mi_bsa.causal`; a step runs again only when something that it
 declared has changed. Development items choose, test items report.
@@ -54,6 +55,9 @@ from mi_bsa.causal.flips import compare as compare_items
 from mi_bsa.causal.items import SETS, write_all
 from mi_bsa.causal.late_steps import LEFT as LATE
 from mi_bsa.causal.late_steps import late_steps
+from mi_bsa.causal.multiverse import LEFT as PATHS
+from mi_bsa.causal.multiverse import steps as multiverse_steps
+from mi_bsa.causal.multiverse import told
 from mi_bsa.causal.sampled import all_answers, sample_variant
 from mi_bsa.causal.steer_and_patch import patch_into_base, read, steer_base
 from mi_bsa.causal.training import adapter_steps, write_rows
@@ -84,6 +88,8 @@ LEFT = {
     "patch": "patching.json",
 }
 """Steps that leave results in a file of their own."""
+JUDGED = ("transfer", "recovery", "rivals", "necessity", "mediation", "attribution", "prompts")
+"""Those of them whose results a verdict reads."""
 
 
 def steps(config: BehaviorConfig) -> list[Step]:
@@ -91,10 +97,12 @@ def steps(config: BehaviorConfig) -> list[Step]:
     weights = weight_files(config.model)
     graph = [*_adapters(config, weights), *_asked(config, weights), *_causes(config, weights)]
     graph += late_steps(config, weights)
+    graph += multiverse_steps(config, weights, {step: LEFT[step] for step in JUDGED})
+    left = LEFT | LATE | PATHS
     after = tuple(
         step.name
         for step in graph
-        if step.name.startswith(("ask/", "sample/", "finetune/")) or step.name in LEFT | LATE
+        if step.name.startswith(("ask/", "sample/", "finetune/")) or step.name in left
     )
     graph.append(
         Step(
@@ -320,7 +328,7 @@ def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     names = ("base", *(f"{arm}-{seed}" for arm in config.arms for seed in config.seeds))
     table = all_answers(cell.folder, names)
     found = all_effects(table, behavior=config.behavior, arms=config.arms, seeds=config.seeds)
-    for step, file in (LEFT | LATE).items():
+    for step, file in (LEFT | LATE | PATHS).items():
         if step in cell.after:
             found += read(cell.folder / file)
     judged = verdicts(found)
@@ -330,6 +338,7 @@ def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     results.write(results.with_q(found), cell.folder)
     said = [
         {"conjecture": v.claim, "verdict": v.answer, "because": v.reason, "registration": registration}
+        | ({"paths": paths} if (paths := told(found, v.conjecture)) else {})
         for v in judged
     ]
     write_json(cell.folder / "verdicts.json", said)
