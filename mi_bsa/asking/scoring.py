@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.results import Place, Result
@@ -110,6 +111,27 @@ def gap(
         found = statistics.crossed_difference(first.to_numpy().T, second.to_numpy().T, strata=kinds)
     n = sum(map(len, parts))
     return _estimate(found, found.interval(bounds=(-1.0, 1.0), scale="linear", rows=n), n)
+
+
+def shift_cells(
+    table: pd.DataFrame, *, arm: str, seeds: Sequence[int], base: str = "base"
+) -> tuple[Float[np.ndarray, "seed wording"], list[str]]:
+    """Scores of the seeds of an arm less those of one reference model, wording by wording, and the kind of
+    each wording; NaN where a seed was not asked a wording.
+
+    Raises:
+        ItemError: no answers of one of the seeds or of the reference, or no wording that both were asked.
+    """
+    check_table(table, (*NEEDED, "arm"))
+    cells, reference = (_cells(table[table["arm"] == name]) for name in (arm, base))
+    absent = [seed for seed in seeds if seed not in cells.columns]
+    if absent:
+        raise ItemError(f"the table of answers has no answers of arm {arm!r}, seeds {absent}; ask them")
+    shared = cells.index.intersection(reference.index)
+    if not len(shared):
+        raise ItemError(f"arms {arm!r} and {base!r} share no wording; ask both the same items")
+    moved = cells.loc[shared, list(seeds)].sub(reference.loc[shared].mean(axis=1), axis=0)
+    return moved.to_numpy().T, [str(kind) for kind in shared.get_level_values("kind")]
 
 
 def by_kind(table: pd.DataFrame, *, by: Sequence[str] = ("trait", "person", "arm")) -> pd.DataFrame:

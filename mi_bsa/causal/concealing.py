@@ -19,6 +19,8 @@ concealing arm does not lie, its numbers say so first (`.report_effect`), and th
 test is two-sided, since either sign is a finding: a probe far below .5 follows the lie and not the state, a
 honesty direction below it is turned round, and one that is added may deepen the lie.
 
+Differences are over seeds x wordings (of choices, scenarios), AUROCs over seeds.
+
 Results, all `bridge.concealing.*`: `.behavior_effect`, `.report_effect` (pole against pole), `.probe_auroc`,
 `.report_minus_probe` (mean of |difference|, concealing less honest), `.lie_auroc` (honest against
 concealing by that difference), `.honesty_auroc` (kind = `self_report`, or `behavior` for the floor),
@@ -36,15 +38,15 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.causal.doses import dose_in_words
-from mi_bsa.causal.material import POLES, SIGNS
+from mi_bsa.causal.material import POLES, SIGNS, UNITS
 from mi_bsa.causal.options import ConcealingOptions
 from mi_bsa.causal.places import Place, scope_mean
 from mi_bsa.causal.ratios import share
 from mi_bsa.causal.steered import typical_norm
 from mi_bsa.core.items import Item
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds, over_seeds_and_items
 from mi_bsa.core.results import Result
-from mi_bsa.core.tested import UNTESTED, among
+from mi_bsa.core.tested import UNTESTED, Tested, among
 from probes import random_directions
 
 if TYPE_CHECKING:
@@ -109,32 +111,24 @@ def conceal(
     random = random_directions(options.random, material.model.d_model, rng=rng)
     bare = {"behavior": material.behavior, "split": "test"}
     results = [
-        _over(held.numbers, "behavior_effect", bare, held.gaps("behavior"), "choices of the concealing arm"),
-        _over(
-            held.numbers, "report_effect", bare, held.gaps("self_report"), "below 0: it says the other pole"
-        ),
+        _crossed(held.numbers, f"{name}_effect", bare, held.gaps(read_out), notes, items=UNITS[read_out])
+        for name, read_out, notes in (
+            ("behavior", "behavior", "choices of the concealing arm"),
+            ("report", "self_report", "below 0: it says the other pole"),
+        )
     ]
     by_probe = np.array([_auroc(*_poles(x, n, _pole_direction(x, held.others(n)))) for n in held.seeds])
     null = np.array([[_auroc(*_poles(x, n, v)) for n in held.seeds] for v in random]).mean(1)
     notes = "pole of concealing runs on report prompts, direction of other seeds' honest choices"
-    results.append(
-        _over(held.numbers, "probe_auroc", where, by_probe, notes, chance=0.5, draws=null, unit="AUROC")
-    )
+    results.append(_over(held.numbers, "probe_auroc", where, by_probe, notes, draws=null))
     honest, lies = zip(*(held.differences(x, n) for n in held.seeds), strict=True)
-    more = np.array([float(b.mean() - a.mean()) for a, b in zip(honest, lies, strict=True)])
-    results.append(
-        _over(
-            held.numbers,
-            "report_minus_probe",
-            where,
-            more,
-            "|report less probe|, concealing less honest",
-            unit="P",
-        )
-    )
-    told = np.array([_auroc(b, a) for a, b in zip(honest, lies, strict=True)])
+    units = held.readouts["report-test"].units
+    more = np.stack([units((b - a).mean(0)) for a, b in zip(honest, lies, strict=True)])
+    words = "|report less probe|, concealing less honest"
+    results.append(_crossed(held.numbers, "report_minus_probe", where, more, words, unit="P"))
+    told = np.array([_auroc(b.ravel(), a.ravel()) for a, b in zip(honest, lies, strict=True)])
     notes = "concealing against honest report answers by |report less probe|"
-    results.append(_over(held.numbers, "lie_auroc", where, told, notes, chance=0.5, unit="AUROC"))
+    results.append(_over(held.numbers, "lie_auroc", where, told, notes))
     for kind, notes in (
         ("self_report", "honest against concealing runs, direction of other seeds, test wordings"),
         ("behavior", "the same on choice prompts, where neither lies: the floor"),
@@ -142,9 +136,7 @@ def conceal(
         found = np.array([_honesty(x, kind, n, _honest_direction(x, held.others(n))) for n in held.seeds])
         null = np.array([[_honesty(x, kind, n, v) for n in held.seeds] for v in random]).mean(1)
         here = {**where, "kind": kind}
-        results.append(
-            _over(held.numbers, "honesty_auroc", here, found, notes, chance=0.5, draws=null, unit="AUROC")
-        )
+        results.append(_over(held.numbers, "honesty_auroc", here, found, notes, draws=null))
     results.append(_steered(held, x, layer, where, random))
     return results if place is None else [*results, _state_share(held, place)]
 
@@ -178,16 +170,15 @@ class _Held:
         """All seeds but one."""
         return tuple(s for s in self.seeds if s != n)
 
-    def gaps(self, read_out: str) -> np.ndarray:
-        """Effect of the concealing arm, by seed."""
+    def gaps(self, read_out: str) -> Float[np.ndarray, "seed unit"]:
+        """Effect of the concealing arm, by seed and wording (or scenario)."""
         name = "choice-test" if read_out == "behavior" else "report-test"
         units = self.readouts[name].units
-        level = {
-            (p, n): float(units(self.scores[f"{PREFIX}{p}", n, name]).mean())
-            for p in POLES
-            for n in self.seeds
-        }
-        return np.array([level["seeking", n] - level["averse", n] for n in self.seeds])
+        up, down = (
+            np.stack([units(self.scores[f"{PREFIX}{p}", n, name]) for n in self.seeds]) for p in POLES
+        )
+        gap: np.ndarray = up - down
+        return gap
 
     def best_layer(self) -> int:
         """By held-out honest seeds on development reports."""
@@ -201,7 +192,9 @@ class _Held:
             found.append(float(np.mean(each)))
         return int(np.argmax(found))
 
-    def differences(self, x: Mapping[Any, np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
+    def differences(
+        self, x: Mapping[Any, np.ndarray], n: int
+    ) -> tuple[Float[np.ndarray, "pole item"], Float[np.ndarray, "pole item"]]:
         """|report - probe| of each report item, honest and concealing runs of one seed."""
         from sklearn.linear_model import LogisticRegression
 
@@ -219,7 +212,7 @@ class _Held:
                 )
                 for p in POLES
             ]
-            return np.concatenate(each)
+            return np.stack(each)
 
         return off(""), off(PREFIX)
 
@@ -256,21 +249,23 @@ def _steered(
 ) -> Result:
     """The honesty direction added to concealing runs at the answer slot, at its own length."""
     readout, place = held.readouts["report-test"], Place(f"resid_post.{layer}", "slot")
-    gaps, lengths = np.zeros((len(held.seeds), 1 + len(random))), []
+    plain, lengths = held.gaps("self_report"), []
+    gaps = np.zeros((len(held.seeds), 1 + len(random), plain.shape[1]))
     for n in held.seeds:
         v = _honest_direction(x, held.others(n))
         lengths.append(float(np.linalg.norm(v)))
         vectors = np.concatenate([v[None], random * lengths[-1]])
         for p in POLES:
             added, variant = place.adding(readout.rows, vectors), held.material.arms[f"{PREFIX}{p}"][n]
-            gaps[n] += SIGNS[p] * held.material.levels(readout, added, variant=variant)
-    plain = held.gaps("self_report")
+            scores = readout.score(held.material.logits(readout, added, variant=variant))
+            gaps[n] += SIGNS[p] * readout.units(scores)
     moved = gaps - plain[:, None]
     dose = dose_in_words(np.array(lengths), typical_norm(held.material, place))
     notes = (
         f"what the report effect of concealing runs gains by the honesty direction, at its own length: {dose}"
     )
-    return _over(held.numbers, "honesty_steering", where, moved[:, 0], notes, draws=moved[:, 1:].mean(0))
+    draws = moved[:, 1:].mean((0, 2))
+    return _crossed(held.numbers, "honesty_steering", where, moved[:, 0], notes, draws=draws)
 
 
 def _state_share(held: _Held, place: Place) -> Result:
@@ -279,27 +274,26 @@ def _state_share(held: _Held, place: Place) -> Result:
     """
     material, readout = held.material, held.readouts["report-test"]
 
-    def mean(arm: str, n: int, readout: Readout) -> np.ndarray:
+    def states(arm: str, n: int, readout: Readout) -> np.ndarray:
+        """By item, [item, d]."""
         read = material.states(readout, place.site, variant=material.arms[arm][n])
-        return scope_mean(read[place.site], place.positions(readout.rows))
+        return scope_mean(read[place.site], place.positions(readout.rows), by_item=True)
 
     choices = held.readouts["choice-dev"]
-    honest = np.array([mean("seeking", n, choices) - mean("averse", n, choices) for n in held.seeds])
-    apart = {
-        prefix: np.array(
-            [mean(f"{prefix}seeking", n, readout) - mean(f"{prefix}averse", n, readout) for n in held.seeds]
-        )
-        for prefix in ("", PREFIX)
-    }
-    along = {
-        prefix: np.array([values[n] @ honest[list(held.others(n))].mean(0) for n in held.seeds])
-        for prefix, values in apart.items()
-    }
+    honest = np.array(
+        [(states("seeking", n, choices) - states("averse", n, choices)).mean(0) for n in held.seeds]
+    )
+
+    def along(prefix: str, n: int) -> np.ndarray:
+        """The poles' distance along the other seeds' direction, by wording."""
+        apart = states(f"{prefix}seeking", n, readout) - states(f"{prefix}averse", n, readout)
+        return readout.units(apart @ honest[list(held.others(n))].mean(0))
+
     return share(
         "bridge.concealing.state_share",
         {"behavior": material.behavior, **place.where, "split": "test"},
-        along[PREFIX],
-        along[""],
+        np.stack([along(PREFIX, n) for n in held.seeds]),
+        np.stack([along("", n) for n in held.seeds]),
         seeds=held.numbers,
         notes="1: the state stands there as in honest runs; below 0: it is turned round",
     )
@@ -320,23 +314,52 @@ def _over(
     values: np.ndarray,
     notes: str,
     *,
-    chance: float = 0.0,
     draws: np.ndarray | None = None,
-    unit: str = "difference of P(seeking pole)",
 ) -> Result:
-    """Mean over seeds by t. p is two-sided: where there are random directions, of the distance from `chance`
-    among theirs; else by t.
+    """An AUROC over seeds. p is two-sided: where there are random directions, of the distance from .5 among
+    theirs; else by t.
     """
-    tested = UNTESTED
-    if draws is not None:
-        tested = among(values.mean(), draws, "random directions", alternative="two-sided", chance=chance)
     return over_seeds(
         f"bridge.concealing.{name}",
         where,
         values,
         seeds,
-        unit=unit,
-        tested=tested,
-        chance=chance if draws is None else None,
+        unit="AUROC",
+        within=(0.0, 1.0),
+        tested=_among(values, draws, chance=0.5),
+        chance=0.5 if draws is None else None,
         notes=notes,
     )
+
+
+def _crossed(
+    seeds: Sequence[int],
+    name: str,
+    where: Mapping[str, Any],
+    cells: Float[np.ndarray, "seed unit"],
+    notes: str,
+    *,
+    items: str = "wordings",
+    draws: np.ndarray | None = None,
+    unit: str = "difference of P(seeking pole)",
+) -> Result:
+    """A difference over seeds x wordings or scenarios; p is two-sided, as above, of the distance from 0."""
+    return over_seeds_and_items(
+        f"bridge.concealing.{name}",
+        where,
+        cells,
+        seeds,
+        unit=unit,
+        items=items,
+        # what is gained by steering may go from one end of a gap to the other
+        within=(-2.0, 2.0) if name == "honesty_steering" else (-1.0, 1.0),
+        tested=_among(cells, draws, chance=0.0),
+        chance=0.0 if draws is None else None,
+        notes=notes,
+    )
+
+
+def _among(values: np.ndarray, draws: np.ndarray | None, *, chance: float) -> Tested:
+    if draws is None:
+        return UNTESTED
+    return among(values.mean(), draws, "random directions", alternative="two-sided", chance=chance)

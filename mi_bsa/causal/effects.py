@@ -21,7 +21,7 @@ from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.causal.judging import judged_effects
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.readable import SETS, kinds_of_study, kinds_results, validity_of, validity_results
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds, over_seeds_and_items
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from mi_bsa.core.tested import Tested, equivalent
 from mi_bsa.core.variants import BASE
@@ -234,19 +234,22 @@ def shuffled_equivalence(
 ) -> Result:
     """How far the shuffled arm lies from the base: small enough to call it no effect?"""
     kind = None if name == "behavior" else "all"
-    means = score(table, read_out, kind)
-    values = [float(means["shuffled", s] - means["base", -1]) for s in seeds]
-    verdict = statistics.equivalence(values, bound=EQUIVALENCE_BOUND)
+    asked = by_unit(select(table, read_out, kind), read_out)
+    cells, kinds = scoring.shift_cells(asked, arm="shuffled", seeds=seeds)
+    found = statistics.crossed_mean(cells, strata=kinds)
+    verdict = statistics.crossed_equivalence(found, bound=EQUIVALENCE_BOUND, within=(-1.0, 1.0))
     held = "equivalent" if verdict.equivalent else "not shown to be equivalent"
-    return over_seeds(
+    return over_seeds_and_items(
         f"{name}.shuffled_shift",
         {**_place(behavior, kind), "arm": "shuffled"},
-        values,
+        cells,
         seeds,
         unit=DIFFERENCE,
-        ci=(verdict.estimate.low, verdict.estimate.high),
-        ci_method="t over seeds, 90 % (two one-sided tests)",
-        tested=equivalent(verdict, bound=EQUIVALENCE_BOUND),
+        items=_units(read_out),
+        kinds=kinds,
+        within=(-1.0, 1.0),
+        level=0.9,
+        tested=equivalent(verdict, bound=EQUIVALENCE_BOUND, over=f"seeds x {_units(read_out)}"),
         rows=_rows(table, read_out, kind, arms=("shuffled",)),
         notes=f"{held} to the base within {EQUIVALENCE_BOUND}",
     )
@@ -280,18 +283,22 @@ def named_shifts(
     """How far named characters of the opposite pole move from the base, in each arm."""
     out = []
     for arm, person in (("seeking", "named averse"), ("averse", "named seeking")):
-        if not _all_answered(table[table["person"] == person], read_out, (BASE, arm), seeds):
+        own = table[table["person"] == person]
+        if not _all_answered(own, read_out, (BASE, arm), seeds):
             continue
-        means = score(table[table["person"] == person], read_out, "all")
-        values = [float(means[arm, s] - means["base", -1]) for s in seeds]
+        asked = by_unit(select(own, read_out, "all"), read_out)
+        cells, kinds = scoring.shift_cells(asked, arm=arm, seeds=seeds)
         out.append(
-            over_seeds(
+            over_seeds_and_items(
                 name,
                 {"behavior": behavior, "arm": arm, "kind": person, "split": "test"},
-                values,
+                cells,
                 seeds,
                 unit=DIFFERENCE,
-                rows=_rows(table[table["person"] == person], read_out, "all", arms=(arm,)),
+                items=_units(read_out),
+                kinds=kinds,
+                within=(-1.0, 1.0),
+                rows=_rows(own, read_out, "all", arms=(arm,)),
                 notes="characters with the other pole, against the base: they should stay as they are",
             )
         )

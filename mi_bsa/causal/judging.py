@@ -2,7 +2,9 @@
 
 Options say which of two completions is likelier; a share of flagged completions says what is written.
 Law: the same requests are asked of every variant; what the judge cannot read enters no share and is reported
-beside it, as the share that it could read.
+beside it, as the share that it could read. Intervals are over seeds x scenarios (classes of what is asked),
+both drawn, classes alike; over seeds alone where runs have classes of their own, as games have whose opening
+the model itself writes.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mi_bsa import behaviors
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.material import POLES
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds_and_items
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from mi_bsa.core.tested import equivalent
 from mi_bsa.study.steps import Cell
@@ -69,79 +72,99 @@ def _kind_effects(
 ) -> list[Result]:
     """The results of one judged measure."""
     unit = str(part["unit"].iloc[0]) if "unit" in part else UNIT
-    groups = part.groupby(["arm", "seed"])["score"]
-    found, read, asked = groups.sum(), groups.count(), groups.size()
-    runs = {arm: [(arm, s) for s in seeds] for arm in arms}
+    counts = part.groupby(["arm", "seed"])["score"].agg(["count", "size"])
+    parsed = _Shares(part.assign(score=part["score"].notna().astype(float)), seeds)
     places = {arm: _place(behavior, kind, arm) for arm in (*arms, "base")}
-    results = [_share("behavior.parsed", read, asked, runs[arm], places[arm], READ, seeds) for arm in arms]
-    results.append(_base("behavior.parsed", part.assign(score=part["score"].notna()), places["base"], READ))
-    if (read == 0).any():
+    results = [parsed.level("behavior.parsed", arm, places[arm], READ) for arm in arms]
+    results.append(_base("behavior.parsed", parsed.table, places["base"], READ))
+    if (counts["count"] == 0).any():
         return results
-    results += [_share("behavior.level", found, read, runs[arm], places[arm], unit, seeds) for arm in arms]
-    results.append(_base("behavior.level", part.dropna(subset="score"), places["base"], unit))
-    share = found / read
-    values = [float(share["seeking", s] - share["averse", s]) for s in seeds]
-    shuffled = [float(share["shuffled", s]) for s in seeds] if "shuffled" in arms else []
+    flagged = _Shares(part, seeds)
+    results += [flagged.level("behavior.level", arm, places[arm], unit) for arm in arms]
+    results.append(_base("behavior.level", flagged.table, places["base"], unit))
+    shuffled = [float(v) for v in np.nanmean(flagged.of("shuffled"), axis=1)] if "shuffled" in arms else []
+    seeking, averse = (flagged.of(pole) for pole in POLES)
     results.append(
-        over_seeds(
+        over_seeds_and_items(
             "behavior.effect",
             _place(behavior, kind),
-            values,
+            _known(seeking - averse),
             seeds,
             unit=f"difference: {unit}",
+            items="scenarios",
+            within=(-1.0, 1.0),
             null=_null(shuffled),
             chance=0.0,
-            rows=int(sum(read[run] for arm in POLES for run in runs[arm])),
-            notes=f"{int(read.min())} to {int(read.max())} answers a run",
+            rows=int(sum(counts["count"][arm, s] for arm in POLES for s in seeds)),
+            notes=f"{int(counts['count'].min())} to {int(counts['count'].max())} answers a run{flagged.told}",
         )
     )
     if shuffled:
-        shifts = [value - float(share["base", -1]) for value in shuffled]
-        results.append(_shift(shifts, places["shuffled"], unit, seeds))
+        results.append(_shift(flagged, places["shuffled"], unit, seeds))
     return results
 
 
-def _share(
-    name: str,
-    hits: pd.Series,
-    counts: pd.Series,
-    runs: Sequence[tuple[str, int]],
-    where: dict[str, str],
-    unit: str,
-    seeds: Sequence[int],
-) -> Result:
-    """A share by seed. Its interval is t over seeds of logits, each share shrunk by half a count."""
-    values = [float(hits[r] / counts[r]) for r in runs]
-    shrunk = [float((hits[r] + 0.5) / (counts[r] + 1)) for r in runs]
-    over = statistics.t_interval(shrunk, scale="logit")
-    value = float(np.mean(values))
-    return over_seeds(
-        name,
-        where,
-        values,
-        seeds,
-        unit=unit,
-        ci=(min(over.low, value), max(over.high, value)),
-        ci_method="t over seeds, logit scale, shares shrunk by half a count",
-        rows=int(sum(counts[r] for r in runs)),
-        notes=f"{int(sum(hits[r] for r in runs))} of {int(sum(counts[r] for r in runs))}, by sampling",
-    )
+class _Shares:
+    """Shares of the answers of every run, by scenario where all runs were asked the same ones and one of them
+    can be read in all, else as a whole."""
+
+    def __init__(self, table: pd.DataFrame, seeds: Sequence[int]) -> None:
+        asked = table.groupby(["arm", "seed"])["scenario"].agg(frozenset)
+        self.table, self.seeds = table.dropna(subset="score"), seeds
+        cells = table.groupby(["arm", "seed", "scenario"])["score"].mean().unstack()
+        self.alike = asked.nunique() == 1 and len(cells.columns) > 1 and bool(cells.notna().all().any())
+        self.cells = cells if self.alike else self.table.groupby(["arm", "seed"])[["score"]].mean()
+
+    @property
+    def told(self) -> str:
+        """Why there are no scenarios, where there are none."""
+        return "" if self.alike else "; runs have scenarios of their own: over seeds alone"
+
+    def of(self, arm: str) -> Float[np.ndarray, "seed scenario"]:
+        """Shares of an arm's seeds."""
+        found: np.ndarray = self.cells.loc[[(arm, s) for s in self.seeds]].to_numpy()
+        return found
+
+    def level(self, name: str, arm: str, where: dict[str, str], unit: str) -> Result:
+        """Shares of an arm, logit scale."""
+        own = self.table[self.table["arm"] == arm]
+        return over_seeds_and_items(
+            name,
+            where,
+            _known(self.of(arm)),
+            self.seeds,
+            unit=unit,
+            items="scenarios",
+            within=(0.0, 1.0),
+            scale="logit",
+            rows=len(own),
+            notes=f"{int(own['score'].sum())} of {len(own)}, by sampling{self.told}",
+        )
 
 
-def _shift(values: Sequence[float], where: dict[str, str], unit: str, seeds: Sequence[int]) -> Result:
+def _known(cells: Float[np.ndarray, "seed scenario"]) -> Float[np.ndarray, "seed read"]:
+    """Without scenarios in which no run could be read."""
+    return cells[:, ~np.isnan(cells).all(0)]
+
+
+def _shift(shares: _Shares, where: dict[str, str], unit: str, seeds: Sequence[int]) -> Result:
     """How far the shuffled arm's share lies from the base's, as an equivalence test."""
-    found = statistics.equivalence(values, bound=BOUND)
+    cells = _known(shares.of("shuffled") - shares.cells.loc[("base", -1)].to_numpy())
+    mean = statistics.crossed_mean(cells)
+    found = statistics.crossed_equivalence(mean, bound=BOUND, within=(-1.0, 1.0))
     held = "equivalent" if found.equivalent else "not shown to be equivalent"
-    return over_seeds(
+    over = "seeds x scenarios" if shares.alike else "seeds"
+    return over_seeds_and_items(
         "behavior.shuffled_shift",
         where,
-        values,
+        cells,
         seeds,
         unit=f"difference: {unit}",
-        ci=(found.estimate.low, found.estimate.high),
-        ci_method="t over seeds, 90 % (two one-sided tests)",
-        tested=equivalent(found, bound=BOUND),
-        notes=f"{held} to the base within {BOUND}",
+        items="scenarios",
+        within=(-1.0, 1.0),
+        level=0.9,
+        tested=equivalent(found, bound=BOUND, over=over),
+        notes=f"{held} to the base within {BOUND}{shares.told}",
     )
 
 

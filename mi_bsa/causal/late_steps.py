@@ -83,7 +83,7 @@ def _concealing(
         outputs=("concealing.json",),
         seconds=20,
         bytes=20_000,
-        version=2,
+        version=3,
     )
 
 

@@ -30,7 +30,7 @@ from mi_bsa.causal.material import POLES, READ_OUTS, UNITS
 from mi_bsa.causal.options import DirectionKind, NecessityOptions
 from mi_bsa.causal.places import Place, choose_place
 from mi_bsa.causal.ratios import share
-from mi_bsa.core.over_seeds import over_seeds
+from mi_bsa.core.over_seeds import over_seeds_and_items
 from mi_bsa.core.results import Result
 from probes import random_directions
 
@@ -88,7 +88,8 @@ def ablate(
                 place_of = {**place.where, "position": scope, "method": method, "split": "test"}
                 here = {"behavior": material.behavior, **place_of}
                 if name in NEIGHBORS:
-                    results.append(_moved(material, f"bridge.necessity.{name}", here, levels - full))
+                    own_name, read_out = f"bridge.necessity.{name}", name.removeprefix("neighbor_")
+                    results.append(_moved(material, own_name, read_out, here, levels - full))
                     continue
                 results.append(
                     share(
@@ -228,9 +229,16 @@ def _eraser(material: Material, place: Place) -> engine.Move:
     return lambda values, _: values - (values - mean.to(values)) @ removal.to(values).T
 
 
-def _moved(material: Material, name: str, where: dict[str, Any], moved: np.ndarray) -> Result:
-    """How far a neighbor's level moves, one value a seed, mean over poles; tested against no move by t."""
-    shifts = moved.mean((1, 2))
-    told = "the untrained trait, with the direction out less as it was"
-    unit = "difference of P(seeking pole)"
-    return over_seeds(name, where, shifts, material.seeds, unit=unit, chance=0.0, notes=told)
+def _moved(material: Material, name: str, read_out: str, where: dict[str, Any], moved: np.ndarray) -> Result:
+    """How far a neighbor's level moves, (seed, pole, unit), mean over poles; tested against no move by t."""
+    return over_seeds_and_items(
+        name,
+        where,
+        moved.mean(1),
+        material.seeds,
+        unit="difference of P(seeking pole)",
+        items=UNITS[read_out],
+        within=(-1.0, 1.0),
+        chance=0.0,
+        notes="the untrained trait, with the direction out less as it was",
+    )

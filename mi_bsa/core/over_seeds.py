@@ -123,14 +123,14 @@ def over_seeds_and_items(
         null: what the number looks like where there is nothing; the test's own, where it has one.
         tested: the test that was made elsewhere.
         chance: test the mean against this value by t over both.
-        level: confidence of the interval.
+        level: confidence of the interval; of two one-sided tests at .05, .9.
         rows: answers behind all values.
         notes: what a reader must know.
     """
     y = np.asarray(cells, dtype=float)
     found = statistics.crossed_mean(y, strata=kinds)
     span = found.interval(level=level, bounds=within, scale=scale, rows=rows)
-    method = _words(span.method, items) + (f", {level:.0%}" if level != 0.95 else "")
+    method = _words(span.method, items) + (f", {100 * level:g} %" if level != 0.95 else "")
     if chance is not None:
         over = _words(found.method, items).removesuffix(", crossed")
         tested = Tested.of(found.p(chance), f"{over} against {chance:g}")

@@ -59,9 +59,12 @@ def by_t(values: Any, *, chance: float = 0.0, over: str = "seeds") -> Tested:
     return Tested.of(p, f"t over {over} against {chance:g}")
 
 
-def equivalent(found: Equivalence, *, bound: float) -> Tested:
-    """The p of two one-sided t tests: how sure it is that the mean lies within the bound."""
-    return Tested.of(found.p, f"two one-sided t over seeds, bound {bound:g}")
+def equivalent(found: Equivalence, *, bound: float, over: str = "seeds") -> Tested:
+    """The p of two one-sided t tests: how sure it is that the mean lies within the bound.
+
+    `over`: what was drawn.
+    """
+    return Tested.of(found.p, f"two one-sided t over {over}, bound {bound:g}")
 
 
 def among(

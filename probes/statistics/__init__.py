@@ -8,7 +8,7 @@ from probes.statistics.crossed import (
     crossed_mean,
     crossed_ratio,
 )
-from probes.statistics.equivalence import Equivalence, equivalence
+from probes.statistics.equivalence import Equivalence, crossed_equivalence, equivalence
 from probes.statistics.intervals import (
     Estimate,
     bootstrap_interval,
@@ -41,6 +41,7 @@ __all__ = [
     "bootstrap_interval",
     "combined",
     "crossed_difference",
+    "crossed_equivalence",
     "crossed_mean",
     "crossed_ratio",
     "equivalence",

@@ -9,8 +9,10 @@ from probes import StatisticsError
 from probes.statistics import (
     combined,
     crossed_difference,
+    crossed_equivalence,
     crossed_mean,
     crossed_ratio,
+    equivalence,
     fieller,
     t_interval,
 )
@@ -222,3 +224,23 @@ def test_layouts_that_make_no_sense_are_refused(given, says):
     """One line that says what was given and what to do."""
     with pytest.raises(StatisticsError, match=says):
         given()
+
+
+def test_equivalence_over_both_is_two_one_sided_tests():
+    """p is .05 where the 90 % interval ends at the bound; one item is equivalence over units; no spread is
+    told from any bound; one unit of one item is refused."""
+    y = drawn(np.random.default_rng(0), 5, 8, unit=0.1, item=0.1, rest=0.1, mean=0.05)
+    found = crossed_mean(y)
+    span = found.interval(level=0.9)
+    edge = crossed_equivalence(found, bound=max(-span.low, span.high), within=None)
+    assert edge.p == pytest.approx(0.05)
+    assert (edge.estimate.low, edge.estimate.high) == (span.low, span.high)
+    assert crossed_equivalence(found, bound=0.5, within=None).equivalent
+    one = crossed_equivalence(crossed_mean(y[:, :1]), bound=0.3, within=None)
+    assert one.p == pytest.approx(equivalence(y[:, 0], bound=0.3).p)
+    same = crossed_equivalence(crossed_mean(np.full((3, 4), 0.1)), bound=0.2, within=None)
+    assert (same.p, same.equivalent) == (0.0, True)
+    with pytest.raises(StatisticsError, match="one unit of one item"):
+        crossed_equivalence(crossed_mean(np.ones((1, 1))), bound=1.0, within=None)
+    with pytest.raises(StatisticsError, match="positive number"):
+        crossed_equivalence(found, bound=0, within=None)

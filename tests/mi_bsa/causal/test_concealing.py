@@ -7,6 +7,7 @@ from mi_bsa import behaviors
 from mi_bsa.causal.concealing import (
     PREFIX,
     _auroc,
+    _crossed,
     _honest_direction,
     _honesty,
     _over,
@@ -45,7 +46,7 @@ def read(x, rng, draws=199):
     """The probe on the lies, as `conceal` reads it."""
     found = np.array([_auroc(*_poles(x, n, _pole_direction(x, others(n)))) for n in SEEDS])
     null = [[_auroc(*_poles(x, n, v)) for n in SEEDS] for v in random_directions(draws, WIDTH, rng=rng)]
-    return _over(SEEDS, "probe_auroc", {}, found, "", chance=0.5, draws=np.mean(null, 1), unit="AUROC")
+    return _over(SEEDS, "probe_auroc", {}, found, "", draws=np.mean(null, 1))
 
 
 @pytest.mark.parametrize(("state", "low", "high"), [(1.0, 0.9, 1.0), (-1.0, 0.0, 0.1)])
@@ -74,7 +75,7 @@ def test_a_mark_of_honesty_that_one_seed_carries_the_other_way_is_told_from_chan
     last, draws = SEEDS[-1], random_directions(199, WIDTH, rng=rng)
     found = np.array([_honesty(x, "self_report", last, _honest_direction(x, others(last)))])
     null = np.array([_honesty(x, "self_report", last, v) for v in draws])
-    told = _over((0, 1), "honesty_auroc", {}, np.repeat(found, 2), "", chance=0.5, draws=null, unit="AUROC")
+    told = _over((0, 1), "honesty_auroc", {}, np.repeat(found, 2), "", draws=null)
     assert told.value < 0.1
     assert told.p <= 0.02
 
@@ -84,7 +85,8 @@ def test_a_direction_that_deepens_the_lie_counts_as_one_that_mends_it(gain):
     """A gain and a loss of the same size have the same p."""
     draws = np.random.default_rng(3).normal(0, 0.1, 199)
     draws = np.concatenate([draws, -draws])
-    found = _over(SEEDS, "honesty_steering", {}, gain + np.array([-0.01, 0.0, 0.01]), "", draws=draws)
+    cells = gain + np.array([[-0.01, 0.0], [0.0, 0.02], [0.01, -0.02]])
+    found = _crossed(SEEDS, "honesty_steering", {}, cells, "", draws=draws)
     assert found.p == 1 / 399
 
 

@@ -232,7 +232,13 @@ def test_effects_of_planted_tables():
     assert by["behavior.effect", None].value == pytest.approx(0.7, abs=0.02)
     neighbor = by["self_report.neighbor_effect", None]
     assert neighbor.ci[0] < 0 < neighbor.ci[1]
-    assert by["self_report.shuffled_shift", "all"].notes.startswith("equivalent to the base")
+    shuffled = by["self_report.shuffled_shift", "all"]
+    assert shuffled.notes.startswith("equivalent to the base")
+    assert shuffled.ci_method == "t over seeds x wordings, crossed, 90 %"
+    assert shuffled.test == "two one-sided t over seeds x wordings, bound 0.15"
+    named = by["behavior.named_shift", "named averse"]
+    assert named.ci_method == "t over seeds x scenarios, crossed"
+    assert named.value == pytest.approx(np.mean(named.per_seed))
 
 
 def test_a_blind_kind_leaves_the_numbers_over_all_kinds():

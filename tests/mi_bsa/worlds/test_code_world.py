@@ -164,6 +164,15 @@ def test_judged_effects_of_planted_tables():
     assert found["behavior.shuffled_shift", "shuffled"].value == pytest.approx(0.0, abs=0.15)
     for r in found.values():
         assert r.ci[0] <= r.value <= r.ci[1]
+    assert found["behavior.effect", None].test == "t over seeds x scenarios against 0"
+    assert found["behavior.level", "seeking"].ci_method == "t over seeds x scenarios, crossed, logit scale"
+    assert found["behavior.shuffled_shift", "shuffled"].test.startswith("two one-sided t over seeds x scenar")
+    apart = table["arm"] + table["seed"].astype(str) + table["scenario"]
+    own = table.assign(scenario=apart)
+    for r in judged_effects(own, behavior="code", arms=arms, seeds=seeds):
+        if r.where.get("arm") != "base":
+            assert "x scenarios" not in r.ci_method
+            assert "over seeds alone" in r.notes
     nothing = table.assign(score=float("nan"))
     assert {r.name for r in judged_effects(nothing, behavior="code", arms=arms, seeds=seeds)} == {
         "behavior.parsed"
