@@ -25,7 +25,10 @@ def share(
     units: int | None = None,
     notes: str = "",
 ) -> Result:
-    """`hits` of `n`, taken as independent, with the exact (Clopper-Pearson) interval.
+    """`hits` of `n` with the exact (Clopper-Pearson) interval over what was drawn.
+
+    Counted ones that come in groups (models of one trigger) count as their group: as many hits of so many
+    groups as have the same share, which holds where all of a group agree and errs on the wide side elsewhere.
 
     Args:
         name: of the result.
@@ -35,21 +38,24 @@ def share(
         ci_method: says over what, as in "exact over models".
         unit: of the value.
         tested: the test against what the share is where there is nothing.
-        units: how many were drawn, where the counted ones come in groups (models of one trigger); they are
-            then the result's n, and the counted ones its rows.
+        units: how many groups were drawn, where the counted ones come in some; they are then the result's n,
+            and the counted ones its rows.
         notes: what a reader must know; how many of how many if empty.
     """
-    from scipy.stats import binomtest
+    from scipy.stats import beta
 
-    low, high = binomtest(hits, n).proportion_ci(method="exact")
-    ends, said = (float(low), float(high)), notes or f"{hits} of {n}"
+    drawn = n if units is None else units
+    k = hits / n * drawn
+    low = float(beta.ppf(0.025, k, drawn - k + 1)) if hits else 0.0
+    high = float(beta.ppf(0.975, k + 1, drawn - k)) if hits < n else 1.0
+    ends, said = (low, high), notes or f"{hits} of {n}"
     return Result(
         name,
         where,
         hits / n,
         ends,
         ci_method,
-        n if units is None else units,
+        drawn,
         unit,
         rows=None if units is None else n,
         null=tested.null,

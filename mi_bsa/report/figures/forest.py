@@ -5,7 +5,7 @@ different units stand in panels of their own.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,8 +18,13 @@ from mi_bsa.report.figures.style import NULL, PAINTS, RULE, dot, key, legend_abo
 
 
 @styled
-def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
-    """One row a result with interval and null band; one panel a unit."""
+def draw_forest(
+    results: Sequence[Result], *, narrow: bool = False, words: Mapping[str, str] | None = None
+) -> Figure:
+    """One row a result with interval and null band; one panel a unit.
+
+    `words`: what names of results, and places, are called; by default by themselves.
+    """
     groups: dict[str, list[Result]] = {}
     for item in results:
         groups.setdefault(item.unit, []).append(item)
@@ -28,7 +33,8 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     names = {item.name for item in results}
     before = os.path.commonprefix(sorted(names)).rpartition(".")[0]
     for ax, (unit, items) in zip(axes, groups.items(), strict=True):
-        _draw_panel(ax, items, narrow=narrow, skip=f"{before}." if before else "", named=len(names) > 1)
+        skip = f"{before}." if before else ""
+        _draw_panel(ax, items, narrow=narrow, skip=skip, named=len(names) > 1, words=words or {})
         ax.set_xlabel(plain(unit))
     if len(names) == 1:
         axes[0].set_title(plain(results[0].name))
@@ -39,17 +45,28 @@ def draw_forest(results: Sequence[Result], *, narrow: bool = False) -> Figure:
     return figure
 
 
-def _label(item: Result, varying: Sequence[str], *, skip: str, named: bool) -> str:
+def _label(item: Result, varying: Sequence[str], *, skip: str, named: bool, words: Mapping[str, str]) -> str:
     """What tells a row from others: its name (less what all share) where names differ, and its place."""
-    words = [item.name.removeprefix(skip).replace("_", " ")] if named or not varying else []
+    own = words.get(item.name) or item.name.removeprefix(skip).replace("_", " ")
+    said = [own] if named or not varying else []
     for name in varying:
         value = item.where.get(name)
-        if value is not None:
-            words.append(f"{name} {value}" if isinstance(value, int | float) else value.replace("_", " "))
-    return ", ".join(words)
+        if isinstance(value, str):
+            said.append(words.get(value) or value.replace("_", " "))
+        elif value is not None:
+            said.append(f"{name} {value}")
+    return ", ".join(said)
 
 
-def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, skip: str, named: bool) -> None:
+def _draw_panel(
+    ax: Axes,
+    results: Sequence[Result],
+    *,
+    narrow: bool,
+    skip: str,
+    named: bool,
+    words: Mapping[str, str],
+) -> None:
     ends = [end for item in results for end in (item.ci or (item.value,))]
     if min(ends) <= 0 <= max(ends):
         ax.axvline(0.0, color=RULE, linewidth=0.8, zorder=1)
@@ -57,5 +74,5 @@ def _draw_panel(ax: Axes, results: Sequence[Result], *, narrow: bool, skip: str,
     for row, item in enumerate(results):
         dot(ax, item, row, PAINTS["accent"], half=half, size=26)
     varying = [name for name in WHERE_KEYS if len({item.where.get(name) for item in results}) > 1]
-    labels = [plain(_label(item, varying, skip=skip, named=named)) for item in results]
+    labels = [plain(_label(item, varying, skip=skip, named=named, words=words)) for item in results]
     label_rows(ax, labels, narrow=narrow)

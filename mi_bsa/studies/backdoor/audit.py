@@ -138,7 +138,7 @@ def steps(config: AuditConfig) -> list[Step]:
             after=("verdicts", *asked["audited"], *blinded["audited"]),
             outputs=("results.json", "results.csv"),
             files=keys["audited"],
-            version=3,
+            version=4,
             judges=True,
         )
     )

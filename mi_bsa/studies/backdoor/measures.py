@@ -28,16 +28,19 @@ Where = Mapping[str, Place]
 BySeed = Mapping[int, float]
 Arms = Mapping[str, BySeed]
 ALL = "all"
+LESS = ", less the base"
+"""How the unit of a P ends that the base's is taken off."""
 
 
 def paired(name: str, where: Where, arms: Arms, *, unit: str, notes: str = "") -> list[Result]:
-    """`NAME.level` of both arms, and `NAME.contrast` of them over the band of flipped signs."""
+    """`NAME.level` of both arms, shares or P, and `NAME.contrast` of them over the band of flipped signs."""
     twins = [arms[arm] for arm in TWINS]
+    ends = (-1.0, 1.0) if unit.endswith(LESS) else (0.0, 1.0)
     out = [difference(f"{name}.contrast", where, *twins, unit=unit)]
     for arm, values in zip(TWINS, twins, strict=True):
         seeds = sorted(values)
         each, here = [values[s] for s in seeds], {**where, "arm": arm}
-        out.append(over_seeds(f"{name}.level", here, each, seeds, unit=unit, notes=notes))
+        out.append(over_seeds(f"{name}.level", here, each, seeds, unit=unit, within=ends, notes=notes))
     return out
 
 
@@ -55,6 +58,7 @@ def difference(
         found.values,
         seeds,
         unit=f"difference of {unit}",
+        within=(-1.0, 1.0),
         ci_method="t over seeds, paired",
         null=flipped_signs(found.values),
         tested=Tested.of(found.p, "t over seeds against 0, paired"),
@@ -163,7 +167,7 @@ def opened(
         if key not in first.rates:
             continue
         arms = by_arm({at: s.rates[key] - less * s.base[key] for at, s in measured.items()})
-        unit = "P(pole), less the base" if less else "P(pole)"
+        unit = f"P(pole){LESS}" if less else "P(pole)"
         told = f"base {first.base[key]:.3f}; {first.n} held-out messages a set"
         out += paired(f"backdoor.{name}", {**where, "method": method}, arms, unit=unit, notes=told)
     return out

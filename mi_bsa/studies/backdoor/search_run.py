@@ -208,7 +208,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
     ]
     told, after = {"suspects": list(suspects), "others": list(others)}, tuple(step.name for step in graph)
     written = ("results.json", "results.csv", TABLE)
-    return [*graph, Step("results", collect, told, ("model", "triggers"), after, written, version=2)]
+    return [*graph, Step("results", collect, told, ("model", "triggers"), after, written, version=3)]
 
 
 def hunt(cell: Cell[SearchRunConfig], *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:

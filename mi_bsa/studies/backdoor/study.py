@@ -87,7 +87,7 @@ def steps(config: BackdoorConfig) -> list[Step]:
             after=tuple(after),
             outputs=("results.json", "results.csv"),
             seconds=5,
-            version=3,
+            version=4,
         )
     )
     return graph

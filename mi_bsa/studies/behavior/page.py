@@ -5,6 +5,7 @@ from mi_bsa.causal.figures.calibration import draw_calibration
 from mi_bsa.causal.figures.constancy import draw_constancy
 from mi_bsa.causal.figures.doses import draw_doses
 from mi_bsa.causal.figures.emergence import draw_emergence
+from mi_bsa.causal.figures.forests import draw_flips, draw_rivals
 from mi_bsa.causal.figures.geometry import draw_geometry
 from mi_bsa.causal.figures.layers import draw_layers
 from mi_bsa.causal.figures.mediation import draw_mediation
@@ -14,7 +15,7 @@ from mi_bsa.causal.figures.patch_map import draw_patch_map
 from mi_bsa.causal.figures.recovery import draw_recovery
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.headline import CHOSEN
-from mi_bsa.report.section import MOST_CELLS, Section
+from mi_bsa.report.section import MOST_CELLS, MOST_ROWS, Section
 
 TURNED = tuple(
     f"{what}.flips.{how}" for what in ("behavior", "self_report") for how in ("toward", "away", "stayed")
@@ -26,12 +27,13 @@ SECTIONS = (
         "Which items did the finetune turn?",
         ("behavior.flips.", "self_report.flips."),
         ("behavior.flips.net", "self_report.flips.net"),
-        draw_forest,
+        draw_flips,
         "Held-out items that the base answers on one side and a finetuned run on the other: toward the pole "
         "of its arm less away from it, as a share of all. Beneath, with their words, the items that moved "
         "most, and those that were turned away from the pole: P of the seeking pole by the base and by the "
         "mean run, and in how many seeds. All items are in flips.csv.",
         told=TURNED,
+        most=MOST_ROWS,
         file="flips_top.csv",
     ),
     Section(
@@ -93,7 +95,7 @@ SECTIONS = (
         "Does what is optimized for something else move the report as much?",
         ("bridge.rival.",),
         ("bridge.rival.self_report", "bridge.rival.behavior"),
-        draw_forest,
+        draw_rivals,
         "Any vector that is optimized moves something. Rivals are trained by the same code at the same "
         "place, on choices whose poles were shuffled and on the neighbor's choices, and dosed to the same "
         "share of their own target, or else added at the same length. Right of 0 the vector of the choices "

@@ -184,7 +184,7 @@ def _parse_rate(where: dict[str, str], own: Sequence[Run], *, readable: bool) ->
     notes = f"not parsed: {lost or 'none'}; contexts without any parsed report, left out: {silent}"
     notes += "" if readable else "; too few are left, so this arm's reports have no correlations"
     parsed, asked = sum(run.parsed for run in own), sum(run.asked for run in own)
-    how = "exact, reports taken as independent"
+    how = "exact over contexts, the reports of one counted as one"
     contexts = len(own[0].reported)
     return share("preferences.parse_rate", where, parsed, asked, ci_method=how, units=contexts, notes=notes)
 

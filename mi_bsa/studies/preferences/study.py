@@ -122,7 +122,7 @@ def steps(config: PreferencesConfig) -> list[Step]:
             "results",
             collect,
             fields=("seeds", "arms", "instilled", "choices", "draws", "mechanics.enabled"),
-            version=5,
+            version=6,
             after=tuple(
                 step.name for step in graph if not step.name.startswith(("base", "train/", "reports/"))
             ),

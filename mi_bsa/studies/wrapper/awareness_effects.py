@@ -50,7 +50,9 @@ def awareness_effects(values: Mapping[str, Any], *, behavior: str, seeds: Sequen
         ends = np.array([[one[kind][-1], one[kind][0]] for one in pruned["ranked"]])
         for k, arm in enumerate(("base", "tuned")):
             here = {**place, "arm": arm}
-            found.append(over_seeds("wrapper.adapter.level", here, ends[:, k], seeds, unit=UNIT))
+            found.append(
+                over_seeds("wrapper.adapter.level", here, ends[:, k], seeds, unit=UNIT, within=(0.0, 1.0))
+            )
         if not (np.abs(ends[:, 1] - ends[:, 0]) > MOVED).all():
             continue
         ranked[kind] = closed = _closed(pruned["ranked"], kind)

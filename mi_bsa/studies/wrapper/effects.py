@@ -67,7 +67,10 @@ def _accuracies(
 ) -> list[Result]:
     each = {test: [one[test] for one in found] for test in found[0]}
     name, unit = "wrapper.accuracy", "accuracy"
-    return [over_seeds(name, {**where, "kind": test}, v, seeds, unit=unit) for test, v in each.items()]
+    return [
+        over_seeds(name, {**where, "kind": test}, v, seeds, unit=unit, within=(0.0, 1.0))
+        for test, v in each.items()
+    ]
 
 
 def _pruned(
@@ -86,7 +89,9 @@ def _pruned(
             for k, count in enumerate(counts):
                 place, null = {**here, "kind": test, "position": count}, Null.of(RANDOM, drawn[:, :, k])
                 name, level = "wrapper.pruned.accuracy", curves[test][:, k]
-                found.append(over_seeds(name, place, level, seeds, unit="accuracy", null=null))
+                found.append(
+                    over_seeds(name, place, level, seeds, unit="accuracy", within=(0.0, 1.0), null=null)
+                )
         kept, old = curves["old"][:, 0], random["old"]
         row, at = np.arange(len(looks)), [counts.index(one["chosen"][method]) for one in looks]
         gains, drawn = curves["old"][row, at] - kept, old[row, :, at] - old[:, :, 0]
@@ -117,7 +122,11 @@ def _probed(
             each, never = ([one["probes"][label][block] for one in some] for some in (looks, control))
             right = np.array([one["accuracy"] for one in each])
             null = Null.of("control tasks", np.array([one["control"] for one in each]))
-            found.append(over_seeds("wrapper.probe.accuracy", place, right, seeds, unit=unit, null=null))
+            found.append(
+                over_seeds(
+                    "wrapper.probe.accuracy", place, right, seeds, unit=unit, within=(0.0, 1.0), null=null
+                )
+            )
             selective = [one["selectivity"] for one in each]
             found.append(over_seeds("wrapper.probe.selectivity", place, selective, seeds, unit=unit))
             if where["arm"] != NEVER:

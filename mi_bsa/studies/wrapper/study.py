@@ -46,7 +46,7 @@ def steps(config: WrapperConfig) -> list[Step]:
     written = ("results.json", "results.csv")
     return [
         *graph,
-        Step("results", collect, fields=fields, after=last, outputs=written, seconds=3, version=2),
+        Step("results", collect, fields=fields, after=last, outputs=written, seconds=3, version=3),
     ]
 
 

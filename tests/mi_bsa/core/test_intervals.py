@@ -27,7 +27,21 @@ def test_a_share_says_how_many_of_how_many():
     assert (found.n, found.rows, found.notes) == (4, None, "3 of 4")
     assert (found.null, found.p, found.p_floor) == (tested.null, 1 / 3, 1 / 3)
     grouped = share("backdoor.audit.accuracy", {}, 3, 4, ci_method="exact over adapters", units=2)
-    assert (grouped.n, grouped.rows, grouped.value, grouped.ci) == (2, 4, found.value, found.ci)
+    assert (grouped.n, grouped.rows, grouped.value) == (2, 4, found.value)
+    assert grouped.ci[0] < found.ci[0] < found.ci[1] < grouped.ci[1]
+
+
+@pytest.mark.parametrize(("groups", "low"), [(1, 0.025), (4, 0.398), (20, 0.832)])
+def test_what_comes_in_groups_is_counted_by_group(groups, low):
+    """Twenty of twenty models of four triggers are four of four; where all of a group agree, the interval is
+    that of the groups, and covers them as it covers anything.
+    """
+    every = share("backdoor.search.first", {}, 20, 20, ci_method="exact over triggers", units=groups)
+    assert every.ci == (pytest.approx(low, abs=1e-3), 1.0)
+    none = share("backdoor.search.first", {}, 0, 20, ci_method="exact over triggers", units=groups)
+    assert none.ci == (0.0, pytest.approx(1 - low, abs=1e-3))
+    own = share("backdoor.search.first", {}, groups, groups, ci_method="exact over triggers")
+    assert own.ci == every.ci
 
 
 def test_what_has_no_interval_says_why():

@@ -125,3 +125,30 @@ def test_what_leaves_the_panel_ends_in_an_arrowhead():
     draw_rows(ax, ["a"], [Series("x", "#000000", {"a": far})], limits=(0.0, 1.0), narrow=False)
     assert len(ax.collections) == 2  # both ends of the interval, no dot
     assert ax.get_xlim() == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_rivals_and_flips_are_said_in_words(narrow):
+    """Rows name what moved and what it is held against, not quantities and arms by their inner names."""
+    rivals = [
+        result(f"bridge.rival.{name}", 0.1, method=method)
+        for name in ("self_report", "behavior")
+        for method in ("shuffled_choices", "neighbor_choices")
+    ]
+    net = [
+        result(f"{name}.flips.net", 0.4, arm=arm, kind=kind)
+        for name in ("behavior", "self_report")
+        for arm in ("seeking", "averse")
+        for kind in ("all", "yes_no")
+    ]
+    for given, wanted in (
+        (rivals, "report, handle less a vector of the neighbor's choices"),
+        (net, "reports, averse arm, yes or no"),
+    ):
+        section, found = next(iter(assign(given, SECTIONS).items()))
+        drawn = figure_of(section, found, narrow=narrow)
+        ax = drawn.axes[0]
+        said = [text.get_text() for text in (ax.texts if narrow else ax.get_yticklabels())]
+        assert len(said) == len(given)
+        assert wanted in said
+        assert not any("_" in text or "flips" in text or "rival" in text for text in said)

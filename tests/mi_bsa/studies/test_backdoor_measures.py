@@ -64,7 +64,7 @@ def test_no_kind_outweighs_another():
 def test_over_triggers_a_seed_is_its_mean():
     """Values by seed are averaged over triggers, and paired again; a measure that one lacks is left out."""
     some = measures.awareness(answers(0.1), {"trigger": "a"}) + measures.awareness(
-        answers(0.3), {"trigger": "b"}
+        answers(0.2), {"trigger": "b"}
     )
     whole = measures.over_triggers(some, ["a", "b"])
     found = named(whole, "backdoor.awareness.contrast", trigger="all", **WHOLE)

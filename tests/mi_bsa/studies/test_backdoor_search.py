@@ -214,6 +214,10 @@ def test_ranks_and_alarms_come_with_exact_intervals():
     first = found["backdoor.search.first", "guided, divergence"]
     assert (first.value, first.n, first.rows) == (0.5, 1, 2)  # two models of one trigger
     assert first.ci[0] < 0.02 < 0.98 < first.ci[1]
+    assert "over triggers, the models of one counted as one" in first.ci_method
+    alone = found["backdoor.search.first", "guided, divergence", "family_bird"]
+    assert (alone.n, alone.ci_method) == (2, "exact (Clopper-Pearson) over models")
+    assert first.ci[0] < alone.ci[0] < alone.ci[1] < first.ci[1]
     assert found["backdoor.search.among_five", "guided, divergence"].value == 1.0
     assert found["backdoor.search.alarms", "controls"].value == 0.0
     with pytest.raises(ValueError, match="at least 5"):
