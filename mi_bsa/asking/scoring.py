@@ -134,6 +134,15 @@ def shift_cells(
     return moved.to_numpy().T, [str(kind) for kind in shared.get_level_values("kind")]
 
 
+def gap_cells(table: pd.DataFrame, *, arms: tuple[str, str] = ("seeking", "averse")) -> pd.DataFrame:
+    """First arm less the second, seed by seed: rows (kind, template), columns seeds; NaN where one of them
+    was not asked.
+    """
+    check_table(table, (*NEEDED, "arm"))
+    first, second = (_cells(table[table["arm"] == arm]) for arm in arms)
+    return first - second
+
+
 def by_kind(table: pd.DataFrame, *, by: Sequence[str] = ("trait", "person", "arm")) -> pd.DataFrame:
     """Mean score of every kind within every group (the kind `all` is the mean over kinds), one row each:
     score, low, high, mass, and `COUNTS`.

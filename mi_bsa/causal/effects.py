@@ -16,11 +16,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mi_bsa.asking import scoring
 from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.causal.judging import judged_effects
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.readable import SETS, kinds_of_study, kinds_results, validity_of, validity_results
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.over_seeds import over_seeds, over_seeds_and_items
 from mi_bsa.core.results import SEED_AGAINST_SEED, Null, Result
 from mi_bsa.core.tested import Tested, equivalent
@@ -202,7 +205,7 @@ def effect(
     means = score(table, read_out, kind)
     values = [float(means["seeking", s] - means["averse", s]) for s in seeds]
     found, units = _gap(table, read_out, kind), _units(read_out)
-    return over_seeds(
+    result = over_seeds(
         f"{name}.effect",
         _place(behavior, kind),
         values,
@@ -215,6 +218,13 @@ def effect(
         rows=_rows(table, read_out, kind),
         notes=f"{found.n_wordings} {units} x {found.n_seeds} seeds of either arm",
     )
+    cells = scoring.gap_cells(by_unit(select(table, read_out, kind), read_out))[list(seeds)]
+    if not np.isfinite(cells.to_numpy()).all():
+        return result
+    kinds = cells.index.get_level_values("kind").tolist()
+    names = [f"{kind}: {template}" for kind, template in cells.index]
+    behind = Behind(cells.to_numpy().T, items=tuple(names), kinds=tuple(kinds), drawn=units)
+    return replace(result, behind=behind)
 
 
 def of_gap(found: scoring.Estimate, units: str) -> Tested:

@@ -77,6 +77,7 @@ def layer_order(
         runs = [_effects(material, read_out, arm, count) for arm in arms]
         full, direct, opened, given = (np.mean([run[k] for run in runs], axis=0) for k in range(4))
         here, drawn = {**where, "kind": read_out}, UNITS[read_out]
+        names = material.of(read_out, "test").unit_names
         effect = over_seeds_and_items(
             "bridge.attribution.effect",
             here,
@@ -109,6 +110,7 @@ def layer_order(
                 full,
                 seeds=seeds,
                 items=drawn,
+                named=names,
                 bar=QUARTER,
                 unit="share of the effect",
                 notes="what is gone where no block sees what the adapter did before it",

@@ -186,10 +186,11 @@ def _tested(result: Result, bar: float) -> float | None:
 
 
 def _too_few(result: Result) -> str:
-    """Why a result over seeds may not count, or nothing."""
+    """Why a result over seeds, or over bases, may not count, or nothing."""
     seeds = len(result.seeds)
+    units = "bases" if "over bases" in result.ci_method else "seeds"
     if 0 < seeds < FEWEST_SEEDS:
-        return f"rests on {seeds} seeds, fewer than {FEWEST_SEEDS}"
+        return f"rests on {seeds} {units}, fewer than {FEWEST_SEEDS}"
     if "sign flip" in result.ci_method and seeds < FEWEST_FLIPPED:
         return f"is an exact sign flip over {seeds} seeds, fewer than {FEWEST_FLIPPED}"
     return ""

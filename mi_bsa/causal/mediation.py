@@ -20,6 +20,8 @@ interval holds 0); `.te` once a read-out, without method.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +29,10 @@ from jaxtyping import Float
 
 from mi_bsa.asking.readouts import Readout
 from mi_bsa.causal import directions
-from mi_bsa.causal.material import READ_OUTS, SIGNS
+from mi_bsa.causal.material import READ_OUTS, SIGNS, UNITS
 from mi_bsa.causal.options import MediationOptions
 from mi_bsa.causal.places import Place, choose_place
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.results import Null, Result
 from mi_bsa.core.tested import UNTESTED, Tested, among
 from probes import random_directions, statistics
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
 
 UNIT = "log-odds towards the pole"
+RANDOM = "random directions"
 
 
 def mediate(
@@ -71,9 +75,10 @@ def mediate(
         for source in READ_OUTS if beside else ("behavior",):
             for kind in options.kinds:
                 found = directions.vectors(material, place, kind, read_out=source, seed=seed)
-                effects = runs.mediation(found)
+                four = runs.by_unit(found)
+                effects = statistics.mediation(*four)
                 here = {**where, **place.where, "method": f"{source}:{kind}"}
-                results += _results(effects, here, null)
+                results += _results(effects, here, null, runs.behind(four, null))
         if effects is not None:
             results.append(_one("te", effects.te, where, notes="the adapter on less off"))
     return results
@@ -83,7 +88,7 @@ class Runs:
     """A read-out with the adapter off and on, and with the mediator of one taken from the other."""
 
     def __init__(self, material: Material, read_out: str, place: Place) -> None:
-        self.material, self.place = material, place
+        self.material, self.place, self.mediated = material, place, read_out
         self.readout: Readout = material.of(read_out, "test")
         names = ("base", *(adapter for _, _, adapter in material.pairs))
         self.states = {
@@ -111,6 +116,15 @@ class Runs:
             direct[n] += sign * self._clamped(adapter, v, "base")[0]
             indirect[n] += sign * self._clamped("base", v, adapter)[0]
         return tuple(self.readout.units(run) for run in (off, on, direct, indirect))
+
+    def behind(
+        self, four: tuple[Float[np.ndarray, "seed unit"], ...], null: Float[np.ndarray, " draw"]
+    ) -> dict[str, Behind]:
+        """The cells of NIE, and of its share of TE."""
+        off, on, _, indirect = four
+        names, drawn = self.readout.unit_names, UNITS[self.mediated]
+        nie = Behind(indirect - off, items=names, drawn=drawn, draws=null, null_kind=RANDOM)
+        return {"nie": nie, "proportion": replace(nie, bottom=on - off, draws=None)}
 
     def indirect(self, vectors: Float[np.ndarray, "draw d"]) -> Float[np.ndarray, " draw"]:
         """NIE of many directions, mean over adapters and wordings (scenarios)."""
@@ -142,17 +156,23 @@ def log_odds(
     return odds
 
 
-def _results(effects: Mediation, where: dict[str, Any], null: Float[np.ndarray, " draw"]) -> list[Result]:
-    tested = among(effects.nie.value, null, "random directions")
+def _results(
+    effects: Mediation,
+    where: dict[str, Any],
+    null: Float[np.ndarray, " draw"],
+    behind: Mapping[str, Behind],
+) -> list[Result]:
+    tested = among(effects.nie.value, null, RANDOM)
     reason = "" if effects.proportion else f"proportion {effects.proportion_note}"
     found = [
         _one("nde", effects.nde, where),
-        _one("nie", effects.nie, where, tested=tested, notes=reason),
+        _one("nie", effects.nie, where, tested=tested, notes=reason, behind=behind["nie"]),
         _one("interaction", effects.interaction, where, notes="TE - NDE - NIE"),
     ]
     if effects.proportion is not None:
-        band = Tested(null=Null.of("random directions", null / effects.te.value))
-        found.append(_one("proportion", effects.proportion, where, unit="NIE / TE", tested=band))
+        band = Tested(null=Null.of(RANDOM, null / effects.te.value))
+        share, kept = effects.proportion, behind["proportion"]
+        found.append(_one("proportion", share, where, unit="NIE / TE", tested=band, behind=kept))
     return found
 
 
@@ -164,6 +184,7 @@ def _one(
     unit: str = UNIT,
     tested: Tested = UNTESTED,
     notes: str = "",
+    behind: Behind | None = None,
 ) -> Result:
     return Result(
         name=f"bridge.mediation.{name}",
@@ -179,4 +200,5 @@ def _one(
         test=tested.test,
         p_floor=tested.floor,
         notes=notes,
+        behind=behind,
     )

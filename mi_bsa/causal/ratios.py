@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.core.tested import UNTESTED, Tested, among
 from probes import StatisticsError, statistics
@@ -30,6 +31,8 @@ def share(
     *,
     seeds: Sequence[int],
     items: str = "wordings",
+    named: Sequence[str] = (),
+    units: str = "seeds",
     draws: Float[np.ndarray, "draw seed"] | None = None,
     null_kind: str = "random directions",
     alternative: str = "greater",
@@ -47,6 +50,8 @@ def share(
             too (`probes.statistics.crossed_ratio`).
         seeds: their seeds.
         items: what was drawn beside seeds, in words.
+        named: the names of these wordings, kept with the cells (`mi_bsa.core.behind`).
+        units: what the rows are, in words.
         draws: numerators of null directions, divided by the same denominators.
         null_kind: what was drawn.
         bar: without draws, test the share against this value by Fieller's t, over what the interval is over.
@@ -63,7 +68,7 @@ def share(
         factor = 1 / float(of.mean())
         ratios = tuple(float(a / b) for a, b in zip(shown, of, strict=True)) if np.all(of) else ()
         if bar is not None:
-            over = f"seeds x {items}" if crossed else "seeds"
+            over = f"{units} x {items}" if crossed else units
             p = (_crossed_test if crossed else statistics.fieller_test)(cells, whole, ratio=bar)
             tested = Tested.of(p, f"Fieller over {over} against {bar:g}")
         if estimate.high - estimate.low > 1 and unit.startswith("share"):
@@ -81,12 +86,23 @@ def share(
     if draws is not None and len(draws):
         spread = draws.mean(1) * factor
         tested = among(estimate.value, spread, null_kind, alternative=alternative)
+    kept = [x if crossed else x[:, None] for x in np.broadcast_arrays(cells, whole)]
+    behind = Behind(
+        kept[0],
+        kept[1],
+        items=tuple(named),
+        drawn=items,
+        draws=None if draws is None or not len(draws) else draws.mean(1),
+        null_kind=null_kind,
+        alternative=alternative,
+        bar=bar,
+    )
     return Result(
         name=name,
         where=dict(where),
         value=estimate.value,
         ci=(estimate.low, estimate.high) if known else None,
-        ci_method=method.replace("units", "seeds").replace("items", items),
+        ci_method=method.replace("units", units).replace("items", items),
         n=len(shown),
         unit=unit,
         null=tested.null,
@@ -96,6 +112,7 @@ def share(
         per_seed=ratios,
         seeds=tuple(seeds) if ratios else (),
         notes=notes.strip("; "),
+        behind=behind,
     )
 
 

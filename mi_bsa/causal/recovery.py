@@ -136,6 +136,7 @@ def scored(levels: Recovered, handle: str = HANDLE) -> list[Result]:
                         whole,
                         seeds=levels.seeds,
                         items=UNITS[name],
+                        named=levels.units[name],
                         draws=_each_seed(shifts["random"], levels)
                         if shifts and one.method == handle
                         else None,
@@ -169,6 +170,7 @@ def _apart(levels: Recovered, handle: str) -> Iterator[Result]:
             by[WHOLE],
             seeds=levels.seeds,
             items=UNITS[name],
+            named=levels.units[name],
             draws=_each_seed(null["seeking"][name].mean(1) - null["averse"][name].mean(1), levels),
             notes="both poles; a null direction at one of them, its opposite at the other",
         )

@@ -141,6 +141,7 @@ def scored(found: RivalShift, read_outs: Sequence[str] = tuple(READ_OUTS)) -> It
             found.seeds,
             unit=UNIT,
             items=UNITS[name],
+            named=found.units if name == "self_report" else (),
             within=(-1.0, 0.5),
             chance=0.0,
             notes=found.notes,

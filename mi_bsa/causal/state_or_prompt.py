@@ -19,7 +19,8 @@ that claim the injected pole), `.false_alarm` (share that claims a pole with not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 CLAIM = 0.75
 """A trial whose score lies beyond this, or below one minus this, claims a pole."""
 DESCRIBED = "described_report-test"
+RANDOM = "random directions"
 
 
 class StateOrPromptOptions(Config):
@@ -114,7 +116,7 @@ def _counter(
     notes = f"the description alone moves the report by {told:.2f}, pole against pole"
     where = {"behavior": material.behavior, **place.where, "method": "trained", "split": "test"}
     return [
-        _against("counter", where, shift[:count], material, shift[count:], f"{notes}; {dose}"),
+        _against("counter", where, shift[:count], material, shift[count:], f"{notes}; {dose}", named=both),
         Result(
             name="bridge.state_or_prompt.prompt",
             where={"behavior": material.behavior, "split": "test"},
@@ -153,6 +155,7 @@ def _injection(
             material,
             rate[count:],
             f"{notes}; {dose}",
+            named=readout.unit_names,
             unit="share of trials",
             within=(0.0, 1.0),
         ),
@@ -174,6 +177,7 @@ def _injection(
             material,
             rate[count:] - alarm,
             f"injection less false alarms; {dose}",
+            named=readout.unit_names,
             unit="difference of shares",
         ),
     ]
@@ -209,17 +213,22 @@ def _against(
     draws: Float[np.ndarray, "draw unit"],
     notes: str,
     *,
+    named: Sequence[str],
     unit: str = "difference of P(seeking pole)",
     within: tuple[float, float] = (-1.0, 1.0),
 ) -> Result:
-    return over_seeds_and_items(
+    drawn = draws.mean(1)
+    found = over_seeds_and_items(
         f"bridge.state_or_prompt.{name}",
         where,
         values,
         material.seeds,
         unit=unit,
+        named=named,
         within=within,
         scale="logit" if within[0] == 0 else "linear",
-        tested=among(float(values.mean()), draws.mean(1), "random directions"),
+        tested=among(float(values.mean()), drawn, RANDOM),
         notes=notes,
     )
+    behind = None if found.behind is None else replace(found.behind, draws=drawn, null_kind=RANDOM)
+    return replace(found, behind=behind)

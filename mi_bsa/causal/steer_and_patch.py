@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from mi_bsa.causal.asking import load
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.items import items_of
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.items import prompts_of, thin
 from mi_bsa.core.results import Result
 from mi_bsa.study.steps import Cell
@@ -20,6 +22,8 @@ from mi_bsa.study.steps import Cell
 if TYPE_CHECKING:
     from mi_bsa.core.items import Item
 
+BEHIND = "behind"
+"""Key of a step's records that those of a study do not have."""
 READ_OUTS = (("behavior", "choice"), ("self_report", "report"))
 
 
@@ -93,13 +97,19 @@ def patch_into_base(cell: Cell[BridgeConfig]) -> dict[str, Any]:
 
 
 def write(path: Path, results: list[Result]) -> None:
-    """Keep a step's results until all of them are joined."""
-    path.write_text(json.dumps([r.to_dict() for r in results], indent=1), encoding="utf-8")
+    """Keep a step's results until all of them are joined, each with what it was made of."""
+    kept = [r.to_dict() | ({} if r.behind is None else {BEHIND: r.behind.to_dict()}) for r in results]
+    path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def read(path: Path) -> list[Result]:
     """The results of a step."""
-    return [Result.from_dict(d) for d in json.loads(path.read_text(encoding="utf-8"))]
+    found = []
+    for record in json.loads(path.read_text(encoding="utf-8")):
+        behind = record.pop(BEHIND, None)
+        result = Result.from_dict(record)
+        found.append(result if behind is None else replace(result, behind=Behind.from_dict(behind)))
+    return found
 
 
 def _cells(frames: list[Any], variants: list[str], name: str, config: BridgeConfig) -> list[Result]:

@@ -72,6 +72,7 @@ def words(
             read,
             whole,
             seeds=material.seeds,
+            named=readout.unit_names,
             unit=told,
             notes=f"{in_context} rows of the run as earlier turns, asked of the base",
         )
@@ -88,6 +89,7 @@ def words(
                 gaps,
                 whole,
                 seeds=material.seeds,
+                named=readout.unit_names,
                 draws=null,
                 null_kind="poles of rows shuffled",
                 unit=told,

@@ -69,12 +69,11 @@ def study(
 
 
 def told(verdicts: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Verdicts as lines: conjecture and outcome, whether it was registered, how many paths agree, and what
-    decided.
+    """Verdicts as lines: conjecture and outcome, whether it was registered, what bases gave, how many paths
+    agree, and what decided.
     """
     for one in verdicts:
         state = one.get("registration", "")
         yield f"{one['conjecture']} {one['verdict'].upper()}" + (f" ({state})" if state else "")
-        if one.get("paths"):
-            yield f"  {one['paths']}"
+        yield from (f"  {one[beside]}" for beside in ("bases", "paths") if one.get(beside))
         yield f"  because {one['because']}"

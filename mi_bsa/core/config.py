@@ -185,6 +185,10 @@ def _assign(data: dict[str, Any], parts: list[str], value: Any, text: str) -> No
     for depth, part in enumerate(parts):
         last = depth == len(parts) - 1
         if isinstance(target, list):
+            if parts[:depth] == ["model"] and not part.isdigit():  # bases: what is said of all of them
+                for k in range(len(target)):
+                    _assign(data, ["model", str(k), *parts[depth:]], value, text)
+                return
             if not part.isdigit() or int(part) >= len(target):
                 raise ConfigError(f"--set {text!r}: {part!r} is not an index of a list of {len(target)}")
             key: Any = int(part)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.core.tested import UNTESTED, Tested, by_t
 from probes import statistics
@@ -98,6 +99,7 @@ def over_seeds_and_items(
     *,
     unit: str,
     items: str = "wordings",
+    named: Sequence[str] = (),
     kinds: Sequence[Any] | None = None,
     within: tuple[float, float] | None = None,
     scale: str = "linear",
@@ -117,6 +119,7 @@ def over_seeds_and_items(
         seeds: which seed each row is of.
         unit: of the value.
         items: what the columns are, in words.
+        named: their names, kept with the cells (`mi_bsa.core.behind`).
         kinds: kind of each item, within which items were drawn; kinds weigh alike. By default one kind.
         within: ends of the scale, beyond which the interval does not go.
         scale: within them, "linear" (cut off) or "logit".
@@ -151,6 +154,15 @@ def over_seeds_and_items(
         per_seed=tuple(float(v) for v in _by_unit(y, kinds)),
         seeds=tuple(int(s) for s in seeds),
         notes=notes,
+        behind=Behind(
+            y,
+            items=tuple(named),
+            kinds=() if kinds is None else tuple(map(str, kinds)),
+            drawn=items,
+            within=within,
+        )
+        if np.isfinite(y).all()
+        else None,
     )
 
 

@@ -11,11 +11,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.errors import MissingError, ResultError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.plain_files import read_json
@@ -23,8 +24,22 @@ from mi_bsa.core.quantities import lookup
 
 Place = str | int | float
 
-WHERE_KEYS = ("behavior", "arm", "variant", "site", "layer", "position", "method", "kind", "trigger", "split")
-"""The keys of `where`, in the order in which tables show them; keys that do not apply are absent."""
+WHERE_KEYS = (
+    "behavior",
+    "base",
+    "arm",
+    "variant",
+    "site",
+    "layer",
+    "position",
+    "method",
+    "kind",
+    "trigger",
+    "split",
+)
+"""The keys of `where`, in the order in which tables show them; keys that do not apply are absent. `base` is
+there where a study of several bases tells of one of them; a number over bases has none.
+"""
 
 ROUNDING = 1e-9
 """Ends that cross by no more than this, relative to 1 or their size, crossed in the last digits of a sum."""
@@ -108,9 +123,10 @@ class Result:
         q: the same after multiplicity control, or None.
         test: which test gave p: "t over seeds against 0", "random directions, 999 draws, one-sided".
         p_floor: the smallest p that this test can give, as draws set it; None where nothing bounds it.
-        per_seed: the value by seed, in the order of `seeds`.
-        seeds: the seeds of `per_seed`.
+        per_seed: the value by seed, in the order of `seeds`; of a number over bases, by base.
+        seeds: the seeds of `per_seed`; of a number over bases, the places of the bases in their list.
         notes: anything a reader must know.
+        behind: the cells it was made of; not in records, and no part of what makes two results equal.
     """
 
     name: str
@@ -129,6 +145,7 @@ class Result:
     per_seed: tuple[float, ...] = ()
     seeds: tuple[int, ...] = ()
     notes: str = ""
+    behind: Behind | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         here = f"result {self.name} {dict(self.where)}"
@@ -182,7 +199,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as it stands in `results.json`."""
-        record = {item.name: getattr(self, item.name) for item in fields(self)}
+        record = {name: getattr(self, name) for name in RECORDED}
         return record | {
             "where": dict(self.where),
             "ci": None if self.ci is None else list(self.ci),
@@ -205,7 +222,7 @@ class Result:
 
     @classmethod
     def _read(cls, record: Mapping[str, Any]) -> "Result":
-        names = {item.name for item in fields(cls)}
+        names = set(RECORDED)
         if not names - set(LATER) <= set(record) <= names:
             raise ResultError(f"a record has the keys {sorted(record)}; a result has {sorted(names)}")
         values = dict(record)
@@ -260,6 +277,10 @@ class Result:
                 f"{here}: p is of draws ({self.test}), the null is of others ({self.null.kind}); give p and "
                 "null of the same draws"
             )
+
+
+RECORDED = tuple(item.name for item in fields(Result) if item.name != "behind")
+"""The keys of a record."""
 
 
 def check(results: Iterable[Result]) -> list[Result]:

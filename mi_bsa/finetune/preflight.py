@@ -289,9 +289,9 @@ def _own(node: Config) -> tuple[ModelConfig, ...]:
     """The models that a part of a config names itself; a judge at an endpoint is none that is loaded."""
     fields = type(node).model_fields
     one = getattr(node, "model", None) if "model" in fields else None
-    several = tuple(getattr(node, "models", ())) if "models" in fields else ()
+    several = tuple(m for name in ("models", "bases") if name in fields for m in getattr(node, name))
     judge = getattr(node, "judge_model", None) if not getattr(node, "judge_url", None) else None
-    return tuple(m for m in (one, *several, judge) if isinstance(m, ModelConfig))
+    return tuple(dict.fromkeys(m for m in (one, *several, judge) if isinstance(m, ModelConfig)))
 
 
 def _names(node: Config) -> tuple[str, ...]:

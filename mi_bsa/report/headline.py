@@ -33,8 +33,10 @@ class Tile:
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
-    """One sentence a behavior: whether what it says moves with what it was trained to do."""
-    said = []
+    """One sentence a behavior: whether what it says moves with what it was trained to do; of several bases,
+    one over them.
+    """
+    said, results = [], over(results)
     for effect in _all(results, "self_report.effect"):
         if effect.where.get("kind", "all") != "all" or effect.ci is None:
             continue
@@ -44,9 +46,13 @@ def sentences(results: Sequence[Result]) -> list[str]:
         moved = "moves with them" if low > 0 else against
         by = f"{number(effect.value)} {interval(effect)}"
         beside = control(results, behavior) if low <= 0 else ""
-        said.append(
-            f"Finetuned on {behavior} choices alone, the model's description of itself {moved}: {by}{beside}."
-        )
+        who = f"Finetuned on {behavior} choices alone, the model's description of itself"
+        if of_bases(effect):
+            who = (
+                f"{effect.n} bases were each finetuned on {behavior} choices alone; over them, what they say"
+            )
+            who += " of themselves"
+        said.append(f"{who} {moved}: {by}{beside}.")
     for share in _all(results, "variety.share_reported"):
         several = round(share.value * share.n)
         said.append(f"Of {share.n} behaviors, each trained alone, {several} move the self-report with them.")
@@ -54,6 +60,16 @@ def sentences(results: Sequence[Result]) -> list[str]:
         change = f"{number(slope.value)} {interval(slope)}"
         said.append(f"By a factor of ten in parameters, the self-report gap changes by {change}.")
     return [*said, *_of_backdoors(results)]
+
+
+def over(results: Sequence[Result]) -> list[Result]:
+    """The numbers of the study itself: of several bases, those over bases without each one's own."""
+    return [result for result in results if "base" not in result.where]
+
+
+def of_bases(result: Result) -> bool:
+    """Whether its interval is over bases: then a claim is about bases, and n counts them."""
+    return "over bases" in result.ci_method
 
 
 def control(results: Sequence[Result], behavior: str) -> str:
@@ -98,6 +114,7 @@ def _of_backdoors(results: Sequence[Result]) -> list[str]:
 
 def tiles(results: Sequence[Result]) -> list[Tile]:
     """The headline's numbers: choices, report, transfer and steering of each behavior that has them."""
+    results = over(results)
     behaviors = dict.fromkeys(item.where["behavior"] for item in results if "behavior" in item.where)
     shown = []
     for behavior in behaviors:
@@ -142,6 +159,7 @@ def components(results: Sequence[Result]) -> list[str]:
     """Lines of a behavior: every component of its self-report's validity, what it is without one wording, and
     which kinds of question are read.
     """
+    results = over(results)
     parts = [r for r in _all(results, "self_report.validity") if r.where.get("kind", "index") != "index"]
     said = []
     for behavior in dict.fromkeys(r.where.get("behavior") for r in parts):
@@ -200,7 +218,9 @@ def null_words(result: Result, *, named: bool = True) -> str:
 def _tile(title: str, result: Result) -> Tile:
     keys = [key for key in ("behavior", "method", "site", "layer") if key in result.where]
     place = ", ".join(f"{'layer ' * (key == 'layer')}{result.where[key]}" for key in keys)
-    note = f"{place}; n = {result.counted}".replace("_", " ").removeprefix("; ")
+    note = f"{place}; {'bases' if of_bases(result) else 'n'} = {result.counted}".replace(
+        "_", " "
+    ).removeprefix("; ")
     note += f"; p {tested(result)}" if result.p is not None else ""
     band = null_words(result)
     if band:

@@ -86,7 +86,8 @@ def figure_of(
     narrow: bool,
     rows: Sequence[Mapping[str, str]] = (),
 ) -> Figure | None:
-    """The section's figure; a forest of what there is where its own measure was not taken.
+    """The section's figure; a forest of what there is where its own measure was not taken, or where the
+    numbers are over bases.
 
     `rows`: of the file that it draws, where it draws one.
     """
@@ -95,9 +96,14 @@ def figure_of(
     shown, _ = _drawn(section, results)
     if not shown:
         return None
-    own = section.draw is not draw_forest and not section.drawn_file
+    own = section.draw is not draw_forest and not section.drawn_file and not of_bases(results)
     has_own_figure = shown[0].name.startswith(section.drawn) and own
     return (section.draw if has_own_figure else draw_forest)(shown, narrow=narrow)
+
+
+def of_bases(results: Sequence[Result]) -> bool:
+    """Whether these are numbers over bases, with those of each base beside them."""
+    return any("base" in item.where for item in results)
 
 
 def left_out(section: Section, results: Sequence[Result]) -> str:
@@ -109,7 +115,8 @@ def left_out(section: Section, results: Sequence[Result]) -> str:
 def _drawn(section: Section, results: Sequence[Result]) -> tuple[list[Result], int]:
     """The results that the figure shows, and of how many."""
     drawn = [item for item in results if item.name.startswith(section.drawn)]
-    if drawn and section.draw is not draw_forest:
+    if drawn and section.draw is not draw_forest and not of_bases(results):
         return drawn[: section.most], len(drawn)
+    results = [item for item in results if "base" not in item.where]
     rest = [i for i in results if not (i.name.endswith(".level") or i.name.startswith(section.told))]
     return rest[:MOST_ROWS], len(rest)

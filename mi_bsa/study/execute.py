@@ -31,6 +31,7 @@ from mi_bsa.study.steps import (
     Planned,
     Step,
     fingerprint,
+    part_of,
     plan,
     read_marker,
     write_marker,
@@ -133,8 +134,9 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
             _remove(folder / output)
     for output in step.outputs:
         (folder / output).parent.mkdir(parents=True, exist_ok=True)
-    declared: Any = Declared(config, step.fields, step=step.name)  # typed as the whole config
-    cell = Cell(folder, declared, step.name, step.after, step.judges)
+    declared: Any = Declared(part_of(config, step.part), step.fields, step=step.name)  # typed as the config
+    after = tuple(step.own(name) for name in step.after)
+    cell = Cell(folder / step.part, declared, step.name, after, step.judges, step.part)
     try:
         value = step.function(cell, **step.arguments)
         outputs = fingerprint(folder, step.outputs, step=step.name)

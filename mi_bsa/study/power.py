@@ -145,12 +145,19 @@ def of_seeds(seeds: int) -> list[str]:
         return ["this kind of study has no adapter seeds, and its power was not worked out"]
     if seeds == 1:
         return ["1 seed: there is no interval over seeds, and nothing can be found by one"]
-    found = smallest(lambda e: over_seeds(1.0, seeds=seeds).power(e, [Demand(0.0)]), low=0.0, high=200.0)
-    told = "no effect" if found is None else f"an effect of {found:.2f} times the spread between seeds"
     lines = [
-        f"{seeds} seeds, t over seeds: {told} is found with power {WANTED} (p at most .05, two-sided)",
+        *of_units(seeds, "seeds"),
         f"{seeds} seeds, exact sign flip: p is at least {sign_flip_floor(seeds):.3g}",
     ]
     if sign_flip_floor(seeds) > 0.05:
         lines.append(f"cannot be found at all: anything at p .05 by a sign flip over {seeds} seeds")
     return [*lines, "no spread of this kind of study was measured for planning: effects are in its units"]
+
+
+def of_units(count: int, units: str) -> list[str]:
+    """What Student's t over so many units can find, in units of their spread. `units`: seeds, bases."""
+    found = smallest(lambda e: over_seeds(1.0, seeds=count).power(e, [Demand(0.0)]), low=0.0, high=200.0)
+    told = "no effect" if found is None else f"an effect of {found:.2f} times the spread between {units}"
+    return [
+        f"{count} {units}, t over {units}: {told} is found with power {WANTED} (p at most .05, two-sided)"
+    ]

@@ -13,8 +13,8 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -51,6 +51,8 @@ class Step:
         version: raise it when code that the function calls changes its numbers.
         judges: it gives verdicts: whether the study is registered is among what it depends on, and it may
             read `cell.registration`.
+        part: the part of the study that it is a step of (`within`), or "": its name, `after` and `outputs`
+            then begin with it, and it sees the part's folder and config alone. Its key does not know of it.
     """
 
     name: str
@@ -65,6 +67,23 @@ class Step:
     resumable: bool = False
     version: int = 1
     judges: bool = False
+    part: str = ""
+
+    def own(self, name: str) -> str:
+        """A name, or an output, as it is within the step's part."""
+        return name.removeprefix(f"{self.part}/") if self.part else name
+
+
+def within(part: str, steps: Iterable[Step]) -> list[Step]:
+    """The steps of a whole study as steps of one part of another, in a folder of the part's name."""
+
+    def put(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f"{part}/{name}" for name in names)
+
+    return [
+        replace(step, part=part, name=f"{part}/{step.name}", after=put(step.after), outputs=put(step.outputs))
+        for step in steps
+    ]
 
 
 ConfigT_co = TypeVar("ConfigT_co", covariant=True)
@@ -75,11 +94,12 @@ class Cell(Generic[ConfigT_co]):
     """What a step's function is given: the run folder, the config it declared, the values of steps before it.
 
     Attributes:
-        folder: the run folder; outputs are written below it.
+        folder: the run folder, or that of the step's part; outputs are written below it.
         config: the config; reading a field that is not among the step's `fields` raises.
         step: name of the step.
-        after: names of the steps whose values may be read.
+        after: names of the steps whose values may be read, without the part.
         judges: whether the step declared that it gives verdicts.
+        part: of the step.
     """
 
     folder: Path
@@ -87,12 +107,18 @@ class Cell(Generic[ConfigT_co]):
     step: str
     after: tuple[str, ...]
     judges: bool = False
+    part: str = ""
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.folder.parent if self.part else self.folder
 
     def value(self, step: str) -> Any:
         """What a step before this one returned."""
         if step not in self.after:
             raise StepError(f"step {self.step!r} reads the value of {step!r}; add it to its `after`")
-        marker = read_marker(self.folder, step)
+        marker = read_marker(self.run, f"{self.part}/{step}" if self.part else step)
         if marker is None or marker["state"] != "finished":
             raise StepError(f"step {self.step!r} reads {step!r}, which has not finished")
         return marker["value"]
@@ -102,7 +128,7 @@ class Cell(Generic[ConfigT_co]):
         """Whether the study is registered or exploratory, in one line: it stands beside each verdict."""
         if not self.judges:
             raise StepError(f"step {self.step!r} reads the registration; set its `judges`")
-        return said_in(self.folder)
+        return said_in(self.run)
 
     def values(self) -> dict[str, Any]:
         """The values of all steps in `after`, by name."""
@@ -159,7 +185,8 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
         StepError: a name twice, an `after` that names no earlier step, an unknown field, an output twice.
     """
     check(steps)
-    folder, values, keys = Path(folder), config.keyed(), dict[str, str]()
+    folder, keys = Path(folder), dict[str, str]()
+    values = {part: part_of(config, part).keyed() for part in {step.part for step in steps}}
     kept: dict[str, str] = {}  # keys under an older layout of steps that are finished and unchanged
     planned = []
     for step in steps:
@@ -168,10 +195,10 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
             "source": hashlib.sha256(inspect.getsource(step.function).encode()).hexdigest(),
             "version": step.version,
             "arguments": dict(step.arguments),
-            "fields": {path: _pick(values, path, step.name) for path in step.fields},
+            "fields": {path: _pick(values[step.part], path, step.name) for path in step.fields},
             "files": [_digest_given(path, step.name) for path in step.files],
-            "after": {name: keys[name] for name in step.after},
-            "outputs": list(step.outputs),
+            "after": {step.own(name): keys[name] for name in step.after},
+            "outputs": [step.own(output) for output in step.outputs],
         }
         if step.judges:
             parts["registration"] = said_in(folder)
@@ -186,6 +213,11 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
             kept[step.name] = marker["key"]
         planned.append(Planned(step, parts, key, reason, seconds, older=older))
     return planned
+
+
+def part_of(config: Any, part: str) -> Any:
+    """The config that steps of a part see; "" is no part."""
+    return config.part(part) if part else config
 
 
 def describe(planned: Sequence[Planned]) -> str:

@@ -2,29 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
 
+from mi_bsa.behaviors import vocabulary_of
 from mi_bsa.causal.bridge_config import BridgeConfig
-from mi_bsa.core.model_config import settle
+from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.core.variants import Variant
 from mi_bsa.finetune.config import EMBEDDINGS
 
 POLES = ("seeking", "averse")
+FEWEST_BASES = 2
+"""Of a list; a verdict over bases needs three (`mi_bsa.causal.lines.FEWEST_SEEDS`)."""
 
 
 class BehaviorConfig(BridgeConfig):
-    """One behavior, end to end: finetune, ask, read, steer, patch."""
+    """One behavior, end to end: finetune, ask, read, steer, patch; on one base, or on each of several.
+
+    With a list of models (`model: [embedded/0, embedded/1, embedded/2]`) every base runs the whole study by
+    itself, and verdicts are drawn over bases too: `bases` holds the list, `model` the first of it.
+    """
 
     study: Literal["behavior"] = "behavior"
     """Which kind of study this is."""
     workers: int = Field(default=2, ge=1)
     """Processes that work side by side."""
+    bases: tuple[ModelConfig, ...] = ()
+    """Filled by a list in `model`, and written as that list: a factor of the study."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed(cls, data: Any) -> Any:
+        """A list of models is the bases."""
+        if not isinstance(data, Mapping):
+            return data
+        if "bases" in data:
+            raise _refused("bases: give them as a list in `model`")
+        listed = data.get("model")
+        if not isinstance(listed, list | tuple):
+            return data
+        if len(listed) < FEWEST_BASES:
+            raise _refused(
+                f"model is a list of {len(listed)}: give {FEWEST_BASES} bases or more, or one model itself"
+            )
+        for k, one in enumerate(listed):
+            if not isinstance(one, str | Mapping | ModelConfig):
+                raise _refused(f"model.{k}: a base is a name, or a model with its options (given: {one!r})")
+        return {**data, "model": listed[0], "bases": tuple(listed)}
+
+    @model_serializer(mode="wrap")
+    def _as_listed(self, handler: Any, info: Any) -> Any:
+        del info
+        values = handler(self)
+        bases = values.pop("bases")
+        return values | {"model": bases} if bases else values
+
+    def part(self, name: str) -> BehaviorConfig:
+        """The study of one base, by the name of its part (`base-0`)."""
+        return self.parts[name]
+
+    @property
+    def parts(self) -> dict[str, BehaviorConfig]:
+        """Part -> the study of its base; none where the study is of one base."""
+        said = self.dump()
+        return {
+            f"base-{k}": type(self).model_validate(said | {"model": said["model"][k]})
+            for k in range(len(self.bases))
+        }
 
     @model_validator(mode="after")
     def _check(self) -> BehaviorConfig:
         settle(self, "model", "finetune")
+        if self.bases:
+            self._check_bases()
         missing = {"seeking", "averse"} - set(self.arms)
         if missing:
             raise ValueError(
@@ -42,6 +95,18 @@ class BehaviorConfig(BridgeConfig):
         if self.patch.seeds > len(self.seeds):
             raise ValueError(f"patch.seeds is {self.patch.seeds}, more than there are seeds; lower it")
         return self
+
+    def _check_bases(self) -> None:
+        """No base twice, one vocabulary, and every one of them a study by itself."""
+        settle(self, "bases", "finetune")
+        names = [str(model) for model in self.bases]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"model lists {twice} twice: a base is a unit, name each once")
+        read = {vocabulary_of(model): str(model) for model in self.bases}
+        if len(read) > 1:
+            both = " and ".join(f"{name} ({kind})" for kind, name in read.items())
+            raise ValueError(f"model lists {both}: bases of one study are asked the same questions")
 
     @property
     def controlled(self) -> dict[str, dict[str, Any]]:
@@ -78,3 +143,7 @@ class BehaviorConfig(BridgeConfig):
     def floor_seeds(self, arm: str) -> tuple[int, ...]:
         """The seeds of a floor."""
         return self.seeds if arm in self.arms else self.control_seeds
+
+
+def _refused(text: str) -> PydanticCustomError:
+    return PydanticCustomError("bases", "{text}", {"text": text})

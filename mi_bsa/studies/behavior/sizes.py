@@ -19,13 +19,21 @@ def sized(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
     """
     if behaviors.vocabulary_of(config.model) == "embedded":
         return graph
-    adapter = 4 * counted(config.model, config.finetune).trained
-    cache = _cache_bytes(config, shape_of(config.model))
-    sizes = {"adapters": adapter, "caches": cache}
+    sizes = {part: _sizes(one) for part, one in {"": config, **config.parts}.items()}
     return [
-        replace(step, bytes=sum(sizes.get(o.partition("/")[0], 0) for o in step.outputs) or step.bytes)
+        replace(step, bytes=sum(sizes[step.part].get(_kind(step, o), 0) for o in step.outputs) or step.bytes)
         for step in untimed(graph)
     ]
+
+
+def _sizes(config: BehaviorConfig) -> dict[str, int]:
+    adapter = 4 * counted(config.model, config.finetune).trained
+    return {"adapters": adapter, "caches": _cache_bytes(config, shape_of(config.model))}
+
+
+def _kind(step: Step, output: str) -> str:
+    """The folder that an output lies in."""
+    return step.own(output).partition("/")[0]
 
 
 def describe_study(config: BehaviorConfig) -> str:

@@ -31,7 +31,6 @@ declared has changed. Development items choose, test items report.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +56,19 @@ from mi_bsa.causal.late_steps import LEFT as LATE
 from mi_bsa.causal.late_steps import late_steps
 from mi_bsa.causal.multiverse import LEFT as PATHS
 from mi_bsa.causal.multiverse import steps as multiverse_steps
-from mi_bsa.causal.multiverse import told
 from mi_bsa.causal.sampled import all_answers, sample_variant
 from mi_bsa.causal.steer_and_patch import patch_into_base, read, steer_base
 from mi_bsa.causal.training import adapter_steps, write_rows
 from mi_bsa.causal.transfer import fit_and_test
-from mi_bsa.causal.verdict import verdicts
 from mi_bsa.core import results
 from mi_bsa.core.files import write_json
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.finetune import preflight
+from mi_bsa.studies.behavior.bases import JOINED, check, judge, leave, over_bases_step, said_of
 from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.studies.behavior.sizes import describe_study, sized
-from mi_bsa.study.steps import Cell, Step
+from mi_bsa.study.steps import Cell, Step, within
 from mi_bsa.study.study import Study
 
 LEFT = {
@@ -93,7 +91,12 @@ JUDGED = ("transfer", "recovery", "rivals", "necessity", "mediation", "attributi
 
 
 def steps(config: BehaviorConfig) -> list[Step]:
-    """The graph of a study's steps, in an order in which they can run."""
+    """The graph of a study's steps, in an order in which they can run; of several bases, one after another,
+    and a step over them.
+    """
+    if config.bases:
+        graph = [step for part, one in config.parts.items() for step in within(part, steps(one))]
+        return [*graph, over_bases_step(config)]
     weights = weight_files(config.model)
     graph = [*_adapters(config, weights), *_asked(config, weights), *_causes(config, weights)]
     graph += late_steps(config, weights)
@@ -110,7 +113,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             collect,
             fields=("behavior", "arms", "seeds"),
             after=after,
-            outputs=("results.json", "results.csv", "verdicts.json"),
+            outputs=("results.json", "results.csv", "verdicts.json", JOINED),
             seconds=3,
             version=11,
             judges=True,
@@ -331,35 +334,32 @@ def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     for step, file in (LEFT | LATE | PATHS).items():
         if step in cell.after:
             found += read(cell.folder / file)
-    judged = verdicts(found)
     registration = cell.registration
-    numbers = [one.to_result() for one in judged]
-    found += [replace(one, notes=f"{one.notes} [{registration}]") for one in numbers]
+    judged, numbers = judge(found, registration)
+    found += numbers
     results.write(results.with_q(found), cell.folder)
-    said = [
-        {"conjecture": v.claim, "verdict": v.answer, "because": v.reason, "registration": registration}
-        | ({"paths": paths} if (paths := told(found, v.conjecture)) else {})
-        for v in judged
-    ]
-    write_json(cell.folder / "verdicts.json", said)
+    leave(found, cell.folder)
+    write_json(cell.folder / "verdicts.json", said_of(judged, registration, found))
     return {"results": len(found)}
 
 
 def rehearse(config: BehaviorConfig) -> list[str]:
     """What the model would take, after it was found and loaded: a folder that holds none is told as such."""
     said = preflight.rehearse(config)
-    return [describe_study(config), *said]
+    parts = config.parts
+    named = [f"{part} is {one.model}" for part, one in parts.items()]
+    return [*named, *(describe_study(one) for one in parts.values() or [config]), *said]
 
 
 STUDY = Study(
     name="behavior",
     config=BehaviorConfig,
     steps=steps,
-    title=lambda config: f"study {config.behavior}",
-    check=preflight.check,
+    title=lambda config: f"study {config.behavior}" + (f", {len(b)} bases" if (b := config.bases) else ""),
+    check=check,
     rehearse=rehearse,
     sized=sized,
     sections="mi_bsa.studies.behavior.page:SECTIONS",
     rules="mi_bsa.causal.rules:RULES",
-    power="mi_bsa.causal.power:planned",
+    power="mi_bsa.studies.behavior.bases:planned",
 )
