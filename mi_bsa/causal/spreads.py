@@ -27,6 +27,7 @@ from mi_bsa.core.files import write_atomic
 from mi_bsa.core.plain_files import read_yaml_value
 from mi_bsa.core.results import Result
 from mi_bsa.study import power
+from mi_bsa.study.registration import SHOWN
 from probes.statistics.spread import ROUNDING
 
 if TYPE_CHECKING:
@@ -279,8 +280,10 @@ def main() -> int:
     record = RunFolder.at(options.run).record()
     names = tuple(f"{arm}-{seed}" for arm in ("seeking", "averse") for seed in record["seeds"])
     table = answers(options.run, names)
-    said = record.get("registration", {}).get("said", "exploratory")
-    source = f"{options.name or options.run.resolve().name}, {said}"
+    registered = record.get("registration", {})
+    source = f"{options.name or options.run.resolve().name}, {registered.get('said', 'exploratory')}"
+    if lock := registered.get("lock"):
+        source += f", rules {str(lock['design']['rules'])[:SHOWN]}"
     reports = table[table["set"] == "report-test"]
     found = results.read(options.run)
     config = load(options.run / "config.yaml", BridgeConfig)
