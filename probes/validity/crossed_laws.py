@@ -136,13 +136,44 @@ def gap_holds(units: int, items: int, spread: tuple[float, float]) -> Callable[[
     return one
 
 
-def bases_hold(bases: int, units: int, items: int, *, nested: bool = True) -> Callable[[Rng], bool]:
-    """A mean over adapters of several bases; not nested: as if adapters of one base knew nothing of it."""
+def bases_hold(
+    bases: int, units: int, items: int, *, apart: float = 1.0, item: float = 0.5, how: str = "nested"
+) -> Callable[[Rng], bool]:
+    """A mean over adapters of several bases.
+
+    Args:
+        bases, units, items: how many, units within each base.
+        apart, item: standard deviations of bases and of items.
+        how: "nested" in bases; "loose", as if adapters of one base knew nothing of it; "alone", by t over
+            the means of bases, as if each had been asked items of its own.
+    """
     names = np.repeat(np.arange(bases), units)
 
     def one(rng: Rng) -> bool:
-        y = layout(rng, bases * units, items, (0.5, 0.5)) + rng.normal(size=bases)[names][:, None]
-        return covers(crossed_mean(y, blocks=names if nested else None).interval(), 0.0)
+        y = layout(rng, bases * units, items, (0.5, item)) + apart * rng.normal(size=bases)[names][:, None]
+        if how == "alone":
+            return covers(t_interval(y.reshape(bases, -1).mean(1)), 0.0)
+        return covers(crossed_mean(y, blocks=names if how == "nested" else None).interval(), 0.0)
+
+    return one
+
+
+def share_of_bases(bases: int, units: int, items: int, spread: tuple[float, float]) -> Callable[[Rng], bool]:
+    """A share of .95 of bases x items, `spread` theirs, each base the mean of its adapters."""
+    names = np.repeat(np.arange(bases), units)
+
+    def one(rng: Rng) -> bool:
+        whole, own = ((0.6, 0.06), (0.0, 0.06))
+        top, bottom = (
+            at
+            + size
+            * (layout(rng, bases, items, spread, 0.0)[names] + 0.5 * rng.normal(size=(names.size, items)))
+            for at, size in (own, whole)
+        )
+        try:
+            return covers(crossed_ratio(0.95 * bottom + top, bottom, blocks=names), 0.95)
+        except StatisticsError:
+            return True
 
     return one
 
@@ -181,7 +212,17 @@ def crossed_laws() -> Iterator[CrossedLaw]:
     name = "level near .97, 5 units x 8 items, items vary by 1 logit (skewed): logit scale"
     yield CrossedLaw(name, level_holds(5, 8, 4.0, (0.2, 1.0)), limit=True)
     yield CrossedLaw("mean over 4 bases x 3 units x 8 items", bases_hold(4, 3, 8))
-    yield CrossedLaw("the same, bases not minded", bases_hold(4, 3, 8, nested=False), used=False)
+    yield CrossedLaw("the same, bases not minded", bases_hold(4, 3, 8, how="loose"), used=False)
+    for apart, item in ((1.0, 0.5), (0.5, 0.5), (0.3, 1.0)):
+        name = f"3 bases x 5 units x 8 items, bases vary by {apart:g}, units by .5, items by {item:g}"
+        yield CrossedLaw(f"mean over {name}", bases_hold(3, 5, 8, apart=apart, item=item))
+    name = "the last, by t over the means of bases"
+    yield CrossedLaw(name, bases_hold(3, 5, 8, apart=0.3, item=1.0, how="alone"), used=False)
+    for kind, spread in VARIES.items():
+        name = f"share of .95 over 3 bases x 5 units x 8 items, {kind} vary".replace(
+            "units vary", "bases vary"
+        )
+        yield CrossedLaw(name, share_of_bases(3, 5, 8, spread))
     for kind, spread in VARIES.items():
         for units in (3, 10):
             name = f"mean, {units} units x 8 items, {kind} vary: two-way percentile bootstrap"

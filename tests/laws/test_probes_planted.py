@@ -83,7 +83,7 @@ CROSSED = [
     for law in crossed_laws()
     if law.used
     and not law.limit
-    and (law.name.startswith(("gap", "level")) or "3 units x 4 items" in law.name)
+    and (law.name.startswith(("gap", "level")) or "3 units x 4 items" in law.name or "3 bases" in law.name)
 ]
 
 

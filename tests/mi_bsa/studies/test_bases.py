@@ -15,6 +15,7 @@ from mi_bsa.report.page import read_verdicts
 from mi_bsa.studies.behavior.bases import check, in_words
 from mi_bsa.studies.behavior.study import STUDY, BehaviorConfig, steps
 from mi_bsa.study.steps import plan
+from mi_bsa.study.testing import StudyLaws
 
 THREE = ["embedded/0", "embedded/1", "embedded/2"]
 
@@ -144,3 +145,20 @@ def test_answers_in_words():
 def test_a_model_by_itself_is_no_list():
     assert config("embedded/1").bases == ()
     assert config("embedded/1").model == ModelConfig(name="embedded/1")
+
+
+@pytest.mark.slow
+class TestAStudyOfBases(StudyLaws):
+    """The laws of every study, of a list of two."""
+
+    @pytest.fixture
+    def reference(self):
+        return "mi_bsa.studies.behavior.study:STUDY"
+
+    @pytest.fixture
+    def given(self):
+        return BEHAVIOR | {"model": THREE[:2]}
+
+    @pytest.fixture(name="finished")
+    def run(self, finished):
+        return finished
