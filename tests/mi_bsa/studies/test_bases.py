@@ -27,7 +27,7 @@ def config(models=("embedded/0", "embedded/1"), **more):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def two(tmp_path_factory):
     return STUDY.run(config(), tmp_path_factory.mktemp("bases") / "run").parent
 
 
@@ -97,14 +97,14 @@ def test_the_plan_and_the_design_speak_of_bases(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_base_has_the_numbers_of_the_study_of_it_alone(finished, tmp_path):
+def test_a_base_has_the_numbers_of_the_study_of_it_alone(two, tmp_path):
     alone = STUDY.run(config("embedded/1"), tmp_path / "run").parent
-    assert (alone / "results.json").read_bytes() == (finished / "base-1" / "results.json").read_bytes()
+    assert (alone / "results.json").read_bytes() == (two / "base-1" / "results.json").read_bytes()
 
 
 @pytest.mark.slow
-def test_results_over_bases(finished):
-    found = results.read(finished)
+def test_results_over_bases(two):
+    found = results.read(two)
     over = [one for one in found if "base" not in one.where]
     each = [one for one in found if "base" in one.where]
     assert {one.where["base"] for one in each} == {"embedded/0", "embedded/1"}
@@ -113,27 +113,27 @@ def test_results_over_bases(finished):
     assert (effect.n, len(own)) == (2, 2)
     assert effect.value == pytest.approx(np.mean(own))
     assert "over bases" in effect.ci_method
-    alone = {one.key for one in results.read(finished / "base-0")}
+    alone = {one.key for one in results.read(two / "base-0")}
     assert all(
         (one.name, tuple(p for p in one.where.items() if p[0] != "base")) in alone
         for one in each
         if one.where["base"] == "embedded/0"
     )
-    for one in read_verdicts(finished):
+    for one in read_verdicts(two):
         assert one["bases"].startswith("of 2 bases: ")
         assert one["registration"].startswith("exploratory")
     said = sentences(found)
     assert len(said) == 1
     assert said[0].startswith("2 bases were each finetuned")
     assert all("bases = 2" in tile.note for tile in tiles(found))
-    assert "over bases" in (finished / "report.html").read_text()
+    assert "over bases" in (two / "report.html").read_text()
 
 
 @pytest.mark.slow
-def test_a_base_that_is_added_runs_alone(finished):
+def test_a_base_that_is_added_runs_alone(two):
     """What is finished stays; of a longer list only the new base runs, and the step over bases."""
     three = config(THREE)
-    todo = {item.step.name for item in plan(steps(three), config=three, folder=finished) if item.reason}
+    todo = {item.step.name for item in plan(steps(three), config=three, folder=two) if item.reason}
     assert {name.partition("/")[0] for name in todo} == {"base-2", "results"}
 
 
@@ -159,6 +159,6 @@ class TestAStudyOfBases(StudyLaws):
     def given(self):
         return BEHAVIOR | {"model": THREE[:2]}
 
-    @pytest.fixture(name="finished")
-    def run(self, finished):
-        return finished
+    @pytest.fixture
+    def finished(self, two):
+        return two
