@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking import scoring
+from mi_bsa.asking.by_sampling import answered
 from mi_bsa.asking.components import wording_name
 from mi_bsa.asking.validity import assess
-from mi_bsa.causal.effects import effect, read_of
+from mi_bsa.causal.effects import as_asked, effect, read_of
 from mi_bsa.causal.material import POLES
 from mi_bsa.causal.readable import SETS, kinds_of_study, kinds_results, validity_of, validity_results
 from mi_bsa.core.results import Result
@@ -29,7 +30,7 @@ DRAWS = 60
 def own_gate(table: pd.DataFrame, *, behavior: str, seeds: Sequence[int]) -> list[Result]:
     """What the gate reads, of all wordings."""
     asked = kinds_of_study(table)
-    kept = read_of(table, asked)
+    kept = read_of(as_asked(table, asked), asked)
     both = [
         effect(kept, "choice-test", "behavior", None, behavior=behavior, arms=POLES, seeds=seeds),
         effect(kept, "report-test", "self_report", "all", behavior=behavior, arms=POLES, seeds=seeds),
@@ -47,7 +48,7 @@ def gates(table: pd.DataFrame, results: Sequence[Result]) -> dict[str, list[Resu
         results: of the study; what changes without a wording takes the place of these.
     """
     asked = kinds_of_study(table)
-    part = table[table["set"].isin(SETS)]
+    part = asked.chosen(table[table["set"].isin(SETS)])
     pairs = zip(part["kind"].astype(str), part["template"].astype(str), strict=True)
     part = part.assign(wording=[wording_name(*pair) for pair in pairs])
     reports = part[part["set"] == SETS[0]]
@@ -64,7 +65,7 @@ def gates(table: pd.DataFrame, results: Sequence[Result]) -> dict[str, list[Resu
             continue
         left = read[~read["wording"].isin(wordings)]
         if whole is not None and whole.ci is not None:
-            gap = scoring.gap(left[left["set"] == SETS[0]])
+            gap = scoring.gap(answered(left[left["set"] == SETS[0]]))
             found[name].append(replace(whole, value=gap.value, ci=(gap.low, gap.high)))
         if index is not None and index.ci is not None:
             left_out = list(asked.unread)

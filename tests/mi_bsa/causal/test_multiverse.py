@@ -4,6 +4,7 @@ import csv
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mi_bsa.causal import recovery, rivals
@@ -327,6 +328,19 @@ def test_the_gate_without_a_wording_is_that_of_the_others(separate):
     assert effect.key == whole.key
     assert effect.ci[0] < effect.value < effect.ci[1]
     assert validity.ci[0] <= validity.value <= validity.ci[1]
+
+
+def test_the_gate_without_a_wording_is_of_samples_where_a_kind_was_sampled(separate):
+    """Answers whose options hold next to nothing have no say beside samples of the same questions."""
+    table, found = cut.answers(separate), cut.effects(separate)
+    wanted = gates(table, found)
+    report = table["set"].isin(["report-test", "neighbor_report-test", "named_report-test"])
+    sampled = table[report].assign(asked="sampling", samples=2, parsed=2)
+    table.loc[report, ["score", "mass"]] = [0.5, 0.01]
+    told = gates(pd.concat([table, sampled], ignore_index=True), found)
+    assert list(told) == list(wanted)
+    for name, results in told.items():
+        assert [(r.value, r.ci) for r in results] == [(r.value, r.ci) for r in wanted[name]]
 
 
 @pytest.mark.slow
