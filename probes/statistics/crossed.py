@@ -8,8 +8,16 @@ The law: what was drawn twice over varies twice over. With mean squares of units
 at least the largest of the first two, with Satterthwaite's (1946) degrees of freedom. Those are taken from
 mean squares two standard errors above what was found: over three units a mean square is small by chance in
 one study of ten, and would then be outvoted by the degrees of the others (coverage .925 instead of .935 over
-3 seeds x 8 to 16 wordings). A bootstrap of units and items together (Owen 2007, "pigeonhole") covers .76 to
-.92 over 3 to 10 seeds x 8 wordings and is not used (docs/validity.md).
+3 seeds x 8 to 16 wordings).
+
+A level near 0 or 1 is skewed: few units or items lie far down, and a study that drew none of them has too
+high a mean and too small an error at once. So on the logit scale the squared error also holds what the spread
+itself is uncertain by, four times Cox's term for the mean of a log-normal (Land 1972): with c the squared
+spread of units (or items) in logits, as log(1 + c), it is 2 c^2 / degrees, less the nearer the level is to
+.5. The factor is from simulations (docs/decisions/0026).
+
+A bootstrap of units and items together (Owen 2007, "pigeonhole") covers .76 to .92 over 3 to 10 seeds x 8
+wordings and is not used (docs/validity.md).
 
 A ratio of two means of one layout has Fieller's set by inversion: every r for which the mean of numerator -
 r denominator is not told from 0. It is bounded where the denominator is told from 0, and is refused
@@ -47,6 +55,8 @@ class CrossedMean:
     n: int
     units: int
     items: int
+    spreads: tuple[Part, ...] = ()
+    """Variance of the means of units and of the means of items, with its degrees."""
 
     @property
     def method(self) -> str:
@@ -71,8 +81,8 @@ class CrossedMean:
             bounds: ends of the scale of what lies within them; a mean that rounding carried beyond (nine
                 times 1/9 sums to 1 + 2e-16) is such an end. Where the mean is one, or nothing
                 differs, the interval is the exact one over `rows` (`probes.statistics.ceiling`).
-            scale: within bounds, "logit" (delta method), or "linear": cut off at the bounds, as for a
-                difference of shares, whose test against 0 is linear too.
+            scale: within bounds, "logit" (delta method, and what the spread is uncertain by), or "linear":
+                cut off at the bounds, as for a difference of shares, whose test against 0 is linear too.
             rows: rows behind the mean that could have been otherwise one by one; by default the cells.
         """
         value = self.value if bounds is None else float(np.clip(self.value, *bounds))
@@ -100,7 +110,11 @@ class CrossedMean:
         elif scale == "linear":
             low, high = max(0.0, share - reach / width), min(1.0, share + reach / width)
         else:
-            low, high = expit(logit(share) + np.array([-1, 1]) * reach / width / (share * (1 - share)))
+            slope = 1 / (width * share * (1 - share))
+            spread = [(np.log1p((1 - 2 * share) ** 2 * slope**2 * v), d) for v, d in self.spreads]
+            error = np.sqrt(self.variance * slope**2 + sum(2 * c**2 / d for c, d in spread))
+            reach = float(stdtrit(self.degrees, 0.5 + level / 2)) * float(error)
+            low, high = expit(logit(share) + np.array([-1, 1]) * reach)
             method = f"{method}, logit scale"
         low, high = first + width * float(low), first + width * float(high)
         return Estimate(value, low, high, self.n, self.units, method, level)
@@ -249,9 +263,11 @@ def _signed(arms: Sequence[tuple[float, np.ndarray]], strata: Any) -> CrossedMea
     weights = 1.0 / sizes[kinds] / len(sizes)
     means = sum(sign * np.nanmean(y, axis=0) for sign, y in arms)
     parts: list[Part] = []
+    spreads: list[Part] = []
     several = sizes > 1
     if several.any():
         parts.append((_within(means[None], kinds, sizes).sum(), float((sizes - 1)[several].sum())))
+        spreads.append((parts[0][0] * items, parts[0][1]))
     left, left_df, known = 0.0, 0.0, bool(several.any())
     for _, y in arms:
         if len(y) < 2:
@@ -261,6 +277,7 @@ def _signed(arms: Sequence[tuple[float, np.ndarray]], strata: Any) -> CrossedMea
         share = weights * asked
         each = (share * np.nan_to_num(y)).sum(1) / np.where(asked.all(1), 1.0, share.sum(1))
         parts.append((float(each.var(ddof=1) / len(y)), len(y) - 1.0))
+        spreads.append((parts[-1][0] * len(y), len(y) - 1.0))
         if known and asked.all():
             # what is left is counted within kinds, as the spread of the items is
             centered = y - y.mean(0)
@@ -276,7 +293,7 @@ def _signed(arms: Sequence[tuple[float, np.ndarray]], strata: Any) -> CrossedMea
         return CrossedMean(value, float("nan"), float("nan"), n, units, items)
     # the items' means hold what is left of every arm, and each arm's units hold their own
     variance, degrees = combined(parts, (left, left_df) if known else None)
-    return CrossedMean(value, float(variance), float(degrees), n, units, items)
+    return CrossedMean(value, float(variance), float(degrees), n, units, items, tuple(spreads))
 
 
 def _means_of_kinds(values: np.ndarray, kinds: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -6,8 +6,16 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
+from scipy import stats
 
 from probes.statistics.intervals import Estimate
+
+SEEDS = (0, 1, 2)
+"""Simulation seeds of every law; its rate is that over all of them."""
+BAR = (0.93, 0.98)
+"""Coverage that a 95 % interval may have."""
+ALPHA = 0.05
+"""How often a test at .05 may reject a true null."""
 
 Rng = np.random.Generator
 Simulation = Callable[[Rng, int], Sequence[bool] | np.ndarray]
@@ -26,9 +34,8 @@ class Law:
     power: Simulation | None = None
     effect: str = ""
     smallest_p: float | None = None
-    seeds: int = 1
-    """Simulation seeds, among which the simulations are divided; judged by the interval of the rate over all
-    of them where there are several."""
+    most: int = 10_000
+    """Simulations at most, over all simulation seeds together: fewer of what takes long."""
 
 
 def repeated(
@@ -47,3 +54,25 @@ def repeated(
 def covers(found: Estimate, truth: float) -> bool:
     """Does the interval hold the truth?"""
     return bool(found.low <= truth <= found.high)
+
+
+def exact(hits: np.ndarray) -> tuple[float, float, float]:
+    """A rate and its exact 95 % interval."""
+    ci = stats.binomtest(int(np.sum(hits)), len(hits)).proportion_ci(0.95)
+    return float(np.mean(hits)), float(ci.low), float(ci.high)
+
+
+def reaches(low: float, high: float) -> bool:
+    """Coverage: does the exact interval of the rate reach into .93 to .98?"""
+    return high >= BAR[0] and low <= BAR[1]
+
+
+def coverage_in_words(low: float, high: float) -> str:
+    """What the exact interval of a rate says of an interval's coverage."""
+    if high < BAR[0]:
+        return "too short"
+    if low < BAR[0]:
+        return f"not told from {BAR[0]:.2g}".replace("0.", ".")
+    if high <= BAR[1]:
+        return "holds"
+    return "holds, wider than needed" if low > BAR[1] else "holds, not told from .98"

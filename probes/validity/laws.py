@@ -36,6 +36,9 @@ from probes.validity.pipeline_laws import (
     transfer_test,
 )
 
+SLOW = 600
+"""Simulations at most of what goes through a whole sweep or transfer."""
+
 
 def _covers(name: str, run: Simulation) -> Law:
     return Law(name, "coverage", run)
@@ -49,9 +52,10 @@ def _test(
     smallest_p: float | None = None,
     *,
     null: float = 0.0,
+    most: int = 10_000,
 ) -> Law:
     """A test under a true null, its power at an effect beside it."""
-    return Law(name, "error", test(null), test(effect), words, smallest_p)
+    return Law(name, "error", test(null), test(effect), words, smallest_p, most)
 
 
 LAWS: tuple[Law, ...] = (
@@ -69,7 +73,7 @@ LAWS: tuple[Law, ...] = (
     Law("AUROC, 5 seeds: percentile bootstrap over seeds", "shown", auroc_percentile(5, 20)),
     Law("AUROC, 3 seeds: percentile bootstrap over seeds", "shown", auroc_percentile(3, 20)),
     *(
-        Law(f"transfer AUROC, {words}, 5 seeds", "coverage", transfer_coverage(5, *design), seeds=3)
+        Law(f"transfer AUROC, {words}, 5 seeds", "coverage", transfer_coverage(5, *design), most=SLOW)
         for words, design in (
             ("behavior to report", ()),
             ("weak signal (.7), adapter offsets shared", (0.9, 0.2)),
@@ -80,9 +84,17 @@ LAWS: tuple[Law, ...] = (
         "nested choice among 4 layers of noise, 12 scenarios: interval holds .5",
         "conservative",
         nested_null(),
+        most=SLOW,
     ),
-    _covers("probe cross-validated on noise, 5 seeds with adapter offsets: holds .5", noise_coverage(True)),
-    Law("the same without minding that folds share training seeds", "shown", noise_coverage(False)),
+    Law(
+        "probe cross-validated on noise, 5 seeds with adapter offsets: holds .5",
+        "coverage",
+        noise_coverage(True),
+        most=SLOW,
+    ),
+    Law(
+        "the same without minding that folds share training seeds", "shown", noise_coverage(False), most=SLOW
+    ),
     _covers("mean, 5 units: t", over_units(5, lambda x, i: t_interval(x))),
     _covers(
         "mean of skewed values, 15 units: studentized",
@@ -132,7 +144,14 @@ LAWS: tuple[Law, ...] = (
         3.0,
         "3 sd in one layer",
         1 / 100,
+        most=SLOW,
     ),
-    _test("transfer, t over 5 seeds against AUROC .5, offsets of adapters shared", transfer_t, 2.0, "2 sd"),
-    _test("transfer, 99 shuffles inside 8 seeds", transfer_test, 2.0, "2 sd", 1 / 100),
+    _test(
+        "transfer, t over 5 seeds against AUROC .5, offsets of adapters shared",
+        transfer_t,
+        2.0,
+        "2 sd",
+        most=SLOW,
+    ),
+    _test("transfer, 99 shuffles inside 8 seeds", transfer_test, 2.0, "2 sd", 1 / 100, most=SLOW),
 )

@@ -55,7 +55,7 @@ def test_laws_in_short(law):
     """Each law of the validity table that is quick to simulate holds within the noise of 60 simulations."""
     line = measure(law, sims=60, power=False)
     if law.kind == "error":
-        assert line.low <= 0.065
+        assert line.passed
     else:
         assert line.high >= 0.93
 
@@ -63,8 +63,8 @@ def test_laws_in_short(law):
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_laws_in_full(law):
-    """Each law of the validity table holds over 2,000 simulations."""
-    line = measure(law, sims=2000)
+    """Each law of the validity table holds over 3,000 simulations."""
+    line = measure(law, sims=3000)
     assert line.passed, (line.rate, line.low, line.high)
 
 
@@ -82,7 +82,6 @@ CROSSED = [
     law
     for law in crossed_laws()
     if law.used
-    and not law.limit
     and (law.name.startswith(("gap", "level")) or "3 units x 4 items" in law.name or "3 bases" in law.name)
 ]
 
@@ -90,13 +89,13 @@ CROSSED = [
 @pytest.mark.parametrize("law", CROSSED, ids=lambda law: law.name)
 def test_laws_over_units_and_items_in_short(law):
     """Intervals over units x items hold within the noise of 120 simulations."""
-    assert rate_of(law, 40).high >= 0.93
+    assert rate_of(law, 120).high >= 0.93
 
 
 def test_a_law_that_misses_is_told():
     """What is known to be too short is found so, by the interval of its rate."""
     law = next(law for law in crossed_laws() if "Fieller over units" in law.name)
-    line = rate_of(law, 40)
+    line = rate_of(law, 120)
     assert line.verdict == "not used here: too short"
     assert not line.fails
     assert line.verdict in crossed_section([line])[-2]

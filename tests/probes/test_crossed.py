@@ -146,9 +146,14 @@ def test_bounds_are_not_left():
     found = crossed_mean(y)
     inside = found.interval(bounds=(0.0, 1.0))
     assert 0 < inside.low < found.value < inside.high < 1 < found.interval().high
-    reach = stats.t.isf(0.025, found.degrees) * np.sqrt(found.variance)
-    edge = logit(found.value) + reach / (found.value * (1 - found.value))
+    slope, far = 1 / (found.value * (1 - found.value)), (1 - 2 * found.value) ** 2
+    spread = [np.log1p(far * slope**2 * y.mean(axis).var(ddof=1)) for axis in (1, 0)]
+    error = np.sqrt(slope**2 * found.variance + 2 * spread[0] ** 2 / 2 + 2 * spread[1] ** 2 / 3)
+    edge = logit(found.value) + stats.t.isf(0.025, found.degrees) * error
     assert inside.high == pytest.approx(expit(edge))
+    middle = crossed_mean(np.array([[0.4, 0.6], [0.5, 0.5], [0.55, 0.45]]))
+    reach = stats.t.isf(0.025, middle.degrees) * np.sqrt(middle.variance)
+    assert middle.interval(bounds=(0.0, 1.0)).high == pytest.approx(expit(4 * reach))
     assert inside.method == "t over units x items, crossed, logit scale"
     for value, bounds in ((1.0, (0.0, 1.0)), (1.0, (-1.0, 1.0))):
         all_equal = crossed_mean(np.full((3, 16), value)).interval(bounds=bounds)
