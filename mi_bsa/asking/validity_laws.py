@@ -260,8 +260,9 @@ def section(sims: int) -> list[str]:
     lines += [
         "",
         "The index (`assess`): percentiles of 200 draws of wordings and seeds; 8 wordings a kind x 5 seeds.",
-        "An index is the smallest of six shares, so a study's own tends to lie below that of all wordings and",
-        "seeds. *Above* is an interval wholly above the true index: a report read more easily than it should.",
+        "An index is the smallest of six shares, so a study's own tends to lie below that of all wordings",
+        "and seeds. *Above* is an interval wholly above the true index: a report read too easily; *below* is",
+        "one that is read too seldom.",
         "",
         "| answers | true index | covered | above | below | studies | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- |",
