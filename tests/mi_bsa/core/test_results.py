@@ -155,17 +155,33 @@ def test_the_table_is_the_records(tmp_path: Path):
     write(results, tmp_path)
     text = (tmp_path / "results.csv").read_bytes().decode()
     assert "\r" not in text
-    head = "name behavior arm variant site layer position method kind trigger split value ci_low ci_high"
+    head = "name behavior base arm variant site layer position method kind trigger split value ci_low ci_high"
     tail = "ci_method n rows unit null_kind null_n null_mean null_low null_high p q test p_floor"
     tail += " per_seed seeds notes"
     first, *rows = csv.reader(text.splitlines())
     assert first == f"{head} {tail}".split()
     name = "bridge.transfer.auroc"
     assert rows == [
-        [name, "risk", "", "", "", "2", *[""] * 5, "0.9", "0.8", "0.95", "t over seeds", "40", "80", "AUROC"]
+        [
+            name,
+            "risk",
+            "",
+            "",
+            "",
+            "",
+            "2",
+            *[""] * 5,
+            "0.9",
+            "0.8",
+            "0.95",
+            "t over seeds",
+            "40",
+            "80",
+            "AUROC",
+        ]
         + ["shuffled labels", "200", "0.5", "0.4", "0.6", "0.005", "0.01"]
         + ["shuffled labels, 200 draws, one-sided", "0.004", "0.9 0.9", "0 1", "seen"],
-        [name, "", "", "", "", "3", *[""] * 5, "0.9", "", "", "none: exact count", "40", "", "AUROC"]
+        [name, "", "", "", "", "", "3", *[""] * 5, "0.9", "", "", "none: exact count", "40", "", "AUROC"]
         + [*[""] * 9, "0.9 0.9", "0 1", ""],
     ]
 
