@@ -60,8 +60,9 @@ def steps(config: BridgeConfig, weights: tuple[Path, ...], before: Mapping[str, 
         files=weights,
         after=("items", "vectors", "recovery", "necessity", "mediation", *poles),
         outputs=(FOLDER,),
-        seconds=20,
+        seconds=25,
         bytes=1_000_000,
+        version=2,
     )
     asked = tuple(f"{step}/{name}" for step in ("ask", "sample") for name in ("base", *config.poles))
     yield Step(
@@ -73,6 +74,7 @@ def steps(config: BridgeConfig, weights: tuple[Path, ...], before: Mapping[str, 
         outputs=(FILE, *LEFT.values()),
         seconds=10,
         bytes=400_000,
+        version=2,
     )
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from mi_bsa.causal.material import Material
     from mi_bsa.causal.options import MultiverseOptions, RecoveryOptions
 
+LONGER = 1.05
+"""Times the rules' handle: null directions of other lengths are drawn where a handle is longer than this."""
+FURTHEST = "longest"
+"""Null directions as long as the longest handle of a place."""
 FOLDER = "multiverse"
 """In the run folder: levels at each place, the chosen one first (`0.npz`)."""
 
@@ -123,7 +127,9 @@ def dosed(
     *,
     seed: int = 0,
 ) -> Recovered:
-    """The same, with handles at other doses under names of their own (`way`); the whole is there already."""
+    """The same, with handles at other doses under names of their own (`way`), and null directions as long as
+    the longest of them (`FURTHEST`); the whole is there already.
+    """
     best = BestDoses(material, found.place, recovery)
     shares = (*options.shares, LARGEST)
     ways = {arm: dict(own) for arm, own in found.ways.items()}
@@ -134,7 +140,24 @@ def dosed(
         for arm in POLES:
             for share, one in zip(shares, best.vectors_each(method, given[arm], arm, shares), strict=True):
                 ways[arm][way(method, dose_name(share))] = one
-    return replace(found, ways=ways)
+    found = replace(found, ways=ways)
+    lengths = longest(found)
+    if not found.null or all(lengths[arm] <= LONGER * ways[arm][HANDLE].dose for arm in POLES):
+        return found
+    return replace(
+        found, null={**found.null, FURTHEST: best.null("random", lengths, seed, read_outs=(REPORT,))}
+    )
+
+
+def longest(found: Recovered) -> dict[str, float]:
+    """{pole: the longest dose of any handle at a place, whatever it is to recover}."""
+    handled = {
+        arm: {name.partition("@")[0] for name in own if "@" in name} for arm, own in found.ways.items()
+    }
+    return {
+        arm: max((one.dose for one in own.values() if one.method in handled[arm]), default=own[HANDLE].dose)
+        for arm, own in found.ways.items()
+    }
 
 
 def dose_name(share: float) -> str:

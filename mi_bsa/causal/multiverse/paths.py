@@ -14,13 +14,14 @@ from itertools import product
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
 from mi_bsa.causal import rivals
 from mi_bsa.causal.handle import HANDLE, ON_REPORT, OTHERS, Criteria
 from mi_bsa.causal.levels import REPORT, Recovered, RivalShift
 from mi_bsa.causal.lines import QUARTER
 from mi_bsa.causal.material import POLES, READ_OUTS, SIGNS, UNITS
-from mi_bsa.causal.multiverse.measured import WHOLLY, way
+from mi_bsa.causal.multiverse.measured import FURTHEST, WHOLLY, longest, way
 from mi_bsa.causal.ratios import share
 from mi_bsa.causal.recovery import WHOLE
 from mi_bsa.causal.verdict import Verdict, verdicts
@@ -205,20 +206,14 @@ class Multiverse:
         return self._once(("share", place, name, arm, one, without), made)
 
     def _apart(self, place: int, one: str, without: str) -> list[Result]:
-        """What both poles' vectors move the report apart, beside null directions of the same length: those
-        that were measured were as long as the handle at that place, and move in proportion.
-        """
+        """What both poles' vectors move the report apart, beside null directions of that length."""
 
         def made() -> list[Result]:
             levels = self._levels(place, without)
             up, down = (levels.ways[arm] for arm in POLES)
             if one not in up or "random" not in levels.null:
                 return []
-            base, draws = levels.base[REPORT], np.zeros(())
-            for arm, ways in zip(POLES, (up, down), strict=True):
-                longer = ways[one].dose / ways[HANDLE].dose
-                moved = levels.null["random"][arm][REPORT].mean(1) - base.mean()
-                draws = draws + SIGNS[arm] * longer * moved
+            draws = null_of(levels, one)
             by = {w: up[w].levels[REPORT] - down[w].levels[REPORT] for w in (one, WHOLE)}
             where = {"behavior": levels.behavior, **levels.place.where, "method": up[one].method}
             return [
@@ -267,6 +262,32 @@ class Multiverse:
             self._known[key] = make()
         found: list[Made] = self._known[key]
         return found
+
+
+def null_of(levels: Recovered, one: str) -> Float[np.ndarray, " draw"]:
+    """What null directions of a handle's length move the report apart.
+
+    Those of the rules' handle serve for shorter ones too, beside which they are rather too wide than too
+    narrow; between these and those of the longest handle quantiles are interpolated.
+    """
+    own, far = (_apart(levels, kind) if kind in levels.null else None for kind in ("random", FURTHEST))
+    assert own is not None
+    if far is None:
+        return own
+    ends, ways = longest(levels), levels.ways
+    further = [
+        (ways[arm][one].dose - ways[arm][HANDLE].dose) / (ends[arm] - ways[arm][HANDLE].dose)
+        for arm in POLES
+        if ends[arm] > ways[arm][HANDLE].dose
+    ]
+    part = float(np.clip(np.mean(further), 0, 1))
+    return own if part == 0 else (1 - part) * np.sort(own) + part * np.sort(far)
+
+
+def _apart(levels: Recovered, kind: str) -> Float[np.ndarray, " draw"]:
+    up, down = (levels.null[kind][arm][REPORT].mean(1) for arm in POLES)
+    found: np.ndarray = up - down
+    return found
 
 
 def alone(found: Verdict) -> str:

@@ -21,8 +21,8 @@ from mi_bsa.causal.levels import (
 from mi_bsa.causal.multiverse import told
 from mi_bsa.causal.multiverse.gates import gates
 from mi_bsa.causal.multiverse.judge import agreeing, frame, walks
-from mi_bsa.causal.multiverse.measured import handles, recovers, runners_up
-from mi_bsa.causal.multiverse.paths import NOTHING, Multiverse, Path
+from mi_bsa.causal.multiverse.measured import handles, longest, recovers, runners_up
+from mi_bsa.causal.multiverse.paths import NOTHING, Multiverse, Path, null_of
 from mi_bsa.causal.places import Place
 from mi_bsa.causal.steered import Steered
 from mi_bsa.causal.verdict import verdicts
@@ -213,12 +213,24 @@ def test_without_a_wording_the_others_are_scored(universe):
 
 
 def test_null_directions_are_as_long_as_the_path_s_handle(universe):
-    """In proportion: the longest dose is twice the rule's, and so is the band beside it."""
-    own = next(universe.paths())
-    bands = {dose: universe.walk(replace(own, dose=dose)).effect.null for dose in universe.doses}
-    widths = {dose: band.high - band.low for dose, band in bands.items()}
-    assert widths["largest"] == pytest.approx(2 * widths["1"])
-    assert widths["0.75"] == pytest.approx(widths["1"] / 2)
+    """Shorter ones keep the null of the rules' handle; the longest has its own, and halfway there quantiles
+    lie halfway."""
+    first = universe.places[0]
+    assert longest(first) == {"seeking": 4.0, "averse": 4.0}
+    own = null_of(first, "trained@0.75")
+    np.testing.assert_array_equal(own, null_of(first, "trained"))
+    np.testing.assert_array_equal(own, null_of(first, "trained@largest"))
+    wider = {
+        arm: {name: 0.5 + 3 * (levels - 0.5) for name, levels in draws.items()}
+        for arm, draws in first.null["random"].items()
+    }
+    between = {
+        arm: {**ways, "constant": replace(ways["constant"], dose=3.0)} for arm, ways in first.ways.items()
+    }
+    there = replace(first, ways=between, null={**first.null, "longest": wider})
+    np.testing.assert_array_equal(null_of(there, "trained@0.75"), own)
+    np.testing.assert_allclose(null_of(there, "trained@largest"), 3 * np.sort(own))
+    np.testing.assert_allclose(null_of(there, "constant"), 2 * np.sort(own))
 
 
 def test_agreeing_paths_are_counted_along_the_axes_that_matter(universe):
