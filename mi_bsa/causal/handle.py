@@ -130,7 +130,7 @@ def _contradicted(held: Lookup, criteria: Criteria) -> EvidenceLine:
     name = "no other vector contradicts it"
     recovered = {
         method: [r for arm in POLES for r in held.all("bridge.recovery.behavior", method=method, arm=arm)]
-        for method in OTHERS
+        for method in (HANDLE, *OTHERS)
         if method != criteria.handle
     }
     if not any(recovered.values()):

@@ -153,7 +153,7 @@ class Multiverse:
     def evidence(self, path: Path) -> list[Result]:
         """The results that the rules read along a path."""
         found = [*self._held(path.without), *self._of_handle(path.handle)]
-        ways = [way(path.handle, path.dose), *(m for m in OTHERS if m != path.handle), ON_REPORT]
+        ways = [way(path.handle, path.dose), *(m for m in (HANDLE, *OTHERS) if m != path.handle), ON_REPORT]
         for name, arm, one in product(READ_OUTS, POLES, ways):
             found += self._share(path.number, name, arm, one, path.without)
         found += self._apart(path.number, ways[0], path.without)
