@@ -136,7 +136,7 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
         (folder / output).parent.mkdir(parents=True, exist_ok=True)
     declared: Any = Declared(part_of(config, step.part), step.fields, step=step.name)  # typed as the config
     after = tuple(step.own(name) for name in step.after)
-    cell = Cell(folder / step.part, declared, step.name, after, step.judges, step.part)
+    cell = Cell(folder / step.part, declared, step.own(step.name), after, step.judges, step.part)
     try:
         value = step.function(cell, **step.arguments)
         outputs = fingerprint(folder, step.outputs, step=step.name)

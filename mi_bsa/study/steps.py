@@ -96,8 +96,8 @@ class Cell(Generic[ConfigT_co]):
     Attributes:
         folder: the run folder, or that of the step's part; outputs are written below it.
         config: the config; reading a field that is not among the step's `fields` raises.
-        step: name of the step.
-        after: names of the steps whose values may be read, without the part.
+        step: name of the step, without the part.
+        after: names of the steps whose values may be read, without it too.
         judges: whether the step declared that it gives verdicts.
         part: of the step.
     """
