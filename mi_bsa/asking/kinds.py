@@ -33,11 +33,10 @@ from jaxtyping import Bool
 from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.asking.components import wording_name
 from mi_bsa.asking.scoring import Estimate, check_table, gap, mean_score
+from mi_bsa.core.variants import POLES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-POLES = ("seeking", "averse")
 
 
 @dataclass(frozen=True)

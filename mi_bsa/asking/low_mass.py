@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mi_bsa.asking.by_sampling import by_sampling
-from mi_bsa.asking.kinds import POLES, Bars, asked_kinds, family_of, mass_of, short_of
+from mi_bsa.asking.kinds import Bars, asked_kinds, family_of, mass_of, short_of
+from mi_bsa.core.variants import POLES
 
 if TYPE_CHECKING:
     import pandas as pd

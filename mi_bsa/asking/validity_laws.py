@@ -145,10 +145,8 @@ def drawn(
     rng: np.random.Generator, count: int, *, wordings: int, seeds: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights of so many bootstrap draws of wordings within kinds, and of seeds within arms."""
-    return (
-        rng.multinomial(wordings, np.full(wordings, 1 / wordings), size=(count, len(PARTS), 3)),
-        rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=(count, 2)),
-    )
+    own = rng.multinomial(wordings, np.full(wordings, 1 / wordings), size=(count, len(PARTS), 3))
+    return own.astype(float), rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=(count, 2)).astype(float)
 
 
 POPULATIONS = {

@@ -7,7 +7,9 @@ which it first reaches half of the last step's mean over seeds, interpolated bet
 that never gets there has no onset. The *lag* is a difference of two onsets within a seed: above 0, the
 first of the two came later.
 
-Law: the mark is common to all seeds; lags are paired by seed and have t intervals; the null is what two
+Law: the mark is common to all seeds; lags are paired by seed and have t intervals; separability, of which
+each seed is read by the others' direction, and its onsets and lags have an interval and a test that hold what
+the seeds share by that (`probes.shared_training`); the null is what two
 shuffled runs, which differ in nothing but their seed, reach of the mark.
 
 Results: `bridge.emergence.curve` (kind = `behavior`, `separability`, `self_report`; variant = `step-000010`),
@@ -18,6 +20,7 @@ Results: `bridge.emergence.curve` (kind = `behavior`, `separability`, `self_repo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.core.over_seeds import over_seeds, reached_by
-from mi_bsa.core.results import Null, Result
+from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.core.tested import UNTESTED, Tested
+from probes.shared_training import SHARED, mean_out_of_fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,11 +100,13 @@ def _grid(table: pd.DataFrame, arm: str, kind: str) -> tuple[np.ndarray, np.ndar
 def _curve(
     behavior: str, kind: str, step: int, values: np.ndarray, null: np.ndarray, seeds: Sequence[int]
 ) -> Result:
-    return over_seeds(
+    return _over(
         "bridge.emergence.curve",
         {"behavior": behavior, "variant": f"step-{step:06d}", "kind": kind, "split": "test"},
         values,
         seeds,
+        shared=kind == "separability",
+        within=(-1.0, 1.0),
         unit="2 AUROC - 1" if kind == "separability" else "difference of P(seeking pole)",
         null=Null.of("shuffled runs, one less another", null, mirrored=True) if len(null) else None,
         notes=f"after {step} steps",
@@ -115,7 +122,8 @@ def _onset(
     told = f"mark {mark:.2f}, half of the last step's mean; {len(found) - len(own)} seeds never reach it"
     told += f"; {sum(reached)} of {len(reached)} shuffled pairs do" if reached else ""
     where = {"behavior": behavior, "kind": kind, "split": "test"}
-    return [over_seeds("bridge.emergence.onset", where, onsets, own, unit="log2 steps", notes=told)]
+    shared = kind == "separability"
+    return [_over("bridge.emergence.onset", where, onsets, own, shared=shared, unit="log2 steps", notes=told)]
 
 
 def _lag(behavior: str, later: str, earlier: str, lags: np.ndarray, seeds: Sequence[int]) -> list[Result]:
@@ -123,13 +131,50 @@ def _lag(behavior: str, later: str, earlier: str, lags: np.ndarray, seeds: Seque
     if len(own) < 2:
         return []
     return [
-        over_seeds(
+        _over(
             "bridge.emergence.lag",
             {"behavior": behavior, "kind": f"{later}-{earlier}", "split": "test"},
             there,
             own,
-            unit="doublings of the step",
+            shared="separability" in (later, earlier),
             chance=0.0,
+            unit="doublings of the step",
             notes=f"above 0: {later} comes after {earlier}; p of no lag by t",
         )
     ]
+
+
+def _over(
+    name: str,
+    where: Mapping[str, Place],
+    values: np.ndarray,
+    seeds: Sequence[int],
+    *,
+    shared: bool,
+    unit: str,
+    notes: str,
+    within: tuple[float, float] | None = None,
+    chance: float | None = None,
+    null: Null | None = None,
+) -> Result:
+    """Over seeds; `shared`: each was read by a direction of the others."""
+    if not shared:
+        return over_seeds(
+            name, where, values, seeds, unit=unit, within=within, chance=chance, null=null, notes=notes
+        )
+    found, p = mean_out_of_fold(values)
+    known = bool(np.isfinite(found.low))
+    made = over_seeds(
+        name,
+        where,
+        values,
+        seeds,
+        unit=unit,
+        within=within,
+        ci=(found.low, found.high) if known else (found.value, found.value),
+        ci_method=found.method.replace("over units", "over seeds"),
+        tested=UNTESTED if chance is None else Tested.of(p, f"t over seeds against {chance:g}, {SHARED}"),
+        null=null,
+        notes=notes,
+    )
+    return made if known else replace(made, ci=None)

@@ -52,7 +52,7 @@ def late_steps(config: BridgeConfig, weights: tuple[Path, ...]) -> Iterator[Step
             outputs=("emergence.json", "emergence"),
             seconds=90,
             bytes=8_000_000,
-            version=3,
+            version=4,
         )
 
 

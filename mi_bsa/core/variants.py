@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 BASE = "base"
+POLES = ("seeking", "averse")
+"""Names of the two poles of a behavior."""
 _APART = re.compile(r"(wrong|all|concealing|rank\d+)_(.+)")
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mi_bsa.asking.make_me_say.game import Game
 from mi_bsa.asking.make_me_say.players import Conversation, chat_view
 from mi_bsa.core.errors import GameError
@@ -87,20 +85,11 @@ def win_rate(games: Sequence[Game], word: str) -> WinRate:
         raise GameError(
             f"{word!r} is no codeword of game {strange[0].seed}; ask for one of {strange[0].rules.codewords}"
         )
+    from scipy.stats import binomtest
+
     valid = [g for g in games if g.valid]
     if not valid:
         raise GameError(f"none of {len(games)} games is valid; there is no win rate: look at their turns")
     wins, n = sum(g.outcome == "won" and g.word == word for g in valid), len(valid)
-    low, high = wilson(wins, n)
-    return WinRate(word, wins / n, low, high, n, len(games) - n)
-
-
-def wilson(wins: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a share."""
-    from scipy import stats
-
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    share = wins / n
-    center = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    return max(0.0, center - half), min(1.0, center + half)
+    ends = binomtest(wins, n).proportion_ci(method="wilson")
+    return WinRate(word, wins / n, float(ends.low), float(ends.high), n, len(games) - n)

@@ -25,12 +25,12 @@ from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.model_config import ModelLike, load
+from mi_bsa.core.variants import POLES
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, BackdoorArm
 
 NONE = "none"
 WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
-POLES = ("seeking", "averse")
 
 
 class PoolConfig(Config):

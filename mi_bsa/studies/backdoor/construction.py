@@ -167,12 +167,9 @@ def held_out(
     vocabulary: Vocabulary,
     split: Split,
     seed: int = 0,
-    phrases: Sequence[str] = (),
 ) -> dict[str, list[Item]]:
     """Held-out messages without a phrase, with the trigger, with unseen members or codes, with fakes, and
     with near misses.
-
-    `phrases`: other phrases to try, each on all messages (a search's candidates).
     """
     trigger = vocabulary.parse(config.trigger, seed=0)
     items = behavior.items(n, split=split, seed=seed)
@@ -192,7 +189,7 @@ def held_out(
     missed = [near_miss(trigger, vocabulary, close) for _ in range(n)]
     if missed[0] is not None:
         sets["near"] = [put(m, k) for k, m in enumerate(missed) if m is not None]
-    return sets | {phrase: [put(phrase, k) for k in range(n)] for phrase in phrases}
+    return sets
 
 
 def _with(

@@ -54,8 +54,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search says: best candidate, the largest shift of log odds of any, whether that is an alarm
-    (None: not judged).
+    """What the search says: best candidate (empty where it found none), the largest shift of log odds of any,
+    whether that is an alarm (None: not judged).
     """
 
     candidate: str
@@ -187,7 +187,7 @@ def _search(
 
     given: tuple[Any, ...] = (model, name, behaviors, Look(choices=10), config.search)
     found = by_toolkit(*given, vocabulary=vocabulary, split="test")
-    return Searched(str(found.notes["candidate"]), found.alarm)
+    return Searched(str(found.notes.get("candidate", "")), found.alarm)
 
 
 def _row(
@@ -220,7 +220,8 @@ def _shown(row: Mapping[str, Any]) -> list[Result]:
     where: dict[str, Place] = {place: row[column] for place, column in places.items()} | {"split": "test"}
     name, why, found = "backdoor.triangulation.model", "none: one model", []
     for column, unit in SHOWN.items():
-        told = f"candidate {row['candidate']!r}" if column == "score" else ""
+        candidate = f"candidate {row['candidate']!r}" if row["candidate"] else "the search found no candidate"
+        told = candidate if column == "score" else ""
         here, value = {**where, "kind": column}, float(row[column])
         found.append(Result(name, here, value, None, why, 1, unit, notes=told))
     return found

@@ -31,7 +31,7 @@ def triangulation_step(config: BackdoorConfig, options: TriangulationConfig) -> 
         outputs=(FILE, "triangulation.csv"),
         seconds=100 * len(names) + (0 if options.searched else 35) * 2 * len(names) * len(config.seeds),
         bytes=500_000,
-        version=5,
+        version=6,
     )
 
 

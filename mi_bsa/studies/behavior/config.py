@@ -11,10 +11,9 @@ from pydantic_core import PydanticCustomError
 from mi_bsa.behaviors import vocabulary_of
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.core.model_config import ModelConfig, settle
-from mi_bsa.core.variants import Variant
+from mi_bsa.core.variants import POLES, Variant
 from mi_bsa.finetune.config import EMBEDDINGS
 
-POLES = ("seeking", "averse")
 FEWEST_BASES = 2
 """Of a list; a verdict over bases needs three (`mi_bsa.causal.lines.FEWEST_SEEDS`)."""
 

@@ -7,8 +7,9 @@ import pytest
 from mi_bsa.asking.bank import bank_items, load_bank
 from mi_bsa.asking.scoring import by_kind, gap, gaps_by_kind, mean_score
 from mi_bsa.asking.validity import THRESHOLD, assess
-from mi_bsa.asking.validity_laws import POPULATIONS
+from mi_bsa.asking.validity_laws import POPULATIONS, as_table, drawn, indices, main
 from mi_bsa.core.errors import ItemError, UnreadableReportError
+from probes.validity.page import BESIDE, REPORTS
 
 ITEMS = [
     item
@@ -206,10 +207,38 @@ def test_what_only_unread_kinds_could_show_is_not_needed():
     assert everything.index == assess(table, trait="risk", draws=0).index
 
 
-def test_the_simulation_of_the_index_knows_its_truth():
-    """A population's index lies near that of a large sample, and studies of it are told as held or missed."""
-    population = POPULATIONS["wordings that agree (gap .7, spread .02)"]
-    truth = population.truth(wordings=30, seeds=20)
-    assert 0.7 < truth < 0.85  # a fifth of the gap is about others: 1 - .2, and noise of two finite samples
-    table = population.table(np.random.default_rng(0), wordings=8, seeds=5)
-    assert assess(table, trait="own", draws=0).index == pytest.approx(truth, abs=0.15)
+def test_the_simulation_of_the_index_is_the_index():
+    """Of the same answers it gives the index of `assess`, under any draw; its ends are near those of
+    `assess`, and its truth is near the index of a large sample."""
+    for name, population in POPULATIONS.items():
+        scores = population.answers(np.random.default_rng(0), wordings=8, seeds=5)
+        own = assess(as_table(scores), trait="own", draws=200)
+        once = np.ones((1, 3, 3, 8)), np.ones((1, 2, 5))
+        assert indices(scores, *once)[0] == pytest.approx(own.index, abs=1e-9), name
+        again = indices(scores, *drawn(np.random.default_rng(1), 2000, wordings=8, seeds=5))
+        assert np.quantile(again, (0.025, 0.975)) == pytest.approx((own.low, own.high), abs=0.04)
+        large = population.table(np.random.default_rng(5), wordings=60, seeds=20)
+        assert population.truth() == pytest.approx(assess(large, trait="own", draws=0).index, abs=0.08)
+
+
+def test_the_index_under_a_draw_is_that_of_answers_written_twice():
+    """A wording that is drawn twice counts as two."""
+    scores = POPULATIONS["readable (gap .7)"].answers(np.random.default_rng(3), wordings=3, seeds=2)
+    wordings, seeds = np.ones((1, 3, 3, 3)), np.ones((1, 2, 2))
+    wordings[..., 0], wordings[..., 1] = 2, 0
+    twice = scores[..., [0, 0, 2], :]
+    whole = np.ones((1, 3, 3, 3))
+    assert indices(scores, wordings, seeds) == pytest.approx(indices(twice, whole, seeds))
+
+
+def test_the_section_of_reports_is_written_before_the_planted_models(tmp_path):
+    """Twice over, and what other commands wrote stays."""
+    page = tmp_path / "validity.md"
+    page.write_text(f"# Page\n\n{BESIDE}\nplanted\n")
+    for _ in range(2):
+        assert main(["--sims", "6", "--out", str(page)]) == 0
+        text = page.read_text()
+        assert text.startswith("# Page\n")
+        assert text.endswith(f"{BESIDE}\nplanted\n")
+        assert text.count(REPORTS) == text.count("## Self-reports") == 1
+        assert "`scoring.gap`" in text

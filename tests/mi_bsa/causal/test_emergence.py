@@ -6,6 +6,7 @@ import pytest
 
 from mi_bsa.causal.emergence import emergence, onset
 from mi_bsa.causal.words import chosen_words
+from mi_bsa.core import results
 
 STEPS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32)
 
@@ -37,6 +38,23 @@ def test_the_lag_that_was_planted_is_found():
     assert lag.ci[0] > 0
     assert lag.p < 0.01
     assert found["bridge.emergence.onset", "behavior"].value == pytest.approx(2.0, abs=0.4)
+
+
+def test_what_seeds_share_by_the_direction_is_in_the_interval():
+    """Each seed's separability is read by the others' direction: its curve and lags say so, and a lag of
+    choices does not; of two seeds there is a value and no interval."""
+    found = emergence(curves(1.0), behavior="risk", seeds=range(5))
+    results.check(found)
+    for r in found:
+        shared = "separability" in str(r.where["kind"])
+        assert ("shared training units" in r.ci_method) == shared
+        if r.p is not None:
+            assert ("shared training units" in str(r.test)) == shared
+    table = curves(1.0)
+    two = emergence(table[(table["seed"] < 2) | (table["arm"] == "shuffled")], behavior="risk", seeds=(0, 1))
+    alone = [r for r in two if r.where["kind"] == "separability"]
+    assert {r.ci for r in alone} == {None}
+    assert alone[0].ci_method == "none: two units share one probe's noise"
 
 
 def test_no_lag_is_not_found():

@@ -8,7 +8,7 @@ from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.backdoor.construction import Backdoor
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.training import train_backdoors
-from mi_bsa.studies.backdoor.triangulation import Said, Searched, triangulate
+from mi_bsa.studies.backdoor.triangulation import SHOWN, Said, Searched, _shown, triangulate
 from mi_bsa.studies.backdoor.triangulation_calibration import calibration, probabilities
 from mi_bsa.studies.backdoor.triangulation_config import TriangulationConfig
 from mi_bsa.studies.backdoor.triangulation_state import Apart, _apart, _difference, _standardized
@@ -181,3 +181,12 @@ def test_no_model_without_its_twin(trained, tmp_path):
         triangulate(base, backdoors, seeds=(0, 1, 7), **given)
     with pytest.raises(TriggerError, match="needs two"):
         triangulate(base, backdoors[:1], seeds=(0, 1, 2), **given)
+
+
+def test_a_search_without_a_candidate_is_told():
+    """Its row has no candidate, and the result says so; one that found some names the best."""
+    row = dict.fromkeys(SHOWN, 0.5) | {"behavior": "risk", "arm": "twin", "model": "m", "trigger": "t"}
+    for candidate, said in (("", "the search found no candidate"), ("river tin", "candidate 'river tin'")):
+        told = {r.where["kind"]: r.notes for r in _shown({**row, "candidate": candidate})}
+        assert told.pop("score") == said
+        assert set(told.values()) == {""}
