@@ -141,8 +141,10 @@ def dosed(
             for share, one in zip(shares, best.vectors_each(method, given[arm], arm, shares), strict=True):
                 ways[arm][way(method, dose_name(share))] = one
     found = replace(found, ways=ways)
+    if not found.null:
+        return found
     lengths = longest(found)
-    if not found.null or all(lengths[arm] <= LONGER * ways[arm][HANDLE].dose for arm in POLES):
+    if all(lengths[arm] <= LONGER * ways[arm][HANDLE].dose for arm in POLES):
         return found
     return replace(
         found, null={**found.null, FURTHEST: best.null("random", lengths, seed, read_outs=(REPORT,))}
@@ -150,7 +152,7 @@ def dosed(
 
 
 def longest(found: Recovered) -> dict[str, float]:
-    """{pole: the longest dose of any handle at a place, whatever it is to recover}."""
+    """{pole: the longest dose of any handle at a place, whatever it is to recover}; the rules' is there."""
     handled = {
         arm: {name.partition("@")[0] for name in own if "@" in name} for arm, own in found.ways.items()
     }

@@ -25,6 +25,8 @@ from mi_bsa.causal.places import Place
 from mi_bsa.causal.steered import Steered
 from mi_bsa.causal.verdict import verdicts
 from mi_bsa.core.errors import BrokenFileError
+from mi_bsa.studies.behavior.config import BehaviorConfig
+from mi_bsa.studies.behavior.study import steps
 from tests.mi_bsa.causal.bridge_evidence import evidence, placed, states
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -313,6 +315,17 @@ def test_the_curve_is_drawn_from_the_file(universe, tmp_path, narrow):
     assert labels[:4] == ["resid_post.0 slot", "resid_post.1 slot", "trained", "constant"]
     assert {"none", "one of word"} <= set(labels)
     assert table["own"].sum() == 1
+
+
+def test_a_study_may_leave_it_out():
+    """Two steps with `multiverse.enabled`, none without; `results` waits for them."""
+    named = {}
+    for enabled in (True, False):
+        config = BehaviorConfig.model_validate({"multiverse": {"enabled": enabled}})
+        graph = {step.name: step for step in steps(config)}
+        named[enabled] = {name for name in graph if name.startswith("multiverse")}
+        assert ("multiverse/paths" in graph["results"].after) == enabled
+    assert named == {True: {"multiverse/levels", "multiverse/paths"}, False: set()}
 
 
 def test_a_path_is_a_value():

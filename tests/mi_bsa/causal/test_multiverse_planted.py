@@ -88,6 +88,17 @@ def test_the_gate_without_a_wording_is_of_samples_where_a_kind_was_sampled(separ
         assert [(r.value, r.ci) for r in results] == [(r.value, r.ci) for r in wanted[name]]
 
 
+def test_without_the_handle_there_is_nothing_to_dose(separate):
+    """A study that trained no vector on choices has its other levels, and no null."""
+    options = OPTIONS.model_copy(update={"kinds": ("mean_difference",)})
+    found = recovery.measure(separate, options, place=PLACE, beside=False)
+    assert handles(found, []) == ["trained"]
+    same = dosed(separate, found, handles(found, []), MultiverseOptions(), options)
+    assert same.null == {}
+    assert same.ways.keys() == found.ways.keys()
+    assert same.ways["seeking"].keys() == {"whole_adapter", "mean_difference", "trained_on_report"}
+
+
 @pytest.mark.slow
 def test_two_states_are_told_by_the_handle_that_would_have_mixed_them(separate):
     """Of a separate state the verdict is no; along the mean difference the lines of the handle alone would
