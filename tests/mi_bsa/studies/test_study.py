@@ -111,12 +111,17 @@ def test_n_counts_what_was_drawn(finished):
 
 
 def test_each_p_is_of_the_test_that_it_names(finished):
-    """t over seeds is that of the values beside it, and a p of draws reaches no further than they do."""
+    """t over seeds is that of the values beside it, over seeds x items that of the interval beside it, and
+    a p of draws reaches no further than they do."""
     tested = [r for r in results.read(finished) if r.p is not None]
-    of_t = [r for r in tested if r.test == "t over seeds against 0"]
+    of_t = [r for r in tested if r.test.startswith("t over seeds") and r.test.endswith(" against 0")]
     assert len(of_t) > 5
     for r in of_t:
-        assert r.p == pytest.approx(stats.ttest_1samp(r.per_seed, 0.0).pvalue)
+        if " x " in r.test:  # of what else was drawn the values beside it know nothing, but the interval does
+            assert r.ci_method.startswith(r.test.removesuffix(" against 0"))
+            assert (r.p <= 0.05) == (not r.ci[0] <= 0 <= r.ci[1])
+        else:
+            assert r.p == pytest.approx(stats.ttest_1samp(r.per_seed, 0.0).pvalue)
     drawn = [r for r in tested if r.p_floor is not None and not r.test.startswith("exact")]
     assert len(drawn) > 5
     for r in drawn:
