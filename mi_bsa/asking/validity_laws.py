@@ -23,6 +23,7 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from mi_bsa.asking import scoring
+from mi_bsa.asking.validity import tails
 from probes.validity.law import SEEDS, coverage_in_words, exact
 from probes.validity.page import BESIDE, REPORTS
 
@@ -166,7 +167,7 @@ def coverage(
         rng = np.random.default_rng([seed, *b"validity"])
         for _ in range(-(-sims // len(SEEDS))):
             scores = population.answers(rng, **size)
-            low, high = np.quantile(indices(scores, *drawn(rng, draws, **size)), (0.025, 0.975))
+            low, high = np.quantile(indices(scores, *drawn(rng, draws, **size)), tails(wordings, seeds))
             found.append((low <= truth <= high, low > truth, high < truth))
     return truth, np.array(found)
 
@@ -257,10 +258,10 @@ def section(sims: int) -> list[str]:
         lines.append(f"| {name} | {_shown(np.array(hits))} | {len(hits)} | {_judged(np.array(hits))} |")
     lines += [
         "",
-        "The index (`assess`): percentiles of 200 draws of wordings and seeds; 8 wordings a kind x 5 seeds.",
-        "An index is the smallest of six shares, so a study's own tends to lie below that of all wordings",
-        "and seeds. *Above* is an interval wholly above the true index: a report read too easily; *below* is",
-        "one that is read too seldom.",
+        "The index (`assess`): expanded percentiles of 200 draws of wordings and seeds; 8 wordings a kind x",
+        "5 seeds. An index is the smallest of six shares, so a study's own tends to lie below that of all",
+        "wordings and seeds. *Above* is an interval wholly above the true index: a report read too easily;",
+        "*below* is one that is read too seldom.",
         "",
         "| answers | true index | covered | above | below | studies | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- |",

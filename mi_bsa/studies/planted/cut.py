@@ -113,7 +113,7 @@ def effects(material: Material) -> list[Result]:
         effect(table, "choice-test", "behavior", None, behavior="planted", arms=arms, seeds=seeds),
         effect(table, "report-test", "self_report", "all", behavior="planted", arms=arms, seeds=seeds),
     ]
-    return [*both, SEES, *validity_results(validity_of(table, draws=100), behavior="planted")]
+    return [*both, SEES, *validity_results(validity_of(table), behavior="planted")]
 
 
 def answers(material: Material) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.studies.planted.runs import rules
 
+FIRST = ("the handle is one", "the handle moves the report")
+"""Lines behind which nothing more is measured: where they are missing, they stopped it."""
 COLUMNS = ("cell", "number", "rules", "answer", "stopped", "error", "share", "carried", "effect", "seconds")
 
 
@@ -67,7 +69,8 @@ def stopped(record: dict[str, Any]) -> str:
         return ""
     lines = record["lines"]
     short = [name for name, state in lines.items() if state in ("open", "fails")]
-    short += [name for name, state in lines.items() if state == "missing"]
+    missing = [name for name, state in lines.items() if state == "missing"]
+    short += sorted(missing, key=lambda name: name not in FIRST)
     return next(iter(short), "p, adjusted over conjectures")
 
 
