@@ -74,7 +74,7 @@ def steps(config: BridgeConfig, weights: tuple[Path, ...], before: Mapping[str, 
         outputs=(FILE, *LEFT.values()),
         seconds=10,
         bytes=400_000,
-        version=3,
+        version=4,
     )
 
 

@@ -115,7 +115,7 @@ def steps(config: BehaviorConfig) -> list[Step]:
             after=after,
             outputs=("results.json", "results.csv", "verdicts.json", JOINED),
             seconds=3,
-            version=11,
+            version=12,
             judges=True,
         )
     )
