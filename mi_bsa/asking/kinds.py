@@ -34,9 +34,13 @@ from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.asking.components import wording_name
 from mi_bsa.asking.scoring import Estimate, check_table, gap, mean_score
 from mi_bsa.core.variants import POLES
+from probes import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LOGIT = ", logit scale"
+"""How the interval of a level ends that `scoring` took there."""
 
 
 @dataclass(frozen=True)
@@ -347,8 +351,22 @@ def _wordings(table: pd.DataFrame) -> list[str]:
 
 
 def mass_of(part: pd.DataFrame) -> Estimate:
-    """Mean option mass over wordings and seeds; rounding may carry a sum of probabilities beyond 1."""
-    return mean_score(part.assign(score=np.clip(part["mass"], 0.0, 1.0)))
+    """Mean option mass (or parse rate) over wordings and seeds; rounding may carry a sum of probabilities
+    beyond 1.
+
+    Its interval is the linear one, cut off at 0 and 1: it is held against a bar in the middle, and the logit
+    scale, with what a spread near the end is uncertain by, would leave 15 answers of 16 open.
+    """
+    kept = part.assign(score=np.clip(part["mass"], 0.0, 1.0))
+    found = mean_score(kept)
+    if not found.ci_method.endswith(LOGIT):  # nothing varies: exact
+        return found
+    seeds = kept if "seed" in kept.columns else kept.assign(seed=0)
+    cells = seeds.pivot_table(index=["kind", "template"], columns="seed", values="score")
+    mean = statistics.crossed_mean(cells.to_numpy().T, strata=[kind for kind, _ in cells.index])
+    linear = mean.interval(bounds=(0.0, 1.0), scale="linear", rows=len(kept))
+    method = f"{found.ci_method.removesuffix(LOGIT)}, cut off at 0 and 1"
+    return replace(found, low=linear.low, high=linear.high, ci_method=method)
 
 
 def short_of(bar: float, found: Mapping[str, Estimate]) -> str:
