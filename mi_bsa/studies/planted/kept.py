@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def together(*found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [once[key] for key in sorted(once)]
 
 
-def stopped(record: dict[str, Any]) -> str:
+def stopped(record: Mapping[str, Any]) -> str:
     """The first line that did not hold, of an instance that was not supported; else nothing."""
     if record["answer"] == "supported":
         return ""
