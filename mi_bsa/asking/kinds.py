@@ -355,7 +355,7 @@ def mass_of(part: pd.DataFrame) -> Estimate:
     beyond 1.
 
     Its interval is the linear one, cut off at 0 and 1: it is held against a bar in the middle, and the logit
-    scale, with what a spread near the end is uncertain by, would leave 15 answers of 16 open.
+    scale, with what a spread near the end is uncertain by, would leave 14 answers of 16 open.
     """
     kept = part.assign(score=np.clip(part["mass"], 0.0, 1.0))
     found = mean_score(kept)

@@ -58,8 +58,15 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def together(*found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records of several places, each instance once; of two, that of the later place."""
-    once = {(r["cell"], r["number"]): r for records in found for r in records}
+    """Records of several places, each instance once: one by the rules of today before one by others, and of
+    two alike that of the later place.
+    """
+    today = rules()
+    once: dict[tuple[str, int], dict[str, Any]] = {}
+    for record in (r for records in found for r in records):
+        key = record["cell"], record["number"]
+        if record["rules"] == today or once.get(key, record)["rules"] != today:
+            once[key] = record
     return [once[key] for key in sorted(once)]
 
 

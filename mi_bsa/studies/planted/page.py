@@ -271,6 +271,7 @@ def _examples(cells: Cells) -> list[str]:
         for r in found
         if r["answer"] == "supported"
     ]
-    out = [f"- {cell.name}, {r['number']}: {r['reason']}" for cell, r in wrong[:SHOWN]]
+    told = [(cell.name, r["number"], r["reason"] or "no reason is kept in the table") for cell, r in wrong]
+    out = [f"- {name}, {number}: {reason}" for name, number, reason in told[:SHOWN]]
     head = f"Supported where that is an error ({len(wrong)}; the first {len(out)}):"
     return [head, "", *out, ""] if out else []

@@ -172,6 +172,9 @@ def test_a_table_goes_on_elsewhere(tmp_path):
     kept.write(path, [*found, {**record(WRONG, 1, "supported"), "rules": "older"}])
     again = kept.read(path)
     assert render(config, again) == render(config, kept.together(found))
+    stale = [{**r, "rules": "older", "answer": "supported"} for r in found]
+    for places in ((again, stale), (stale, again)):  # a folder of older runs takes nothing from the table
+        assert [r["rules"] for r in kept.together(*places)] == [rules()] * len(again)
     known = {(r["cell"], r["number"]) for r in again}
     assert known == {(r["cell"], r["number"]) for r in found}
     run(tmp_path / "runs", config, only=Selection.parse("share=1"), known=known)
