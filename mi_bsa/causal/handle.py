@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mi_bsa.causal.lines import HALF, QUARTER, EvidenceLine, Lookup, State, interval_line, together
+from mi_bsa.causal.lines import HALF, QUARTER, EvidenceLine, Lookup, interval_line, together
+from mi_bsa.core.variants import POLES
 
 HANDLE = "trained"
 """Method of the handle: trained to give the base its adapters' choices, and nothing else."""
@@ -19,7 +20,6 @@ OTHERS = ("mean_difference", "constant", "pc1", "probe")
 ON_REPORT = "trained_on_report"
 """The report's own vector: trained on the report, and dosed by it."""
 RIVALS = ("shuffled_choices", "neighbor_choices")
-POLES = ("seeking", "averse")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def report_poles(held: Lookup, criteria: Criteria = RULE) -> EvidenceLine:
 
 def _report(held: Lookup, criteria: Criteria) -> EvidenceLine:
     """The handle's recovery of the report, each pole against the bar; and what both move apart against
-    random directions, one test of both poles.
+    random directions, one test of both poles, which can only take from what the poles hold.
     """
     line = report_poles(held, criteria)
     apart = interval_line(
@@ -119,9 +119,7 @@ def _report(held: Lookup, criteria: Criteria) -> EvidenceLine:
     )
     if line.state == "missing":
         return line
-    state: State = line.state
-    if state != "fails" and (apart.state == "missing" or (state == "holds" and apart.state != "holds")):
-        state = apart.state
+    state = apart.state if line.state == "holds" else line.state
     return replace(line, state=state, p=apart.p, detail=f"{line.detail}; both poles apart: {apart.detail}")
 
 

@@ -35,7 +35,8 @@ class EvidenceLine:
         state: holds, fails, open (neither), or missing (not measured, or not reliably).
         detail: the number and the bar.
         p: of the test, where the rule names one.
-        margin: how far the deciding end of the interval lies from the bar, in the result's unit.
+        margin: how far the deciding end of the interval, or the value where that is nearer to failing, lies
+            from its bar, in the result's unit.
     """
 
     name: str
@@ -144,15 +145,33 @@ def interval_line(
     assert bar is not None
     p = _tested(result, bar) if test else None
     shown += f" [{low:.3g}, {high:.3g}]" + (f", p {p:.3g}" if p is not None else "")
-    margin = low - bar if above is not None else bar - high
-    shown += f", bar {bar:.3g}"
-    enough = least is None or (result.value >= least if above is not None else result.value <= least)
-    holds = margin > 0 and enough and not fails
+    beyond = low - bar if above is not None else bar - high
+    by_value = (
+        beyond if least is None else result.value - least if above is not None else least - result.value
+    )
+    enough = least is None or by_value >= 0
+    if least is None or least == bar:
+        shown += f", bar {bar:.3g}"
+    else:
+        shown += _both_bars(above is not None, least, bar, enough, beyond > 0)
+    holds = beyond > 0 and enough and not fails
     if test and (p is None or p > ALPHA):
         holds = False
     if test and p is None:
         shown += ", no p"
-    return EvidenceLine(name, "holds" if holds else "fails" if fails else "open", shown, p, margin)
+    return EvidenceLine(
+        name, "holds" if holds else "fails" if fails else "open", shown, p, min(beyond, by_value)
+    )
+
+
+def _both_bars(above: bool, least: float, bar: float, value: bool, interval: bool) -> str:
+    """The bars of the value and of the interval, what was missed first."""
+    said = [
+        (value, f"value at {'least' if above else 'most'} {least:.3g}"),
+        (interval, f"interval {'above' if above else 'below'} {bar:.3g}"),
+    ]
+    missed = [f"{words} (missed)" for met, words in said if not met]
+    return f", bars: {', '.join(missed + [words for met, words in said if met])}"
 
 
 def together(lines: Sequence[EvidenceLine]) -> EvidenceLine:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from mi_bsa.asking.readouts import Readout, readable
 from mi_bsa.core.errors import BridgeError
 from mi_bsa.core.items import Item, thin
+from mi_bsa.core.variants import POLES
 
 if TYPE_CHECKING:
     from activations import Model, engine
@@ -25,7 +26,6 @@ READ_OUTS = {"behavior": "choice", "self_report": "report"}
 """Name of a read-out, and the beginning of the names of its sets of items."""
 UNITS = {"behavior": "scenarios", "self_report": "wordings"}
 """What the items of a read-out are drawn as, beside seeds (`Readout.groups`)."""
-POLES = ("seeking", "averse")
 SIGNS = {"seeking": 1.0, "averse": -1.0}
 
 

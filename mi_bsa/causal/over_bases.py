@@ -20,11 +20,12 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
-from mi_bsa.causal.handle import HANDLE, ON_REPORT, OTHERS, POLES, RIVALS
+from mi_bsa.causal.handle import HANDLE, ON_REPORT, OTHERS, RIVALS
 from mi_bsa.causal.ratios import share
 from mi_bsa.core.behind import Behind
 from mi_bsa.core.results import Place, Result
 from mi_bsa.core.tested import UNTESTED, Tested, among
+from mi_bsa.core.variants import POLES
 from probes.statistics import CrossedMean, combined, crossed_mean
 
 BASES = "bases"

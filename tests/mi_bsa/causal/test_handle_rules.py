@@ -175,6 +175,17 @@ def test_a_p_against_random_directions_rests_on_999(result, name):
     assert DRAWN.n == 999
 
 
+def test_a_report_that_is_open_by_its_poles_is_open_without_a_null():
+    """What the poles do not hold no p could give; what they hold is missing where none was drawn."""
+    name, result = "the handle moves the report", "bridge.recovery.apart"
+    for recovered, state in ((0.25, "open"), (0.05, "fails"), (0.8, "missing")):
+        bare = line(without(evidence(recovered=recovered), result), name)
+        assert (bare.state, bare.detail[-len("apart: it was not measured") :]) == (
+            state,
+            "apart: it was not measured",
+        )
+
+
 def test_necessity_is_read_at_the_handles_own_place():
     """Of the handle alone; never of all positions, nor with its projection set to the base's."""
     name, result = "without it the report shrinks", "bridge.necessity.self_report"

@@ -54,12 +54,12 @@ def measured(
         (0.05, 0.15, {"above": 0.2, "below": 0.2}, "fails", -0.15),
         (0.1, 0.2, {"above": 0.2, "below": 0.2}, "open", -0.1),
         (0.05, 0.15, {"above": 0.2}, "open", -0.15),
-        (0.25, 0.35, {"above": 0.0, "least": 0.3}, "holds", 0.25),
-        (0.25, 0.3, {"above": 0.0, "least": 0.3}, "open", 0.25),
+        (0.25, 0.35, {"above": 0.0, "least": 0.3}, "holds", 0.0),
+        (0.25, 0.3, {"above": 0.0, "least": 0.3}, "open", -0.025),
         (-0.05, 0.05, {"above": 0.0, "none": 0.1}, "fails", -0.05),
         (-0.1, 0.05, {"above": 0.0, "none": 0.1}, "open", -0.1),
         (-0.05, 0.1, {"above": 0.0, "none": 0.1}, "open", -0.05),
-        (0.01, 0.05, {"above": 0.0, "none": 0.1, "least": 0.1}, "fails", 0.01),
+        (0.01, 0.05, {"above": 0.0, "none": 0.1, "least": 0.1}, "fails", -0.07),
         (0.3, 0.7, {"under": 0.75, "over": 0.75}, "holds", 0.05),
         (0.3, 0.75, {"under": 0.75, "over": 0.75}, "open", 0.0),
         (0.75, 0.9, {"under": 0.75, "over": 0.75}, "open", -0.15),
@@ -72,6 +72,30 @@ def test_an_interval_against_its_bars(low, high, bars, state, margin):
     line = interval_line(NAME, measured(low, high), **bars)
     assert (line.name, line.state, line.p) == (NAME, state, None)
     assert line.margin == pytest.approx(margin)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bars", "state", "said"),
+    [
+        (0.75, 0.92, {"under": 1.0, "least": 0.75}, "open", "value at most 0.75 (missed), interval below 1"),
+        (0.4, 1.2, {"under": 1.0, "least": 0.8}, "open", "interval below 1 (missed), value at most 0.8"),
+        (
+            0.7,
+            1.2,
+            {"under": 1.0, "least": 0.75},
+            "open",
+            "value at most 0.75 (missed), interval below 1 (missed)",
+        ),
+        (0.1, 0.5, {"above": 0.0, "least": 0.25}, "holds", "value at least 0.25, interval above 0"),
+        (0.1, 0.3, {"above": 0.0, "least": 0.25}, "open", "value at least 0.25 (missed), interval above 0"),
+    ],
+)
+def test_a_line_with_two_bars_says_both(low, high, bars, state, said):
+    """That of the value and that of the interval, what was missed first; one bar for both is said once."""
+    line = interval_line(NAME, measured(low, high), **bars)
+    assert (line.state, line.detail.partition("], bars: ")[2]) == (state, said)
+    one_bar = interval_line(NAME, measured(low, high), above=0.25, least=0.25)
+    assert one_bar.detail.endswith("], bar 0.25")
 
 
 @pytest.mark.parametrize(("p", "state"), [(0.05, "holds"), (0.051, "open"), (None, "open"), (0.0, "holds")])
