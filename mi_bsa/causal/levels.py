@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +25,8 @@ from mi_bsa.core.errors import BrokenFileError
 from mi_bsa.core.files import write_atomic
 
 REPORT = "self_report"
+BROKEN = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises of a file that is cut short, empty, changed inside, or no .npz."""
 AGAIN = "run the study again with --resume"
 Ways = Mapping[str, Mapping[str, Steered]]
 """{pole: {method: levels}}."""
@@ -184,9 +188,9 @@ def _write(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with np.load(path) as found:
+        with path.open("rb") as file, np.load(file) as found:
             arrays = {key: found[key] for key in found.files}
         facts = json.loads(str(arrays.pop("facts")))
-    except (OSError, ValueError, KeyError) as error:
+    except (*BROKEN, KeyError) as error:
         raise BrokenFileError(f"{path}: no levels that a step kept ({error}); {AGAIN}") from None
     return facts, arrays

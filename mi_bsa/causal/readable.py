@@ -74,7 +74,7 @@ def validity_results(found: Validity, *, behavior: str, split: str = "test") -> 
             ci=None if np.isnan(component.low) else (component.low, component.high),
             ci_method="none: too few wordings to draw from"
             if np.isnan(component.low)
-            else f"bootstrap over wordings and seeds, {found.draws} draws",
+            else f"expanded percentiles of a bootstrap over wordings and seeds, {found.draws} draws",
             n=min(found.gap.n_units, max(component.n, 1)),
             unit="validity, 0 to 1",
             rows=max(component.n, 1),

@@ -150,9 +150,12 @@ def test_what_is_kept_is_scored_to_the_last_digit(tmp_path):
     keep_rivals(tmp_path / "rivals.npz", [rival(found)])
     (again,) = load_rivals(tmp_path / "rivals.npz")
     assert list(rivals.scored(again)) == list(rivals.scored(rival(found)))
-    (tmp_path / "broken.npz").write_bytes(b"no levels")
-    with pytest.raises(BrokenFileError, match="--resume"):
-        load_recovered(tmp_path / "broken.npz")
+    whole = (tmp_path / "recovery.npz").read_bytes()
+    changed = whole[:200] + bytes(100) + whole[300:]
+    for broken in (b"no levels", b"", whole[:-100], whole[: len(whole) // 2], changed):
+        (tmp_path / "broken.npz").write_bytes(broken)
+        with pytest.raises(BrokenFileError, match="--resume"):
+            load_recovered(tmp_path / "broken.npz")
 
 
 def test_the_rules_own_path_is_the_study(universe):
