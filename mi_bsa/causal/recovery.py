@@ -54,19 +54,6 @@ NULLS = {"random": "random directions", "random_difference": "random differences
 """Kinds of null direction -> in words."""
 
 
-def recover(
-    material: Material,
-    options: RecoveryOptions | None = None,
-    *,
-    place: Place | None = None,
-    beside: bool = True,
-    drawn: bool = True,
-    seed: int = 0,
-) -> list[Result]:
-    """Recovery of both read-outs at both poles by every kind of vector; arguments as of `measure`."""
-    return scored(measure(material, options, place=place, beside=beside, drawn=drawn, seed=seed))
-
-
 def measure(
     material: Material,
     options: RecoveryOptions | None = None,

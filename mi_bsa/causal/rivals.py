@@ -68,19 +68,6 @@ class Rival:
     seeds: np.ndarray
 
 
-def rivals(
-    material: Material,
-    recovery: RecoveryOptions | None = None,
-    options: RivalOptions | None = None,
-    *,
-    place: Place | None = None,
-    seed: int = 0,
-) -> list[Result]:
-    """The handle against its rivals; arguments as of `measure`."""
-    found = measure(material, recovery, options, place=place, seed=seed)
-    return [result for one in found for result in scored(one)]
-
-
 def measure(
     material: Material,
     recovery: RecoveryOptions | None = None,

@@ -71,7 +71,7 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
         found += attribution.layer_order(material, ATTRIBUTION)
         return verdicts(found), found
     place, _ = places.choose_place(material, options=PLACES)
-    first = recovery.recover(material, ALONE, place=place, beside=False, drawn=False)
+    first = recovery.scored(recovery.measure(material, ALONE, place=place, beside=False, drawn=False))
     lines = handle_lines(Lookup.of([*found, *first]))
     moves = report_poles(Lookup.of(first)).state
     if lines.one.state != "holds" or moves != "holds":
@@ -79,9 +79,13 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
         if lines.one.state == "holds" and moves == "fails" and lines.back.state != "holds":
             found += _kept(material, place, found)
         return verdicts(found), found
-    found += recovery.recover(material, RECOVERY, place=place, beside=False)
+    found += recovery.scored(recovery.measure(material, RECOVERY, place=place, beside=False))
     steps: list[Callable[[], list[Result]]] = [
-        lambda: rivals.rivals(material, RECOVERY, RivalOptions(), place=place),
+        lambda: [
+            result
+            for rival in rivals.measure(material, RECOVERY, RivalOptions(), place=place)
+            for result in rivals.scored(rival)
+        ],
         lambda: transfer_results(material, PROBE),
         lambda: necessity.ablate(material, NECESSITY, place=place, beside=False),
         lambda: mediation.mediate(material, MEDIATION, place=place, beside=False),

@@ -87,7 +87,7 @@ def test_the_place_is_where_the_persona_line_ends(material):
 
 def test_recovery_of_the_adapter_is_one_and_vectors_beat_random_ones(material):
     """R of the whole adapter and of its only layer is 1; a vector trained on choices beats random ones."""
-    found = recovery.recover(material, RECOVERY, place=PLACE)
+    found = recovery.scored(recovery.measure(material, RECOVERY, place=PLACE))
     by = {(r.name.rpartition(".")[2], r.where.get("arm"), r.where["method"]): r for r in found}
     for arm in ("seeking", "averse"):
         assert by["behavior", arm, "whole_adapter"].value == pytest.approx(1.0)

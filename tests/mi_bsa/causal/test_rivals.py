@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mi_bsa.causal import places, recovery
+from mi_bsa.causal import places, recovery, rivals
 from mi_bsa.causal.options import RecoveryOptions, RivalOptions
-from mi_bsa.causal.rivals import either_way, rivals
+from mi_bsa.causal.rivals import either_way
 from mi_bsa.causal.steered import BestDoses
 from mi_bsa.core.errors import BridgeError
 from mi_bsa.studies.planted import draw
@@ -29,11 +29,17 @@ PLACE = places.Place("resid_post.1", "slot")
 DEBUG = 10_001
 
 
+def beside(material, *, shuffles):
+    """The handle against each rival."""
+    found = rivals.measure(material, RECOVERY, RivalOptions(shuffles=shuffles), place=PLACE)
+    return [result for one in found for result in rivals.scored(one)]
+
+
 def test_the_trained_vector_leaves_what_choices_do_not_read():
     """Adapters write both states on choices: the mean difference, dosed to the choices, moves the report too;
     the vector trained on choices does not, nor does the report's own vector move the choices."""
     material = build(replace(draw("separate", DEBUG), report_on_choices=1.0))
-    found = recovery.recover(material, RECOVERY, place=PLACE, beside=False)
+    found = recovery.scored(recovery.measure(material, RECOVERY, place=PLACE, beside=False))
     by = {
         (r.name.rpartition(".")[2], r.where["method"], r.where.get("arm", r.where.get("kind"))): r
         for r in found
@@ -53,7 +59,7 @@ def test_the_trained_vector_leaves_what_choices_do_not_read():
 def test_what_the_handle_moves_apart_is_what_its_poles_recover():
     """Of a shared state: between the two poles' recoveries, held over seeds, and beyond random directions."""
     material = build(draw("shared", DEBUG))
-    found = recovery.recover(material, RECOVERY, place=PLACE, beside=False)
+    found = recovery.scored(recovery.measure(material, RECOVERY, place=PLACE, beside=False))
     for name in ("behavior", "self_report"):
         own = [r for r in found if r.where["method"] == "trained"]
         poles = [r.value for r in own if r.name == f"bridge.recovery.{name}"]
@@ -91,7 +97,7 @@ def test_rivals_are_trained_on_something_else_and_move_less():
     """The handle of a shared state beats both; each rival says at which dose; the neighbor's reaches its own
     choices, so it is matched; without the neighbor's arms its rival is left out."""
     material = build(draw("shared", DEBUG))
-    found = rivals(material, RECOVERY, RivalOptions(shuffles=2), place=PLACE)
+    found = beside(material, shuffles=2)
     by = {(r.name.rpartition(".")[2], r.where["method"], r.where.get("kind")): r for r in found}
     assert len(by) == len(found) == 8
     for method in ("shuffled_choices", "neighbor_choices"):
@@ -111,9 +117,9 @@ def test_rivals_are_trained_on_something_else_and_move_less():
     assert "share of its own target" in by["self_report", "neighbor_choices", None].notes
     assert "the handle's own length" in by["self_report", "shuffled_choices", None].notes
     poles = {arm: names for arm, names in material.arms.items() if not arm.startswith("wrong")}
-    alone = rivals(replace(material, arms=poles), RECOVERY, RivalOptions(shuffles=1), place=PLACE)
+    alone = beside(replace(material, arms=poles), shuffles=1)
     assert {r.where["method"] for r in alone} == {"shuffled_choices"}
-    again = rivals(replace(material, arms=poles), RECOVERY, RivalOptions(shuffles=1), place=PLACE)
+    again = beside(replace(material, arms=poles), shuffles=1)
     assert [r.value for r in alone] == [r.value for r in again]
 
 
@@ -135,7 +141,7 @@ def test_wrong_adapters_of_a_planted_model_choose_as_the_neighbor_does():
     assert abs(np.diff(said)[0]) < 0.2
 
 
-@pytest.mark.parametrize("step", [recovery.recover, rivals])
+@pytest.mark.parametrize("step", [recovery.measure, rivals.measure])
 @pytest.mark.parametrize(
     ("idle", "said"), [(True, "'averse-1' adds nothing"), (False, "seeking-1 and averse-1 add the same")]
 )

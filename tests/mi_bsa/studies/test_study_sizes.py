@@ -12,7 +12,7 @@ from mi_bsa.studies.behavior.sizes import describe_nulls, null_passes
 from mi_bsa.study.steps import Cell
 
 STEPS = {
-    "recovery": lambda m, c, p: recovery.recover(m, c.recovery, place=p),
+    "recovery": lambda m, c, p: recovery.scored(recovery.measure(m, c.recovery, place=p)),
     "necessity": lambda m, c, p: necessity.ablate(m, c.necessity, place=p),
     "mediation": lambda m, c, p: mediation.mediate(m, c.mediation, place=p),
     "prompts": lambda m, c, p: state_or_prompt(m, p, c.state_or_prompt),
