@@ -30,16 +30,18 @@ class Rules:
         module: whose functions and constants are the rules.
         splits: what chooses, and what is judged, in names of sets or in words.
         within: a package: its modules that a module of rules imports are rules too; None for none.
+        beside: further modules of rules, which that module does not import, or which are of another package.
     """
 
     module: str
     splits: Mapping[str, Any]
     within: str | None = None
+    beside: tuple[str, ...] = ()
 
     @cached_property
     def modules(self) -> tuple[str, ...]:
         """Names of all modules of rules."""
-        found, new = [], [self.module]
+        found, new = [], [self.module, *self.beside]
         while new:
             found.append(new.pop(0))
             new += sorted(_imported(ast.parse(_source(found[-1])), self.within) - {*found, *new})

@@ -85,7 +85,14 @@ def test_rules_are_every_module_that_they_are_in():
     assert ruled["audit"].modules == ("mi_bsa.studies.backdoor.audit_verdict",)
     assert {"mi_bsa.causal.verdict", "mi_bsa.causal.lines"} <= set(ruled["behavior"].modules)
     assert {"ALPHA", "QUARTER", "TESTED"} <= set(ruled["behavior"].bars)
-    alone = replace(ruled["behavior"], within=None)
+    assert set(ruled["behavior"].beside) <= set(ruled["behavior"].modules)
+    assert {"mi_bsa.causal.over_bases", "mi_bsa.asking.kinds"} <= set(ruled["behavior"].beside)
+    names = [module.rpartition(".")[2] for module in ruled["behavior"].modules]
+    assert len(set(names)) == len(names)  # the hash knows modules by their last names
+    fewer = replace(ruled["behavior"], beside=())
+    assert "mi_bsa.causal.over_bases" not in fewer.modules
+    assert fewer.identity != ruled["behavior"].identity
+    alone = replace(ruled["behavior"], within=None, beside=())
     assert alone.modules == ("mi_bsa.causal.verdict",)
     assert alone.identity != ruled["behavior"].identity
 
