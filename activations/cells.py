@@ -168,8 +168,8 @@ class Cells:
             inner = bool(len(fresh)) and not self.is_state
             if block == depth - 1 and not inner and recompute.plain_blocks(model):
                 read = slot[: len(hidden)] - start
-                at_slot = recompute.last_block(
-                    model, hidden, start=start, read=read, rotary=rotary, keys=keys, values=values
+                at_slot = recompute.at_one(
+                    model, block, hidden, start=start, read=read, rotary=rotary, keys=keys, values=values
                 )
                 hidden = hidden[:0]
                 continue

@@ -146,6 +146,8 @@ def at_tokens(conditions: AtSite, positions: Positions | None) -> AtSite:
         at = positions[lines.examples]
         line, token = np.nonzero(at >= 0)
         mask[line, at[line, token] - lines.start] = True
+        if mask.all():
+            return conditions.move(values, lines).to(values.dtype)
         where = rearrange(torch.from_numpy(mask).to(values.device), "line pos -> line pos 1")
         return torch.where(where, conditions.move(values, lines).to(values.dtype), values)
 

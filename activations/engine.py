@@ -46,6 +46,9 @@ SHARE = 4
 in one large batch: with fewer, the shared pass is paid more often; with more, its own batches are too small
 to be worth their calls."""
 
+STATES = ("resid_pre", "resid_post")
+"""What stands between blocks; other sites lie inside of one."""
+
 WORDS = 2**22
 """Logits of whole vocabularies that stand in memory at once."""
 
@@ -185,7 +188,11 @@ def passes(
         ends = torch.from_numpy(slots(rows)).to(model.device)
         for batch in model.batches(rows, batch_tokens=budget):
             items = len(batch.examples)
-            some = max(1, batch_tokens // batch.ids.numel())
+            at = None if whole else ends[batch.examples]
+            alone = isinstance(conditions, AtSite) and _alone(
+                model, conditions, batch.examples, batch.ids.shape[1], at
+            )
+            some = max(1, batch_tokens // (items if alone else batch.ids.numel()))
             chunks = [
                 Lines(
                     np.repeat(np.arange(low, min(low + some, conditions.count)), items),
@@ -193,7 +200,6 @@ def passes(
                 )
                 for low in range(0, conditions.count, some)
             ]
-            at = None if whole else ends
             if isinstance(conditions, AtSite):
                 run = _resumed(model, batch, conditions, chunks, at)
             else:
@@ -224,24 +230,22 @@ class Passed:
 
 
 def _edited(
-    model: "Model", batch: Batch, conditions: ByEdits, chunks: Sequence[Lines], ends: Tensor | None
+    model: "Model", batch: Batch, conditions: ByEdits, chunks: Sequence[Lines], slot: Tensor | None
 ) -> Iterator[tuple[Lines, Tensor]]:
     """Whole passes, each prompt repeated for every condition."""
     for lines in chunks:
         with edit(model, *conditions.edits(lines)):
             hidden = model.forward(batch.repeated(len(lines.which) // len(batch.examples)))
-        yield lines, hidden if ends is None else _at(hidden, ends[lines.examples])
+        yield lines, hidden if slot is None else _at(hidden, slot.repeat(len(hidden) // len(slot)))
 
 
 def _resumed(
-    model: "Model", batch: Batch, conditions: AtSite, chunks: Sequence[Lines], ends: Tensor | None
+    model: "Model", batch: Batch, conditions: AtSite, chunks: Sequence[Lines], slot: Tensor | None
 ) -> Iterator[tuple[Lines, Tensor]]:
     """Run on from the site, behind one finished pass of the prompts."""
     trace = recompute.trace(model, batch)
-    slot = None if ends is None else ends[batch.examples]
     for lines in chunks:
-        own = torch.arange(len(batch.examples)).repeat(len(lines.which) // len(batch.examples))
-        yield lines, _run_on(model, trace, conditions, lines, own, slot)
+        yield lines, _run_on(model, trace, conditions, lines, None, slot)
 
 
 def _run_on(
@@ -249,57 +253,85 @@ def _run_on(
     trace: recompute.Trace,
     conditions: AtSite,
     lines: Lines,
-    own: Int[Tensor, " line"],
+    own: Int[Tensor, " line"] | None,
     slots_of: Int[Tensor, " row"] | None,
 ) -> Tensor:
     """Hidden states after the final norm, at the answer slot or at all tokens, of lines whose prompts are the
-    rows `own` of a finished pass."""
+    rows `own` of a finished pass; None: all rows of the pass again and again.
+    """
     place, depth = conditions.site, model.n_layers
     assert place.layer is not None
-    state = place.kind in ("resid_pre", "resid_post")  # what stands between blocks; others lie inside one
+    state = place.kind in STATES
     first = place.layer + (place.kind == "resid_post")
-    # the last block runs at the answer slot alone, unless the change lies inside of it
-    short = depth - 1 if slots_of is not None and recompute.plain_blocks(model) else depth
-    short = depth if not state and first == short else short
     # What stands before the first token that changes is as it was: the blocks run from there on, over the
     # keys and values of the finished pass. Inside of a block the whole row runs again.
     start = conditions.first(lines.examples) if state else 0
+    # the last block runs at the answer slot alone, unless the change lies inside of it; and so do all, where
+    # nothing before the slot changes
+    short = depth
     if slots_of is not None:
         start = min(start, int(slots_of.min()))
-    given, own = replace(lines, start=start), own.to(trace.residual[0].device)
+        if recompute.plain_blocks(model) and (state or first < depth - 1):
+            alone = _alone(model, conditions, lines.examples, trace.residual[first].shape[1], slots_of)
+            short = first if alone else max(first, depth - 1)
+    given, device = replace(lines, start=start), trace.residual[0].device
+    rows = torch.arange(len(trace.residual[0]), device=device) if own is None else own.to(device)
+    line = rows.repeat(len(lines.which) // len(rows))
 
     def moved(value: Tensor) -> Tensor:
         return conditions.move(value, given)
 
-    hidden = trace.residual[first][own, start:]
+    hidden = trace.residual[first][line, start:]
     if state:
         hidden = moved(hidden)
     for block in range(first, short):
         with ExitStack() as stack:
             if block == first and not state:
                 stack.enter_context(hooks.altering(model, place, moved))
-            past = recompute._Recorder(trace.keys[block][own, :, :start], trace.values[block][own, :, :start])
+            past = (part[block][line, :, :start] for part in (trace.keys, trace.values))
             hidden = recompute.run_block(
-                model, block, hidden, start=start, rotary=trace.rotary[block], cache=past
+                model,
+                block,
+                hidden,
+                start=start,
+                rotary=trace.rotary[block],
+                cache=recompute._Recorder(*past),
             )
     if slots_of is None:
-        hidden = torch.cat([trace.residual[depth][own, :start], hidden], 1)
+        hidden = torch.cat([trace.residual[depth][line, :start], hidden], 1)
     else:
-        slot = slots_of[own] - start
-        if first <= short < depth:
-            hidden = recompute.last_block(
+        slot = slots_of[line] - start
+        for block in range(short, depth):
+            past = (part[block][:, :, :start] for part in (trace.keys, trace.values))
+            keys, values = past if own is None else (part[rows] for part in past)
+            hidden = recompute.at_one(
                 model,
+                block,
                 hidden,
                 start=start,
                 read=slot,
-                rotary=trace.rotary[short],
-                keys=trace.keys[short][own, :, :start],
-                values=trace.values[short][own, :, :start],
-            )
-        else:
-            hidden = _at(hidden, slot)
+                rotary=trace.rotary[block],
+                keys=keys,
+                values=values,
+            )[:, None]
+        hidden = _at(hidden, slot) if short == depth else hidden[:, 0]
     normed: Tensor = model.anatomy.norm(hidden)
     return normed
+
+
+def _alone(
+    model: "Model",
+    conditions: AtSite,
+    examples: Int[np.ndarray, " example"],
+    longest: int,
+    slots_of: Int[Tensor, " row"] | None,
+) -> bool:
+    """Whether blocks run at the answer slot alone: nothing before it changes, and in no prompt does it stand
+    before the longest one's last token.
+    """
+    if slots_of is None or conditions.site.kind not in STATES or not recompute.plain_blocks(model):
+        return False
+    return min(conditions.first(examples), int(slots_of.min())) == longest - 1
 
 
 def _at(hidden: Tensor, slot: Tensor) -> Tensor:

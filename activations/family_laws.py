@@ -102,8 +102,8 @@ class FamilyLaws:
                     assert close(found[real], wanted[real], CLOSE), f"block {layer} from {start}"
                     if layer == model.n_layers - 1 and recompute.plain_blocks(model):
                         read = batch.lengths - 1 - start
-                        short = recompute.last_block(
-                            model, entering, read=read, keys=keys, values=values, **given
+                        short = recompute.at_one(
+                            model, layer, entering, read=read, keys=keys, values=values, **given
                         )
                         assert close(short, wanted[line, read], CLOSE), f"last block from {start}"
 

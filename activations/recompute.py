@@ -151,40 +151,57 @@ def trace(model: "Model", batch: Batch) -> Trace:
     return Trace(tuple(found), tuple(keys), tuple(values), tuple(rotary))  # type: ignore[arg-type]
 
 
-def last_block(
+def at_one(
     model: "Model",
+    layer: int,
     hidden: Float[Tensor, "row pos d_model"],
     *,
     start: int,
     read: Int[Tensor, " row"],
     rotary: tuple[Tensor, Tensor],
-    keys: Float[Tensor, "row head past d_head"],
-    values: Float[Tensor, "row head past d_head"],
+    keys: Float[Tensor, "prompt head past d_head"],
+    values: Float[Tensor, "prompt head past d_head"],
 ) -> Float[Tensor, "row d_model"]:
-    """The last block at one position of each row (`read`, counted from `start`): keys and values of all, the
-    rest of one."""
-    parts = model.anatomy.parts[-1]
-    rows = torch.arange(len(hidden), device=hidden.device)
+    """A block at one position of each row (`read`, counted from `start`), as the last block is read: keys and
+    values of all, the rest of one.
+
+    `keys` and `values` of the past are the prompts' own: the rows hold all of these again and again, in this
+    order, and nothing of the past is copied for them.
+    """
+    parts = model.anatomy.parts[layer]
     normed = parts.attention_reads(hidden)
-    width = hidden.shape[1]
+    width, prompts = hidden.shape[1], len(keys)
     new_keys, new_values = parts.heads("k", normed), parts.heads("v", normed)
-    query = parts.heads("q", normed[rows, read][:, None])
+    if width > 1:
+        rows = torch.arange(len(hidden), device=hidden.device)
+        hidden, normed = hidden[rows, read], normed[rows, read][:, None]
+    else:
+        hidden = hidden[:, 0]
+    query = parts.heads("q", normed)
     cos, sin = (part[0, start : start + width] for part in rotary)
     new_keys = turned(new_keys, cos, sin)
-    query = turned(query, cos[read][:, None, None], sin[read][:, None, None])
-    if start:
-        new_keys, new_values = torch.cat([keys, new_keys], 2), torch.cat([values, new_values], 2)
-    seen = _seen(model, -1, read + start, start + width)
-    mixed = torch.nn.functional.scaled_dot_product_attention(
-        query,
-        new_keys,
-        new_values,
-        attn_mask=rearrange(seen, "row key -> row 1 1 key"),
-        scale=parts.scaling,
-        enable_gqa=query.shape[1] != new_keys.shape[1],
-    )
-    mixed = rearrange(mixed, "row head 1 d_head -> row (head d_head)")
-    middle = hidden[rows, read] + parts.attention_adds(mixed)
+    query = turned(query, cos[read][:, None, None], sin[read][:, None, None]) * parts.scaling
+    # of rows of one length the slot is the same, and so is what it sees
+    seen = _seen(model, layer, (read if width > 1 else read[:1]) + start, start + width)
+    query = rearrange(query, "row (head own) 1 d_head -> row head own d_head", head=new_keys.shape[1])
+    query = query.to(torch.promote_types(query.dtype, torch.float32))  # no score is rounded to bfloat16
+    keys, values, new_keys, new_values = (part.to(query) for part in (keys, values, new_keys, new_values))
+    # One multiplication a prompt and head, for all of its rows; keys stand before rows, as a softmax over the
+    # last dimension of some ten keys takes twenty times as long.
+    to_prompt = "(again prompt) head own key -> prompt head key (again own)"
+    to_row = "prompt head key (again own) -> (again prompt) head own key"
+    past = keys @ rearrange(query, to_prompt, prompt=prompts)
+    new = rearrange(query @ new_keys.transpose(-1, -2), to_prompt, prompt=prompts)
+    scores = torch.cat([past, new], 2)
+    if not bool(seen.all()):
+        closed = rearrange(~seen, "row key -> row 1 1 key").expand(len(query), 1, query.shape[2], -1)
+        scores = scores.masked_fill(rearrange(closed, to_prompt, prompt=prompts), -torch.inf)
+    weights = scores.softmax(2)
+    mixed = rearrange(values.transpose(-1, -2) @ weights[:, :, :start], to_row, own=query.shape[2])
+    now = rearrange(weights[:, :, start:], to_row, own=query.shape[2])
+    mixed = mixed + (now * new_values if width == 1 else now @ new_values)
+    mixed = rearrange(mixed, "row head own d_head -> row (head own d_head)").to(hidden)
+    middle = hidden + parts.attention_adds(mixed)
     return middle + parts.mlp_adds(middle)
 
 
@@ -199,5 +216,5 @@ def turned(
 
 
 def plain_blocks(model: "Model") -> bool:
-    """Whether `last_block` computes this model's attention."""
+    """Whether `at_one` computes this model's attention."""
     return not model.anatomy.caps_attention
