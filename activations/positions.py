@@ -7,6 +7,8 @@ that padding can never shift it. The means leave BOS out: its activations are la
     all                 every token
     answer  slot        the first token of the assistant's closing answer; the token before it, where the
             answer is predicted
+    response  response:I  every token of the closing answer's words, without what ends its turn; token I of
+            them (0 is `answer`, negative counts from the end)
     option:A            the letter A where the last user message lists it ("A)", "(A)", "A:", "A."): a line
             that begins with it, else the one place
     span:NAME           the tokens of a named span of the row (`spans`): [start, end] in a text, [message,
@@ -27,7 +29,10 @@ from activations.errors import PositionError, PromptError
 from activations.options import listed
 from activations.tokens import Row, token_at
 
-_FORMS = re.compile(r"(mean:)?(last|all|answer|slot|last_user|last:[1-9]\d*|option:\w|span:.+|message:-?\d+)")
+_FORMS = re.compile(
+    r"(mean:)?(last|all|answer|slot|last_user|response|last:[1-9]\d*|option:\w|span:.+"
+    r"|(?:message|response):-?\d+)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,8 @@ class Positions:
         spelled = "mean:all" if text == "mean" else text
         if not isinstance(spelled, str) or not _FORMS.fullmatch(spelled):
             raise PositionError(
-                f"unknown position {text!r}: use last, last:K, all, answer, slot, option:A, span:NAME, "
-                "last_user, message:I, or mean:<one of these>"
+                f"unknown position {text!r}: use last, last:K, all, answer, slot, response, "
+                "response:I, option:A, span:NAME, last_user, message:I, or mean:<one of these>"
             )
         return cls(spelled)
 
@@ -88,10 +93,19 @@ def _indices(rule: str, row: Row) -> np.ndarray:
         return np.arange(length)
     if name == "slot":
         return np.array([length - 1 if row.answer is None else row.answer - 1])
-    if name == "answer":
+    if name in ("answer", "response"):
         if row.answer is None:
-            raise _refused(row, " has no closing assistant message: 'answer' needs one; use 'slot' or 'last'")
-        return np.array([row.answer])
+            raise _refused(
+                row, f" has no closing assistant message: {rule!r} needs one; use 'slot' or 'last'"
+            )
+        if name == "answer":
+            return np.array([row.answer])
+        own = row.within(*row.contents[-1])
+        if not argument:
+            return own
+        if not -len(own) <= int(argument) < len(own):
+            raise _refused(row, f" has a response of {len(own)} tokens, none at {argument}; ask for another")
+        return own[int(argument)].reshape(1)
     if name == "option":
         start, end = _last_user(row)
         found = listed(row.text[start:end]).get(argument, [])

@@ -158,6 +158,11 @@ class TemplateLaws:
         assert "take" in self.said(template, row.ids[: Positions.parse("option:B").resolve(row)[0]])
         behind = self.said(template, row.ids[Positions.parse("answer").resolve(row)[0] :])
         assert behind.lstrip().startswith("careful")
+        said = Positions.parse("response").resolve(row)
+        assert self.said(template, row.ids[said]).strip() == TALK[1]["content"]
+        assert [int(Positions.parse(f"response:{n}").resolve(row)[0]) for n in (0, -1)] == said[
+            [0, -1]
+        ].tolist()
 
     def test_system_and_tool_turns_are_found_or_refused(self, template: Template) -> None:
         """Their words at their place, or an error that names the role; never a silent loss."""

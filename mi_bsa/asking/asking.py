@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mi_bsa.asking.likelihood import Askable, option_log_probs
+from mi_bsa.asking.likelihood import Askable, Questions, option_log_probs
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, unique_ids
 from mi_bsa.core.variants import Variant
@@ -36,16 +37,23 @@ def ask(
     (default: the active one). Raises `ItemError` for items that cannot be asked, `TemplateError` for a chat
     template that cannot carry them.
     """
-    import pandas as pd
+    _check(items)
+    with nullcontext() if variant is None else model.variant(variant):
+        return _table(items, option_log_probs(model, items, max_tokens=max_tokens))
 
+
+def _check(items: Sequence[Item]) -> None:
     if not items:
         raise ItemError("no items to ask; give at least one")
     unique_ids(items)
     taken = [k for item in items for k in item.labels if k in COLUMNS]
     if taken:
         raise ItemError(f"an item has a label named {taken[0]!r}, a column of the result; rename the label")
-    with nullcontext() if variant is None else model.variant(variant):
-        log_probs = option_log_probs(model, items, max_tokens=max_tokens)
+
+
+def _table(items: Sequence[Item], log_probs: Iterable[np.ndarray]) -> pd.DataFrame:
+    import pandas as pd
+
     rows = []
     for item, each in zip(items, log_probs, strict=True):
         shares = np.exp(each - each.max())
@@ -75,15 +83,26 @@ def ask_many(
     """What every variant answers to every set: the rows of `ask`, one variant after the other, with `set`
     (where sets have names), `variant`, `arm` and `seed` (-1 for the base).
 
+    What questions of all sets begin with, and the blocks below the lowest adapted one, are computed once.
     `variants`: names such as `base` and `seeking-0`, or who each is where its name does not say so.
     """
     import pandas as pd
 
+    from activations.models import Model
+    from activations.prefixes import Lower
+
     who = variants if isinstance(variants, Mapping) else {name: Variant.parse(name) for name in variants}
+    named = dict(sets) if isinstance(sets, Mapping) else {None: sets}
+    for items in named.values():
+        _check(items)
+    questions = Questions.of(model, [item for items in named.values() for item in items])
+    lower = Lower(model, list(who)) if isinstance(model, Model) else None
     tables = []
     for name, variant in who.items():
-        for key, items in sets.items() if isinstance(sets, Mapping) else [(None, sets)]:
-            table = ask(model, items, variant=name, max_tokens=max_tokens)
+        with model.variant(name):
+            found = iter(questions.log_probs(model, max_tokens=max_tokens, lower=lower))
+        for key, items in named.items():
+            table = _table(items, islice(found, len(items)))
             table = table if key is None else table.assign(set=key)
             tables.append(table.assign(variant=name, arm=variant.arm, seed=variant.seed))
     return pd.concat(tables, ignore_index=True)

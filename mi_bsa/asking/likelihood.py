@@ -1,11 +1,9 @@
 """Exact log-probabilities of every option of every item, in as few tokens as possible.
 
-What is shared is computed once. Options of one token are all read from one forward pass's last logits.
-Longer options hang on the prompt as a tree in the same row: each branch sees the prompt and its own
-ancestors only (a 4-d attention mask) and stands at the positions it would have had alone, so the numbers
-equal those of one pass an option; where a layer attends within a window, its mask counts positions, not
-columns. Equal prompts of different items are one row. Rows are sorted by length
-and cut into batches under a token budget.
+All prompts and options of a battery are one tree (`activations.prefixes`): what several begin with, a
+system turn, examples, a question before its options, is computed once a battery and variant, and what lies
+below the lowest adapted block once for all variants. Numbers equal those of one pass an option. Where edits
+are in force questions are asked a row each (`apart`), since an edit may tell the ends of prompts apart.
 
 Where one option's tokens begin another's ('10', '100'), all options of that item are scored with the token
 that ends the turn, so that options are disjoint events and their probabilities add up to at most 1.
@@ -14,23 +12,25 @@ that ends the turn, so that options are disjoint events and their probabilities 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from activations.conversation import tails, template_of
 from activations.tokens import Template
+from mi_bsa.asking import apart
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item
 
 if TYPE_CHECKING:
-    import torch
+    from activations.prefixes import Lower, Prefixes
 
-MAX_LOGITS = 2**27
-"""Most logits held at once (512 MiB in fp32): matters at vocabularies of 100,000 tokens."""
+WIDTH = 256
+"""Tokens of one pass, or half as many as the model is wide where that is more: narrower ones leave a
+processor idle, and in wider ones attention, which costs the square, is no longer small beside the rest."""
 
 
 @runtime_checkable
@@ -41,6 +41,94 @@ class Askable(Protocol):
     tokenizer: Any
 
     def variant(self, name: str) -> contextlib.AbstractContextManager[Any]: ...
+
+
+def option_log_probs(
+    model: Askable, items: Sequence[Item], *, max_tokens: int = 2048
+) -> list[Float[np.ndarray, " option"]]:
+    """Log-probability (natural log) of every option of every item under the model's active variant, in item
+    order.
+
+    `max_tokens`: most tokens of one pass (2048 suits a CPU, 16384 and more a GPU). Raises `ItemError` where a
+    prompt exceeds the model's context, or where two options are the same tokens; `TemplateError` where the
+    chat template cannot carry an answer.
+    """
+    return Questions.of(model, items).log_probs(model, max_tokens=max_tokens) if items else []
+
+
+def why_apart(model: Askable) -> str:
+    """Why the questions of this model are asked a row each, sharing only equal prompts; empty where not."""
+    if getattr(model, "_alterations", 0):
+        return "edits are in force, and they may tell questions or the ends of their prompts apart"
+    attention = model.inner.config._attn_implementation
+    if attention not in ("sdpa", "eager"):
+        return f"attention {attention!r} takes no mask of who sees whom; load with attention='sdpa'"
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Items, tokenized for every variant of a model.
+
+    `rows`: each item's prompt and the tree of its options; `tree`: all of them as one; `nodes`, `tokens`,
+    `owners`: what is read, the node after which a token's log-probability counts for an option (numbered
+    through all items); `splits`: where the options of items after the first begin.
+    """
+
+    rows: Sequence[Branching]
+    tree: Prefixes
+    nodes: Int[np.ndarray, " read"]
+    tokens: Int[np.ndarray, " read"]
+    owners: Int[np.ndarray, " read"]
+    splits: Int[np.ndarray, " item"]
+
+    @classmethod
+    def of(cls, model: Askable, items: Sequence[Item]) -> Questions:
+        """Raises as `option_log_probs`."""
+        from activations.anatomy import context_length
+        from activations.prefixes import Prefixes
+
+        rows = branches(items, template_of(model), limit=context_length(model.inner.config))
+        options = [(row.prompt, [token for _, token in reads]) for row in rows for reads in row.reads]
+        tree = Prefixes.of([(*prompt, *option[:-1]) for prompt, option in options])
+        ends = [
+            tree.path(leaf, len(option))
+            for leaf, (_, option) in zip(tree.leaves.tolist(), options, strict=True)
+        ]
+        return cls(
+            rows,
+            tree,
+            np.concatenate(ends),
+            np.concatenate([option for _, option in options]),
+            np.repeat(np.arange(len(options)), [len(option) for _, option in options]),
+            np.cumsum([len(row.reads) for row in rows])[:-1],
+        )
+
+    def log_probs(
+        self, model: Askable, *, max_tokens: int, lower: Lower | None = None
+    ) -> list[Float[np.ndarray, " option"]]:
+        """What the active variant answers, as `option_log_probs` gives it. `lower`: what variants share."""
+        if why_apart(model):
+            return apart.log_probs(model, self.rows, max_tokens=max_tokens)
+        import torch
+
+        from activations.prefixes import logits
+
+        config = model.inner.config.get_text_config()
+        wanted, read = np.unique(self.nodes, return_inverse=True)
+        order = np.argsort(read, kind="stable")
+        found = np.zeros(len(self.nodes))
+        width = min(max_tokens, max(WIDTH, config.hidden_size // 2))
+        most = max(1, apart.MAX_LOGITS // config.vocab_size)
+        with torch.no_grad():
+            for some, given in logits(model.inner, self.tree, wanted, width=width, most=most, lower=lower):
+                own = order[slice(*np.searchsorted(read, [some[0], some[-1] + 1], sorter=order))]
+                line, token = torch.from_numpy(read[own] - some[0]), torch.from_numpy(self.tokens[own])
+                given = given.float()
+                line, token = line.to(given.device), token.to(given.device)
+                found[own] = (given[line, token] - given.logsumexp(-1)[line]).cpu().numpy()
+        totals = np.bincount(self.owners, weights=found)
+        return np.split(totals, self.splits)
 
 
 @dataclass(frozen=True)
@@ -73,52 +161,6 @@ class Branching:
     def deepest(self) -> int:
         """The last position that is forwarded."""
         return max(self.depths, default=len(self.prompt) - 1)
-
-
-def option_log_probs(
-    model: Askable, items: Sequence[Item], *, max_tokens: int = 2048
-) -> list[Float[np.ndarray, " option"]]:
-    """Log-probability (natural log) of every option of every item under the model's active variant, in item
-    order.
-
-    `max_tokens`: padded tokens a batch (2048 suits a CPU, 16384 and more a GPU). Raises `ItemError` where a
-    prompt exceeds the model's context, or where two options are the same tokens; `TemplateError` where the
-    chat template cannot carry an answer.
-    """
-    import torch
-
-    from activations.anatomy import context_length
-
-    template = template_of(model)
-    limit = context_length(model.inner.config)
-    rows = branches(items, template, limit=limit)
-    unique = {(r.prompt, r.nodes, r.parents): r for r in rows}
-    wanted: dict[Any, set[int]] = {key: set() for key in unique}
-    for row in rows:
-        wanted[(row.prompt, row.nodes, row.parents)].update(at for reads in row.reads for at, _ in reads)
-    keys = sorted(unique, key=lambda k: (bool(k[1]), len(k[0]) + len(k[1])))
-    readers: dict[Any, list[int]] = {key: [] for key in unique}
-    for n, row in enumerate(rows):
-        readers[(row.prompt, row.nodes, row.parents)].append(n)
-    log_probs_of: list[Any] = [None] * len(items)
-    vocab = model.inner.config.get_text_config().vocab_size
-    with torch.no_grad():
-        for batch in batches([unique[k] for k in keys], [wanted[k] for k in keys], max_tokens, vocab):
-            keep = sorted({at for n in batch for at in wanted[keys[n]]})
-            column = {at: c for c, at in enumerate(keep)}
-            some = [unique[keys[n]] for n in batch]
-            with prompts_end(model, some):
-                logits = forward(model.inner, some, keep).float()
-            log_probs = torch.log_softmax(logits, dim=-1).cpu().numpy()
-            for b, n in enumerate(batch):
-                for which in readers[keys[n]]:
-                    log_probs_of[which] = np.array(
-                        [
-                            sum(float(log_probs[b, column[at], token]) for at, token in reads)
-                            for reads in rows[which].reads
-                        ]
-                    )
-    return log_probs_of
 
 
 def branches(items: Sequence[Item], template: Template, *, limit: int) -> list[Branching]:
@@ -168,108 +210,3 @@ def branch(item: Item, template: Template) -> Branching:
                 parents.append(place[option[: depth - 1]])
     reads = tuple(tuple((place[option[:k]], option[k]) for k in range(len(option))) for option in options)
     return Branching(prompt, tuple(nodes), tuple(parents), reads)
-
-
-def batches(
-    rows: Sequence[Branching], wanted: Sequence[set[int]], max_tokens: int, vocab: int
-) -> Iterator[list[int]]:
-    """Indices of consecutive rows that fit one batch; trees and plain rows are kept apart."""
-    batch: list[int] = []
-    width, keep = 0, set[int]()
-    for n, row in enumerate(rows):
-        wide, more = max(width, len(row.ids)), keep | wanted[n]
-        size = len(batch) + 1
-        mixed = batch and bool(rows[batch[0]].nodes) != bool(row.nodes)
-        if batch and (mixed or wide * size > max_tokens or size * len(more) * vocab > MAX_LOGITS):
-            yield batch
-            batch, wide, more = [], len(row.ids), wanted[n]
-        batch.append(n)
-        width, keep = wide, set(more)
-    if batch:
-        yield batch
-
-
-@contextlib.contextmanager
-def prompts_end(model: Askable, rows: Sequence[Branching]) -> Iterator[None]:
-    """Tell edits in force about each row, where the model keeps such notes: where its prompt ends (a tree's
-    branches stand behind it), how far its options reach, and that equal rows are asked once.
-    """
-    import torch
-
-    if not hasattr(model, "_prompts_end_at"):
-        yield
-        return
-    ends = torch.tensor([len(row.prompt) for row in rows])
-    reach = torch.tensor([row.deepest + 1 for row in rows])
-    sizes = torch.tensor([len(row.ids) for row in rows])
-    real = torch.arange(int(sizes.max())) < sizes[:, None]
-    noting: Any = model
-    with noting._prompts_end_at(ends, reach=reach, real=real), noting._rows_are(None, ()):
-        yield
-
-
-def forward(
-    inner: Any, rows: Sequence[Branching], keep: Sequence[int]
-) -> Float[torch.Tensor, "example pos vocab"]:
-    """Logits at the row positions `keep` of right-padded rows; plainly causal unless a row has a tree."""
-    import torch
-
-    device = next(inner.parameters()).device
-    width = max(len(row.ids) for row in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    positions = torch.zeros(len(rows), width, dtype=torch.long)
-    real = torch.zeros(len(rows), width, dtype=torch.long)
-    tree = any(row.nodes for row in rows)
-    allowed = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1) if tree else None
-    for b, row in enumerate(rows):
-        n, length = len(row.prompt), len(row.ids)
-        ids[b, :length] = torch.tensor(row.ids)
-        positions[b, :length] = torch.tensor([*range(n), *row.depths])
-        real[b, :length] = 1
-        if allowed is not None:
-            allowed[b, :n, :n] = torch.ones(n, n, dtype=torch.bool).tril()
-            for k, parent in enumerate(row.parents):
-                allowed[b, n + k] |= allowed[b, parent]
-    mask: Any = real.to(device)
-    if allowed is not None:
-        if inner.config._attn_implementation not in ("sdpa", "eager"):
-            raise ItemError(
-                "options of several tokens need attention 'sdpa' or 'eager', not "
-                f"{inner.config._attn_implementation!r}; load the model with attention='sdpa'"
-            )
-        mask = tree_masks(inner, allowed, positions, device)
-    out = inner(
-        input_ids=ids.to(device),
-        attention_mask=mask,
-        position_ids=positions.to(device),
-        use_cache=False,
-        logits_to_keep=torch.tensor(list(keep), device=device),
-    )
-    return out.logits
-
-
-def tree_masks(
-    inner: Any,
-    allowed: Bool[torch.Tensor, "example query key"],
-    positions: Int[torch.Tensor, "example key"],
-    device: torch.device,
-) -> Float[torch.Tensor, "example 1 query key"] | dict[str, Float[torch.Tensor, "example 1 query key"]]:
-    """The additive mask of a tree; one a kind of layer where some attend within a window."""
-    import torch
-
-    from activations import families
-
-    dtype = next(inner.parameters()).dtype
-
-    def additive(window: int | None) -> torch.Tensor:
-        seen = allowed
-        if window is not None:  # a token sees itself and the window - 1 positions before it
-            seen = allowed & (positions[:, :, None] - positions[:, None, :] < window)
-        mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
-        return mask[:, None].to(device)
-
-    config = inner.config.get_text_config()
-    each = families.of(config).windows(config)
-    if len(set(each)) == 1:
-        return additive(each[0])
-    return {kind: additive(window) for kind, window in zip(config.layer_types, each, strict=True)}

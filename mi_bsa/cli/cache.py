@@ -49,8 +49,8 @@ class CacheConfig(Config):
     """Sites: a name for all layers, `resid_post.3`, `resid_post.4:8`, `resid_post.50%`, TransformerLens hook
     names."""
     positions: str = "last"
-    """Position rule: last, last:K, all, answer, slot, option:A, span:NAME, last_user, message:I,
-    mean:<any>."""
+    """Position rule: last, last:K, all, answer, slot, response, response:I, option:A, span:NAME,
+    last_user, message:I, mean:<any>."""
     variants: list[str] | None = None
     """Variants for a folder: `base`, an adapter's name, `name@alpha`. All of the model where none are
     given."""

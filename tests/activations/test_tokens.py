@@ -35,6 +35,24 @@ def words(row: Row, rule: str) -> list[str]:
     return [row.text[slice(*row.offsets[n])] for n in Positions.parse(rule).resolve(row)]
 
 
+def test_a_response_is_its_words_and_nothing_around_them(template: Template) -> None:
+    """All of its tokens, one of them, and the mean; without one it is said what to use."""
+    made = row(template, [CHAT[0], {"role": "assistant", "content": "bold and careful"}])
+    said = Positions.parse("response").resolve(made)
+    assert "".join(words(made, "response")).strip() == "bold and careful"
+    assert said[0] == Positions.parse("answer").resolve(made)[0]
+    assert Positions.parse("mean:response").resolve(made).tolist() == said.tolist()
+    assert [words(made, f"response:{n}") for n in (1, -1)] == [[words(made, "response")[n]] for n in (1, -1)]
+    for rule, chat, remedy in (
+        ("response", CHAT[:1], "closing assistant message"),
+        ("mean:response", CHAT[:1], "use 'slot' or 'last'"),
+        ("response:9", CHAT, "has a response of 1 tokens, none at 9"),
+    ):
+        with pytest.raises(PositionError, match=remedy) as error:
+            Positions.parse(rule).resolve(row(template, chat))
+        assert "\n" not in str(error.value)
+
+
 def test_tokens_are_those_of_the_template_with_one_bos(template: Template) -> None:
     """apply_chat_template(tokenize=True) gives the same ids; BOS leads once."""
     made = row(template, CHAT)
