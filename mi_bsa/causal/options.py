@@ -89,8 +89,6 @@ class RecoveryOptions(Config):
     """Random directions of the null."""
     differences: int = Field(default=20, ge=20)
     """Random-difference directions of the null."""
-    null_items: int = Field(default=12, ge=4)
-    """Development choices on which the sign of a null direction is chosen."""
     train_steps: int = Field(default=60, ge=1)
     """Steps of the trained vector."""
     train_batch: int = Field(default=12, ge=1)

@@ -10,8 +10,7 @@ interval over both, and where the denominator's interval holds 0 there is no rat
 place, and the reason in its notes. R is not bounded: what overshoots recovers more than 1.
 
 Null directions (random, and random differences of the base's activations) are the handle's: as long as it is
-at either pole, one pole given the direction and the other its opposite, with the sign that moves development
-choices apart. They say what an edit of that size does whatever its direction; what a vector that was asked
+at either pole, one pole given the direction and the other its opposite. They say what an edit of that size does whatever its direction; what a vector that was asked
 for something does at a matched recovery is said by rivals (`rivals.py`). docs/decisions/0023.
 
 `trained_on_report` is the report's own vector: trained on development reports at the same place, and dosed so
@@ -138,7 +137,7 @@ def scored(levels: Recovered, handle: str = HANDLE) -> list[Result]:
                         shift,
                         whole,
                         kind=NULLS[kind],
-                        notes="as long as the handle, with the sign that development chose",
+                        notes="as long as the handle; a direction at one pole, its opposite at the other",
                     )
                 )
     return [*results, *_apart(levels, handle)] if levels.null else results

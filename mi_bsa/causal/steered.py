@@ -4,8 +4,7 @@ Law: a dose is chosen on development items alone, where what it moves is nearest
 (recovery nearest to 1), interpolated between the doses that were tried, within the coherence gate: a mean KL
 on neutral prompts of at most `max_kl`, or of what the adapters themselves cost where that is more. All
 vectors are tried at the same lengths, multiples of the norm of what the adapters add at the place, and told
-in typical norms of the site. A null direction is as long as the handle, whatever it does, and takes the sign
-that moves development choices apart.
+in typical norms of the site. A null direction is as long as the handle, whatever it does.
 """
 
 from __future__ import annotations
@@ -192,23 +191,19 @@ class BestDoses:
         """{pole: {read-out: test level of each null direction by unit, (draw, unit)}}, at each pole as long
         as the handle is there.
 
-        A direction has two poles: one is given it, the other its opposite, so that what any long vector does
-        to both alike cancels between them. Which is which is chosen on `null_items` development choices,
-        where they lie further apart.
+        One pole is given the direction and the other its opposite, so that what any long vector does to both
+        alike cancels between them. Which pole has which is the draw's own chance: a sign chosen by choices
+        would lend the null what the report takes from them, which is what is asked.
         """
         rng = np.random.default_rng([seed, len(kind)])
         if kind == "random":
             unit = random_directions(self.options.random, self.model.d_model, rng=rng)
         else:
             unit = differences(self.material, self.place, self.options.differences, rng=rng)
-        few = self.material.of("behavior", "dev", items=self.options.null_items)
-        added = {arm: SIGNS[arm] * doses[arm] * unit for arm in POLES}
-        apart = np.zeros(len(unit))
-        for arm in POLES:
-            up, down = (self.doses.levels(few, sign * added[arm])[:, 0] for sign in (1, -1))
-            apart += SIGNS[arm] * (up - down)
-        turned = np.where(apart >= 0, 1.0, -1.0)[:, None]
-        return {arm: {name: self.levels(name, turned * added[arm]) for name in read_outs} for arm in POLES}
+        return {
+            arm: {name: self.levels(name, SIGNS[arm] * doses[arm] * unit) for name in read_outs}
+            for arm in POLES
+        }
 
     def adapter(self, arm: str) -> Steered:
         """The finetuned models themselves."""

@@ -63,9 +63,7 @@ def null_passes(config: BehaviorConfig) -> dict[str, int]:
     items, adapters, needed = config.place.items, len(config.poles), config.necessity
     prompts = config.state_or_prompt
     return {
-        "recovery": 4
-        * (items + config.recovery.null_items)
-        * (config.recovery.random + config.recovery.differences),
+        "recovery": 4 * items * (config.recovery.random + config.recovery.differences),
         "necessity": adapters * items * (needed.random + 5 * needed.beside),
         "mediation": adapters * items * (config.mediation.random + config.mediation.beside),
         "prompts": 2 * prompts.items * (prompts.random + prompts.beside),

@@ -255,7 +255,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
             outputs=(f"{name}.json", *("recovery.npz",) * (name == "recovery")),
             seconds=seconds,
             bytes=60_000,
-            version={"recovery": 8, "necessity": 5, "mediation": 5}[name],
+            version={"recovery": 9, "necessity": 5, "mediation": 5}[name],
         )
     beside = {arm: len(config.control_seeds) for arm in config.controlled}
     wrong = {arm: n for arm, n in beside.items() if Variant.of(arm).apart == "wrong"}

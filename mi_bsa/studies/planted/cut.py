@@ -60,9 +60,10 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
 
     A step that can no longer change the answer is left out: all behind a gate that does not hold; all behind
     a handle that is none, or whose report is open (undecided, whatever follows); behind a handle that does
-    not move the report all but necessity; and from there on all behind a line that does not hold. `layers`:
-    measure what the conjecture about layers reads, and not what the one about a shared state does (or the
-    other way round).
+    not move the report all but necessity; and from there on all behind a line that does not hold. The
+    conjecture about layers, which is not judged here, has a part in the answer where p decides it: Holm's
+    adjustment is over both, as in a study. `layers`: measure what the conjecture about layers reads, and not
+    what the one about a shared state does.
     """
     found = effects(material)
     if any(line.state != "holds" for line in verdicts(found)[0].lines[:GATE]):
@@ -94,6 +95,9 @@ def judge(material: Material, *, layers: bool) -> tuple[list[Verdict], list[Resu
         if not set(_states(found).values()) <= {"holds", "missing"}:
             break
         found += step()
+    else:
+        if verdicts(found)[0].answer == "undecided" and set(_states(found).values()) == {"holds"}:
+            found += attribution.layer_order(material, ATTRIBUTION)
     return verdicts(found), found
 
 

@@ -26,7 +26,7 @@ from mi_bsa.studies.planted.llama import build
 
 PLACE = Place("resid_post.1", "slot")
 KINDS = ("mean_difference", "trained")
-OPTIONS = RecoveryOptions(kinds=KINDS, train_steps=30, learning_rate=0.1, train_batch=8, null_items=8)
+OPTIONS = RecoveryOptions(kinds=KINDS, train_steps=30, learning_rate=0.1, train_batch=8)
 
 
 @pytest.fixture(scope="module")
