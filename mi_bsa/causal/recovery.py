@@ -10,8 +10,9 @@ interval over both, and where the denominator's interval holds 0 there is no rat
 place, and the reason in its notes. R is not bounded: what overshoots recovers more than 1.
 
 Null directions (random, and random differences of the base's activations) are the handle's: as long as it is
-at either pole, one pole given the direction and the other its opposite. They say what an edit of that size does whatever its direction; what a vector that was asked
-for something does at a matched recovery is said by rivals (`rivals.py`). docs/decisions/0023.
+at either pole, one pole given the direction and the other its opposite. They say what an edit of that size
+does whatever its direction; what a vector that was asked for something does at a matched recovery is said by
+rivals (`rivals.py`). docs/decisions/0023.
 
 `trained_on_report` is the report's own vector: trained on development reports at the same place, and dosed so
 that it recovers the whole of the *report*. What it moves of the choices says whether they read what the
