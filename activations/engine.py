@@ -192,7 +192,7 @@ def passes(
             alone = isinstance(conditions, AtSite) and _alone(
                 model, conditions, batch.examples, batch.ids.shape[1], at
             )
-            some = max(1, batch_tokens // (items if alone else batch.ids.numel()))
+            some = max(1, batch_tokens // (items if alone and not whole else batch.ids.numel()))
             chunks = [
                 Lines(
                     np.repeat(np.arange(low, min(low + some, conditions.count)), items),
@@ -266,14 +266,15 @@ def _run_on(
     # What stands before the first token that changes is as it was: the blocks run from there on, over the
     # keys and values of the finished pass. Inside of a block the whole row runs again.
     start = conditions.first(lines.examples) if state else 0
+    if slots_of is not None:
+        start = min(start, int(slots_of.min()))
     # the last block runs at the answer slot alone, unless the change lies inside of it; and so do all, where
     # nothing before the slot changes
     short = depth
-    if slots_of is not None:
-        start = min(start, int(slots_of.min()))
-        if recompute.plain_blocks(model) and (state or first < depth - 1):
-            alone = _alone(model, conditions, lines.examples, trace.residual[first].shape[1], slots_of)
-            short = first if alone else max(first, depth - 1)
+    if _alone(model, conditions, lines.examples, trace.residual[first].shape[1], slots_of):
+        short = first
+    elif slots_of is not None and recompute.plain_blocks(model) and (state or first < depth - 1):
+        short = max(first, depth - 1)
     given, device = replace(lines, start=start), trace.residual[0].device
     rows = torch.arange(len(trace.residual[0]), device=device) if own is None else own.to(device)
     line = rows.repeat(len(lines.which) // len(rows))
@@ -297,23 +298,17 @@ def _run_on(
                 rotary=trace.rotary[block],
                 cache=recompute._Recorder(*past),
             )
+    slot = torch.zeros_like(line) if slots_of is None else slots_of[line] - start
+    for block in range(short, depth):
+        past = (part[block][:, :, :start] for part in (trace.keys, trace.values))
+        keys, values = past if own is None else (part[rows] for part in past)
+        rotary = trace.rotary[block]
+        hidden = recompute.at_one(
+            model, block, hidden, start=start, read=slot, rotary=rotary, keys=keys, values=values
+        )[:, None]
     if slots_of is None:
         hidden = torch.cat([trace.residual[depth][line, :start], hidden], 1)
     else:
-        slot = slots_of[line] - start
-        for block in range(short, depth):
-            past = (part[block][:, :, :start] for part in (trace.keys, trace.values))
-            keys, values = past if own is None else (part[rows] for part in past)
-            hidden = recompute.at_one(
-                model,
-                block,
-                hidden,
-                start=start,
-                read=slot,
-                rotary=trace.rotary[block],
-                keys=keys,
-                values=values,
-            )[:, None]
         hidden = _at(hidden, slot) if short == depth else hidden[:, 0]
     normed: Tensor = model.anatomy.norm(hidden)
     return normed
@@ -326,12 +321,13 @@ def _alone(
     longest: int,
     slots_of: Int[Tensor, " row"] | None,
 ) -> bool:
-    """Whether blocks run at the answer slot alone: nothing before it changes, and in no prompt does it stand
-    before the longest one's last token.
+    """Whether blocks run at the last token alone: nothing before it changes in any prompt, and nothing before
+    it is read.
     """
-    if slots_of is None or conditions.site.kind not in STATES or not recompute.plain_blocks(model):
+    if conditions.site.kind not in STATES or not recompute.plain_blocks(model):
         return False
-    return min(conditions.first(examples), int(slots_of.min())) == longest - 1
+    first = conditions.first(examples)
+    return (first if slots_of is None else min(first, int(slots_of.min()))) == longest - 1
 
 
 def _at(hidden: Tensor, slot: Tensor) -> Tensor:

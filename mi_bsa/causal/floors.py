@@ -202,9 +202,9 @@ def _rows(held: Set, layer: int) -> np.ndarray:
 
 
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
+    from probes.scores import auroc_many
 
-    return float(roc_auc_score(labels, scores))
+    return float(auroc_many(labels, scores[None])[0])
 
 
 def _over(left: LeftOut, on: str, where: Mapping[str, Any], name: str, notes: str) -> Result:

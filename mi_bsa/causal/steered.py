@@ -104,11 +104,13 @@ class BestDoses:
         """Largest KL that a dose may cost."""
         from activations import engine
 
-        own = [
-            engine.divergence(self.model, self.neutral, variant=adapter, reference="base")[0]
-            for _, _, adapter in self.material.pairs
-        ]
-        return max(self.options.max_kl, float(np.mean(own)))
+        known, key = self.material.known, ("cost of the adapters", NEUTRAL)
+        if key not in known:
+            known[key] = [
+                engine.divergence(self.model, self.neutral, variant=adapter, reference="base")[0]
+                for _, _, adapter in self.material.pairs
+            ]
+        return max(self.options.max_kl, float(np.mean(known[key])))
 
     def level(self, read_out: str, split: str, variant: str, edits: Conditions | None = None) -> float:
         """Mean score of a read-out in one condition."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from mi_bsa.core.items import Item
+from mi_bsa.core.items import Item, prompts_of
 from mi_bsa.studies.planted.draw import Wiring
 from mi_bsa.studies.planted.prompts import (
     CIRCUITS,
@@ -85,6 +86,8 @@ class Maker:
     def __init__(self, wiring: Wiring, inner: Any, tokenizer: Any, asked: dict[str, list[Item]]) -> None:
         import torch
 
+        import activations
+
         self.wiring, self.inner, self.rng = wiring, inner, wiring.rng("weights")
         self.tokenizer = tokenizer
         self.items = practice(wiring.rng("practice"))
@@ -102,6 +105,8 @@ class Maker:
             for i in (*self.items, *others)
         ]
         self.ids = torch.tensor(ids)
+        self.model = activations.wrap(inner, tokenizer)
+        self.rows = self.model.rows(prompts_of(self.items))
         behavior, report = self.free(), self.free()
         if wiring.own_cosine is not None:
             beside = report - behavior * (report @ behavior)
@@ -127,29 +132,20 @@ class Maker:
             handle.remove()
         return found[0].double().numpy()
 
-    def final(self, *, block: int | None = None, add: np.ndarray | None = None) -> np.ndarray:
-        """The last norm's output at the answer slot of the planted items; `add` joins the residual stream
-        there before a block (or before the last norm).
+    def final(self, block: int = 0, add: Float[np.ndarray, "vector width"] | None = None) -> np.ndarray:
+        """The last norm's output at the answer slot of the planted items, (item, width); or (vector, item,
+        width) with each vector added to the residual stream there before a block.
         """
-        import torch
+        from activations import engine
 
-        handles = []
-        if add is not None:
-            vector = torch.as_tensor(add, dtype=torch.float32)
-
-            def before(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-                hidden = (given[0] if given else named["hidden_states"]).clone()
-                hidden[:, -1] += vector
-                return ((hidden, *given[1:]), named) if given else (given, {**named, "hidden_states": hidden})
-
-            place = self.inner.model.norm if block is None else self.inner.model.layers[block]
-            handles.append(place.register_forward_pre_hook(before, with_kwargs=True))
-        try:
-            out = self.inner.model(self.ids[: len(self.items)]).last_hidden_state[:, -1]
-        finally:
-            for handle in handles:
-                handle.remove()
-        return out.double().numpy()
+        passed = engine.Passed(self.model, self.rows)
+        vectors, items = np.zeros((1, WIDTH)) if add is None else add, len(self.rows)
+        slot = np.full((items, 1), self.ids.shape[1] - 1)
+        lines = engine.Lines(
+            np.repeat(np.arange(len(vectors)), items), np.tile(np.arange(items), len(vectors))
+        )
+        found: np.ndarray = passed(engine.adding(f"resid_pre.{block}", vectors, slot), lines).double().numpy()
+        return found if add is None else found.reshape(len(vectors), items, WIDTH)
 
     def base(self) -> Directions:
         """Fill all weights; returns the directions that adapters use."""

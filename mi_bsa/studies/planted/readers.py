@@ -147,11 +147,10 @@ class Readers:
         maker, block = self.maker, min(self.wiring.reader_blocks)
         for n, kind in enumerate(CIRCUITS):
             self._set(n, self._row(kind, weights[kind]))
-        plain = maker.odds(maker.final())
-        by_state = {}
-        for name, state in maker.states.items():
-            up, down = (maker.odds(maker.final(block=block, add=s * STATE * state)) for s in (1, -1))
-            by_state[name] = up - down
+        state = STATE * np.stack(list(maker.states.values()))
+        plain, *added = map(maker.odds, maker.final(block, np.concatenate([0 * state[:1], state, -state])))
+        up, down = added[: len(state)], added[len(state) :]
+        by_state = {name: up[n] - down[n] for n, name in enumerate(maker.states)}
         found = {}
         for kind in CIRCUITS:
             own, other = ("neighbor", "behavior") if kind in NEIGHBORS else ("behavior", "report")
