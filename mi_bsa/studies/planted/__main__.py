@@ -32,10 +32,11 @@ def main() -> int:
     given = parser.parse_args()
     try:
         k, n = (int(part) for part in given.share.split("/"))
-        beside = {
-            name: value for name in ("first", "instances") if (value := getattr(given, name)) is not None
-        }
-        config = settings.grid(given.settings).model_copy(update=beside)
+        config = settings.grid(given.settings)
+        if given.first is not None:
+            config = config.model_copy(update={"first": given.first})
+        if given.instances is not None:
+            config = config.of_each(given.instances)
         only = settings.Selection.parse(given.cells)
         known = kept.read(given.table) if given.table is not None else []
         there = {(r["cell"], r["number"]) for r in known}

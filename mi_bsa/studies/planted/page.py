@@ -97,8 +97,9 @@ def _judged(cells: Cells, mark: Mark) -> dict[PlantedCell, Sequence[Record]]:
 
 
 def _progress(config: GridConfig, cells: Cells, kept: Sequence[Record]) -> list[str]:
-    whole = len(cells) * config.instances
-    full = sum(len(found) >= config.instances for found in cells.values())
+    wanted = Counter(cell for cell, _ in config.plan())
+    whole = wanted.total()
+    full = sum(len(found) >= wanted[cell] for cell, found in cells.items())
     seconds = [r["seconds"] for r in kept if r["seconds"]]
     errors = Counter(r["reason"] for r in kept if r["error"])
     versions = Counter(r["rules"] for r in kept)

@@ -150,6 +150,13 @@ class Selection(Config):
         return parse(found, cls, source="--cells")
 
 
+class Part(Selection):
+    """Cells that are judged before others, and how many instances of each."""
+
+    instances: int | None = Field(default=None, ge=1)
+    """Instances of each of its cells; by default the grid's."""
+
+
 class GridConfig(Config):
     """Which instances of which cells are judged, and in which order."""
 
@@ -164,12 +171,12 @@ class GridConfig(Config):
     worlds: tuple[PlantedWorld, ...] = WORLDS
     """Worlds beside the grid, judged with it."""
     instances: int = Field(default=50, ge=1)
-    """Instances of every cell."""
+    """Instances of every cell that no part of the order asks more of."""
     first: int = Field(default=20_000, ge=0)
     """Number of the first; those for debugging begin at 10,000."""
-    order: tuple[Selection, ...] = ()
-    """What is judged first: all instances of each selection, one of each cell in turn, before the next; then
-    all that is left.
+    order: tuple[Part, ...] = ()
+    """What is judged first: the instances of each part, one of each cell in turn, before the next; then all
+    that is left. A cell may stand in several parts, of which a later one adds to the instances.
     """
     draws: Draws = Draws()
     """What instances draw beside their cell."""
@@ -180,14 +187,20 @@ class GridConfig(Config):
         grid = [PlantedCell("grid", *one) for one in axes]
         return (*grid, *(PlantedCell(world) for world in self.worlds if world != "grid"))
 
+    def of_each(self, instances: int) -> GridConfig:
+        """The same with so many instances of every cell."""
+        order = tuple(part.model_copy(update={"instances": None}) for part in self.order)
+        return self.model_copy(update={"instances": instances, "order": order})
+
     def plan(self, only: Selection | None = None) -> Iterator[tuple[PlantedCell, int]]:
         """Cells and numbers of instances, in the order in which they are judged."""
-        left = [cell for cell in self.cells() if only is None or only.holds(cell)]
-        for chosen in (*self.order, Selection()):
-            now = [cell for cell in left if chosen.holds(cell)]
-            left = [cell for cell in left if cell not in now]
-            for n in range(self.instances):
-                yield from ((cell, self.first + n) for cell in now)
+        cells = [cell for cell in self.cells() if only is None or only.holds(cell)]
+        planned = dict.fromkeys(cells, 0)
+        for part in (*self.order, Part()):
+            now, most = [cell for cell in cells if part.holds(cell)], part.instances or self.instances
+            for n in range(most):
+                yield from ((cell, self.first + n) for cell in now if n >= planned[cell])
+            planned |= {cell: max(planned[cell], most) for cell in now}
 
 
 def grid(path: Path = DEFAULT) -> GridConfig:

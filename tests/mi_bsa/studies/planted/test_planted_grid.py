@@ -1,5 +1,6 @@
 """The grid: settings, order, resumption, and the page that says what the verdicts are worth."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,17 +43,21 @@ def record(cell, number, answer, *, share=None, error=False):
 
 
 def test_the_shipped_grid_has_the_cells_that_matter_first():
-    """240 cells and ten worlds; the first are two states that adapters write everywhere, and no instance
-    comes twice.
+    """240 cells and ten worlds; what a mark is about has 50 instances, the first 12 of power before all; no
+    instance comes twice.
     """
     config = grid(ROOT / "configs" / "planted" / "grid.yaml")
     cells = config.cells()
     assert len(cells) == len({cell.name for cell in cells}) == 250
     plan = list(config.plan())
-    assert len(plan) == len(set(plan)) == 250 * config.instances
-    assert plan[:3] == [(WRONG, 20_000), (PlantedCell("grid", 0.1, 1.0, 0.6, 5), 20_000), (WRONG, 20_001)]
-    weak = [cell for cell, _ in plan[: 160 * config.instances]]
-    assert all(any(mark.holds(cell) for cell in weak) for mark in MARKS)
+    assert len(plan) == len(set(plan))
+    of = Counter(cell for cell, _ in plan)
+    for cell in cells:
+        marked = cell.world != "grid" or any(mark.holds(cell) for mark in MARKS)
+        assert of[cell] == (50 if marked else 10)
+    assert all(MARKS[2].holds(cell) for cell, _ in plan[: 16 * 12])
+    assert plan[:1] == [(PlantedCell("grid", 0.5, 0.0, 0.6, 5), 20_000)]
+    assert set(Counter(cell for cell, _ in config.of_each(2).plan()).values()) == {2}
 
 
 def test_cells_are_chosen_by_their_axes():
