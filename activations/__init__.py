@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from activations.adapter_constancy import constancy as constancy
     from activations.adapter_gates import adapter_profile as adapter_profile
+    from activations.answering import capture_answers as capture_answers
     from activations.attribution import attribute as attribute
     from activations.edits import Edit as Edit
     from activations.edits import add as add
@@ -34,6 +35,7 @@ _HOMES = {
     for module, names in {
         "adapter_constancy": ("constancy",),
         "adapter_gates": ("adapter_profile",),
+        "answering": ("capture_answers",),
         "attribution": ("attribute",),
         "edits": ("Edit", "add", "clamp", "edit", "gate", "project_out", "replace"),
         "errors": ("ActivationsError",),

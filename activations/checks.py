@@ -17,7 +17,7 @@ import numpy as np
 
 from activations.errors import StoreError
 from activations.sites import Site
-from activations.writer import EXAMPLE_COLUMNS, NUMBERS, ROW_COLUMNS, digest, path_of
+from activations.writer import EXAMPLE_COLUMNS, LOG_PROB, NUMBERS, ROW_COLUMNS, digest, path_of
 
 REQUIRED = ("variant", "index_hash", "dtype", "layer_convention")
 """Attributes without which a file can not be read for what it is."""
@@ -73,8 +73,9 @@ def refuse_malformed(file: h5py.File, sites: Mapping[Site, h5py.Dataset], path: 
             if not isinstance(item, h5py.Dataset) or item.shape != (lengths[table],):
                 shape = getattr(item, "shape", "a group")
                 raise refuse(f"{table}/{name} is {shape}, not ({lengths[table]},)")
-            if table == "rows" and item.dtype.kind not in "iu":
-                raise refuse(f"rows/{name} holds {item.dtype}, not whole numbers")
+            if table == "rows" and item.dtype.kind not in ("f" if name == LOG_PROB else "iu"):
+                wanted = "fractions" if name == LOG_PROB else "whole numbers"
+                raise refuse(f"rows/{name} holds {item.dtype}, not {wanted}")
             if table == "examples" and name in ROW_COLUMNS:
                 raise refuse(f"the label {name!r} has the name of a column of rows; rename it")
     for site, item in sites.items():

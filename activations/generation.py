@@ -5,17 +5,17 @@ random state alone. Rows are sorted by length, so padding stays small; answers c
 prompts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from activations.batches import plan
+from activations.batches import Batch, plan
 from activations.conversation import stop_ids
+from activations.decoding import Decoded, decode
 from activations.errors import ModelError, PromptError
 from activations.prompts import Prompts, parsed
 from activations.tokens import Row
@@ -45,6 +45,25 @@ def generate(model: "Model", prompt: Prompts, how: Decoding) -> str | list[str]:
 
 def answers(model: "Model", rows: Sequence[Row], how: Decoding) -> list[list[int]]:
     """The tokens that follow each row."""
+    names = [row.prompt.id for row in rows]
+    check(model, [len(row) for row in rows], names, how)
+    found: list[list[int]] = [[] for _ in rows]
+    cut = plan([len(row) + how.max_new_tokens for row in rows], batch_tokens=how.batch_tokens)
+    with seeded(model, how.seed):
+        for members in (cut[n] for n in range(len(cut))):
+            batch = model.collate([rows[i] for i in members], examples=members, side="left")
+            for i, answer in zip(members, decoded(model, batch, how, names).answers, strict=True):
+                found[i] = answer
+    return found
+
+
+def check(model: "Model", lengths: Sequence[int], names: Sequence[str], how: Decoding) -> None:
+    """Refuse what cannot be answered.
+
+    Raises:
+        ModelError: sampling without a seed, no token to generate, or a state in which activations lie.
+        PromptError: no room left in the context.
+    """
     model.check()
     max_new_tokens = how.max_new_tokens
     if how.temperature < 0 or (how.temperature > 0 and how.seed is None):
@@ -54,43 +73,56 @@ def answers(model: "Model", rows: Sequence[Row], how: Decoding) -> list[list[int
         )
     if max_new_tokens < 1:
         raise ModelError(f"max_new_tokens={max_new_tokens}: at least one token is generated; raise it")
-    for row in rows:
-        if len(row) + max_new_tokens > model.context_length:
+    for name, length in zip(names, lengths, strict=True):
+        if length + max_new_tokens > model.context_length:
             raise PromptError(
-                f"prompt {row.prompt.id!r} has {len(row)} tokens and {max_new_tokens} more do not fit the "
+                f"prompt {name!r} has {length} tokens and {max_new_tokens} more do not fit the "
                 f"context of {model.context_length}; shorten it or lower max_new_tokens"
             )
-    found: list[list[int]] = [[] for _ in rows]
-    names = [row.prompt.id for row in rows]
-    cut = plan([len(row) + max_new_tokens for row in rows], batch_tokens=how.batch_tokens)
-    devices = [model.device] if model.device.type == "cuda" else []
-    settings = _settings(model, how)
-    stops = {model.pad_id, *end_ids(model)}
-    with torch.random.fork_rng(devices=devices):
-        if how.seed is not None:
-            torch.manual_seed(how.seed)
-        for n in range(len(cut)):
-            members = cut[n]
-            batch = model.collate([rows[i] for i in members], examples=members, side="left")
-            reach = batch.lengths + max_new_tokens - 1  # the last new token is never forwarded
-            with (
-                model._prompts_end_at(batch.lengths, reach=reach, stops=stops),
-                model._rows_are(members, names),
-                nothing_else(model.inner),
-            ):
-                tokens: Tensor = model.inner.generate(  # type: ignore[operator]
-                    input_ids=batch.ids, attention_mask=batch.mask.long(), generation_config=settings
-                )
-            for i, line in zip(members, tokens[:, batch.ids.shape[1] :].tolist(), strict=True):
-                end = next((k for k, token in enumerate(line) if token in stops), len(line))
-                found[i] = line[:end]
-    return found
+
+
+@contextmanager
+def seeded(model: "Model", seed: int | None) -> Iterator[None]:
+    """Inside, torch draws from a seed; afterwards its global state is as before."""
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        if seed is not None:
+            torch.manual_seed(seed)
+        yield
+
+
+def decoded(
+    model: "Model",
+    batch: Batch,
+    how: Decoding,
+    names: Sequence[str],
+    *,
+    after: Callable[[], None] | None = None,
+) -> Decoded:
+    """Answer a left-padded batch, of which edits in force are told; see `decoding.decode`."""
+    stops = frozenset((model.pad_id, *end_ids(model)))
+    forwarded = how.max_new_tokens - (1 if after is None else 0)  # the last new token only to be read
+    reach = batch.lengths + forwarded
+    with (
+        model._prompts_end_at(batch.lengths, reach=reach, stops=stops),
+        model._rows_are(batch.examples, names),
+    ):
+        return decode(
+            model.inner,
+            batch.ids,
+            batch.mask,
+            most=how.max_new_tokens,
+            ends=stops,
+            pad=model.pad_id,
+            temperature=how.temperature,
+            use_cache=how.use_cache,
+            after=after,
+        )
 
 
 @contextmanager
 def nothing_else(inner: Any) -> Iterator[None]:
-    """Inside, a model's own generation config is empty: `generate` fills from it whatever is left open, and
-    published ones hold repetition penalties, forced tokens and the like."""
+    """Inside, a model's own generation config is empty: the framework's `generate` fills from it whatever is
+    left open, and published ones hold repetition penalties, forced tokens and the like."""
     from transformers import GenerationConfig
 
     own = inner.generation_config
@@ -112,19 +144,3 @@ def end_ids(model: "Model") -> list[int]:
     if model.tokenizer.eos_token_id is not None:
         ends.append(model.tokenizer.eos_token_id)
     return list(dict.fromkeys(int(token) for token in ends))
-
-
-def _settings(model: "Model", how: Decoding) -> Any:
-    """All that decides a generation."""
-    from transformers import GenerationConfig
-
-    warm = how.temperature > 0
-    sampled = {"temperature": how.temperature, "top_k": 0, "top_p": 1.0} if warm else {}  # nothing is cut off
-    return GenerationConfig(
-        max_new_tokens=how.max_new_tokens,
-        do_sample=warm,
-        eos_token_id=end_ids(model) or None,
-        pad_token_id=model.pad_id,
-        use_cache=how.use_cache,
-        **sampled,
-    )

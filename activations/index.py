@@ -5,6 +5,7 @@ The law: memory grows by what is stored and by four bytes a token, and not by wh
 is gone when the next one comes. Order, values and errors are those of reading all at once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,16 @@ class Index:
 
     @classmethod
     def of(
-        cls, model: "Model", prompts: Prompts, positions: str | Positions, *, head: int = 3
+        cls,
+        model: "Model",
+        prompts: Prompts,
+        positions: str | Positions,
+        *,
+        head: int = 3,
+        extend: Callable[[int, Row], Row] | None = None,
     ) -> "tuple[Index, Selection]":
-        """Read and tokenize prompts, and resolve the positions.
+        """Read and tokenize prompts, and resolve the positions; `extend` puts something behind each row, of
+        which it gets the number.
 
         Raises:
             PromptError, PositionError: a row that cannot be used as it is.
@@ -51,6 +59,8 @@ class Index:
         kept: list[Row] = []
         for block in blocks(prompts):
             rows = model._encode(block)
+            if extend:
+                rows = [extend(n, row) for n, row in enumerate(rows, start=len(selector.names))]
             selector.add(rows)
             ids.append(Ragged([row.ids for row in rows]))
             answers.append(

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 
 from activations import families, lora
+from activations.decoding import Prefilled
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -90,6 +92,7 @@ def logits(
     width: int,
     most: int,
     lower: "Lower | None" = None,
+    kept: list[Any] | None = None,
 ) -> Iterator[tuple[Int[np.ndarray, " read"], Float[torch.Tensor, "read vocab"]]]:
     """Next-token logits at some nodes, piece by piece: indices into `wanted`, and their logits.
 
@@ -99,6 +102,7 @@ def logits(
         wanted: nodes in ascending order.
         width: most tokens of a piece. most: most logits rows of a piece.
         lower: what its variants share.
+        kept: gets the keys and values of every piece, a pair for each block.
     """
     from transformers import DynamicCache
 
@@ -131,9 +135,42 @@ def logits(
                 use_cache=True,
                 logits_to_keep=torch.from_numpy(wanted[reads] - start).to(device),
             )
+        if kept is not None:
+            new = slice(len(path), None)
+            kept.append([(layer.keys[:, :, new], layer.values[:, :, new]) for layer in cache.layers])
         if len(reads):
             yield reads, out.logits[0]
         start = end
+
+
+@torch.no_grad()
+def prefill(inner: Any, rows: Sequence[tuple[int, ...]], *, width: int) -> Prefilled:
+    """The pass over some prompts, of which equal beginnings and equal rows are computed once, as
+    `decoding.decode` goes on from it."""
+    from transformers import DynamicCache
+
+    tree = Prefixes.of(rows)
+    kept: list[Any] = []
+    wanted, which = np.unique(tree.leaves, return_inverse=True)
+    read = logits(inner, tree, wanted, width=width, most=len(wanted), kept=kept)
+    given = torch.cat([lines for _, lines in read])
+    columns = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for row, leaf in zip(columns, tree.leaves.tolist(), strict=True):
+        path = tree.path(leaf)
+        row[len(row) - len(path) :] = path
+    cache: Any = DynamicCache()
+    for number in range(len(kept[0])):
+        index = torch.from_numpy(columns.ravel()).to(kept[0][number][0].device)
+        keys, values = (
+            rearrange(
+                torch.cat([piece[number][part] for piece in kept], 2)[0].index_select(1, index),
+                "head (row pos) d_head -> row head pos d_head",
+                row=len(rows),
+            )
+            for part in (0, 1)
+        )
+        cache.update(keys, values, number)
+    return Prefilled(cache, given[torch.from_numpy(which).to(given.device)])
 
 
 def _keep(cache: Any, columns: Int[torch.Tensor, " pos"]) -> None:

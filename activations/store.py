@@ -2,6 +2,7 @@
 
     /activations/<site>/<layer>   (row, *site); sites without a layer are /activations/<site>
     /rows/{example,position,token_id}     position -1 is a mean over a span (its token_id is -1)
+    /rows/log_prob                of tokens that were generated (`activations.answering`)
     /examples/{id,prompt,<labels>}
     /checksums, /plan             CRC-32 of every example at every site; the batches and their commit flags
 
@@ -157,7 +158,7 @@ class Store:
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
-        """Row table columns `example`, `position`, `token_id`, each of shape (row,)."""
+        """Row table columns `example`, `position`, `token_id`, of shape (row,); `log_prob` of answers."""
         with self.open() as file:
             found = {name: item[:] for name, item in file["rows"].items()}
             n_examples = len(file["examples/id"])

@@ -36,6 +36,8 @@ NUMBERS: dict[str, np.dtype[Any]] = {
 }
 MUTABLE = ("created", SEAL)
 ROW_COLUMNS = ("example", "position", "token_id")
+LOG_PROB = "log_prob"
+"""A further column of rows where answers were captured as they were generated."""
 EXAMPLE_COLUMNS = ("id", "prompt")
 """A cache's own columns; its labels stand beside the latter and bear none of these names."""
 

@@ -34,7 +34,7 @@ VARYING = ("adapter_fingerprint", "adapter_scale", "variant", "index_hash")
 LABELS = "labels"
 """Not an attribute: allows parts whose label columns are not the same (the common ones are kept), and labels
 of one example that differ between parts."""
-OWN = ("example", "position", "token_id", "id", "prompt")
+OWN = ("example", "position", "token_id", "log_prob", "id", "prompt")
 """Columns that are a store's own."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from mi_bsa.cli.options import config_options, resume_option
 from mi_bsa.core.config import Config
@@ -64,13 +64,29 @@ class CacheConfig(Config):
     """Padded tokens in a batch."""
     parity: int = 0
     """Number of prompts on which the other backends are compared first; the receipt is kept in the store."""
+    answer_tokens: int = Field(default=0, ge=0)
+    """Longest answer, in tokens, that is generated to each prompt and captured on the way; 0 captures prompts
+    as they are. Positions are then response (the default here), response:I, answer, slot, mean:<one>.
+    """
+    temperature: float = Field(default=0.0, ge=0)
+    """Of these answers; 0 takes the likeliest token."""
+    seed: int | None = None
+    """Of these answers, where they are drawn."""
 
     @model_validator(mode="before")
     @classmethod
     def _said_beside(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and isinstance(data.get("adapter"), str | Path):
             data = {**data, "adapter": {"adapter": data["adapter"]}}
+        if isinstance(data, Mapping) and data.get("answer_tokens"):
+            data = {"positions": "response", **data}
         return moved(data, BESIDE)
+
+    @model_validator(mode="after")
+    def _check(self) -> "CacheConfig":
+        if self.answer_tokens and (self.backend != "hooks" or self.parity):
+            raise ValueError("answers are captured through hooks alone: drop `backend` and `parity`")
+        return self
 
 
 @click.group()
@@ -107,6 +123,12 @@ def build(settings: CacheConfig, out: Path, resume: bool, dry_run: bool, shard: 
         )
     chosen = settings.variants or ([model.active_name] if single else list(model.variants))
     common: dict[str, Any] = {key: getattr(settings, key) for key in READ} | {"shard": part}
+    ends = {name: out if single else out / f"{name}.h5" for name in chosen}
+    if settings.answer_tokens and (dry_run or part):
+        raise ConfigError(
+            "how many rows an answer has is known when it is made: drop --dry-run and --shard, or "
+            "--answer-tokens"
+        )
     if dry_run:
         for name in chosen:
             with model.variant(name):
@@ -123,7 +145,9 @@ def build(settings: CacheConfig, out: Path, resume: bool, dry_run: bool, shard: 
 
         more: dict[str, Any] = {key: getattr(settings, key) for key in RUN}
         more |= {"resume": resume, "progress": advance}
-        if single:
+        if settings.answer_tokens:
+            stores = _answers(settings, model, ends, resume=resume, progress=advance)
+        elif single:
             with model.variant(chosen[0]):
                 stores = {chosen[0]: activations.capture(model, settings.prompts, out=out, **common, **more)}
         else:
@@ -131,7 +155,6 @@ def build(settings: CacheConfig, out: Path, resume: bool, dry_run: bool, shard: 
     for store in stores.values():
         size = f"{len(store)} rows x {len(store.sites)} sites"
         click.echo(f"{store.path}: {size}, variant {store.variant}, {store.dtype}")
-    ends = {name: out if single else out / f"{name}.h5" for name in stores}
     if all(store.path == ends[name] for name, store in stores.items()):  # else another part is missing
         _record(settings, out, model, stores)
 
@@ -207,6 +230,21 @@ def info(path: Path, as_json: bool) -> None:
                 click.echo(f"parity with {backend}: largest difference {worst:.2g} over {len(entries)} sites")
         else:
             click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _answers(
+    settings: CacheConfig, model: "Model", ends: Mapping[str, Path], *, resume: bool, progress: Any
+) -> "dict[str, Store]":
+    """Every variant's answers, each in a file of its own."""
+    import activations
+
+    how: dict[str, Any] = {key: getattr(settings, key) for key in (*READ, "temperature", "seed")}
+    how |= {"max_new_tokens": settings.answer_tokens, "resume": resume, "progress": progress}
+    stores = {}
+    for name, path in ends.items():
+        with model.variant(name):
+            stores[name] = activations.capture_answers(model, settings.prompts, out=path, **how)
+    return stores
 
 
 def _run_folder(out: Path) -> Path:

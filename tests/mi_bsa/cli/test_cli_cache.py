@@ -60,6 +60,26 @@ def test_a_cache_lives_from_plan_to_repack(
     assert activations.Store(tmp_path / "small.h5").check(deep=True) == []
 
 
+def test_answers_are_captured_as_they_are_made(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--answer-tokens for every variant, response positions by default; what does not go with it is said."""
+    out, asked = tmp_path / "answers", tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"messages": [{"role": "user", "content": "which option ?"}]}) + "\n")
+    common = ["cache", "build", *flags(made)[:2], "--prompts", asked, "--sites", "resid_post"]
+    common += ["--adapter", made / "adapter", "--answer-tokens", "3"]
+    assert mi_bsa(*common, "--out", out) == 0
+    for name in ("base", "adapter"):
+        store = activations.Store(out / f"{name}.h5")
+        assert store.variant == name
+        assert store.attributes["positions"] == "response"
+        assert (store.rows["log_prob"] < 0).all()
+    assert mi_bsa(*common, "--out", out, "--resume") == 0
+    for more, said in ((["--dry-run"], "drop --dry-run"), (["--parity", "2"], "through hooks alone")):
+        assert mi_bsa(*common, "--out", tmp_path / "b.h5", *more) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_folder_gets_every_variant_and_shards_are_joined(made: Path, tmp_path: Path) -> None:
     """--out DIR, --variants, --shard, a YAML config and --set."""
     config = tmp_path / "cache.yaml"
