@@ -8,7 +8,7 @@ no `base` in their place; those of each base that they were made of stand beside
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def join(cell: Cell[BehaviorConfig], *, parts: dict[str, str]) -> dict[str, Any]
     said = said_of(judged, registration)
     for verdict, one in zip(judged, said, strict=True):
         one["bases"] = in_words([base[verdict.conjecture] for base in answers], verdict.answer)
+        one |= {"paths": paths} if (paths := paths_in_words(each, verdict.conjecture)) else {}
     write_json(cell.folder / "verdicts.json", said)
     return {"results": len(over) + len(own) + len(tagged)}
 
@@ -99,6 +100,15 @@ def in_words(answers: Sequence[str], over: str) -> str:
     """`of 3 bases: supported in 2, undecided in 1; over bases undecided`."""
     counted = ", ".join(f"{answer} in {n}" for answer, n in Counter(sorted(answers)).most_common())
     return f"of {len(answers)} bases: {counted}; over bases {over}"
+
+
+def paths_in_words(each: Mapping[str, Sequence[Result]], conjecture: str) -> str:
+    """The share of paths of each base that agree with its own verdict; empty where none was walked. Over
+    bases no path is walked (docs/decisions/0028).
+    """
+    shares = {base: told(own, conjecture).partition(":")[0] for base, own in each.items()}
+    said = "; ".join(f"{base} {share}" for base, share in shares.items() if share)
+    return said and f"with the verdict of each base alone: {said}"
 
 
 def check(config: BehaviorConfig) -> None:

@@ -12,7 +12,7 @@ from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.report.headline import sentences, tiles
 from mi_bsa.report.page import read_verdicts
-from mi_bsa.studies.behavior.bases import check, in_words
+from mi_bsa.studies.behavior.bases import check, in_words, paths_in_words
 from mi_bsa.studies.behavior.study import STUDY, BehaviorConfig, steps
 from mi_bsa.study.steps import plan
 from mi_bsa.study.testing import StudyLaws
@@ -140,6 +140,22 @@ def test_a_base_that_is_added_runs_alone(two):
 def test_answers_in_words():
     given = ["supported", "undecided", "supported"]
     assert in_words(given, "undecided") == "of 3 bases: supported in 2, undecided in 1; over bases undecided"
+
+
+def test_paths_are_those_of_each_base():
+    """A base that walked some says how many agree; where none did, nothing is said."""
+    one = results.Result(
+        "bridge.multiverse.shared_state",
+        {"behavior": "risk"},
+        0.5,
+        None,
+        "none: choices",
+        1620,
+        "share of paths",
+    )
+    said = paths_in_words({"embedded/0": [one], "embedded/1": []}, "shared_state")
+    assert said == "with the verdict of each base alone: embedded/0 0.50 of 1,620 paths agree"
+    assert paths_in_words({"embedded/0": []}, "shared_state") == ""
 
 
 def test_a_model_by_itself_is_no_list():
