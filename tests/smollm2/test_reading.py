@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import activations
@@ -27,6 +28,34 @@ def test_it_answers(real):
     assert real.generate("What is the capital of France?", max_new_tokens=16) == (
         "The capital of France is Paris."
     )
+
+
+@pytest.mark.slow
+def test_answers_captured_on_the_way_are_what_a_second_pass_reads(real, tmp_path):
+    """The same tokens from the answer's text, and states within 1e-5 of their size, at all blocks."""
+    asked = [{"id": row["id"], "messages": row["messages"]} for row in PROMPTS[:2]]
+    made = activations.capture_answers(
+        real, asked, sites="resid_post", out=tmp_path / "a.h5", max_new_tokens=12
+    )
+    for row, said in zip(asked, made.examples["response"], strict=True):
+        row["messages"] = [*row["messages"], {"role": "assistant", "content": said}]
+    again = activations.capture(real, asked, sites="resid_post", positions="response", out=tmp_path / "b.h5")
+    assert again.rows["token_id"].tolist() == made.rows["token_id"].tolist()
+    for site in made.sites:
+        one, other = made.read(site), again.read(site)
+        assert (np.linalg.norm(one - other, axis=1) < 1e-5 * np.linalg.norm(other, axis=1)).all()
+
+
+@pytest.mark.slow
+def test_questions_score_as_one_pass_a_prompt_and_option_does(real):
+    """Within 1e-4, over every kind of question."""
+    from self_report import plain_scores
+
+    from mi_bsa.asking import ask, bank_items, load_bank
+
+    items = bank_items(load_bank("risk"), split="dev")[::24]
+    assert len({item.labels["kind"] for item in items}) > 4
+    assert np.allclose(ask(real, items)["score"], plain_scores(real, items), atol=1e-4)
 
 
 def held(model, tmp_path):
