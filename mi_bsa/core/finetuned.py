@@ -131,6 +131,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def curve_hash(path: Path, *, keep: int) -> str:
+    """`Curve.hash` of a curve on disk up to a step. Raises `BrokenFileError` where it holds no curve."""
+    return stable_hash([row for row in _rows(path) if row["step"] <= keep])
+
+
 class Curve:
     """The loss curve on disk and in memory; starts again behind the step that a run resumes from."""
 

@@ -1,9 +1,9 @@
 """How an adapter or a steering vector is trained: one frozen config, checked before anything is loaded."""
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from activations.sites import ATTENTION_MODULES, MLP_MODULES, MODULES
 from mi_bsa.core.config import Config
@@ -79,12 +79,19 @@ class FinetuneConfig(Config):
     """Type of the base's weights (in a study, of every step), which `model.dtype` says as well; an adapter
     itself is trained in float32.
     """
+    compute: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of products in stacked training; factors, their gradients, norms and the residual stream are
+    float32 in any case. `auto` is bfloat16 where the processor has instructions for it and the base more than
+    50 million parameters, and on an accelerator the base's own type. A record says which it was.
+    """
     device: Device = None
     """Where to train, and in a study to run: `cpu`, `cuda`; the accelerator where there is one, if absent.
     Under `accelerate launch` each rank has its own. `model.device` says the same.
     """
-    threads: int = Field(default=1, ge=1)
-    """CPU threads; the same number gives the same adapter bit for bit, and small models want one."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads; the same number gives the same adapter bit for bit. If absent, one for a base of up to 50
+    million parameters, which wants no more, and else as many as this process may use (OMP_NUM_THREADS).
+    """
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass, to save memory."""
     checkpoints: int = Field(default=0, ge=0)
@@ -119,6 +126,16 @@ class FinetuneConfig(Config):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _short(self, handler: Any, info: Any) -> Any:
+        """In keys: as fields were before there was this default, or this field."""
+        values = handler(self)
+        if (info.context or {}).get("keys"):
+            values |= {"threads": values["threads"] or 1}
+            if values["compute"] == "auto":
+                del values["compute"]
+        return values
+
     @property
     def module_names(self) -> tuple[str, ...]:
         """The names of the modules that get an adapter, groups written out."""
@@ -142,8 +159,6 @@ class FinetuneConfig(Config):
             return "finetune.method is vector; only LoRAs are trained together, train it one by one"
         if self.accumulation != 1:
             return "finetune.accumulation is above 1; runs trained together take whole batches, set it to 1"
-        if self.dtype != "float32":
-            return f"finetune.dtype is {self.dtype}; only float32 is trained together, train it one by one"
         return None
 
     @property

@@ -1,8 +1,10 @@
 """Many adapters of one base: side by side where that is possible, else one after the other.
 
-The one rule for what stands side by side is `groups`: LoRAs of a small, plain base in float32, in one
-process, whose configs differ in their seed only and which take equally many steps. Either way a run has the
-folder and, to float rounding, the weights that it would have had alone; what a killed call finished is kept.
+The one rule for what stands side by side is `groups`: LoRAs of a plain base, in one process, whose configs
+differ in their seed only and which take equally many steps; as many as their memory allows. On a processor
+one adapter goes that way too; on an accelerator one by itself is the Trainer's. Either way a run has the
+folder and, to the rounding of its products, the weights that it would have had alone; what a killed call
+finished is kept.
 """
 
 from __future__ import annotations
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from mi_bsa.core.finetuned import FinetuneResult
 
 GROUP = 10
-"""Adapters side by side: with ten nearly all is saved that can be. More hold more memory (a weight a run
-and module), leave workers without a group of their own, and lose more when a group is killed.
+"""Adapters side by side: with ten nearly all is saved that can be. More hold more memory, leave workers
+without a group of their own, and lose more when a group is killed.
+"""
+
+
+MEMORY = 16 * 2**30
+"""Bytes that the adapters of a group may take with gradients and optimizer: ten of rank 16 at 8B need 7 GB.
 """
 
 
@@ -43,16 +50,20 @@ def groups(
     """
     stack &= int(os.environ.get("WORLD_SIZE", "1")) == 1  # several ranks share a run's batch
     free = {name for name, (config, _) in jobs.items() if stack and config.alone_because is None}
-    small = bool(free) and _is_small(base)  # asked last: it reads the base's config, and imports frameworks
+    plain = bool(free) and _is_plain(base)  # asked last: it reads the base's config, and imports frameworks
     alike: dict[Hashable, list[str]] = {}
     key: Hashable
     for name, (config, steps) in jobs.items():
-        beside = small and name in free
+        beside = plain and name in free
         key = (config.model_copy(update={"seed": 0}), steps) if beside else name
         alike.setdefault(key, []).append(name)
     for key, names in alike.items():
-        for start in range(0, len(names), GROUP):
-            yield Group(tuple(names[start : start + GROUP]), beside=isinstance(key, tuple))
+        beside = isinstance(key, tuple)
+        config = jobs[names[0]][0]
+        most = _most(base, config) if beside and len(names) > 1 else GROUP
+        for start in range(0, len(names), most):
+            some = tuple(names[start : start + most])
+            yield Group(some, beside=beside and (len(some) > 1 or config.on_cpu))
 
 
 def train_many(
@@ -90,13 +101,22 @@ def train_many(
     return {name: done[name] for name in jobs}
 
 
-def _is_small(base: ModelLike) -> bool:
-    """Whether a weight a run costs less than it saves; a base that is not here is taken for large."""
+def _is_plain(base: ModelLike) -> bool:
+    """Whether adapters of a base can stack; one that is not here is taken for one where they cannot."""
     from mi_bsa.core.model_files import folder_here
     from mi_bsa.core.shape import shape_of
-    from mi_bsa.finetune.stacked import is_small
+    from mi_bsa.finetune.stacked import is_plain
 
-    if as_config(base).quantization is not None or folder_here(base) is None:
+    config = as_config(base)
+    if config.quantization is not None or config.device_map is not None or folder_here(base) is None:
         return False
-    shape = shape_of(base)
-    return is_small(shape.config, shape.parameters())
+    return is_plain(shape_of(base).config)
+
+
+def _most(base: ModelLike, config: FinetuneConfig) -> int:
+    """How many adapters may stand side by side."""
+    from mi_bsa.core.shape import shape_of
+    from mi_bsa.finetune.memory import ADAPTER_BYTES, trained_of
+
+    each = ADAPTER_BYTES * trained_of(shape_of(base), config)
+    return max(1, min(GROUP, MEMORY // each))

@@ -74,6 +74,17 @@ def memory_of(shape: Shape, config: FinetuneConfig, *, tokens: int) -> Memory:
     return Memory(parameters, trained, weights, ADAPTER_BYTES * trained, saved)
 
 
+def trained_of(shape: Shape, config: FinetuneConfig) -> int:
+    """Trained parameters of an adapter of this shape. Raises `ConfigError` as `memory_of`."""
+    import torch
+
+    from mi_bsa.finetune.adapters import put_adapter
+
+    with torch.device("meta"):
+        model = put_adapter(shape.on_meta(), config)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
 def _saved(model: Any, rows: int, tokens: int) -> int:
     """Bytes that autograd saves in one forward pass with loss, weights left aside."""
     import torch

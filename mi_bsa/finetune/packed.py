@@ -46,6 +46,14 @@ class Table:
             targets[n, : len(at)] = np.asarray(row.ids)[at + 1]
         return cls(reads, places, targets)
 
+    @classmethod
+    def reading(cls, rows: Sequence[Sequence[int]]) -> Table:
+        """The table of rows of which nothing is trained."""
+        reads = np.full((len(rows), max(map(len, rows))), -1)
+        for own, ids in zip(reads, rows, strict=True):
+            own[: len(ids)] = ids
+        return cls(reads, np.zeros((len(rows), 1), dtype=int), np.full((len(rows), 1), NO_LOSS))
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -70,6 +78,7 @@ class Pack:
         ids: the token of each node; runs with fewer nodes than another end in token 0, which nothing reads.
         positions: how many tokens stand before it in its rows.
         rows: for each node a row that it is in, counted over all runs.
+        chosen: which row of its run's table each of its rows is.
         pieces: all rows, the shortest first.
         places: the nodes of each row's places, counted over all runs.
         targets: the tokens after them, `NO_LOSS` where there is none.
@@ -78,6 +87,7 @@ class Pack:
     ids: Int[np.ndarray, "run node"]
     positions: Int[np.ndarray, "run node"]
     rows: Int[np.ndarray, "run node"]
+    chosen: Int[np.ndarray, "run row"]
     pieces: tuple[Piece, ...]
     places: Int[np.ndarray, "run row place"]
     targets: Int[np.ndarray, "run row place"]
@@ -90,9 +100,11 @@ def pack(tables: Sequence[Table], chosen: Sequence[Int[np.ndarray, " row"]], *, 
         _stacked([getattr(table, name)[own] for table, own in zip(tables, chosen, strict=True)], fill)
         for name, fill in (("reads", -1), ("places", 0), ("targets", NO_LOSS))
     )
+    taken = np.stack(chosen)
     for own in range(runs):
         order = np.lexsort(reads[own].T[::-1])
         reads[own], places[own], targets[own] = reads[own, order], places[own, order], targets[own, order]
+        taken[own] = taken[own, order]
     alike = (reads[:, 1:] == reads[:, :-1]) & (reads[:, 1:] >= 0)
     new = reads >= 0
     new[:, 1:] &= ~np.logical_and.accumulate(alike, axis=2)
@@ -111,7 +123,7 @@ def pack(tables: Sequence[Table], chosen: Sequence[Int[np.ndarray, " row"]], *, 
     for some in np.array_split(order, min(pieces, len(order))):
         inside = (some // rows, some % rows)
         cut.append(Piece(some, node[inside][:, : lengths[some[-1]]], places[inside]))
-    return Pack(ids, positions, of, tuple(cut), np.take_along_axis(node, places, axis=2), targets)
+    return Pack(ids, positions, of, taken, tuple(cut), np.take_along_axis(node, places, axis=2), targets)
 
 
 def _stacked(parts: Sequence[np.ndarray], fill: int) -> np.ndarray:

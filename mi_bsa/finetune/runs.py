@@ -42,8 +42,10 @@ class FinetuneRun(Config):
     """Adapter seeds."""
     words: tuple[str, ...] = ()
     """Words that no row may say in any inflection, beside the behavior's own."""
-    together: bool = False
-    """Train all runs at once in one process: for small models, several times faster than one by one."""
+    together: bool = True
+    """Train runs beside each other in one process where that is possible, a few times faster; `false`: each
+    by itself, by Hugging Face's Trainer.
+    """
     finetune: FinetuneConfig
     """How adapters are trained; its seed is set by `seeds`."""
 

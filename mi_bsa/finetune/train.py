@@ -31,6 +31,7 @@ from mi_bsa.core.rows import TrainingRow, collate, encode_rows, read_rows, row_o
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
+from mi_bsa.finetune.watch import Watch
 
 if TYPE_CHECKING:
     import activations
@@ -79,7 +80,7 @@ def finetune(
             _clear_unfinished(out)
         _wait_for_all(config)
         own_base = bases.record(model, name) if rank() == 0 else None
-        with one_device(config):
+        with one_device(config, model):
             wrapped = put_adapter(model, config)
             if start is not None:
                 take_weights(wrapped, Path(start))
@@ -178,20 +179,23 @@ def _folder(
 
 
 @contextlib.contextmanager
-def one_device(config: FinetuneConfig) -> Iterator[None]:
-    """Fixed threads and a private state of every global random generator, put back afterwards."""
+def one_device(config: FinetuneConfig, model: Any) -> Iterator[None]:
+    """The threads that a base of this size wants, and a private state of every global random generator, put
+    back afterwards.
+    """
     import random
 
     import numpy as np
     import torch
 
+    from mi_bsa.finetune.compute import is_large
     from mi_bsa.worlds.pretrain import raise_malloc_thresholds
 
     raise_malloc_thresholds()
     threads, python, legacy = torch.get_num_threads(), random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng():
         try:
-            torch.set_num_threads(config.threads)
+            torch.set_num_threads(config.threads or (threads if is_large(model) else 1))
             yield
         finally:
             torch.set_num_threads(threads)
@@ -282,12 +286,14 @@ def _train(
         if curve.hash != known:
             raise BrokenFileError(f"{curve.path}: was changed by other hands; {record.ANOTHER}")
     kept = set(config.kept_steps(steps))
+    lengths = [len(row.ids) for row in rows]
+    watch = Watch(f"training {out.name}", steps, done=done)
 
     class InOrder(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return [int(n) for n in order]
 
-    class Watch(TrainerCallback):
+    class Steps(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:
                 if not math.isfinite(logs["loss"]):
@@ -297,6 +303,10 @@ def _train(
                         "look at the rows"
                     )
                 curve.add(state.global_step, logs)
+                seen = order[
+                    (state.global_step - 1) * config.batch_size : state.global_step * config.batch_size
+                ]
+                watch.step(logs["loss"], sum(lengths[n] for n in seen))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step = state.global_step
@@ -347,7 +357,7 @@ def _train(
         args=arguments,
         train_dataset=list(rows),
         data_collator=lambda batch: collate(batch, pad=pad),
-        callbacks=[Watch()],
+        callbacks=[Steps()],
     )
     for callback in list(trainer.callback_handler.callbacks):
         if type(callback).__name__ == "PrinterCallback":
@@ -358,7 +368,7 @@ def _train(
 
     with warnings.catch_warnings():  # PEFT takes a vector, one axis long, for a shard that was not gathered
         warnings.filterwarnings("ignore", message=".*LoRA tensor.*invalid shape.*")
-        with _new_garbage_only(config):
+        with _new_garbage_only(config), watch:
             trainer.train(resume_from_checkpoint=str(states[-1]) if states else None)
     save(out / "adapter")
     model.eval()

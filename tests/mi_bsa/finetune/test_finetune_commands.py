@@ -77,12 +77,12 @@ def test_the_same_output_folder_needs_resume(place, finetuned):
 
 
 def test_runs_together_are_the_same_runs(place, finetuned):
-    """--together trains all arms and seeds at once; every run has the loss that it had alone."""
-    words = ("finetune", place / "finetune.yaml", "--together", "--out", place / "together")
+    """--no-together trains arms and seeds one by one; every run has the loss that it has beside others."""
+    words = ("finetune", place / "finetune.yaml", "--no-together", "--out", place / "alone")
     assert run(*words) == ("", 0)
     losses = [
         {name: entry["loss"] for name, entry in json.loads((where / "finetune.json").read_text()).items()}
-        for where in (finetuned, place / "together")
+        for where in (finetuned, place / "alone")
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert run(*words, "--resume") == ("", 0)

@@ -4,7 +4,7 @@ import pytest
 import tiny_llama
 
 from mi_bsa.core.model_config import ModelConfig
-from mi_bsa.finetune import FinetuneConfig, finetune, finetune_together, train_many
+from mi_bsa.finetune import FinetuneConfig, finetune, finetune_together, many, memory, train_many
 from mi_bsa.finetune.many import GROUP, Group, groups
 
 ROWS = [
@@ -32,7 +32,7 @@ def sized(**jobs):
 
 
 def test_what_differs_in_its_seed_only_stands_side_by_side(base):
-    """Another rank is another group; dropout, vectors and bfloat16 stand alone."""
+    """Another rank is another group, as is another type; dropout and vectors stand alone."""
     vector = config(method="vector", site="resid_post.0")
     jobs = sized(
         a=config(), b=config(seed=1), wide=config(rank=8), drops=config(dropout=0.1), vector=vector
@@ -42,8 +42,19 @@ def test_what_differs_in_its_seed_only_stands_side_by_side(base):
         Group(("wide", "wider"), beside=True),
         Group(("drops",), beside=False),
         Group(("vector",), beside=False),
-        Group(("half",), beside=False),
+        Group(("half",), beside=True),
     ]
+
+
+def test_what_memory_allows_stands_side_by_side(base, monkeypatch):
+    """Adapters that would not fit together are several groups, and on an accelerator one alone is the
+    Trainer's.
+    """
+    jobs = sized(a=config(), b=config(seed=1), c=config(seed=2))
+    monkeypatch.setattr(many, "MEMORY", 2 * memory.ADAPTER_BYTES * 3_712)  # the tiny model's adapter
+    assert list(groups(base, jobs)) == [Group(("a", "b"), beside=True), Group(("c",), beside=True)]
+    monkeypatch.setattr(FinetuneConfig, "on_cpu", False)
+    assert list(groups(base, jobs)) == [Group(("a", "b"), beside=True), Group(("c",), beside=False)]
 
 
 def test_groups_are_bounded_and_a_longer_run_has_its_own(base):
