@@ -8,13 +8,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := activations probes mi_bsa tests benchmarks
 
-.PHONY: demo test check static format docs mutants setup help
+CUDA := .venv-cuda
+# from 2.14 on, for the CPU build that constraints.txt pins may be what the pinned version gives; of the registry, Linux
+# has the CUDA build
+CUDA_TORCH ?= torch==2.14.1
+
+.PHONY: demo test check check-cuda static format docs mutants setup help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 minutes)"
 	@echo "make test    run the tests (6 minutes), also on a real model where it can be had"
 	@echo "make check   format, lint, types, layers, then the tests"
+	@echo "make check-cuda  everything on a CUDA device that is pretended: no GPU (5 GB once; 6 minutes)"
 	@echo "make static  format, lint, types, layers: no tests (1 minute)"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make docs    write the pages that are generated from the code"
@@ -49,6 +55,17 @@ test: $(READY)
 
 check: static
 	@$(MAKE) --no-print-directory test
+
+# an environment of its own holds the CUDA build of torch alone; everything else is that of .venv
+check-cuda: $(READY)
+	@is_there() { $(CUDA)/bin/python -c "import torch; assert torch.version.cuda" 2>/dev/null; }; \
+	is_there || { echo "== $(CUDA_TORCH) in $(CUDA) (several GB; once)"; \
+	  $(BIN)/python -m venv $(CUDA) && $(CUDA)/bin/python -m pip install -q "$(CUDA_TORCH)"; \
+	  site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" \
+	    > "$$($(CUDA)/bin/python -c "$$site")/packages_of_venv.pth"; }; \
+	is_there || { echo "== skipped: the CUDA build of torch cannot be had here ($(CUDA_TORCH), $$(uname -sm))"; exit 0; }; \
+	OMP_NUM_THREADS=1 $(CUDA)/bin/python -m pytest -q -m slow tests/cuda
 
 static: $(READY)
 	@echo "== format"; $(BIN)/ruff format --check $(CODE)

@@ -103,7 +103,7 @@ class Cells:
         e = self.entries
         line = np.repeat(e.pair, e.count)
         a = self.theirs[site][line, e.source]
-        b = self.ours[site][line, e.target]
+        b = self.ours[site][line, e.target].to(a.device)
         equal = (a == b) if self.by_head else (a == b).flatten(1)[:, None]
         same = equal.all(-1).cpu().numpy()
         return np.logical_and.reduceat(same, e.offset, axis=0)
@@ -196,7 +196,7 @@ class Cells:
             [np.arange(a, a + n) for a, n in zip(e.offset[entry], e.count[entry], strict=True)]
         )
         head = torch.from_numpy(rows[line, 2]).to(device)
-        value = self.theirs[self.sites[rows[0, 1]]][e.pair[entry][line], e.source[which]]
+        value = self.theirs[self.sites[rows[0, 1]]][e.pair[entry][line], e.source[which]].to(device)
         if self.by_head:
             value = value[torch.arange(len(value), device=device), head]
         return torch.from_numpy(line).to(device), torch.from_numpy(e.target[which]).to(device), value, head
@@ -206,8 +206,8 @@ class Cells:
 
         def change(value: Tensor) -> Tensor:
             value = value.clone()
-            at = (line + place, into - start)
-            value[(*at, head) if self.by_head else at] = new
+            at = (line + place, into - start, *(head,) * self.by_head)
+            value[tuple(one.to(value.device) for one in at)] = new.to(value.device)
             return value
 
         return change

@@ -275,7 +275,7 @@ def _run_on(
         short = first
     elif slots_of is not None and recompute.plain_blocks(model) and (state or first < depth - 1):
         short = max(first, depth - 1)
-    given, device = replace(lines, start=start), trace.residual[0].device
+    given, device = replace(lines, start=start), model.device
     rows = torch.arange(len(trace.residual[0]), device=device) if own is None else own.to(device)
     line = rows.repeat(len(lines.which) // len(rows))
 
@@ -310,7 +310,7 @@ def _run_on(
         hidden = torch.cat([trace.residual[depth][line, :start], hidden], 1)
     else:
         hidden = _at(hidden, slot) if short == depth else hidden[:, 0]
-    normed: Tensor = model.anatomy.norm(hidden)
+    normed: Tensor = model.anatomy.norm(hidden).to(hidden.device)
     return normed
 
 

@@ -188,7 +188,7 @@ class Source:
         last = torch.from_numpy(alignment.slots(rows)).to(model.device)
         with model.variant(variant), torch.no_grad():  # an adapter may reach the output layer too
             values = hooks.read(model, model.collate(rows), [*sites, Site("final_norm")], hooks.whole)
-            final = values.pop(Site("final_norm"))[pairs, last]
+            final = values.pop(Site("final_norm")).to(model.device)[pairs, last]
             logits = Reader(model, metric, index).logits(final, pairs)
         reader = Reader(model, metric, index, logits if metric.reference else None)
         return cls(values, reader, reader.measure(logits, pairs).detach())

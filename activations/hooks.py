@@ -100,7 +100,7 @@ def altering(model: "Model", site: Site, change: Change) -> Iterator[None]:
             stack.callback(before.remove)
 
             def through_attention(added: Tensor) -> Tensor:
-                middle = entering[0] + added
+                middle = entering[0].to(added.device) + added
                 return added + (change(middle) - middle)
 
             handle = attach(model.anatomy.tap(Site("attn_out", site.layer)), through_attention)

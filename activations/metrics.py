@@ -103,7 +103,7 @@ class Reader:
         self, hidden: Float[Tensor, "row d_model"], pairs: Int[Tensor, " row"]
     ) -> Float[Tensor, " row"]:
         """The metric of residuals at the answer slot, before the final norm."""
-        return self.of_final(self.model.anatomy.norm(hidden), pairs)
+        return self.of_final(self.model.anatomy.norm(hidden).to(hidden.device), pairs)
 
 
 def token_logits(
@@ -130,8 +130,11 @@ def token_logits(
 
 def _rows_of(layer: nn.Linear, wanted: Tensor, x: Tensor) -> Tensor:
     """Some outputs of a linear layer."""
-    found = torch.einsum("...kd,...d->...k", layer.weight[wanted], x)
-    return found if layer.bias is None else found + layer.bias[wanted]
+    weight, bias = (
+        None if own is None else own[wanted.to(own.device)].to(x.device) for own in (layer.weight, layer.bias)
+    )
+    found = torch.einsum("...kd,...d->...k", weight, x)
+    return found if bias is None else found + bias
 
 
 def check_tokens(metric: Metric, pairs: int, vocabulary: int) -> None:

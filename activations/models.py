@@ -259,13 +259,14 @@ class Model:
 
     def forward(self, batch: Batch) -> Float[Tensor, "example pos d_model"]:
         """The decoder's output for a batch, after the final norm; no logits. Gradients flow if they are
-        enabled."""
+        enabled. It comes back to where inputs go, also where blocks lie on several devices."""
         with self._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
-            return self.anatomy.decoder(**batch.inputs, use_cache=False).last_hidden_state
+            hidden = self.anatomy.decoder(**batch.inputs, use_cache=False).last_hidden_state
+        return hidden.to(self.device)
 
     def unembed(self, hidden: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row vocab"]:
         """Logits of final hidden states, soft-capped where the model does that."""
-        return self.anatomy.capped(self.anatomy.head(hidden))
+        return self.anatomy.capped(self.anatomy.head(hidden)).to(hidden.device)
 
     def rows(self, prompts: Prompts) -> list[Row]:
         """Read and tokenize prompts.

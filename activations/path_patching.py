@@ -247,11 +247,11 @@ class _Paths:
             return self._read(out) - before
 
     def _read(self, site: Site) -> Tensor:
-        """A site of a block that runs on the target's stream."""
+        """A site of a block that runs on the target's stream, where that stream lies."""
         assert site.layer is not None
         with hooks.reading(self.model, [site], hooks.whole, stop=False) as found:
             self._block(site.layer, self.trace.residual[site.layer])
-        return found[site]
+        return found[site].to(self.model.device)
 
     def value(self, sender: Node, receiver: Node) -> Tensor:
         """The metric with one path patched."""
@@ -287,9 +287,9 @@ class _Paths:
 def _put(new: Tensor, head: int | None) -> hooks.Change:
     def change(old: Tensor) -> Tensor:
         if head is None:
-            return new.to(old.dtype)
+            return new.to(old)
         chosen = torch.zeros(old.shape[2], dtype=torch.bool, device=old.device)
         chosen[head] = True
-        return torch.where(rearrange(chosen, "head -> 1 1 head 1"), new.to(old.dtype), old)
+        return torch.where(rearrange(chosen, "head -> 1 1 head 1"), new.to(old), old)
 
     return change

@@ -133,7 +133,8 @@ def logits(
                 position_ids=depths[nodes].to(device)[None],
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=torch.from_numpy(wanted[reads] - start).to(device),
+                # a list, for a tensor would have to lie where the last block does
+                logits_to_keep=(wanted[reads] - start).tolist(),
             )
         if kept is not None:
             new = slice(len(path), None)
@@ -177,7 +178,8 @@ def _keep(cache: Any, columns: Int[torch.Tensor, " pos"]) -> None:
     """Of a cache's keys and values, those at some columns; blocks that stood still have none."""
     for layer in cache.layers:
         if layer.is_initialized:
-            layer.keys, layer.values = (part.index_select(2, columns) for part in (layer.keys, layer.values))
+            at = columns.to(layer.keys.device)
+            layer.keys, layer.values = (part.index_select(2, at) for part in (layer.keys, layer.values))
 
 
 def masks(

@@ -8,6 +8,7 @@ read is carried through (unless attention scores are capped). Blocks are the mod
 layers, norms and attention are what they are everywhere else.
 """
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,8 @@ class _Recorder:
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         if self.keys is not None and self.values is not None and self.keys.shape[2]:
-            keys, values = torch.cat([self.keys, keys], 2), torch.cat([self.values, values], 2)
+            keys = torch.cat([self.keys.to(keys.device), keys], 2)
+            values = torch.cat([self.values.to(values.device), values], 2)
         self.keys, self.values = keys, values
         return keys, values
 
@@ -106,7 +108,7 @@ def run_block(
     rotary: tuple[Tensor, Tensor],
     cache: _Recorder,
 ) -> Float[Tensor, "row pos d_model"]:
-    """One block over positions from `start` on."""
+    """One block over positions from `start` on; the result lies where `hidden` does."""
     width = hidden.shape[1]
     output = model.anatomy.layers[layer](
         hidden,
@@ -116,11 +118,11 @@ def run_block(
         past_key_values=cache,
         use_cache=True,
     )
-    return output if isinstance(output, Tensor) else output[0]
+    return (output if isinstance(output, Tensor) else output[0]).to(hidden.device)
 
 
 def trace(model: "Model", batch: Batch) -> Trace:
-    """Run a right-padded batch and keep what `resume` needs."""
+    """Run a right-padded batch and keep what `resume` needs, all of it where the tokens are."""
     found: list[Tensor] = []
     rotary: list[tuple[Tensor, Tensor]] = []
     longest = int(batch.lengths.argmax())
@@ -147,8 +149,12 @@ def trace(model: "Model", batch: Batch) -> Trace:
         stack.callback(model.anatomy.layers[-1].register_forward_hook(after).remove)
         model.forward(batch)
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
-    assert all(part is not None for part in (*keys, *values))
-    return Trace(tuple(found), tuple(keys), tuple(values), tuple(rotary))  # type: ignore[arg-type]
+    home = model.device
+
+    def kept(parts: Iterable[Tensor | None]) -> tuple[Tensor, ...]:
+        return tuple(part.to(home) for part in parts if part is not None)
+
+    return Trace(kept(found), kept(keys), kept(values), tuple((c.to(home), s.to(home)) for c, s in rotary))
 
 
 def at_one(
@@ -166,9 +172,11 @@ def at_one(
     values of all, the rest of one.
 
     `keys` and `values` of the past are the prompts' own: the rows hold all of these again and again, in this
-    order, and nothing of the past is copied for them.
+    order, and nothing of the past is copied for them. The result lies where `hidden` does.
     """
-    parts = model.anatomy.parts[layer]
+    parts, home = model.anatomy.parts[layer], hidden.device
+    place = next(model.anatomy.layers[layer].parameters()).device
+    hidden, read, keys, values = (given.to(place) for given in (hidden, read, keys, values))
     normed = parts.attention_reads(hidden)
     width, prompts = hidden.shape[1], len(keys)
     new_keys, new_values = parts.heads("k", normed), parts.heads("v", normed)
@@ -178,7 +186,7 @@ def at_one(
     else:
         hidden = hidden[:, 0]
     query = parts.heads("q", normed)
-    cos, sin = (part[0, start : start + width] for part in rotary)
+    cos, sin = (part[0, start : start + width].to(place) for part in rotary)
     new_keys = turned(new_keys, cos, sin)
     query = turned(query, cos[read][:, None, None], sin[read][:, None, None]) * parts.scaling
     # of rows of one length the slot is the same, and so is what it sees
@@ -202,7 +210,7 @@ def at_one(
     mixed = mixed + (now * new_values if width == 1 else now @ new_values)
     mixed = rearrange(mixed, "row head own d_head -> row (head own d_head)").to(hidden)
     middle = hidden + parts.attention_adds(mixed)
-    return middle + parts.mlp_adds(middle)
+    return (middle + parts.mlp_adds(middle)).to(home)
 
 
 def turned(

@@ -152,7 +152,8 @@ def gather(selection: Selection, batch: Batch, *, longest: int) -> Gather:
     column = at + left[line]
 
     def copy(site: Site, value: Float[Tensor, "example pos *site"]) -> Tensor:
-        picked = value.detach()[line, column]
+        # where blocks lie on several devices, a value is not where the tokens are
+        picked = value.detach()[line.to(value.device), column.to(value.device)].to(device)
         if site.kind == "pattern":
             picked = _true_keys(picked, left[line], longest=longest, width=width)
         if not selection.rule.is_mean:

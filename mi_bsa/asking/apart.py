@@ -135,6 +135,6 @@ def forward(
         attention_mask=mask,
         position_ids=positions.to(device),
         use_cache=False,
-        logits_to_keep=torch.tensor(list(keep), device=device),
+        logits_to_keep=list(keep),  # a tensor would have to lie where the last block does
     )
     return out.logits
