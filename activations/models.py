@@ -258,8 +258,7 @@ class Model:
             self._order = before
 
     def forward(self, batch: Batch) -> Float[Tensor, "example pos d_model"]:
-        """The decoder's output for a batch, after the final norm; no logits. Gradients flow if they are
-        enabled. It comes back to where inputs go, also where blocks lie on several devices."""
+        """The decoder's output of a batch, after the final norm, where inputs go; gradients if enabled."""
         with self._prompts_end_at(batch.prompt_lengths, given=batch.lengths):
             hidden = self.anatomy.decoder(**batch.inputs, use_cache=False).last_hidden_state
         return hidden.to(self.device)
