@@ -7,6 +7,7 @@ given, and what leaving one wording out gives, are the same functions with other
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class Answers:
             names=names,
         )
 
-    @property
+    @cached_property
     def directed(self) -> np.ndarray:
         """Which wordings are of a kind that is asked in two directions, `scale` and `scale_flipped`."""
         turned = {k.removesuffix("_flipped") for k in self.kinds if k.endswith("_flipped")}
@@ -89,10 +90,21 @@ class Answers:
             np.add.at(weights, rng.choice(members, size=len(members)), 1)
         return weights[self.units]
 
+    @cached_property
+    def _means(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean over orders, 0 where not asked; and whether it was asked."""
+        asked = ~np.isnan(self.scores).all(1)
+        return np.nanmean(np.where(asked[:, None], self.scores, 0.0), axis=1), asked
+
+    @cached_property
+    def _by_kind(self) -> list[np.ndarray]:
+        """Which wordings are of each kind."""
+        return [self.kinds == kind for kind in np.unique(self.kinds)]
+
     def gaps(self, seeds: np.ndarray) -> np.ndarray:
         """First arm minus second for every wording; `seeds`: weight of each arm and seed."""
-        mean = np.nanmean(np.where(np.isnan(self.scores).all(1, keepdims=True), 0.0, self.scores), axis=1)
-        there = ~np.isnan(self.scores).all(1) * seeds
+        mean, asked = self._means
+        there = asked * seeds
         sides = [there * (self.signs == sign) for sign in (1.0, -1.0)]
         first, second = (
             (mean * side).sum(1) / np.where(side.sum(1) > 0, side.sum(1), np.nan) for side in sides
@@ -105,8 +117,8 @@ class Answers:
         weights = np.where(np.isnan(gaps), 0.0, wordings)
         gaps_of_kinds = [
             float((weights * np.nan_to_num(gaps))[here].sum() / weights[here].sum())
-            for kind in np.unique(self.kinds)
-            if weights[here := self.kinds == kind].sum() > 0
+            for here in self._by_kind
+            if weights[here].sum() > 0
         ]
         return float(np.mean(gaps_of_kinds)) if gaps_of_kinds else float("nan")
 
@@ -181,8 +193,8 @@ def _flip(answers: Answers, weights: np.ndarray, seeds: np.ndarray) -> Component
 def _wording(answers: Answers, weights: np.ndarray, seeds: np.ndarray, own_gap: float) -> Component:
     gaps = answers.gaps(seeds)
     variances = []
-    for kind in np.unique(answers.kinds):
-        here = (answers.kinds == kind) & ~np.isnan(gaps)
+    for of_kind in answers._by_kind:
+        here = of_kind & ~np.isnan(gaps)
         n = weights[here].sum()
         if here.sum() > 1 and n > 1:
             off = gaps[here] - (weights[here] @ gaps[here]) / n

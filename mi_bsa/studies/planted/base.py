@@ -84,8 +84,6 @@ class Maker:
     """Sets the weights of the base, block by block, from what the blocks before compute."""
 
     def __init__(self, wiring: Wiring, inner: Any, tokenizer: Any, asked: dict[str, list[Item]]) -> None:
-        import torch
-
         import activations
 
         self.wiring, self.inner, self.rng = wiring, inner, wiring.rng("weights")
@@ -100,13 +98,8 @@ class Maker:
         self.hints = np.array(
             [1.0 if f" {HINTS[0]} " in i.messages[-1]["content"] else -1.0 for i in self.items]
         )
-        ids = [
-            tokenizer.apply_chat_template(list(i.messages), add_generation_prompt=True, return_dict=False)
-            for i in (*self.items, *others)
-        ]
-        self.ids = torch.tensor(ids)
         self.model = activations.wrap(inner, tokenizer)
-        self.rows = self.model.rows(prompts_of(self.items))
+        self.rows = self.model.rows(prompts_of((*self.items, *others)))
         behavior, report = self.free(), self.free()
         if wiring.own_cosine is not None:
             beside = report - behavior * (report @ behavior)
@@ -121,16 +114,19 @@ class Maker:
         found /= np.linalg.norm(found, axis=1, keepdims=True)
         return found if count else found[0]
 
+    def at_slot(self, site: str) -> np.ndarray:
+        """Values of a site at the answer slot of all prompts, (prompt, width)."""
+        from activations import engine
+
+        return engine.slot_states(self.model, self.rows, [site])[site]
+
     def inputs(self, block: int) -> np.ndarray:
         """What the MLP of a block reads at the answer slot, (prompt, width)."""
-        found: list[Any] = []
-        module = self.inner.model.layers[block].post_attention_layernorm
-        handle = module.register_forward_hook(lambda _m, _i, out: found.append(out[:, -1]))
-        try:
-            self.inner.model(self.ids)
-        finally:
-            handle.remove()
-        return found[0].double().numpy()
+        import torch
+
+        middle = torch.from_numpy(self.at_slot(f"resid_mid.{block}"))
+        found: np.ndarray = self.inner.model.layers[block].post_attention_layernorm(middle).double().numpy()
+        return found
 
     def final(self, block: int = 0, add: Float[np.ndarray, "vector width"] | None = None) -> np.ndarray:
         """The last norm's output at the answer slot of the planted items, (item, width); or (vector, item,
@@ -138,9 +134,9 @@ class Maker:
         """
         from activations import engine
 
-        passed = engine.Passed(self.model, self.rows)
-        vectors, items = np.zeros((1, WIDTH)) if add is None else add, len(self.rows)
-        slot = np.full((items, 1), self.ids.shape[1] - 1)
+        vectors, items = np.zeros((1, WIDTH)) if add is None else add, len(self.items)
+        passed = engine.Passed(self.model, self.rows[:items])
+        slot = np.full((items, 1), len(self.rows[0]) - 1)
         lines = engine.Lines(
             np.repeat(np.arange(len(vectors)), items), np.tile(np.arange(items), len(vectors))
         )
@@ -154,11 +150,12 @@ class Maker:
         self._embed()
         self._gather()
         self._noise()
-        self._recognize()
+        first = self._recognize()
         self.heads = self._unembed()
-        self.carriers = {0: self._amounts(0)} | {b: self._carry(b) for b in range(1, BLOCKS)}
+        self.carriers = {0: first} | {b: self._carry(b) for b in range(1, BLOCKS)}
         moves = Readers(self).fit()
-        spread = float(np.linalg.norm(self._resid_final(), axis=1).mean()) / np.sqrt(WIDTH)
+        last = self.at_slot(f"resid_post.{BLOCKS - 1}")[: len(self.items)]
+        spread = float(np.linalg.norm(last, axis=1).mean()) / np.sqrt(WIDTH)
         return Directions(
             **self.states,
             nuisance=self.free(),
@@ -251,8 +248,10 @@ class Maker:
         signal[2 * len(FEATURES) + n] = 1.0
         return signal
 
-    def _recognize(self) -> None:
-        """Block 0: one unit a circuit, open where the prompt asks the speaker about its trait."""
+    def _recognize(self) -> np.ndarray:
+        """Block 0: one unit a circuit, open where the prompt asks the speaker about its trait; returns how
+        far each opens there.
+        """
         import torch
 
         mlp = self.inner.model.layers[0].mlp
@@ -264,15 +263,16 @@ class Maker:
             self.gate(0, n, both, self.own & (self.traits == trait), x)
             form = kind.removeprefix("neighbor_")
             mlp.up_proj.weight[n, gathered + FEATURES.index(form)] = 1.0
-        for n, amount in enumerate(self._amounts(0)):
+        amounts = self._amounts(0, x)
+        for n, amount in enumerate(amounts):
             mlp.down_proj.weight[2 * gathered + n, n] = 3.0 / amount  # a mean of 3: plain beside a norm of 1
             # a trace in the free dimensions: recognition is no perfectly clean signal either
             mlp.down_proj.weight[FREE:, n] += torch.as_tensor(0.002 * self.rng.normal(size=WIDTH - FREE))
+        return amounts
 
-    def _amounts(self, block: int) -> np.ndarray:
-        """Mean activation of each circuit's carrier on its prompts."""
+    def _amounts(self, block: int, x: np.ndarray) -> np.ndarray:
+        """Mean activation of each circuit's carrier on its prompts; `x` is what the block's MLP reads."""
         mlp = self.inner.model.layers[block].mlp
-        x = self.inputs(block)
         gate, up = (x @ w.weight.double().numpy()[: len(CIRCUITS)].T for w in (mlp.gate_proj, mlp.up_proj))
         act = gate / (1 + np.exp(-gate)) * up
         return np.array([act[self.on(kind), n].mean() for n, kind in enumerate(CIRCUITS)])
@@ -283,7 +283,7 @@ class Maker:
         for n, kind in enumerate(CIRCUITS):
             self.gate(block, n, self.about(n), self.on(kind), x)
             mlp.up_proj.weight[n, 0] = 0.3  # carriers are there for adapters, and write nothing
-        return self._amounts(block)
+        return self._amounts(block, x)
 
     def _unembed(self) -> dict[str, np.ndarray]:
         """Rows of the options, so large that prompts alone spread the log-odds as drawn."""
@@ -322,14 +322,3 @@ class Maker:
         """Log-odds of the seeking option on every practice prompt."""
         heads = np.stack([self.heads[kind] for kind in self.kinds])
         return np.asarray((final * heads).sum(1))
-
-    def _resid_final(self) -> np.ndarray:
-        found: list[Any] = []
-        handle = self.inner.model.norm.register_forward_pre_hook(
-            lambda _m, given: found.append(given[0][:, -1])
-        )
-        try:
-            self.inner.model(self.ids)
-        finally:
-            handle.remove()
-        return found[0].double().numpy()[: len(self.items)]
