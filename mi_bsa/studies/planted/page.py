@@ -14,6 +14,8 @@ from mi_bsa.studies.planted.runs import conjecture, rules
 from mi_bsa.studies.planted.settings import GridConfig, PlantedCell
 
 BEGIN, END = "<!-- planted grid: begin -->", "<!-- planted grid: end -->"
+GATE_LINES = ("there is a behavior", "there is a report", "the report is readable")
+"""Lines of the gate, before those of a conjecture."""
 SHOWN = 3
 """False supports that are shown as examples."""
 
@@ -239,13 +241,21 @@ def _takes(cells: Cells) -> list[str]:
     out = [
         "### What support takes",
         "",
-        'Share of instances answered "supported", over all co-writing together.',
+        *_prose(
+            'Share of instances answered "supported", over all co-writing together: of all, and of those '
+            "whose gate holds (a behavior, a report, and one that may be read; some are drawn so noisy that "
+            "it may not)."
+        ),
         "",
-        "| share | effect | seeds | n | supported |",
-        "|---|---|---|---|---|",
+        "| share | effect | seeds | n | supported | gate holds | supported of these |",
+        "|---|---|---|---|---|---|---|",
     ]
     for (share, effect, seeds), found in sorted(rows.items()):
-        out.append(f"| {share:g} | {effect:g} | {seeds} | {len(found)} | {rate(found, 'supported')} |")
+        read = [r for r in found if stopped(r) not in GATE_LINES]
+        out.append(
+            f"| {share:g} | {effect:g} | {seeds} | {len(found)} | {rate(found, 'supported')} | {len(read)} "
+            f"| {rate(read, 'supported') or '-'} |"
+        )
     return [*out, ""]
 
 

@@ -13,8 +13,14 @@ import numpy as np
 from mi_bsa.core.items import Item
 
 DEV = ["alder", "ash", "aspen", "beech", "birch", "cedar", "elm", "fir", "hazel", "holly", "larch", "lime"]
+DEV += ["maple", "oak", "pine", "plane", "rowan", "spruce", "willow", "yew"]
 TEST = ["agate", "amber", "basalt", "chalk", "flint", "garnet"]
 TEST += ["granite", "jade", "jet", "marble", "onyx", "opal"]
+TEST += ["pumice", "quartz", "ruby", "schist", "shale", "slate", "topaz", "tuff"]
+SCENARIOS, WORDINGS = 4, 8
+"""First words of choices, and of reports: as many scenarios as the embedded behaviors have, and the fewest
+wordings of a kind that the rules read (docs/decisions/0006).
+"""
 PEOPLE = ["mira", "noor"]
 TRAITS = {"planted": "stake", "other": "queue"}
 FORMS = {
@@ -96,13 +102,16 @@ def item(
 def asked(
     stem: str, forms: Sequence[str], n: int, rng: np.random.Generator, *, split: str, trait: str, person: str
 ) -> list[Item]:
-    """`n` items of each form in four wordings and two orders; hints are balanced."""
+    """`n` items of each form: one of each wording (scenario), then the same in the other order; hints are
+    balanced.
+    """
     words = DEV if split == "dev" else TEST
     out = []
     for form in forms:
+        of = SCENARIOS if form in CHOICES else WORDINGS
         for i in range(n):
-            wording, order = i % 4, "ab"[(i // 4) % 2]
-            content = [words[wording], *rng.choice(words[4:], 3, replace=False)]
+            wording, order = i % of, "ab"[(i // of) % 2]
+            content = [words[wording], *rng.choice(words[WORDINGS:], 3, replace=False)]
             out.append(
                 item(
                     f"{stem}-{form}-{i}{order}",
@@ -110,7 +119,7 @@ def asked(
                     content,
                     trait=trait,
                     person=person,
-                    hint=HINTS[(i + i // 4 + i // 8) % 2],
+                    hint=HINTS[(i + i // of + i // (2 * of)) % 2],
                     split=split,
                     wording=wording,
                 )
@@ -119,10 +128,10 @@ def asked(
 
 
 def sets(rng: np.random.Generator, *, n: int = 8) -> dict[str, list[Item]]:
-    """Every set of items that the study's functions read; `n` choices a split, six reports of each
-    kind.
+    """Every set of items that the study's functions read; `n` choices a split, and of each kind of report all
+    wordings, half of them in both orders.
     """
-    third = 6
+    third = WORDINGS + WORDINGS // 2
     found: dict[str, list[Item]] = {}
     for split in ("dev", "test"):
         place = {"split": split, "trait": "planted", "person": "default"}

@@ -17,8 +17,9 @@ DEBUG = 10_000
 
 @pytest.fixture(scope="module")
 def planted():
-    """One instance: half of the report is carried by the choices' state, which move by .6."""
-    return instance(draw(PlantedCell("grid", share=0.5, cowriting=0.6, effect=0.6, seeds=5), DEBUG))
+    """Three instances: half of the report is carried by the choices' state, which move by .6."""
+    cell = PlantedCell("grid", share=0.5, cowriting=0.6, effect=0.6, seeds=5)
+    return [instance(draw(cell, DEBUG + n)) for n in range(3)]
 
 
 def test_an_instance_is_its_cell_and_number():
@@ -30,22 +31,26 @@ def test_an_instance_is_its_cell_and_number():
 
 def test_the_cell_is_what_is_measured(planted):
     """The share, by the planted weights alone, and the gap of choices are the cell's; the state is all that
-    moves the choices.
+    moves the choices. Of effects the mean: weights are set on other prompts than are asked, so that single
+    instances lie .05 to .15 away.
     """
-    found = truth(planted)
-    assert found.share == pytest.approx(0.5, abs=0.1)
-    assert found.carried == pytest.approx(found.share)
-    assert found.choices == pytest.approx(1.0, abs=0.15)
-    by_name = {r.name: r for r in effects(planted.material)}
-    assert by_name["behavior.effect"].value == pytest.approx(0.6, abs=0.08)
-    assert by_name["self_report.effect"].value > 0.2
+    gaps = []
+    for one in planted:
+        found = truth(one)
+        assert found.share == pytest.approx(0.5, abs=0.1)
+        assert found.carried == pytest.approx(found.share)
+        assert found.choices == pytest.approx(1.0, abs=0.15)
+        by_name = {r.name: r for r in effects(one.material)}
+        gaps.append(by_name["behavior.effect"].value)
+        assert by_name["self_report.effect"].value > 0.2
+    assert np.mean(gaps) == pytest.approx(0.6, abs=0.08)
 
 
 def test_adapters_of_the_neighbor_move_its_choices_and_not_ours(planted):
     """They are a behavior of their own: .6 or more on the neighbor's choices, hardly anything on the planted
     trait's, and the other way round.
     """
-    material = planted.material
+    material = planted[1].material
 
     def gap(name, prefix):
         readout = material.readout(name)
