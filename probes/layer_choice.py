@@ -39,9 +39,9 @@ class LeftOut:
 
     `layers`: of each unit, the layer at which it was tested. `development`: of each layer, its development
     AUROC, mean over all pairs of units (what chose is the mean over the pairs without the tested unit).
-    `scores`: test rows with set, row, label `y`, `score`, `unit` and `layer`. `null`: of each set the mean
-    over units under each renaming of the classes inside units, the layer chosen anew each time; the true
-    labels are not among them.
+    `scores`: test rows with set, row, label `y`, `score`, `unit`, `layer` and `item`. `null`: of each set the
+    mean over units under each renaming of the classes inside units, the layer chosen anew each time; the
+    true labels are not among them.
     """
 
     layers: dict[Any, int]
@@ -79,6 +79,31 @@ class LeftOut:
             if own["y"].nunique() == 2
         }
 
+    def placed(self, name: str) -> pd.DataFrame:
+        """AUROC of one set as a layout of units (rows) x items (columns), the mean of a row that of the unit.
+
+        To first order an AUROC is a mean over its rows (Sen 1960): of each positive the share of negatives
+        below it, of each negative the share of positives above. A cell is what an item's rows add to it.
+
+        Raises:
+            SourceError: no such set, or rows whose items are not known (`leave_one_out(items=)`).
+        """
+        part = self._part(name)
+        if part["item"].isna().any():
+            raise SourceError(f"items of {name!r} are not known; name their column: leave_one_out(items=)")
+        rows = {}
+        for unit, own in part.groupby("unit"):
+            y, score = own["y"].to_numpy() == 1, own["score"].to_numpy()
+            won = (np.sign(score[y][:, None] - score[~y]) + 1) / 2
+            if not won.size:
+                continue
+            added = np.empty(len(y))
+            added[y] = (won.mean(1) - won.mean()) / len(won)
+            added[~y] = (won.mean(0) - won.mean()) / won.shape[1]
+            by = pd.Series(added).groupby(own["item"].to_numpy()).sum()
+            rows[unit] = won.mean() + len(by) * by
+        return pd.DataFrame(rows).T
+
     def estimate(self, name: str) -> tuple[Estimate, float]:
         """AUROC of one set, pairs inside units, its interval with the error of shared training units, and the
         p of .5."""
@@ -101,6 +126,7 @@ def leave_one_out(
     label: str,
     unit: str,
     apart: Sequence[str] = (),
+    items: str | None = None,
     method: str = "logistic",
     penalty: float | int = 0.1,
     n_shuffles: int = 20,
@@ -116,6 +142,7 @@ def leave_one_out(
         label: column of the two classes.
         unit: column of the units that are left out, two at least; each holds both classes in `train`.
         apart: columns whose levels training rows share with no other set (such as the scenario).
+        items: column of what test rows are drawn as beside units (such as the wording), for `LeftOut.placed`.
         method, penalty: of the probe (`probes.METHODS`).
         n_shuffles: renamings of the classes inside units behind `null`; all of them where there are fewer
             (2 to the number of units, less one, and less the true one).
@@ -198,6 +225,8 @@ def leave_one_out(
                 null[name][here, k] = auroc_many(y[here], block[0][here])
                 if here[0]:  # the true labels
                     facts = {"set": name, "row": some, "y": y[0], "score": block[0][0], "unit": units[k]}
+                    asked = None if items is None else column(tests[name][1], items, what="group")
+                    facts["item"] = None if asked is None else asked.to_numpy()[some]
                     frames.append(pd.DataFrame({**facts, "layer": layer}))
     if not frames:
         raise LabelError("no unit has rows of both classes in a test set; give a set whose units have both")

@@ -10,14 +10,17 @@ that the two agree (compare Nadeau and Bengio 2003, Machine Learning 52:239; Ben
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
 from scipy.special import expit
 
+from probes.errors import StatisticsError
 from probes.statistics.ceiling import exact_p_of_half
-from probes.statistics.intervals import Estimate, no_interval, t_interval
-from probes.statistics.spread import is_constant
+from probes.statistics.crossed import crossed_mean
+from probes.statistics.intervals import Estimate, no_interval
+from probes.statistics.spread import slack
 
 CHOSEN_FACTOR, CHOSEN_DIFFERENCE, CHOSEN_UNITS = 4.0, 3.0, 5
 """At least this much is the squared error multiplied by where units chose the layer for each other, of scores
@@ -113,12 +116,16 @@ def _product_factor(units: int, signal: float) -> float:
     return float(1 + r / (1 + r) * units / (units - 2))
 
 
-def mean_out_of_fold(values: Sequence[float] | np.ndarray, *, layers: int = 1) -> tuple[Estimate, float]:
+def mean_out_of_fold(
+    values: Sequence[float] | np.ndarray, *, strata: Sequence[Any] | None = None, layers: int = 1
+) -> tuple[Estimate, float]:
     """Mean of one value a unit, such as a difference of two AUROCs, where each unit was tested by a probe of
     all others: t with the error of shared training units added, and the p of 0.
 
     Args:
-        values: one a unit.
+        values: one a unit; or a layout [unit, item] of what was drawn beside units, such as the wordings that
+            all were tested on (`probes.LeftOut.placed`), which share no probe.
+        strata: kind of each item, all of which weigh alike (`probes.statistics.crossed_mean`).
         layers: among how many the units chose (`probes.layer_choice`).
 
     Returns:
@@ -128,19 +135,23 @@ def mean_out_of_fold(values: Sequence[float] | np.ndarray, *, layers: int = 1) -
     Raises:
         StatisticsError: fewer than two values.
     """
-    each = np.asarray(values, dtype=float)
-    plain, k = t_interval(each), each.size
+    cells = np.asarray(values, dtype=float)
+    mean = crossed_mean(cells.reshape(len(cells), -1), strata=strata)
+    plain, k = mean.interval(), mean.units
+    if k < 2:
+        raise StatisticsError("one unit carries no interval; give two at least")
     if k < 3:
         return no_interval(plain.value, "two units share one probe's noise", n=plain.n, units=k), float("nan")
-    if is_constant(each):
+    spread, _ = mean.spreads[-1]
+    if spread <= slack(mean.value) ** 2:
         return plain, float("nan")
-    error, factor = each.std(ddof=1) / np.sqrt(k), shared_factor(k, layers=layers, paired=True)
-    p = float(2 * stats.t.sf(abs(plain.value) / (error * np.sqrt(factor)), k - 1))
-    reach = (plain.high - plain.value) * np.sqrt(_product_factor(k, (plain.value / each.std(ddof=1)) ** 2))
-    low, high, method = plain.value - reach, plain.value + reach, f"{plain.method}, {SHARED}"
-    if p > 1 - plain.level and not low <= 0 <= high:
+    tested = mean.widened(shared_factor(k, layers=layers, paired=True))
+    p = float(2 * stats.t.sf(abs(mean.value) / np.sqrt(tested.variance), tested.degrees))
+    found = mean.widened(_product_factor(k, mean.value**2 / spread)).interval()
+    low, high, method = found.low, found.high, f"{found.method}, {SHARED}"
+    if p > 1 - found.level and not low <= 0 <= high:
         low, high, method = min(low, 0.0), max(high, 0.0), f"{method}, extended to 0"
-    return replace(plain, low=low, high=high, method=method), p
+    return replace(found, low=low, high=high, method=method), p
 
 
 def out_of_fold(estimate: Estimate, *, layers: int = 1) -> tuple[Estimate, float]:

@@ -6,10 +6,11 @@ paired difference, whose error holds that seeds share their probes; benign adapt
 base; the base's own answers. The described persona in the base is no floor: there the words of the prompt say
 the pole, and a probe of the state may well read it.
 
-Results: `bridge.transfer.over_neutral`, `.over_wrong_behavior` (differences of AUROC, t over seeds), `.claim`
-(the smaller of the two, p the larger), `.benign` (AUROC of a benign run against the base, one a seed),
-`.base` (AUROC of the base's own answers to reports), `.described` (AUROC of the pole that the system line
-describes, base), `.option` (a probe of the base's own chosen option, tested on new choices and on reports).
+Results: `bridge.transfer.over_neutral`, `.over_wrong_behavior` (differences of AUROC, t over seeds x
+wordings), `.claim` (the smaller of the two, p the larger), `.benign` (AUROC of a benign run against the base,
+one a seed), `.base` (AUROC of the base's own answers to reports), `.described` (AUROC of the pole that the
+system line describes, base), `.option` (a probe of the base's own chosen option, tested on new choices and on
+reports).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa.causal.material import POLES
+from mi_bsa.core.behind import Behind
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Result
 from mi_bsa.core.tested import Tested, largest
@@ -208,17 +210,25 @@ def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def _over(left: LeftOut, on: str, where: Mapping[str, Any], name: str, notes: str) -> Result:
-    report, other = left.by_unit("report-test"), left.by_unit(on)
-    seeds = [seed for seed in report if seed in other]
-    values = [report[seed] - other[seed] for seed in seeds]
-    estimate, p = mean_out_of_fold(values, layers=len(left.development))
-    tested = Tested.of(p, f"t over seeds against 0, {SHARED}")
+    report, other = left.placed("report-test"), left.placed(on)
+    seeds = [seed for seed in report.index if seed in other.index]
+    report, other = report.loc[seeds], other.loc[seeds]
+    sides, kinds = [report - other], ()
+    if set(report.columns) != set(other.columns):  # prompts of their own; kinds weigh alike, a half each
+        sides = [2 * report, -2 * other]
+        kinds = ("self_report",) * report.shape[1] + (on,) * other.shape[1]
+    cells = np.concatenate([side.to_numpy() for side in sides], axis=1)
+    values = sum(side.mean(axis=1) for side in sides) / len(sides)
+    estimate, p = mean_out_of_fold(cells, strata=kinds or None, layers=len(left.development))
+    method = estimate.method.replace("units x items", "seeds x wordings").replace("over units", "over seeds")
+    over = "seeds x wordings" if "wordings" in method else "seeds"
+    tested = Tested.of(p, f"t over {over} against 0, {SHARED}")
     return Result(
         name=f"bridge.transfer.{name}",
         where=dict(where),
         value=estimate.value,
         ci=None if np.isnan(estimate.low) else (estimate.low, estimate.high),
-        ci_method=estimate.method.replace("over units", "over seeds"),
+        ci_method=method,
         n=len(values),
         unit="difference of AUROC",
         p=tested.p,
@@ -226,6 +236,12 @@ def _over(left: LeftOut, on: str, where: Mapping[str, Any], name: str, notes: st
         per_seed=tuple(values),
         seeds=tuple(int(seed) for seed in seeds),
         notes=f"{notes}; layer chosen by the other seeds: {left.counts}",
+        behind=Behind(
+            cells,
+            items=tuple(str(item) for side in sides for item in side.columns),
+            kinds=kinds,
+            within=(-1.0, 1.0),
+        ),
     )
 
 

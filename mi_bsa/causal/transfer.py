@@ -141,6 +141,7 @@ def judge(
         label="pole",
         unit="seed",
         apart=("scenario",),
+        items="scenario",
         method=probe.method,
         penalty=probe.penalty,
         n_shuffles=probe.shuffles,

@@ -25,7 +25,7 @@ elsewhere.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,9 @@ class CrossedMean:
     units: int
     items: int
     spreads: tuple[Part, ...] = ()
-    """Variance of the means of units and of the means of items, with its degrees."""
+    """Variance of the means of items (if there are several) and of the means of units, with its degrees."""
+    rest: Part | None = None
+    """Of what is left in the cells: what both parts of the squared error hold; None where it is not known."""
 
     @property
     def method(self) -> str:
@@ -65,6 +67,15 @@ class CrossedMean:
             return "none: one unit of one item"
         over = [word for word, size in (("units", self.units), ("items", self.items)) if size > 1]
         return f"t over {' x '.join(over)}" + (", crossed" if len(over) == 2 else "")
+
+    def widened(self, factor: float) -> "CrossedMean":
+        """The same where the units' part of the squared error is `factor` times what it would be of
+        independent units; of one layout.
+        """
+        *items, (spread, degrees) = self.spreads
+        parts = [(v / self.items, d) for v, d in items] + [(factor * spread / self.units, degrees)]
+        variance, degrees = combined(parts, self.rest)
+        return replace(self, variance=float(variance), degrees=float(degrees))
 
     def interval(
         self,
@@ -292,8 +303,9 @@ def _signed(arms: Sequence[tuple[float, np.ndarray]], strata: Any) -> CrossedMea
     if not parts:
         return CrossedMean(value, float("nan"), float("nan"), n, units, items)
     # the items' means hold what is left of every arm, and each arm's units hold their own
-    variance, degrees = combined(parts, (left, left_df) if known else None)
-    return CrossedMean(value, float(variance), float(degrees), n, units, items, tuple(spreads))
+    rest = (left, left_df) if known else None
+    variance, degrees = combined(parts, rest)
+    return CrossedMean(value, float(variance), float(degrees), n, units, items, tuple(spreads), rest)
 
 
 def _means_of_kinds(values: np.ndarray, kinds: np.ndarray, sizes: np.ndarray) -> np.ndarray:

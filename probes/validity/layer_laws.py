@@ -36,6 +36,8 @@ class LayerDesign:
             next.
         spread: of the effect between units.
         width: dimensions.
+        wordings: how much stronger or weaker (sd, as a share) the classes lie apart in each test row's
+            wording, which all units share; 0 where rows are the units' own.
     """
 
     units: int
@@ -44,6 +46,7 @@ class LayerDesign:
     effect: float = 0.0
     spread: float = 0.0
     width: int = 6
+    wordings: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ class LayerRun:
 
     @property
     def over(self) -> np.ndarray:
-        """Difference of AUROC of the two sets, by unit."""
-        return np.asarray(_auroc(self.report) - _auroc(self.neutral))
+        """Difference of AUROC of the two sets, [unit, item] (`probes.LeftOut.placed`); a half is each side's,
+        whose items are not the other's."""
+        return np.concatenate([2 * _placed(self.report), -2 * _placed(self.neutral)], axis=1)
 
     def chosen(self, layers: int) -> tuple[Estimate, float]:
         """AUROC of the report with its interval, and the p of .5."""
@@ -79,6 +83,12 @@ def _auroc(scores: np.ndarray) -> np.ndarray:
     return np.asarray((scores[..., 1, :, None] > scores[..., 0, None, :]).mean((-1, -2)))
 
 
+def _placed(scores: np.ndarray) -> np.ndarray:
+    """AUROC of scores [unit, class, row] as a layout of units and rows."""
+    won = (scores[:, 1, :, None] > scores[:, 0, None, :]).astype(float)
+    return np.asarray(won.mean(2) + won.mean(1) - won.mean((1, 2))[:, None])
+
+
 def adapters(rng: Rng, of: LayerDesign) -> tuple[np.ndarray, np.ndarray]:
     """Mean states [layer, unit, class, width] of the adapters, and of the same adapters on neutral rows."""
     shape = (of.layers, of.units, 2, of.width)
@@ -91,6 +101,16 @@ def adapters(rng: Rng, of: LayerDesign) -> tuple[np.ndarray, np.ndarray]:
 def rows_of(rng: Rng, means: np.ndarray, n: int) -> np.ndarray:
     """Rows [..., row, width] around mean states."""
     return np.asarray(means[..., None, :] + rng.normal(size=(*means.shape[:-1], n, means.shape[-1])))
+
+
+def _asked(rng: Rng, means: np.ndarray, wordings: float) -> np.ndarray:
+    """Test rows, one a wording."""
+    rows = rows_of(rng, means, TEST)
+    if not wordings:
+        return rows
+    apart = means - means.mean(2, keepdims=True)
+    stronger: np.ndarray = wordings * rng.normal(size=TEST)
+    return np.asarray(rows + apart[..., None, :] * stronger[:, None])
 
 
 def left_out(fit: np.ndarray, develop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,8 +132,8 @@ def left_out(fit: np.ndarray, develop: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def one_run(rng: Rng, of: LayerDesign) -> LayerRun:
     """Draw adapters, choose, fit and test."""
     own, neutral = adapters(rng, of)
-    fit, develop, test = (rows_of(rng, own, n) for n in (FIT, DEVELOP, TEST))
-    other = rows_of(rng, neutral, TEST)
+    fit, develop = (rows_of(rng, own, n) for n in (FIT, DEVELOP))
+    test, other = (_asked(rng, means, of.wordings) for means in (own, neutral))
     each = np.arange(of.units)
     layer, w = left_out(fit, develop)
     gap = ((own[layer, each, 1] - own[layer, each, 0]) * w).sum(1) / np.linalg.norm(w, axis=1)
@@ -153,6 +173,7 @@ class Rates:
 def rates(of: LayerDesign, sims: int, seeds: Sequence[int] = SEEDS) -> Rates:
     """Simulate a design `sims` times with each seed."""
     key = [of.units, of.layers, round(100 * of.offset), round(100 * of.effect), of.width]
+    key += [round(100 * of.wordings)] if of.wordings else []
     runs = [
         one_run(rng, of)
         for seed in seeds
@@ -161,11 +182,14 @@ def rates(of: LayerDesign, sims: int, seeds: Sequence[int] = SEEDS) -> Rates:
     ]
     truth = float(np.mean([run.over.mean() for run in runs]))
     typical = float(expit(np.mean([run.truth for run in runs])))
-    found = [mean_out_of_fold(run.over, layers=of.layers) for run in runs]
+    if of.wordings:  # the population's AUROC is over wordings too
+        typical = float(np.mean([_auroc(run.report).mean() for run in runs]))
+    kinds = [0] * TEST + [1] * TEST
+    found = [mean_out_of_fold(run.over, strata=kinds, layers=of.layers) for run in runs]
     scored = [run.chosen(of.layers) for run in runs]
     plain, seen = (
         [t_interval(values) for values in part]
-        for part in zip(*((r.over, r.seen) for r in runs), strict=True)
+        for part in zip(*((r.over.mean(1), r.seen) for r in runs), strict=True)
     )
     low = np.array([e.low for e, _ in found])
     rejects = np.array([p <= 0.05 for _, p in found])
@@ -183,6 +207,8 @@ def rates(of: LayerDesign, sims: int, seeds: Sequence[int] = SEEDS) -> Rates:
 SIMS = 300
 """Simulations a design and simulation seed of the table, at most."""
 UNITS, LAYERS = (3, 5, 10), (1, 12, 32)
+WORDINGS = 1.0
+"""How much wordings vary where they do: of these, one in six turns the classes round."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +217,7 @@ class ChosenLine:
 
     units: int
     layers: int
+    wordings: float
     null: Rates
     effect: Rates
 
@@ -200,13 +227,17 @@ class ChosenLine:
         tests = {"null": self.null.rejects, "AUROC's null": self.null.auroc_rejects}
         wrong = [name for name, hits in tests.items() if exact(hits)[1] > 0.05]
         wrong += [] if reaches(*exact(self.effect.covers)[1:]) else ["coverage"]
+        if self.wordings:
+            return [name for name in wrong if not name.startswith("AUROC")]
         return wrong + ([] if exact(self.effect.auroc_covers)[2] >= 0.93 else ["AUROC's coverage"])
 
     @property
     def row(self) -> str:
         """The line of Markdown."""
+        told = ", wordings vary" if self.wordings else ""
         return (
-            f"| {self.units}, {self.layers} | {_shown(self.null.rejects)} | {self.null.above.mean():.3f} | "
+            f"| {self.units}, {self.layers}{told} | "
+            f"{_shown(self.null.rejects)} | {self.null.above.mean():.3f} | "
             f"{_shown(self.null.auroc_rejects)} | {self.null.seen.mean():.3f} | "
             f"{_shown(self.effect.covers)} | {self.effect.above.mean():.2f} | "
             f"{_shown(self.effect.auroc_covers)} | "
@@ -221,11 +252,12 @@ def chosen_lines(sims: int) -> list[ChosenLine]:
         ChosenLine(
             units,
             layers,
-            rates(LayerDesign(units, layers, offset=1.5), each),
-            rates(LayerDesign(units, layers, offset=0.3, effect=1.5, spread=0.4), each),
+            wordings,
+            rates(LayerDesign(units, layers, offset=1.5, wordings=wordings), each),
+            rates(LayerDesign(units, layers, offset=0.3, effect=1.5, spread=0.4, wordings=wordings), each),
         )
         for units in UNITS
-        for layers in LAYERS
+        for layers, wordings in (*((layers, 0.0) for layers in LAYERS), (LAYERS[0], WORDINGS))
     ]
 
 
@@ -238,7 +270,10 @@ def chosen_section(lines: Sequence[ChosenLine]) -> list[str]:
         "Null: no common direction, offsets of each adapter 1.5 times the noise of rows, at every layer, the",
         "same in training, development and test. Effect: one direction of all, 1.5 in the first layer and a",
         "tenth less in each next (sd .4 between units), offsets .3. *Difference*: AUROC less that of rows",
-        "with other offsets (`over_neutral`, `over_wrong_behavior`); *AUROC*: against .5 (`chosen`).",
+        "with other offsets (`over_neutral`, `over_wrong_behavior`), over units x rows; *AUROC*: against .5",
+        "(`chosen`), over units. *Wordings vary*: all units are asked the same rows, each of which puts the",
+        f"classes further apart or nearer (sd {WORDINGS:g} of the effect); the AUROC is then shown and not",
+        "judged.",
         "*Old*: one layer, chosen by the tested adapters' development rows, plain t: interval above .5",
         f"(nominal .025). Over {len(SEEDS)} simulation seeds, {lines[0].null.rejects.size} runs in all;",
         "by the exact 95 % interval of the rate, in brackets, a null must not reject more than",

@@ -1,5 +1,7 @@
 """A layer is chosen by the other units alone, and differences over units hold what shared probes add."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -128,6 +130,37 @@ def test_a_difference_over_units_is_t_with_the_squared_error_multiplied():
     assert p_weak > 0.05
     assert weak.low <= 0 <= weak.high
     assert mean_out_of_fold([0.1, 0.1, 0.1])[0].low == pytest.approx(0.1)
+
+
+def test_an_auroc_is_laid_out_by_items():
+    """The mean of a unit's cells is its AUROC; without an item it is, to first order, the others'."""
+    sets = drawn(offset=0.3, effect=1.5)
+    found = left(*sets, items="scenario")
+    placed = found.placed("report")
+    assert placed.mean(axis=1).to_dict() == pytest.approx(found.by_unit("report"))
+    scores = found.scores
+    some = placed.columns[:4]
+    for item in some:
+        fewer = replace(found, scores=scores[scores["item"] != item]).by_unit("report")
+        told = placed.drop(columns=item).mean(axis=1)
+        assert told.to_dict() == pytest.approx(fewer, abs=0.03)
+    with pytest.raises(probes.SourceError, match="leave_one_out"):
+        left(*sets).placed("report")
+
+
+def test_items_that_vary_are_in_the_error_of_a_difference():
+    """What units share is multiplied, what items add is not; a side counts a half where kinds are two."""
+    rng = np.random.default_rng(0)
+    units, items = rng.normal(0.3, 0.05, 10), rng.normal(0, 0.4, 12)
+    cells = units[:, None] + items - items.mean()
+    alone, _ = mean_out_of_fold(units)
+    found, p = mean_out_of_fold(cells)
+    assert found.value == pytest.approx(alone.value)
+    assert found.high - found.low > 2 * (alone.high - alone.low)
+    error = units.var(ddof=1) / 10 * shared_factor(10, paired=True) + items.var(ddof=1) / 12
+    assert stats.t.isf(p / 2, 11) == pytest.approx(found.value / np.sqrt(error), rel=0.2)
+    both = np.concatenate([2 * cells, -2 * cells[:, ::-1] + 0.2], axis=1)
+    assert mean_out_of_fold(both, strata=[0] * 12 + [1] * 12)[0].value == pytest.approx(0.1)
 
 
 def test_the_factor_grows_where_units_choose_among_several():

@@ -204,7 +204,7 @@ def _asked(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]:
         after=(*(f"cache/{name}" for name in (*CACHED, "described_report-test")), "ask/base"),
         outputs=("directions", "transfer.json"),
         seconds=20,
-        version=6,
+        version=7,
     )
     yield Step(
         "calibration",

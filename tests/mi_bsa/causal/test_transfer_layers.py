@@ -54,8 +54,11 @@ def test_a_planted_layer_is_found_by_the_other_seeds():
         assert by[name].where["layer"] == 1
         assert by[name].seeds == SEEDS
         assert by[name].value == pytest.approx(np.mean(by[name].per_seed))
-        estimate, p = mean_out_of_fold(by[name].per_seed, layers=LAYERS)
+        behind = by[name].behind
+        assert behind.top.mean() == pytest.approx(by[name].value)
+        estimate, p = mean_out_of_fold(behind.top, strata=behind.kinds or None, layers=LAYERS)
         assert by[name].ci == (estimate.low, estimate.high)
+        assert by[name].ci_method.startswith("t over seeds x wordings, crossed")
         assert by[name].p == p
     assert by["claim"].value == min(by["over_neutral"].value, by["over_wrong_behavior"].value)
 
