@@ -8,7 +8,7 @@ prompts.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -117,20 +117,6 @@ def decoded(
             use_cache=how.use_cache,
             after=after,
         )
-
-
-@contextmanager
-def nothing_else(inner: Any) -> Iterator[None]:
-    """Inside, a model's own generation config is empty: the framework's `generate` fills from it whatever is
-    left open, and published ones hold repetition penalties, forced tokens and the like."""
-    from transformers import GenerationConfig
-
-    own = inner.generation_config
-    try:
-        inner.generation_config = GenerationConfig()
-        yield
-    finally:
-        inner.generation_config = own
 
 
 def end_ids(model: "Model") -> list[int]:

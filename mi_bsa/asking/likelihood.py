@@ -66,6 +66,11 @@ def why_apart(model: Askable) -> str:
     return ""
 
 
+def width_of(model: Askable) -> int:
+    """Tokens of one pass over a tree."""
+    return max(WIDTH, int(model.inner.config.get_text_config().hidden_size) // 2)
+
+
 @dataclass(frozen=True, eq=False)
 class Questions:
     """Items, tokenized for every variant of a model.
@@ -118,7 +123,7 @@ class Questions:
         wanted, read = np.unique(self.nodes, return_inverse=True)
         order = np.argsort(read, kind="stable")
         found = np.zeros(len(self.nodes))
-        width = min(max_tokens, max(WIDTH, config.hidden_size // 2))
+        width = min(max_tokens, width_of(model))
         most = max(1, apart.MAX_LOGITS // config.vocab_size)
         with torch.no_grad():
             for some, given in logits(model.inner, self.tree, wanted, width=width, most=most, lower=lower):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from activations.conversation import prompt_ids, stop_ids, template_of
-from mi_bsa.asking.likelihood import Askable
+from mi_bsa.asking.likelihood import Askable, why_apart, width_of
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item, Message, unique_ids
 
@@ -108,13 +108,16 @@ def sample_texts(
 ) -> list[list[str]]:
     """`n` answers of each prompt, a pair of an id and a conversation, in the prompts' order.
 
+    What the prompts of a batch begin with is computed once, and so is a prompt with several answers.
     A temperature of 0 takes the likeliest token each time, without a draw. Raises `ItemError` for a prompt
     that leaves no room for its answer.
     """
     import torch
 
     from activations.anatomy import context_length
-    from activations.generation import nothing_else
+    from activations.batches import collate
+    from activations.decoding import decode
+    from activations.prefixes import prefill
 
     template = template_of(model)
     encoded = [prompt_ids(template, messages) for _, messages in prompts]
@@ -127,9 +130,6 @@ def sample_texts(
             )
     stop = stop_ids(template, prompts[0][1])
     pad = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else stop[0]
-    drawn: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    if temperature == 0:
-        drawn = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
     order = sorted(range(len(prompts)), key=lambda k: len(encoded[k]))
     jobs = [(k, s) for k in order for s in range(n)]
     device = next(model.inner.parameters()).device
@@ -139,25 +139,22 @@ def sample_texts(
         torch.manual_seed(seed)
         for start in range(0, len(jobs), batch):
             some = jobs[start : start + batch]
-            width = max(len(encoded[k]) for k, _ in some)
-            ids = torch.full((len(some), width), pad, dtype=torch.long)
-            mask = torch.zeros((len(some), width), dtype=torch.long)
-            for b, (k, _) in enumerate(some):
-                ids[b, width - len(encoded[k]) :] = torch.tensor(encoded[k])
-                mask[b, width - len(encoded[k]) :] = 1
-            told = _told(model, names, [k for k, _ in some], mask.sum(1), max_new_tokens, {pad, *stop})
-            with torch.no_grad(), told, nothing_else(model.inner):
-                said = model.inner.generate(
-                    input_ids=ids.to(device),
-                    attention_mask=mask.to(device),
-                    max_new_tokens=max_new_tokens,
-                    eos_token_id=list(stop),
-                    pad_token_id=pad,
-                    **drawn,
+            rows = [encoded[k] for k, _ in some]
+            filled = None if why_apart(model) else prefill(model.inner, rows, width=width_of(model))
+            given = collate([np.array(row) for row in rows], pad=pad, side="left", device=device)
+            with _told(model, names, [k for k, _ in some], given.lengths, max_new_tokens, {pad, *stop}):
+                said = decode(
+                    model.inner,
+                    given.ids,
+                    given.mask,
+                    most=max_new_tokens,
+                    ends=frozenset(stop),
+                    pad=pad,
+                    temperature=temperature,
+                    start=filled,
                 )
-            for (k, s), row in zip(some, said[:, width:].tolist(), strict=True):
-                end = min([row.index(token) for token in stop if token in row], default=len(row))
-                texts[k][s] = model.tokenizer.decode(row[:end], skip_special_tokens=False)
+            for (k, s), answer in zip(some, said.answers, strict=True):
+                texts[k][s] = model.tokenizer.decode(answer, skip_special_tokens=False)
     return texts
 
 
