@@ -7,12 +7,18 @@ import click
 
 from mi_bsa.cli.options import config_argument, set_option, study_options
 from mi_bsa.cli.registering import lock_of, register_options, say, write_lock
+from mi_bsa.study.pace import MACHINES
 
 
 @click.command()
 @config_argument
 @set_option
 @study_options
+@click.option(
+    "--on",
+    type=click.Choice(MACHINES),
+    help="With --dry-run: the time on another machine, by a table.",
+)
 @click.option("--plan", is_flag=True, help="Show the smallest effects that it can find; run nothing.")
 @register_options
 def study(
@@ -21,13 +27,15 @@ def study(
     out: Path | None,
     resume: bool,
     dry_run: bool,
+    on: str | None,
     plan: bool,
     register: bool,
     lock: Path | None,
 ) -> None:
     """Run a study end to end and write the report; the config's field `study` says which kind it is.
 
-    With --resume, only what is missing or has changed runs; --dry-run shows the steps, their time and size.
+    With --resume, only what is missing or has changed runs; --dry-run shows the steps, their time and size: a
+    second of the real work is measured where the weights are here and small.
 
     A run whose lock was written before it first started, with the same rules and config, is registered; any
     other is exploratory, which stands beside each verdict with the reason.
@@ -40,6 +48,8 @@ def study(
         raise click.UsageError("--plan, --register and --dry-run each run nothing; give one of them")
     settings = load_study(config, overrides=overrides)
     kind = study_of(settings)
+    if on is not None and not dry_run:
+        raise click.UsageError("--on says where a plan is for; give --dry-run too")
     if plan:
         for line in kind.planned(settings):
             say(line)
@@ -52,7 +62,9 @@ def study(
     if out is None:
         raise ConfigError("a run needs a folder; give --out (or --plan, or --register)")
     if dry_run:
-        click.echo(kind.preview(settings, out, lock=where))
+        from mi_bsa.studies.paces import paces_of
+
+        click.echo(kind.preview(settings, out, lock=where, paces=paces_of(settings, on=on)))
         return
     page = kind.run(settings, out, resume=resume, lock=where)
     from mi_bsa.core.results import read

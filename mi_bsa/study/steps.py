@@ -22,7 +22,7 @@ from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BrokenFileError, MissingError, StepError
 from mi_bsa.core.files import digest, digest_once, size, stable_hash, write_json
 from mi_bsa.core.plain_files import read_json_object
-from mi_bsa.core.progress import duration
+from mi_bsa.study.pace import Work
 from mi_bsa.study.registration import said_in
 
 BROKEN: dict[str, Any] = {"key": "", "parts": {}, "state": "broken"}
@@ -45,7 +45,8 @@ class Step:
         after: names of steps, given earlier, whose value or outputs it may read.
         outputs: files or folders, relative to the run folder, that exist when it is done.
         files: files outside the run folder whose content it depends on.
-        seconds: estimated time, for the plan and the time left.
+        seconds: estimated time, for the plan and the time left: on the embedded model, where there is none.
+        work: what it puts through its model, from which a plan knows its time on any; None: not counted.
         bytes: estimated size of the outputs, for the plan.
         resumable: keep what a killed attempt left of the outputs (the function continues there itself).
         version: raise it when code that the function calls changes its numbers.
@@ -63,6 +64,7 @@ class Step:
     outputs: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     seconds: float | int = 1.0
+    work: Work | None = None
     bytes: int = 0
     resumable: bool = False
     version: int = 1
@@ -218,24 +220,6 @@ def plan(steps: Sequence[Step], *, config: Config, folder: str | Path) -> list[P
 def part_of(config: Any, part: str) -> Any:
     """The config that steps of a part see; "" is no part."""
     return config.part(part) if part else config
-
-
-def describe(planned: Sequence[Planned]) -> str:
-    """A plan as lines for people: what runs and why, how long and how large; what `--dry-run` prints."""
-    lines = []
-    for item in planned:
-        state = "finished" if item.reason is None else f"runs: {item.reason}"
-        large = size_in_words(item.step.bytes)
-        lines.append(f"  {item.step.name:<40} {duration(item.seconds):>10} {large:>10}  {state}")
-    todo = [item for item in planned if item.reason is not None]
-    seconds, written = sum(item.seconds for item in todo), sum(item.step.bytes for item in todo)
-    known = seconds == seconds
-    lines.append(
-        f"{len(todo)} of {len(planned)} steps to run: "
-        f"{f'about {duration(seconds)} in one process' if known else 'time unknown'}, "
-        f"{size_in_words(written)} to write"
-    )
-    return "\n".join(lines)
 
 
 def check(steps: Sequence[Step]) -> None:

@@ -6,8 +6,8 @@ folder is never clobbered, finished steps are kept, and the page is rendered fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -19,9 +19,11 @@ from mi_bsa.core.errors import MissingError
 from mi_bsa.core.files import digest_once
 from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.model_files import weight_files, weights_hash
+from mi_bsa.study.pace import Pace
 from mi_bsa.study.registration import Design, begin, design_config
 from mi_bsa.study.rules import Rules
-from mi_bsa.study.steps import Step, describe, plan
+from mi_bsa.study.steps import Step, plan
+from mi_bsa.study.totals import describe, timed
 
 if TYPE_CHECKING:
     from mi_bsa.report.section import Section
@@ -128,12 +130,29 @@ class Study(Generic[StudyT]):
             )
             return render(opened.path, self.page())
 
-    def preview(self, config: StudyT, out: Path, *, lock: Path | None = None) -> str:
-        """What `--dry-run` prints: what would run, after everything that the config names was loaded."""
+    def preview(
+        self,
+        config: StudyT,
+        out: Path,
+        *,
+        lock: Path | None = None,
+        paces: Mapping[str, Pace] | None = None,
+    ) -> str:
+        """What `--dry-run` prints: what would run, after everything that the config names was loaded.
+
+        `paces`: part -> the pace of its model ("" for the whole study); without, estimates are those of the
+        embedded model.
+        """
         said = self.rehearse(config)
-        graph = self.sized(config, self.steps(config))
+        own = self.steps(config)
+        graph = self.sized(config, own)
+        if paces is not None:
+            graph = timed(
+                [replace(step, seconds=was.seconds) for step, was in zip(graph, own, strict=True)], paces
+            )
         would = self._begun(config, graph, out, lock)["said"]
-        return "\n".join([describe(plan(graph, config=config, folder=out)), *said, f"would be {would}"])
+        steps = describe(plan(graph, config=config, folder=out), pace=paces[""] if paces else None)
+        return "\n".join([steps, *said, f"would be {would}"])
 
     def _begun(self, config: StudyT, graph: Sequence[Step], out: Path, lock: Path | None) -> dict[str, Any]:
         """What the record says of the registration of a run that starts now."""

@@ -110,7 +110,7 @@ def test_configs_are_checked(tmp_path):
     runs = len(config.models) * len(config.doses) * len(config.rows) * len(config.seeds)
     assert runs >= 30
     assert len(STUDY.steps(config)) == 2 * len(config.models) * len(config.doses) + 1
-    assert STUDY.preview(config, tmp_path / "none").startswith("  train/base0")
+    assert "\n  train/base0" in STUDY.preview(config, tmp_path / "none")
     for change, remedy in (({"seeds": [0], "rows": [4]}, "at least 10"), ({"rows": [4, 4]}, "stand once")):
         with pytest.raises(ConfigError, match=remedy):
             parse({**FAITHFULNESS, **change}, FaithfulnessConfig)

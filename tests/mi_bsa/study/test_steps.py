@@ -16,7 +16,8 @@ import pytest
 from mi_bsa.core.errors import MissingError, StepError
 from mi_bsa.core.files import stable_hash
 from mi_bsa.study.execute import execute
-from mi_bsa.study.steps import Cell, Step, describe, plan, read_marker, write_marker
+from mi_bsa.study.steps import Cell, Step, plan, read_marker, write_marker
+from mi_bsa.study.totals import describe
 
 
 def broken(cell: Cell) -> None:

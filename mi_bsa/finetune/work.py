@@ -1,0 +1,166 @@
+"""Work of training and asking in tokens, and the pace at which this machine does it, by a second of the real
+work.
+
+The law: what is timed is what a run calls (`ask`, conditions of the engine, `train_many`, `sample_texts`), on
+the behavior's own rows and questions, so that whatever makes these faster makes the plan shorter. Seconds are
+those of the processor: the clock of a machine that others use says little; how busy it is now is said beside.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mi_bsa.core.items import thin
+from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, tokenizer_of
+from mi_bsa.core.shape import shape_of
+from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.finetune.plan import CHARACTERS, FRAME, preview
+from mi_bsa.finetune.preflight import is_here, loaded_small
+from mi_bsa.study.pace import Pace, stated
+
+if TYPE_CHECKING:
+    from activations import Model
+    from mi_bsa.core.items import Item
+    from mi_bsa.core.rows import TrainingRow
+
+SAMPLE = 24
+"""Rows and questions whose tokens are counted for all."""
+SECOND = 1.0
+"""Seconds of processor that each kind of work is timed for, at least."""
+
+
+def row_tokens(model: ModelLike, rows: Sequence[TrainingRow]) -> float:
+    """Mean tokens of training rows, estimated from characters where the tokenizer is not here."""
+    some, shape = list(rows[:: max(1, len(rows) // SAMPLE)]), shape_of(model)
+    tokenizer = tokenizer_of(model) if is_here(as_config(model)) else None
+    context = int(shape.config.max_position_embeddings)
+    found = preview(tokenizer, some, config=FinetuneConfig(steps=1), context=context, shown=0)
+    return found.n_tokens / len(some)
+
+
+def item_tokens(model: ModelLike, items: Sequence[Item]) -> float:
+    """Mean tokens of questions, likewise."""
+    some = thin(list(items), SAMPLE)
+    if not is_here(as_config(model)):
+        sizes = [sum(FRAME + len(m["content"]) / CHARACTERS for m in item.messages) for item in some]
+        return sum(sizes) / len(some)
+    from activations.conversation import prompt_ids
+    from activations.tokens import Template
+
+    template = Template(tokenizer_of(model))
+    return sum(len(prompt_ids(template, item.messages)) for item in some) / len(some)
+
+
+def pace_of(
+    model: ModelConfig,
+    finetune: FinetuneConfig,
+    *,
+    items: Sequence[Item],
+    rows: Sequence[TrainingRow],
+    beside: int = 1,
+    on: str | None = None,
+) -> Pace:
+    """How long work on a model takes.
+
+    Args:
+        model: which.
+        finetune: how adapters are trained.
+        items, rows: of the study, from which some are taken.
+        beside: adapters that are trained in one go.
+        on: a machine of `machines.yaml`; None: this one, measured where the weights are here and small, else
+            its entry `cpu`.
+    """
+    loaded = loaded_small(model.model_copy(update={"dtype": finetune.dtype})) if on is None else None
+    if loaded is None:
+        batch = row_tokens(model, rows) * finetune.batch_size * beside
+        return stated(on or "cpu", shape_of(model), dtype=finetune.dtype, batch=batch)
+    began, clock = time.process_time(), time.monotonic()
+    asked, edited, read, generated = _reading(loaded, items)
+    trained, fit = _training(model, finetune, rows, beside)
+    spent = time.process_time() - began
+    return Pace(
+        "this machine",
+        asked=asked,
+        edited=edited,
+        read=read,
+        trained=trained,
+        generated=generated,
+        fit=fit,
+        busy=(time.monotonic() - clock) / spent,
+        source=f"processor seconds; measured in {spent:.0f} s",
+    )
+
+
+def _rate(work: Callable[[], int]) -> float:
+    """Tokens a processor second of something that says its tokens; once for what is made but once."""
+    work()
+    tokens, began = 0, time.process_time()
+    while (spent := time.process_time() - began) < SECOND:
+        tokens += work()
+    return tokens / spent
+
+
+def _reading(model: Model, items: Sequence[Item]) -> tuple[float, float, float, float]:
+    """Tokens a second asked, edited, read and generated."""
+    import numpy as np
+
+    from activations import engine
+    from mi_bsa.asking import ask
+    from mi_bsa.asking.sampling import sample_texts
+    from probes import random_directions
+
+    some = thin(list(items), SAMPLE)
+    prompts = [list(item.messages) for item in some]
+    rows = model.rows(prompts)
+    inside = sum(len(row) for row in rows)
+    ids = np.zeros((len(rows), 2), np.int64)
+    site = f"resid_post.{(model.n_layers - 1) // 2}"
+    vectors = random_directions(8, model.d_model, rng=np.random.default_rng(0))
+    added = engine.adding(site, vectors, None)
+
+    def asking() -> int:
+        ask(model, some)
+        return inside
+
+    def editing() -> int:
+        engine.option_logits(model, rows, added, tokens=ids)
+        return len(vectors) * inside
+
+    def reading() -> int:
+        engine.option_logits(model, rows, tokens=ids)
+        return inside
+
+    def writing() -> int:
+        said = [(item.id, item.messages) for item in some]
+        sample_texts(model, said, 1, seed=0, max_new_tokens=8)
+        return 8 * len(some)
+
+    return _rate(asking), _rate(editing), _rate(reading), _rate(writing)
+
+
+def _training(
+    model: ModelConfig, finetune: FinetuneConfig, rows: Sequence[TrainingRow], beside: int
+) -> tuple[float, float]:
+    """Tokens a second that are trained on, and seconds that an adapter takes besides: from a short training
+    and a longer one."""
+    from mi_bsa.finetune.many import train_many
+
+    base, each = model.model_copy(update={"device": "cpu"}), row_tokens(model, rows)
+    plain: dict[str, Any] = {"epochs": None, "checkpoints": 0, "stop_below": None, "schedule": "constant"}
+
+    def spent(steps: int) -> float:
+        own = finetune.model_copy(update={**plain, "steps": steps, "device": "cpu"})
+        jobs = {f"{n}": (list(rows), own.model_copy(update={"seed": n})) for n in range(beside)}
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.process_time()
+            train_many(base, jobs, out=folder)
+            return time.process_time() - began
+
+    first, more = spent(1), 1
+    while (longer := spent(1 + more)) - first < SECOND / 2 and more < 64:  # short steps are lost in the rest
+        more *= 4
+    step = max(longer - first, 1e-3) / more
+    return each * finetune.batch_size * beside / step, max(first - step, 0.0) / beside

@@ -1,0 +1,101 @@
+"""What each step of a behavior study puts through its model, counted from the config: for the plan's time.
+
+Counts are of prompts, each as long as the study's questions are in the mean; the most that a step can ask,
+since items that cannot be read are left out when it runs. Nulls, which take most of the time, are
+`sizes.null_passes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mi_bsa.behaviors import behavior_for
+from mi_bsa.core.shape import shape_of
+from mi_bsa.finetune.work import item_tokens, row_tokens
+from mi_bsa.studies.behavior.config import BehaviorConfig
+from mi_bsa.study.pace import Work
+from mi_bsa.study.steps import Step
+
+NEUTRAL, BACKWARD, CLOSED = 16, 3, 2
+"""Neutral prompts of a coherence gate; what a trained vector's step costs in edited passes; what a pass with
+closed gates costs in edited ones, since it begins at the first block."""
+
+
+def works(config: BehaviorConfig) -> Mapping[str, Work]:
+    """Step, or kind of step -> its work."""
+    behavior = behavior_for(config.behavior, config.model)
+    data, model = config.data, config.model
+    sets = behavior.study_sets(choices=data.choices, others=data.others)
+    items = [item for own in sets.values() for item in own]
+    rows = behavior.rows("seeking", data.rows, seed=0, anchors=data.anchors, undecided=data.undecided)
+    each, one = item_tokens(model, items), row_tokens(model, rows)
+    from mi_bsa.studies.behavior.sizes import null_passes
+
+    nulls, blocks, few = null_passes(config), shape_of(model).blocks, config.place.items
+    adapters, recovery = len(config.poles), config.recovery
+    steps = recovery.train_steps * recovery.train_batch * BACKWARD
+    dosed = len(recovery.strengths) * (few + NEUTRAL) + 2 * few
+    kinds = len(recovery.kinds) + 1  # and the report's own vector
+    modules = blocks * len(config.finetune.module_names)
+    if isinstance(config.finetune.layers, tuple):
+        modules = len(config.finetune.layers) * len(config.finetune.module_names)
+    attributed, geometry, asked = config.attribution, config.geometry, config.state_or_prompt
+    edited = {
+        "vectors": adapters * (2 * blocks * len(config.place.scopes) * few + 2 * steps),
+        "recovery": nulls["recovery"] + adapters * (kinds * dosed + steps + 4 * few),
+        "rivals": adapters * (config.rivals.shuffles + 1) * (steps + dosed),
+        "necessity": nulls["necessity"] + adapters * 8 * few * len(config.necessity.kinds),
+        "mediation": nulls["mediation"] + adapters * 8 * few * len(config.mediation.kinds),
+        "attribution": CLOSED
+        * 4
+        * attributed.seeds
+        * attributed.items
+        * (attributed.permutations * modules + 2 * blocks),
+        "geometry": CLOSED * adapters * geometry.items * (2 * modules + 4 * len(geometry.kinds)),
+        "prompts": nulls["prompts"] + adapters * asked.items * (8 + asked.in_context),
+        "steer": 2 * config.steer.items * (config.steer.test_random + blocks * len(config.steer.scales) * 2)
+        + config.steer.items * len(config.steer.scales) * (config.steer.random + config.steer.differences),
+        "patch": 4 * config.patch.seeds * config.patch.items * blocks * each / 2,
+    }
+    plain = adapters * (kinds * dosed + 4 * few) * (1 + config.multiverse.places)
+    edited["multiverse/levels"] = plain
+    # loading the adapters and the statistics: 1 s of processor with six, on the embedded model
+    found = {name: Work(edited=each * n, seconds=0.7 + 0.05 * adapters) for name, n in edited.items()}
+    usual, probe = type(config.probe)(), config.probe
+    shuffled = (probe.shuffles + probe.test_shuffles) / (usual.shuffles + usual.test_shuffles)
+    cached = config.probe.prompts * (1 + len(config.poles))
+    total = config.finetune.total_steps(len(rows)) * config.finetune.batch_size
+    found |= {
+        "ask": Work(asked=each * len(items), seconds=0.2),
+        "cache": Work(read=each * cached, seconds=0.2),
+        "transfer": Work(seconds=1 + 19 * shuffled),
+        "finetune": Work(trained=one * total, fits=1),
+        "rows": Work(seconds=0.3),
+    }
+    if config.emergence.checkpoints:
+        reached = len(config.arms) * config.emergence.seeds
+        found["emergence"] = Work(
+            trained=one * total * reached, asked=each * len(items) * reached * config.emergence.checkpoints
+        )
+    return found
+
+
+def with_work(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
+    """The graph with the work of every step that is counted here; others keep their seconds, as work beside
+    the model."""
+    alone = config.parts or {"": config}
+    parts: dict[str, Mapping[str, Work]] = {part: works(one) for part, one in alone.items()}
+
+    def work_of(step: Step) -> Work:
+        known, name = parts.get(step.part, {}), step.own(step.name)
+        kind = name.partition("/")[0]
+        if kind == "train":  # several at once, each of which then only says that it is there
+            jobs = len(step.outputs)
+            one = known["finetune"]
+            return Work(trained=jobs * one.trained, fits=jobs)
+        if kind == "finetune" and not step.outputs:
+            return Work()
+        return known.get(name, known.get(kind, Work(seconds=step.seconds)))
+
+    return [replace(step, work=work_of(step)) for step in graph]
