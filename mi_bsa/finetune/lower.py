@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_bsa.finetune.packed import Pack, Table, pack
+from mi_bsa.finetune.watch import Watch
 
 MOST = 8 * 2**30
 """Bytes that are kept at most, and no more than half of the free disk; where it would be more, the blocks run
@@ -63,13 +64,16 @@ class Lower:
             return None
         with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps it
             kept = np.memmap(file, np.float32, "w+", shape=(tokens, width))
-        for some in _batches(sorted(starts, key=len)):
-            batch = pack([Table.reading(some)], [np.arange(len(some))], pieces=1)
-            found = below(batch)[0].cpu().numpy()
-            (piece,) = batch.pieces
-            for row, nodes in zip(piece.rows, piece.nodes, strict=True):
-                ids = some[batch.chosen[0, row]]
-                kept[starts[ids] : starts[ids] + len(ids)] = found[nodes[: len(ids)]]
+        batches = list(_batches(sorted(starts, key=len)))
+        with Watch("the blocks below the adapters, once for all runs", len(batches)) as watch:
+            for some in batches:
+                batch = pack([Table.reading(some)], [np.arange(len(some))], pieces=1)
+                found = below(batch)[0].cpu().numpy()
+                (piece,) = batch.pieces
+                for row, nodes in zip(piece.rows, piece.nodes, strict=True):
+                    ids = some[batch.chosen[0, row]]
+                    kept[starts[ids] : starts[ids] + len(ids)] = found[nodes[: len(ids)]]
+                watch.step(None, sum(map(len, some)))
         return cls(kept, by_run)
 
     def read(self, batch: Pack, runs: slice) -> Float[Tensor, "run node d_model"]:

@@ -50,12 +50,15 @@ class Watch:
         if self._bar is not None:
             self._bar.close()
 
-    def step(self, loss: float, tokens: int) -> None:
-        """One step is done; `tokens`: of all its rows, those that need no computing among them."""
+    def step(self, loss: float | None, tokens: int) -> None:
+        """One step is done; `loss`: None where there is none; `tokens`: of all its rows, those that need no
+        computing among them.
+        """
         self._done += 1
         self._tokens += tokens
         now = time.monotonic()
-        pace = f"loss {loss:.4f}, {self._tokens / max(now - self._began, 1e-9):,.0f} tokens/s"
+        pace = f"{self._tokens / max(now - self._began, 1e-9):,.0f} tokens/s"
+        pace = pace if loss is None else f"loss {loss:.4f}, {pace}"
         if self._bar is not None:
             self._bar.set_postfix_str(pace, refresh=False)
             self._bar.update()
