@@ -22,8 +22,8 @@ Results: `bridge.recovery.behavior`, `bridge.recovery.self_report` (unit "share"
 `whole_adapter`, `one_layer`, `constant_modules`, `constant`, `pc1`, `mean_difference`, `probe`, `trained`,
 `trained_on_report`, `random`, `random_difference`); `bridge.recovery.apart` (kind = read-out, of the handle:
 what its two poles' vectors move apart, over what lies between the poles of the finetuned models);
-`..._shift` where there is no ratio. p is one-sided, of the handle against the random directions, and of no
-other vector; the verdict reads that of `apart`. The rows `random` and `random_difference` are the mean of
+`..._shift` where there is no ratio. p is two-sided, as a random direction and its opposite are one draw: of
+the handle against the random directions, and of no other vector; the verdict reads that of `apart`. The rows `random` and `random_difference` are the mean of
 these nulls, and their interval is the band of the draws.
 """
 
@@ -127,6 +127,7 @@ def scored(levels: Recovered, handle: str = HANDLE) -> list[Result]:
                         draws=_each_seed(shifts["random"], levels)
                         if shifts and one.method == handle
                         else None,
+                        alternative="two-sided",
                         notes=one.notes,
                     )
                 )
@@ -159,6 +160,7 @@ def _apart(levels: Recovered, handle: str) -> Iterator[Result]:
             items=UNITS[name],
             named=levels.units[name],
             draws=_each_seed(null["seeking"][name].mean(1) - null["averse"][name].mean(1), levels),
+            alternative="two-sided",
             notes="both poles; a null direction at one of them, its opposite at the other",
         )
 
