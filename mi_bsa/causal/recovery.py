@@ -23,8 +23,8 @@ Results: `bridge.recovery.behavior`, `bridge.recovery.self_report` (unit "share"
 `trained_on_report`, `random`, `random_difference`); `bridge.recovery.apart` (kind = read-out, of the handle:
 what its two poles' vectors move apart, over what lies between the poles of the finetuned models);
 `..._shift` where there is no ratio. p is two-sided, as a random direction and its opposite are one draw: of
-the handle against the random directions, and of no other vector; the verdict reads that of `apart`. The rows `random` and `random_difference` are the mean of
-these nulls, and their interval is the band of the draws.
+the handle against the random directions, and of no other vector; the verdict reads that of `apart`. The rows
+`random` and `random_difference` are the mean of these nulls, and their interval is the band of the draws.
 """
 
 from __future__ import annotations

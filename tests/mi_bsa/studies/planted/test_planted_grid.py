@@ -43,8 +43,8 @@ def record(cell, number, answer, *, share=None, error=False):
 
 
 def test_the_shipped_grid_has_the_cells_that_matter_first():
-    """240 cells and ten worlds; what a mark is about has 50 instances, 54 where it is one of error, the first 12 of power before all; no
-    instance comes twice.
+    """240 cells and ten worlds; what a mark is about has 50 instances, 54 where it is one of error, the first
+    12 of power before all; no instance comes twice.
     """
     config = grid(ROOT / "configs" / "planted" / "grid.yaml")
     cells = config.cells()
