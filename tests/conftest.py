@@ -16,6 +16,7 @@ from jaxtyping._decorator import _destring_annotation
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MI_BSA_MEASURE", "0")  # seconds of work in every dry run would be minutes
 gc.set_threshold(20_000, 20, 50)  # else a sixth of the imports' time goes into looking for garbage
 
 WITH_SHAPES = jaxtyping.jaxtyped

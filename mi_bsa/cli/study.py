@@ -64,7 +64,7 @@ def study(
     if dry_run:
         from mi_bsa.studies.paces import paces_of
 
-        click.echo(kind.preview(settings, out, lock=where, paces=paces_of(settings, on=on)))
+        click.echo(kind.preview(settings, out, lock=where, paces=lambda: paces_of(settings, on=on)))
         return
     page = kind.run(settings, out, resume=resume, lock=where)
     from mi_bsa.core.results import read

@@ -8,6 +8,7 @@ those of the processor: the clock of a machine that others use says little; how 
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 SAMPLE = 24
 """Rows and questions whose tokens are counted for all."""
+MEASURE = "MI_BSA_MEASURE"
+"""Environment variable: 0 lets a dry run take the table's `cpu` for this machine, as tests do."""
 SECOND = 1.0
 """Seconds of processor that each kind of work is timed for, at least."""
 
@@ -73,7 +76,8 @@ def pace_of(
         on: a machine of `machines.yaml`; None: this one, measured where the weights are here and small, else
             its entry `cpu`.
     """
-    loaded = loaded_small(model.model_copy(update={"dtype": finetune.dtype})) if on is None else None
+    here = on is None and os.environ.get(MEASURE) != "0"
+    loaded = loaded_small(model.model_copy(update={"dtype": finetune.dtype})) if here else None
     if loaded is None:
         batch = row_tokens(model, rows) * finetune.batch_size * beside
         return stated(on or "cpu", shape_of(model), dtype=finetune.dtype, batch=batch)

@@ -9,10 +9,10 @@ from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.finetune.estimates import counted
+from mi_bsa.finetune.estimates import TOKENS, counted
 from mi_bsa.finetune.many import groups
 from mi_bsa.finetune.work import SAMPLE, pace_of
-from mi_bsa.study.pace import Pace
+from mi_bsa.study.pace import Pace, stated
 from mi_bsa.study.steps import size_in_words
 from mi_bsa.study.study import models_of
 
@@ -33,7 +33,12 @@ def paces_of(config: Any, *, on: str | None) -> dict[str, Pace]:
 
 def _pace(config: Any, model: ModelConfig, on: str | None) -> Pace:
     finetune = getattr(config, "finetune", FinetuneConfig(steps=1))
-    behavior = behavior_for(getattr(config, "behavior", "risk"), model)
+    named = getattr(config, "behavior", None) or next(iter(getattr(config, "behaviors", ())), None)
+    if named is None:  # worlds of their own, whose steps say no work
+        shape, batch = shape_of(model), float(TOKENS * finetune.batch_size)
+        pace = stated(on or "cpu", shape, dtype=finetune.dtype, batch=batch)
+        return replace(pace, needs=_needs(model, finetune, 1, pace))
+    behavior = behavior_for(named, model)
     sets = behavior.study_sets(choices=SAMPLE, others=SAMPLE)
     items = [item for own in sets.values() for item in own]
     jobs = {f"{n}": (finetune.model_copy(update={"seed": n}), 1) for n in range(TOGETHER)}

@@ -27,6 +27,10 @@ EMBEDDED_READ = 50_000.0
 """Tokens that the embedded model reads in a processor second where the seconds of steps without `work` were
 estimated: 54,000 measured on a core of that kind."""
 
+EMBEDDED_TRAINED, EMBEDDED_WRITTEN, SMALL = 40_000.0, 10_000.0, 5_000_000
+"""The same trained on and generated (39,000 and 10,300 measured); below so many parameters it is Python that
+takes the time, on any machine."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -117,14 +121,21 @@ def stated(machine: str, shape: Shape, *, dtype: str, batch: float | int) -> Pac
         least = launches * shape.blocks * told["overhead"]
         return tokens / max(computed, weights / told["bandwidth"], least)
 
-    read = passes(READ_TOKENS, "read", 2, 1)
+    read, trained = passes(READ_TOKENS, "read", 2, 1), passes(max(batch, 1.0), "train", 4, 3)
+    generated = passes(SAMPLED, "read", 2, 1)
+    if parameters < SMALL:
+        most = (EMBEDDED_READ, EMBEDDED_TRAINED, EMBEDDED_WRITTEN)
+        read, trained, generated = (
+            min(one, limit / told["host"])
+            for one, limit in zip((read, trained, generated), most, strict=True)
+        )
     return Pace(
         machine,
         asked=read,
         edited=HALF * read,
         read=read,
-        trained=passes(max(batch, 1.0), "train", 4, 3),
-        generated=passes(SAMPLED, "read", 2, 1),
+        trained=trained,
+        generated=generated,
         source=told["source"],
         host=told["host"],
         memory=told["memory"],

@@ -136,22 +136,21 @@ class Study(Generic[StudyT]):
         out: Path,
         *,
         lock: Path | None = None,
-        paces: Mapping[str, Pace] | None = None,
+        paces: Callable[[], Mapping[str, Pace]] | None = None,
     ) -> str:
         """What `--dry-run` prints: what would run, after everything that the config names was loaded.
 
-        `paces`: part -> the pace of its model ("" for the whole study); without, estimates are those of the
-        embedded model.
+        `paces`: measures, once the config is seen to be right: part -> the pace of its model ("" for the
+        whole study); without, estimates are those of the embedded model.
         """
         said = self.rehearse(config)
         own = self.steps(config)
-        graph = self.sized(config, own)
-        if paces is not None:
-            graph = timed(
-                [replace(step, seconds=was.seconds) for step, was in zip(graph, own, strict=True)], paces
-            )
+        graph, found = self.sized(config, own), None if paces is None else paces()
+        if found is not None:
+            known = [replace(step, seconds=was.seconds) for step, was in zip(graph, own, strict=True)]
+            graph = timed(known, found)
         would = self._begun(config, graph, out, lock)["said"]
-        steps = describe(plan(graph, config=config, folder=out), pace=paces[""] if paces else None)
+        steps = describe(plan(graph, config=config, folder=out), pace=found[""] if found else None)
         return "\n".join([steps, *said, f"would be {would}"])
 
     def _begun(self, config: StudyT, graph: Sequence[Step], out: Path, lock: Path | None) -> dict[str, Any]:
