@@ -104,7 +104,7 @@ class Request:
         starts = selection.starts[first : last + 1]
         rows = {name: column[starts[0] : starts[-1]] for name, column in selection.rows.items()}
         rows["example"] = rows["example"] - first
-        batches = plan(self.index.lengths[first:last], batch_tokens=self.batch_tokens)
+        batches = plan(self.index.lengths[first:last], batch_tokens=self.batch_tokens, tight=True)
         attributes = {
             "schema_version": SCHEMA_VERSION,
             "base_model": model.name,

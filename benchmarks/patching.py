@@ -1,21 +1,24 @@
 """Patching speed: the full layer x position residual map against TransformerLens's own patching function,
 same outputs.
 
-    python benchmarks/patching.py [--quick] [--embedded FOLDER] [--cells N] [--out results.json]
+    python benchmarks/patching.py [--quick] [--embedded FOLDER] [--model smollm2] [--cells N] [--out FILE]
 
 Both get the same 8 pairs of 32 tokens and the same metric (difference of two logits at the last token), and
 give the same map; the largest difference is printed. TransformerLens 4.3 (`get_act_patch_resid_pre` on a
 TransformerBridge over the same weights) runs about one plain forward pass a cell; with `--cells` it is timed
-on that many random cells and scaled. Beside the ratio stands the bound that counting multiplications gives:
-all that TransformerLens multiplies over all that the map needs (positions from the patched one on; blocks
-from the patched one on; in the first block the patched token's query, key and value; in the last block keys
-and values of those positions and the rest of one; two logits). Cells with equal values are filled in, and
-counted.
+on that many random cells and scaled, half of them before ours and half after. Beside the ratio stands the
+bound that counting multiplications gives: all that TransformerLens multiplies over all that the map needs
+(positions from the patched one on; blocks from the patched one on; in the first block the patched token's
+query, key and value; in the last block keys and values of those positions and the rest of one; two logits).
+Cells with equal values are filled in, and counted.
 
 Also: generation with an edit against plain generation.
 
+With `--model`, a model by name or folder is held alone; `--every 3` maps every third block of it, by both and
+in the bound.
+
 Bars: 4x on the embedded model, 3.5x on 12 layers of width 512 with 32,000 words; 0.85 of the bound or the
-    reason; edits at most 1.15x.
+    reason; edits at most 1.15x. With `--model` 6x, and 0.85 of the bound.
 """
 
 import argparse
@@ -24,7 +27,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +61,8 @@ def prompts(model: activations.Model, count: int, *, seed: int) -> list[dict[str
     return found
 
 
-def multiplications(model: activations.Model, *, plain: bool) -> float:
-    """Multiplications of one pair's whole map: one plain forward a cell, or those that it needs."""
+def multiplications(model: activations.Model, *, plain: bool, layers: Sequence[int]) -> float:
+    """Multiplications of one pair's map of some blocks: one plain forward a cell, or those that it needs."""
     c = model.anatomy.config
     d, inner, depth, length = c.hidden_size, c.intermediate_size, model.n_layers, LENGTH
     q = c.num_attention_heads * model.anatomy.d_head
@@ -68,9 +71,9 @@ def multiplications(model: activations.Model, *, plain: bool) -> float:
     scores = 2 * q * length  # a query against all keys, and the mix of values
     if plain:
         token = depth * (d * q + d * kv + rest + scores) + d * c.vocab_size
-        return float(depth * length * length * token)
+        return float(len(layers) * length * length * token)
     total = 0.0
-    for layer in range(depth):
+    for layer in layers:
         for position in range(length):
             after = length - position
             for block in range(layer, depth):
@@ -84,18 +87,15 @@ def multiplications(model: activations.Model, *, plain: bool) -> float:
     return total
 
 
-def timed(run: Callable[[], Any], repeats: int) -> tuple[Any, list[float]]:
-    """The result, and process seconds (other work may share the machine) of each run but the first."""
-    result = run()
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        result = run()
-        seconds.append(time.process_time() - start)
-    return result, seconds
+def timed(run: Callable[[], Any]) -> tuple[Any, float]:
+    """The result, and process seconds: other work may share the machine."""
+    start = time.process_time()
+    return run(), time.process_time() - start
 
 
-def compare(name: str, model: activations.Model, *, cells: int | None, repeats: int) -> dict[str, Any]:
+def compare(
+    name: str, model: activations.Model, *, cells: int | None, repeats: int, every: int = 1
+) -> dict[str, Any]:
     """Both maps of one model, their difference and their times."""
     import pandas as pd
     from transformer_lens import patching
@@ -104,38 +104,49 @@ def compare(name: str, model: activations.Model, *, cells: int | None, repeats: 
     pairs = list(zip(sources, targets, strict=True))
     answer, other = 40, 41
     metric = metrics.logit_difference(answer, other)
-    ours, seconds = timed(
-        lambda: activations.patch_map(model, pairs, metric=metric, sites="resid_pre"), repeats
-    )
-    mine = ours.patched[..., 0].mean(0)
+    layers = list(range(every // 2, model.n_layers, every))
+    sites = [f"resid_pre.{layer}" for layer in layers]
     ids = [torch.from_numpy(np.stack([row.ids for row in model.rows(rows)])) for rows in (sources, targets)]
     bridge = TransformerLensBackend().bridge(model)
 
     def difference(logits: torch.Tensor) -> torch.Tensor:
         return (logits[:, -1, answer] - logits[:, -1, other]).mean()
 
+    table = pd.DataFrame([(n, p) for n in layers for p in range(LENGTH)], columns=["layer", "pos"])
+    if cells is not None:
+        table = table.sample(cells, random_state=0).reset_index(drop=True)
+    half = len(table) // 2
+    names = [f"blocks.{layer}.hook_resid_pre" for layer in layers]
     with torch.no_grad():
-        _, cache = bridge.run_with_cache(ids[0])
-        table = pd.DataFrame(
-            [(n, p) for n in range(model.n_layers) for p in range(LENGTH)], columns=["layer", "pos"]
-        )
-        if cells is not None:
-            table = table.sample(cells, random_state=0).reset_index(drop=True)
+        _, cache = bridge.run_with_cache(ids[0], names_filter=names)
 
-        def run() -> Any:
-            setter = patching.layer_pos_patch_setter
+    def theirs_on(some: pd.DataFrame) -> np.ndarray:
+        setter = patching.layer_pos_patch_setter
+        with torch.no_grad():
             return patching.generic_activation_patch(
-                bridge, ids[1], cache, difference, setter, "resid_pre", index_df=table
-            )
+                bridge, ids[1], cache, difference, setter, "resid_pre", index_df=some.reset_index(drop=True)
+            ).numpy()
 
-        whole = model.n_layers * LENGTH / len(table)
-        found, theirs = timed(run, 1 if cells is None else repeats)
-        theirs = [one * whole for one in theirs]
-        forward = timed(lambda: bridge(ids[1]), repeats)[1]
-    reference = found.numpy()
-    gap = float(np.abs(mine[table["layer"], table["pos"]] - reference).max())
+    # to warm up: one cell of theirs, the deepest block of one pair of ours
+    theirs_on(table[:1])
+    activations.patch_map(model, pairs[:1], metric=metric, sites=sites[-1:])
+    seconds, theirs, forwards = [], [], []
+    for _ in range(repeats):
+        before, first = timed(lambda: theirs_on(table[:half]))
+        ours, own = timed(lambda: activations.patch_map(model, pairs, metric=metric, sites=sites))
+        after, second = timed(lambda: theirs_on(table[half:]))
+        with torch.no_grad():
+            forwards.append(timed(lambda: bridge(ids[1]))[1])
+        seconds.append(own)
+        theirs.append((first + second) * len(layers) * LENGTH / len(table))
+    mine = ours.patched[..., 0].mean(0)
+    reference = np.concatenate([before, after])
+    row = [layers.index(layer) for layer in table["layer"]]
+    gap = float(np.abs(mine[row, table["pos"]] - reference).max())
     ratio = statistics.median(theirs) / statistics.median(seconds)
-    bound = multiplications(model, plain=True) / multiplications(model, plain=False)
+    bound = multiplications(model, plain=True, layers=layers) / multiplications(
+        model, plain=False, layers=layers
+    )
     return {
         "model": name,
         "cells": ours.counts["cells"],
@@ -144,7 +155,8 @@ def compare(name: str, model: activations.Model, *, cells: int | None, repeats: 
         "ours_s": seconds,
         "theirs_s": theirs,
         "theirs_cells_timed": len(table),
-        "plain_forward_s": statistics.median(forward),
+        "plain_forward_s": statistics.median(forwards),
+        "blocks_mapped": len(layers),
         "largest_difference": gap,
         "ratio": ratio,
         "bound": bound,
@@ -190,9 +202,26 @@ def main(folder: Path) -> None:
     parser.add_argument(
         "--cells", type=int, help="time TransformerLens on this many cells of the large model, and scale"
     )
+    parser.add_argument("--model", help="this model alone, by name or folder")
+    parser.add_argument("--every", type=int, default=1, help="with --model: map each N-th block")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    found: dict[str, Any] = {"machine": {**machine, "torch": torch.__version__}}
+    how = {"cells": given.cells, "repeats": given.repeats}
+    if given.model:
+        model = activations.load(given.model, device="cpu")
+        found["maps"] = [compare(given.model, model, every=given.every, **how)]
+    else:
+        found |= small_and_large(folder, given)
+    show(found)
+    if given.out:
+        given.out.write_text(json.dumps(found, indent=2))
+
+
+def small_and_large(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """The embedded model, or a random one of its shape, and a larger random one."""
     if given.embedded:
         label, small = "embedded", activations.load(given.embedded)
     else:
@@ -206,15 +235,17 @@ def main(folder: Path) -> None:
     shape: Any = {"blocks": blocks, "width": width, "inner": inner, **SHAPE}
     large = random_llama(folder / "large", vocabulary=32_000, heads=(8, 4), **shape)
     size, cells = ("quick", 12) if given.quick else ("12 x 512, 32k", given.cells)
-    machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
-    found = {
-        "machine": {**machine, "torch": torch.__version__},
+    return {
         "maps": [
             compare(label, small, cells=None, repeats=given.repeats),
             compare(size, large, cells=cells, repeats=given.repeats),
         ],
         "generation": generation(small, repeats=5 * given.repeats),
     }
+
+
+def show(found: dict[str, Any]) -> None:
+    """A line a map, and one for generation."""
     for row in found["maps"]:
         print(
             f"{row['model']:>18}: ours {statistics.median(row['ours_s']):8.3f} s, TransformerLens "
@@ -222,9 +253,8 @@ def main(folder: Path) -> None:
             f"{row['bound']:4.1f}x, {row['share_of_bound']:.0%}); {row['filled_equal']} of {row['cells']} "
             f"cells filled; largest difference {row['largest_difference']:.1e}"
         )
-    print(f"generation with an edit: {found['generation']['ratio']:.2f}x of plain generation")
-    if given.out:
-        given.out.write_text(json.dumps(found, indent=2))
+    if "generation" in found:
+        print(f"generation with an edit: {found['generation']['ratio']:.2f}x of plain generation")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations.batches import collate, plan
+from activations.batches import TIGHT, WORTH, collate, plan
 from activations.errors import PromptError
 
 
@@ -18,6 +18,20 @@ def test_a_plan_holds_every_row_once_and_keeps_its_budget(lengths: list[int], bu
     for batch in members:
         sizes = [lengths[n] for n in batch]
         assert len(batch) == 1 or len(batch) * max(sizes) <= budget
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=200))
+def test_a_tight_plan_pads_little_once_a_batch_is_worth_its_calls(lengths: list[int]) -> None:
+    """A row that joins a batch of `WORTH` tokens is nearly as long as its longest; all rows are held once."""
+    made = plan(lengths, batch_tokens=4096, tight=True)
+    batches = [np.array(lengths)[made[n]] for n in range(len(made))]
+    assert sorted(made.order.tolist()) == list(range(len(lengths)))
+    for sizes in batches:
+        joined = sizes[np.arange(len(sizes)) * sizes[0] >= WORTH]
+        assert (joined >= TIGHT * sizes[0]).all()
+    for sizes, following in zip(batches, batches[1:], strict=False):
+        full = (len(sizes) + 1) * sizes[0] > 4096
+        assert full or (len(sizes) * sizes[0] >= WORTH and following[0] < TIGHT * sizes[0])
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.sampled_from(["left", "right"]))
