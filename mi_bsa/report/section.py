@@ -11,6 +11,9 @@ MOST_DRAWN = 120
 """Any other figure shows so many results at most: laying out thousands of labels takes minutes."""
 MOST_CELLS = 10_000
 """Figures whose results are cells of a map or points of a line bear more."""
+MOST_LINES = 60
+"""So many maps or lines such a figure shows at most: to lay out panels takes time that grows by more than the
+square of their number, and nobody reads a hundred."""
 
 
 @dataclass(frozen=True)

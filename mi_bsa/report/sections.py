@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures import draw_forest, draw_levels
-from mi_bsa.report.section import MOST_ROWS, Section
+from mi_bsa.report.section import MOST_DRAWN, MOST_LINES, MOST_ROWS, Section
 
 CONTROLS = tuple(
     f"{what}.{shift}"
@@ -116,7 +116,17 @@ def _drawn(section: Section, results: Sequence[Result]) -> tuple[list[Result], i
     """The results that the figure shows, and of how many."""
     drawn = [item for item in results if item.name.startswith(section.drawn)]
     if drawn and section.draw is not draw_forest and not of_bases(results):
-        return drawn[: section.most], len(drawn)
+        shown = drawn[: section.most]
+        return _first_lines(shown) if section.most > MOST_DRAWN else shown, len(drawn)
     results = [item for item in results if "base" not in item.where]
     rest = [i for i in results if not (i.name.endswith(".level") or i.name.startswith(section.told))]
     return rest[:MOST_ROWS], len(rest)
+
+
+def _first_lines(results: Sequence[Result]) -> list[Result]:
+    """Those of the first `MOST_LINES` lines or maps: results that differ in layer and position alone."""
+    line_of = [
+        tuple(pair for pair in item.where.items() if pair[0] not in ("layer", "position")) for item in results
+    ]
+    kept = set(list(dict.fromkeys(line_of))[:MOST_LINES])
+    return [item for item, line in zip(results, line_of, strict=True) if line in kept]

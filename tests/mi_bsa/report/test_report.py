@@ -23,7 +23,8 @@ from mi_bsa.report import compare, render
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
 from mi_bsa.report.page import rows_of, table
-from mi_bsa.report.sections import assign, figure_of
+from mi_bsa.report.section import MOST_LINES
+from mi_bsa.report.sections import assign, figure_of, left_out
 from mi_bsa.studies.behavior.page import SECTIONS
 
 
@@ -263,3 +264,19 @@ def test_patch_map_says_what_0_and_1_are():
 def test_labels_show_every_character(text: str, shown: str):
     """A label shows characters that the font lacks as their code."""
     assert plain(text) == shown
+
+
+def test_a_figure_of_maps_shows_the_first_and_says_so():
+    """Where every result is a map of its own, the figure shows the first ones whole; the note counts all."""
+    section = next(section for section in SECTIONS if section.slug == "patching")
+    spare: dict[str, Any] = {"ci": None, "ci_method": "none: made up", "n": 1, "unit": "recovery"}
+    places = [{"layer": k % 2, "position": "0:you", "kind": f"kind {k // 2}"} for k in range(400)]
+    made = [Result(name="patch.recovery", where=where, value=0.5, **spare) for where in places]
+    figure = figure_of(section, made, narrow=True)
+    assert figure is not None
+    maps = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    assert len(maps) == MOST_LINES
+    assert (
+        left_out(section, made) == f"The figure shows the first {2 * MOST_LINES} of 400; the table has all."
+    )
+    assert left_out(section, made[: 2 * MOST_LINES]) == ""
