@@ -8,7 +8,6 @@ fine-tune patching puts the adapter's activations on the same prompt into the ba
 (arXiv 2402.14811).
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -17,6 +16,7 @@ from activations.cells import Cells
 from activations.experiment import Experiment, Setup, chunks
 from activations.maps import PatchMap
 from activations.metrics import Function, Metric
+from activations.progress import Shown, Told
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -28,7 +28,7 @@ def patch_map(
     *,
     metric: Metric | Function,
     batch_tokens: int = 4096,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Told = None,
     **setup: Unpack[Setup],
 ) -> PatchMap:
     """Patch a source run into a target run, cell by cell, and read a metric at the answer slot.
@@ -39,7 +39,8 @@ def patch_map(
         metric: see `activations.metrics`; any function of (logits of shape (row, vocab), pair index of
             each row) gives (row,).
         batch_tokens: token positions that run at once.
-        progress: called with (rows done, rows in all).
+        progress: called with (pairs done, pairs in all); False is silent, and None the default of
+            `activations.progress`.
         **setup: `sites`, `source`, `target`, `align`, `positions`, `by_head`, `mode`: see `experiment.Setup`.
 
     Raises:
@@ -51,6 +52,14 @@ def patch_map(
     experiment = Experiment.of(model, pairs, metric=metric, **setup)
     found = experiment.blank()
     found.counts.update(dict.fromkeys(("cells", "equal", "unreachable", "run", "block_tokens"), 0))
-    for members in chunks(experiment.given, batch_tokens):
-        Cells(model, experiment, np.asarray(members)).run(found, batch_tokens, progress)
+    pairs_done, pairs_all = 0, len(experiment.given[0])
+    with Shown(progress, "patching", "pairs") as tell:
+        tell.begin(0, pairs_all)
+        for members in chunks(experiment.given, batch_tokens):
+
+            def share(done: int, rows: int, before: int = pairs_done, here: int = len(members)) -> None:
+                tell(before + here * done // rows, pairs_all)
+
+            Cells(model, experiment, np.asarray(members)).run(found, batch_tokens, share)
+            pairs_done += len(members)
     return experiment.map(found)

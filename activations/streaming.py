@@ -9,7 +9,7 @@ only behind it.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
@@ -21,6 +21,7 @@ from activations import sharding
 from activations.errors import StoreError
 from activations.models import Model, variant_name
 from activations.positions import Positions
+from activations.progress import Shown, Told
 from activations.prompts import Prompts
 from activations.request import Request, SiteLike
 from activations.selection import gather
@@ -29,7 +30,6 @@ from activations.store import Store
 from activations.writer import Layout, Writer, create, exclusive, part_path, refuse_difference
 
 PathLike = str | os.PathLike[str]
-Progress = Callable[[int, int], None]
 SYNC_SECONDS = 5.0
 """Between two flushes to the disk, of which each costs milliseconds."""
 
@@ -45,7 +45,7 @@ class How(TypedDict, total=False):
     resume: bool
     shard: tuple[int, int] | None
     parity: int
-    progress: Progress | None
+    progress: Told
 
 
 @overload
@@ -83,7 +83,7 @@ def capture(
     resume: bool = False,
     shard: tuple[int, int] | None = None,
     parity: int = 0,
-    progress: Progress | None = None,
+    progress: Told = None,
 ) -> Store | dict[str, Store]:
     """Run prompts through a model and store activations.
 
@@ -104,7 +104,8 @@ def capture(
         shard: (i, n) reads the i-th of n parts and joins them when all are there; from RANK and WORLD_SIZE
             where none is given.
         parity: compare this many prompts with the other backends first, and keep the receipt in the store.
-        progress: called with (committed, all) examples.
+        progress: called with (committed, all) examples; False is silent, and None the default of
+            `activations.progress`.
 
     Returns:
         The store; with `variants`, a store each. A rank that is not the last returns its own shard.
@@ -150,7 +151,7 @@ def capture(
 
 
 def _capture_one(
-    model: Model, request: Request, out: Path, *, resume: bool, parity: int, progress: Progress | None
+    model: Model, request: Request, out: Path, *, resume: bool, parity: int, progress: Told
 ) -> Store:
     """One variant into one file, or into this rank's shard of it."""
     extra: dict[str, Any] = {}
@@ -180,8 +181,9 @@ def _capture_one(
                 refuse_difference(part_path(path), layout)
             else:
                 create(path, layout, created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-            with Writer(path, layout) as writer:
-                _stream(model, request, layout, writer, progress)
+            title = f"reading {layout.attributes['variant']}"
+            with Writer(path, layout) as writer, Shown(progress, title, "prompts") as tell:
+                _stream(model, request, layout, writer, tell)
                 writer.finish()
     if parts > 1:
         return sharding.join_if_complete(out, parts) or Store(path)
@@ -196,9 +198,7 @@ def _refuse_existing(out: Path) -> None:
         )
 
 
-def _stream(
-    model: Model, request: Request, layout: Layout, writer: Writer, progress: Progress | None
-) -> None:
+def _stream(model: Model, request: Request, layout: Layout, writer: Writer, tell: Shown) -> None:
     """Compute and commit every batch that is not committed yet."""
     first = int(layout.attributes["first_example"])
     longest = request.index.longest
@@ -206,8 +206,8 @@ def _stream(
     sites = tuple(layout.shapes)
     sizes = np.diff(layout.plan.starts)
     done = int(sizes[writer.done.astype(bool)].sum())
-    if progress:
-        progress(done, int(sizes.sum()))
+    tell.begin(done, int(sizes.sum()))
+    tell(done, int(sizes.sum()))
     pending: list[tuple[int, np.ndarray, dict[Site, Tensor], Any]] = []
     synced = time.monotonic()
 
@@ -223,8 +223,7 @@ def _stream(
             synced = time.monotonic()
         writer.commit(number)
         done += len(members)
-        if progress:
-            progress(done, int(sizes.sum()))
+        tell(done, int(sizes.sum()))
 
     for number in range(len(layout.plan)):
         if writer.done[number]:

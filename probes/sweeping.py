@@ -9,7 +9,8 @@ own maximum; (5) the chosen cell is fitted on all rows.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from activations.progress import Shown, Told, shows
+from probes import fold_costs
 from probes.controls import Setting, run_controls
 from probes.directions import Direction
 from probes.errors import ActivationError, ProbesError, SourceError, StatisticsError
@@ -31,8 +34,6 @@ from probes.source import ActivationSource, Cell, as_source, cells_of, column, r
 from probes.splits import Split, group_codes, grouped_splits
 from probes.statistics.intervals import Estimate
 from probes.statistics.permutation import permutation_p
-
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,7 @@ def sweep(
     text: str = "prompt",
     seed: int = 0,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Told = None,
 ) -> Sweep:
     """Fit and score probes over every cell of a source.
 
@@ -151,7 +152,8 @@ def sweep(
         text: the column that holds the prompt, for the bag of words and the prompt length.
         seed: of folds, shuffles and bootstraps.
         device: torch device of the batched logistic solver.
-        progress: called with (done, total, seconds left) after each cell.
+        progress: called with (done, total, seconds left) after each cell; False is silent, and None the
+            default of `activations.progress`, which says beforehand what many folds will cost.
 
     Raises:
         LabelError, GroupError, LeakageError, ActivationError, SourceError: see the messages; each names the
@@ -180,76 +182,86 @@ def sweep(
     kept: dict[Any, _Block] = {}
     classes: tuple[Any, Any] | None = None
     fewest = 10**9  # distinct labelings of the poorest block; any block has fewer than this
-    for position, members in blocks:
-        part = frame.iloc[members].reset_index(drop=True)
-        y, found = two_classes(part, label)
-        classes = classes or found
-        if found != classes:
-            raise SourceError(
-                f"label {label!r} has other values at position {position} than elsewhere; select rows"
+    with Shown(progress, "probing", "sites") as tell:
+        tell.begin(0, total)
+        for position, members in blocks:
+            part = frame.iloc[members].reset_index(drop=True)
+            y, found = two_classes(part, label)
+            classes = classes or found
+            if found != classes:
+                raise SourceError(
+                    f"label {label!r} has other values at position {position} than elsewhere; select rows"
+                )
+            one_of_several = by_position is not None
+            splits = grouped_splits(
+                part, groups, n_splits=n_splits, labels=y, crossed=crossed, seed=seed, part=one_of_several
             )
-        one_of_several = by_position is not None
-        splits = grouped_splits(
-            part, groups, n_splits=n_splits, labels=y, crossed=crossed, seed=seed, part=one_of_several
-        )
-        shuffler = Shuffler(y, part, groups, unit=shuffle_unit)
-        sides = [side for f in splits for side in (f.train, f.test)]
-        # row 0 holds the true labels: they go through the very fits that the shuffled ones go through, so
-        # that score and null differ in the labels alone
-        targets = np.concatenate([y[None], shuffler.draw(n_shuffles, sides, seed=seed)])
-        distinct = labelings(y, targets[1:])
-        fewest = min(fewest, distinct)
-        unit_name = units or default_units(part, groups)
-        one_each = np.arange(len(part))
-        unit = one_each if unit_name is None else column(part, unit_name, what="group").to_numpy()
-        kept[position] = _Block(index[members], part, y, unit, splits)
-        strata = _strata(len(part), splits)
-        tested = strata >= 0  # not all: diagonal folds leave most rows untested
-        inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
-        for cell in cells:
-            x, unread = readable(held, cell, index[members])
-            for method, grid in grids.items():
-                try:
-                    if unread is not None:
-                        raise unread
-                    outer = [Job(x[f.train], targets[:, f.train].T, [x[f.test]]) for f in splits]
-                    out = np.full((len(grid), len(targets), len(part)), np.nan)
-                    for k, (values,) in enumerate(held_out(method, outer, penalties=grid, device=device)):
-                        out[:, :, splits[k].test] = values
-                    picks = np.full((len(grid), len(splits)), np.nan)
-                    if nested:
-                        picks = inner_scores(method, x, y, inner, grid, device)
-                except (ActivationError, StatisticsError) as error:  # one bad layer does not cost the others
-                    failures.append(error)
-                    bad = [Key(cell, position, method, penalty) for penalty in grid]
-                    lines += [unread_line(key, error, len(part), len(splits)) for key in bad]
-                    continue
-                for p, penalty in enumerate(grid):
-                    key = Key(cell, position, method, penalty)
-                    scores = out[p][:, tested]
-                    # pairs are formed within folds: two folds' probes have no common scale
-                    pooled = auroc_many(targets[:, tested], scores, strata=strata[tested])
-                    how = {"units": unit[tested], "strata": strata[tested], "seed": seed}
-                    estimate = interval(y[tested], scores[0], **how)
-                    null = pooled[1:]
-                    keys.append(key)
-                    spots.append(len(lines))
-                    nulls.append(pooled)
-                    inner_means[key] = picks[p]
-                    held_scores[key] = pd.DataFrame(
-                        {
-                            "row": index[members][tested],
-                            "y": y[tested],
-                            "score": scores[0],
-                            "fold": strata[tested],
-                            "unit": unit[tested],
-                        }
-                    )
-                    lines.append(line(key, estimate, pooled[0], null, len(splits), distinct, shuffler.how))
-            done += 1
-            if progress is not None and keys:
+            shuffler = Shuffler(y, part, groups, unit=shuffle_unit)
+            sides = [side for f in splits for side in (f.train, f.test)]
+            # row 0 holds the true labels: they go through the very fits that the shuffled ones go through, so
+            # that score and null differ in the labels alone
+            targets = np.concatenate([y[None], shuffler.draw(n_shuffles, sides, seed=seed)])
+            distinct = labelings(y, targets[1:])
+            fewest = min(fewest, distinct)
+            unit_name = units or default_units(part, groups)
+            one_each = np.arange(len(part))
+            unit = one_each if unit_name is None else column(part, unit_name, what="group").to_numpy()
+            kept[position] = _Block(index[members], part, y, unit, splits)
+            strata = _strata(len(part), splits)
+            tested = strata >= 0  # not all: diagonal folds leave most rows untested
+            inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
+            for cell in cells:
+                x, unread = readable(held, cell, index[members])
+                if not done and unread is None and shows(progress):
+                    with suppress(ProbesError):  # what is wrong with this site is told below, in its line
+                        costs = fold_costs.told(x, targets, splits, inner, grids, sites=total, device=device)
+                        tell.say(costs)
+                for method, grid in grids.items():
+                    try:
+                        if unread is not None:
+                            raise unread
+                        outer = [Job(x[f.train], targets[:, f.train].T, [x[f.test]]) for f in splits]
+                        out = np.full((len(grid), len(targets), len(part)), np.nan)
+                        for k, (values,) in enumerate(held_out(method, outer, penalties=grid, device=device)):
+                            out[:, :, splits[k].test] = values
+                        picks = np.full((len(grid), len(splits)), np.nan)
+                        if nested:
+                            picks = inner_scores(method, x, y, inner, grid, device)
+                    except (
+                        ActivationError,
+                        StatisticsError,
+                    ) as error:  # one bad layer does not cost the others
+                        failures.append(error)
+                        bad = [Key(cell, position, method, penalty) for penalty in grid]
+                        lines += [unread_line(key, error, len(part), len(splits)) for key in bad]
+                        continue
+                    for p, penalty in enumerate(grid):
+                        key = Key(cell, position, method, penalty)
+                        scores = out[p][:, tested]
+                        # pairs are formed within folds: two folds' probes have no common scale
+                        pooled = auroc_many(targets[:, tested], scores, strata=strata[tested])
+                        how = {"units": unit[tested], "strata": strata[tested], "seed": seed}
+                        estimate = interval(y[tested], scores[0], **how)
+                        null = pooled[1:]
+                        keys.append(key)
+                        spots.append(len(lines))
+                        nulls.append(pooled)
+                        inner_means[key] = picks[p]
+                        held_scores[key] = pd.DataFrame(
+                            {
+                                "row": index[members][tested],
+                                "y": y[tested],
+                                "score": scores[0],
+                                "fold": strata[tested],
+                                "unit": unit[tested],
+                            }
+                        )
+                        lines.append(
+                            line(key, estimate, pooled[0], null, len(splits), distinct, shuffler.how)
+                        )
+                done += 1
                 spent = time.monotonic() - started
-                progress(done, total, spent / done * (total - done))
+                tell(done, total, spent / done * (total - done))
     if not keys:
         raise failures[0]  # no cell can be read: nothing is left to choose from
     result = pd.DataFrame(lines)

@@ -163,32 +163,22 @@ def _fit(
     import probes
     from mi_bsa.causal import probe_scores
     from mi_bsa.core import record
-    from mi_bsa.core.progress import Progress
 
     record.check_free(out, resume=resume)
     source, revisions = _source(settings.caches, settings.allow)
     if record.finished(out, settings, revisions=revisions):
         click.echo(f"finished before: {out}")
         return
-    with Progress("probing", 1.0) as progress:
-        shown = 0.0
-
-        def advance(done: int, total: int, _left: float) -> None:
-            nonlocal shown
-            progress.advance(done / total - shown, f"{done} of {total} sites")
-            shown = done / total
-
-        result = probes.sweep(
-            source,
-            groups=None if [column.lower() for column in settings.groups] == ["none"] else settings.groups,
-            sites=settings.sites or None,
-            methods=methods,
-            n_splits=settings.folds,
-            n_shuffles=settings.shuffles,
-            progress=advance,
-            **{name: getattr(settings, name) for name in SAME},
-            **more,
-        )
+    result = probes.sweep(
+        source,
+        groups=None if [column.lower() for column in settings.groups] == ["none"] else settings.groups,
+        sites=settings.sites or None,
+        methods=methods,
+        n_splits=settings.folds,
+        n_shuffles=settings.shuffles,
+        **{name: getattr(settings, name) for name in SAME},
+        **more,
+    )
     best = result.best
     with record.start(out, config=settings, resume=resume, seeds=[settings.seed], revisions=revisions) as run:
         probe_scores.clear(run.path)

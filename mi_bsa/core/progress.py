@@ -2,11 +2,14 @@
 
 import sys
 import time
+from contextlib import ExitStack
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
+
+from activations.progress import quiet
 
 
 class Progress:
@@ -29,6 +32,7 @@ class Progress:
         self.interval = interval
         self._done = 0.0
         self._began = self._printed = time.monotonic()
+        self._within = ExitStack()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
@@ -40,11 +44,13 @@ class Progress:
             self._bar = Bar(*columns, console=Console(file=self.stream), transient=True)
             self._task = self._bar.add_task(self.title, total=self.total or 1.0, left="")
             self._bar.start()
+            self._within.enter_context(quiet())  # the bars of parts would be drawn over this one
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._within.close()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,0 +1,70 @@
+"""Progress: lines in a log at least so often, silence where it is wanted, and a callable instead of all."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import probes
+from activations import progress
+from activations.progress import Shown, quiet
+
+
+def test_a_log_hears_of_a_piece_that_takes_long(monkeypatch, capsys):
+    """Lines come while one piece is still at work, with the time left by the pace of this run alone."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.02)
+    with Shown(None, "reading", "prompts") as tell:
+        tell.begin(50, 100)
+        time.sleep(0.05)
+        tell(75, 100)
+        time.sleep(0.05)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("reading: 50 of 100 prompts, 0 s so far")
+    assert "left" not in lines[0]
+    assert lines[-1].startswith("reading: 75 of 100 prompts")
+    assert "about 0 s left" in lines[-1]
+
+
+@pytest.mark.parametrize("how", ["false", "quiet", "environment", "short"])
+def test_nothing_is_said_where_it_is_not_wanted(how, monkeypatch, capsys):
+    """False, `quiet()`, tqdm's own switch and work that is soon done leave a log empty."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 30.0 if how == "short" else 0.01)
+    if how == "environment":
+        monkeypatch.setenv("TQDM_DISABLE", "1")
+
+    def work(given):
+        with Shown(given, "reading", "prompts") as tell:
+            tell(1, 2)
+            time.sleep(0.03)
+
+    if how == "quiet":
+        with quiet():
+            work(None)
+    else:
+        work(False if how == "false" else None)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_callable_is_told_instead(capsys):
+    """A callable hears every piece, and nothing is printed."""
+    heard = []
+    with Shown(lambda *told: heard.append(told), "probing", "sites") as tell:
+        tell.begin(0, 2)
+        tell(1, 2, 3.0)
+        tell.say("folds")
+    assert heard == [(1, 2, 3.0)]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sweep_says_beforehand_what_crossed_groups_cost(capsys):
+    """Folds of two crossed columns are counted before they are fitted; one column says nothing."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"scenario": np.arange(144) % 12, "seed": np.arange(144) // 12})
+    table["pole"] = rng.permutation(144) % 2
+    x = {"resid_post.0": rng.normal(size=(144, 4)), "resid_post.1": rng.normal(size=(144, 4))}
+    how = {"label": "pole", "methods": ["mean_difference"], "n_splits": 4, "n_shuffles": 2, "controls": False}
+    probes.sweep(x, table, groups=["scenario"], **how)
+    assert capsys.readouterr().err == ""
+    probes.sweep(x, table, groups=["scenario", "seed"], **how)
+    assert "16 folds and 144 inner ones at each of 2 sites, about 0 s" in capsys.readouterr().err
