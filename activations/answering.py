@@ -25,11 +25,12 @@ from activations.generation import Decoding, check, decoded, seeded
 from activations.hooks import reading
 from activations.index import Index
 from activations.positions import Positions
+from activations.progress import Shown, Told
 from activations.prompts import Prompt, Prompts
 from activations.request import Request, SiteLike
 from activations.sites import Site
 from activations.store import Store
-from activations.streaming import PathLike, Progress, numbers
+from activations.streaming import PathLike, numbers
 from activations.tokens import Row
 from activations.writer import LOG_PROB, Writer, create, exclusive, part_path, path_of
 
@@ -55,7 +56,7 @@ def capture_answers(
     dtype: str | None = None,
     batch_tokens: int = 4096,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: Told = None,
 ) -> Store:
     """Answer prompts under the active variant and store activations of the passes that answered.
 
@@ -143,7 +144,7 @@ class Spool:
         """Where a batch lies."""
         return self.folder / f"{number:06d}.safetensors"
 
-    def fill(self, wanted: dict[str, Any], *, resume: bool, progress: Progress | None) -> None:
+    def fill(self, wanted: dict[str, Any], *, resume: bool, progress: Told) -> None:
         """Answer every batch that is not done.
 
         Raises:
@@ -160,15 +161,16 @@ class Spool:
         else:
             self.folder.mkdir(exist_ok=True)
             record.write_text(json.dumps(wanted))
-        done = 0
-        for number in range(len(cut)):
-            if not self.file(number).exists():
-                fresh = self.folder / "new"
-                save_file(self._answer(number, cut[number]), fresh)
-                os.replace(fresh, self.file(number))
-            done += len(cut[number])
-            if progress:
-                progress(done, len(self.request.index))
+        done, total = 0, len(self.request.index)
+        with Shown(progress, "answering", "prompts") as tell:
+            tell.begin(0, total)
+            for number in range(len(cut)):
+                if not self.file(number).exists():
+                    fresh = self.folder / "new"
+                    save_file(self._answer(number, cut[number]), fresh)
+                    os.replace(fresh, self.file(number))
+                done += len(cut[number])
+                tell(done, total)
 
     def answers(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Tokens and their log-probabilities, of every prompt in order."""

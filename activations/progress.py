@@ -58,17 +58,21 @@ class Shown:
         self._stream = sys.stderr
         self._live = self._own and (self._stream.isatty() or "ipykernel" in sys.modules)
         self._over = threading.Event()
+        self._heart: threading.Thread | None = None
 
     def __enter__(self) -> "Shown":
         self._began = time.monotonic()
         if self._own and not self._live:
-            threading.Thread(target=self._beat, daemon=True).start()
+            self._heart = threading.Thread(target=self._beat, daemon=True)
+            self._heart.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
+        if self._heart is not None:
+            self._heart.join()  # or a last line might come after all is done
         if self._bar is not None:
             self._bar.close()
 
