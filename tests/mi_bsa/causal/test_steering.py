@@ -50,11 +50,13 @@ def test_doses_are_edits_in_typical_norms(model):
 
 
 def test_strength_zero_is_an_identity(model):
-    """At strength 0 every item scores what it scores without steering, bit for bit."""
+    """At strength 0 every item scores what it scores without steering, but for the rounding of another order of
+    sums: with an edit in force questions are asked a row each, without one as one tree.
+    """
     readout = Readout.of(model, items("x", 7), name="behavior")
     with activations.edit(model, activations.add(direction(1), scale=0.0)):
         steered = ask(model, readout.items)["score"]
-    assert (steered == ask(model, readout.items)["score"]).all()
+    np.testing.assert_allclose(steered, ask(model, readout.items)["score"], atol=1e-6)
     found = steering.shifts(model, direction(1), readout, [0.0, 1.0])
     np.testing.assert_allclose(found[0], steered, atol=1e-5)
     assert np.abs(found[1] - found[0]).max() > 1e-3
