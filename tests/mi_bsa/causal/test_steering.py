@@ -50,8 +50,8 @@ def test_doses_are_edits_in_typical_norms(model):
 
 
 def test_strength_zero_is_an_identity(model):
-    """At strength 0 every item scores what it scores without steering, but for the rounding of another order of
-    sums: with an edit in force questions are asked a row each, without one as one tree.
+    """At strength 0 every item scores what it scores without steering, but for rounding: with an edit in force
+    questions are asked a row each, without one as one tree.
     """
     readout = Readout.of(model, items("x", 7), name="behavior")
     with activations.edit(model, activations.add(direction(1), scale=0.0)):
