@@ -50,7 +50,7 @@ def test_doses_are_edits_in_typical_norms(model):
 
 
 def test_strength_zero_is_an_identity(model):
-    """At strength 0 every item scores what it scores without steering, but for rounding: with an edit in force
+    """At strength 0 every item scores what it scores without steering, but for rounding: under an edit
     questions are asked a row each, without one as one tree.
     """
     readout = Readout.of(model, items("x", 7), name="behavior")
