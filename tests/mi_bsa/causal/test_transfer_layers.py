@@ -63,6 +63,7 @@ def test_a_planted_layer_is_found_by_the_other_seeds():
     assert by["claim"].value == min(by["over_neutral"].value, by["over_wrong_behavior"].value)
 
 
+@pytest.mark.slow
 def test_adapters_that_share_nothing_are_at_chance():
     """Over 12 draws of adapters, the chosen AUROC is on average near .5; the tested seeds chose nothing."""
     values = [judged(planted(effect=0.0, seed=seed))[0]["chosen"].per_seed for seed in range(12)]
