@@ -46,12 +46,15 @@ class Shown:
         progress: see `Told`.
         title: what is being done.
         unit: what is counted, in the plural.
+
+    Attributes:
+        note: what else is known of the last piece, shown beside it.
     """
 
     def __init__(self, progress: Told, title: str, unit: str) -> None:
         self._tell = progress if callable(progress) else None
         self._own = shows(progress)
-        self.title, self.unit = title, unit
+        self.title, self.unit, self.note = title, unit, ""
         self._began = time.monotonic()
         self._done = self._total = self._before = 0
         self._bar: Any = None
@@ -94,6 +97,7 @@ class Shown:
                     desc=self.title, total=total, unit=f" {self.unit}", initial=done, leave=False, delay=1
                 )
             self._bar.total = total
+            self._bar.set_postfix_str(self.note, refresh=False)
             self._bar.update(done - self._bar.n)
 
     def say(self, text: str) -> None:
@@ -112,10 +116,21 @@ class Shown:
             self.say(self.line())
 
     def line(self) -> str:
-        """`300 of 1,000 prompts, 40 s so far, about 95 s left`; no end is foretold before a piece is done."""
+        """`300 of 1,000 prompts, 40 s so far, about 2 min left`; no end is told before a piece is done."""
         now = time.monotonic()
         text = f"{self._done:,} of {self._total:,} {self.unit}" if self._total else f"no {self.unit} done yet"
-        text += f", {now - self._began:,.0f} s so far"
+        text += f", {self.note}" if self.note else ""
+        text += f", {duration(now - self._began)} so far"
         fresh = self._done - self._before
         left = (now - self._began) / fresh * (self._total - self._done) if fresh else None
-        return text if left is None else f"{text}, about {left:,.0f} s left"
+        return text if left is None else f"{text}, about {duration(left)} left"
+
+
+def duration(seconds: float | int) -> str:
+    """Seconds as people say them: `8 s`, `3 min`, `2 h 05 min`; NaN is `unknown`."""
+    if seconds != seconds:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

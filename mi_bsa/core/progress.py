@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-from activations.progress import quiet
+from activations.progress import duration, quiet
+
+__all__ = ["Progress", "duration"]
 
 
 class Progress:
@@ -79,13 +81,3 @@ class Progress:
         if not self._done:
             return None
         return max(0.0, (time.monotonic() - self._began) / self._done * (self.total - self._done))
-
-
-def duration(seconds: float | int) -> str:
-    """Seconds as people say them: `8 s`, `3 min`, `2 h 05 min`; NaN is `unknown`."""
-    if seconds != seconds:
-        return "unknown"
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -9,6 +9,7 @@ from tiny_items import items, neutral
 import activations
 import probes
 from activations import testing
+from mi_bsa.asking import likelihood
 from mi_bsa.asking.asking import ask
 from mi_bsa.asking.readouts import Readout
 from mi_bsa.causal import steering
@@ -49,14 +50,17 @@ def test_doses_are_edits_in_typical_norms(model):
     assert dose_in_words(np.array([2.0, 4.0]), 4.0) == "dose 0.75 typical norms of the site (length 3)"
 
 
-def test_strength_zero_is_an_identity(model):
-    """At strength 0 every item scores what it scores without steering, but for rounding: under an edit
-    questions are asked a row each, without one as one tree.
+def test_strength_zero_is_an_identity(model, monkeypatch):
+    """At strength 0 every item scores what it scores without steering, bit for bit where questions are asked
+    alike: under an edit a row each, else as one tree, which rounds otherwise.
     """
     readout = Readout.of(model, items("x", 7), name="behavior")
     with activations.edit(model, activations.add(direction(1), scale=0.0)):
         steered = ask(model, readout.items)["score"]
     np.testing.assert_allclose(steered, ask(model, readout.items)["score"], atol=1e-6)
+    with monkeypatch.context() as patched:
+        patched.setattr(likelihood, "why_apart", lambda _: "as under an edit")
+        assert (steered == ask(model, readout.items)["score"]).all()
     found = steering.shifts(model, direction(1), readout, [0.0, 1.0])
     np.testing.assert_allclose(found[0], steered, atol=1e-5)
     assert np.abs(found[1] - found[0]).max() > 1e-3
