@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 LINE_SECONDS = 30.0
 """Between two lines in a log."""
@@ -63,7 +63,7 @@ class Shown:
         self._over = threading.Event()
         self._heart: threading.Thread | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Shown":
         self._began = time.monotonic()
         if self._own and not self._live:
             self._heart = threading.Thread(target=self._beat, daemon=True)
