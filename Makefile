@@ -80,6 +80,7 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/python -m mi_bsa.cli.docs > docs/cli.md
 	$(BIN)/python -m mi_bsa.cli.docs_results > docs/results.md
+	$(BIN)/python benchmarks/page.py
 
 mutants: $(READY)
 	$(BIN)/python tests/mutation.py

@@ -1,6 +1,6 @@
 """Claim: time and memory grow no faster than what is asked for: by prompts, by results, by labels.
 
-    python benchmarks/cost_curves.py [CURVE ...] [--json results.json]
+    python benchmarks/cost_curves.py [CURVE ...] [--record] [--json results.json]
 
 Each point runs in a process of its own, forked after all imports, on one thread: CPU seconds, and the peak
 of memory above what the process began with. The exponent b of `cost = a x size^b` is the slope of a straight
@@ -20,9 +20,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import lines
 import numpy as np
 import torch
+from lines import Line
 
 import activations
 from mi_bsa.core import results as results_module
@@ -38,6 +41,12 @@ SIZES = {
     "labels": (250, 500, 1_000, 2_000),
     "results": (500, 1_000, 2_500, 5_000),
     "kinds": (500, 1_000, 2_500, 5_000),
+}
+WHAT = {
+    "prompts": "short prompts captured at one site",
+    "labels": "columns of 50 prompts",
+    "results": "results on the page of a behavior study, and its files",
+    "kinds": "results, each a patch map of its own",
 }
 NAMES = (
     "bridge.transfer.auroc",
@@ -132,11 +141,41 @@ def point(task: Callable[[Path], None]) -> dict[str, float]:
     return json.loads(said)
 
 
+def exponent(sizes: list[int], costs: list[float]) -> tuple[float, float]:
+    """The slope of log cost against log size, and its standard error (points less two degrees of freedom)."""
+    x, y = np.log(sizes), np.log(np.maximum(costs, 1e-9))
+    x = x - x.mean()
+    slope = float(x @ y / (x @ x))
+    left = y - y.mean() - slope * x
+    return slope, float(np.sqrt(left @ left / (len(x) - 2) / (x @ x)))
+
+
+def claims(curve: str, found: dict[str, Any]) -> list[Line]:
+    """A line for time and one for memory."""
+    sizes = ", ".join(f"{size:,}" for size in found["sizes"])
+    return [
+        Line(
+            topic="cost curves",
+            claim=f"{what} against {curve}",
+            model=lines.EMBEDDED,
+            ratio=found[f"exponent_{what}"],
+            compared=f"{WHAT[curve]}: {sizes}",
+            unit="exponent",
+            bar=BAR,
+            at_most=True,
+            note=f"standard error {found[f'exponent_{what}_error']}; {unit}: "
+            + ", ".join(f"{cost:g}" for cost in found[key]),
+        )
+        for what, key, unit in (("time", "cpu_s", "s"), ("memory", "peak_mb", "MB above the start"))
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("curves", nargs="*", choices=[*SIZES, []], default=[])
     parser.add_argument("--share", type=float, default=1.0, help="of every size, for a quick look")
     parser.add_argument("--json", default=None)
+    lines.options(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = activations.load("embedded")
@@ -153,18 +192,21 @@ def main() -> None:
         sizes = [max(1, round(size * options.share)) for size in SIZES[curve]]
         points = [point(tasks[curve](size)) for size in sizes]
         seconds, memory = ([p[key] for p in points] for key in ("cpu_s", "peak"))
-        slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
-        grows = np.polyfit(np.log(sizes), np.log(np.maximum(memory, 1)), 1)[0]
+        slope, slope_error = exponent(sizes, seconds)
+        grows, grows_error = exponent(sizes, memory)
         found[curve] = {
             "sizes": sizes,
             "cpu_s": [round(s, 2) for s in seconds],
             "peak_mb": [round(m / 1e6) for m in memory],
-            "exponent_time": round(float(slope), 2),
-            "exponent_memory": round(float(grows), 2),
+            "exponent_time": round(slope, 2),
+            "exponent_time_error": round(slope_error, 2),
+            "exponent_memory": round(grows, 2),
+            "exponent_memory_error": round(grows_error, 2),
             "bytes_each": round(float(np.polyfit(sizes, memory, 1)[0])),
             "within_bar": bool(max(slope, grows) <= BAR),
         }
         print(curve, json.dumps(found[curve]), flush=True)
+        lines.write(claims(curve, found[curve]), options.record, clock="processor")
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
 

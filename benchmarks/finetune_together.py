@@ -20,8 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lines
 import numpy as np
 import yaml
+from lines import Line
 
 
 def run(words: list[str]) -> tuple[float, float]:
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--layers", default="all")
     parser.add_argument("--alone", type=int, help="time only so many seeds by themselves, and scale up")
     parser.add_argument("--out", type=Path)
+    lines.options(parser)
     given = parser.parse_args()
     singles = given.alone or given.seeds
     named = given.layers in ("all", "first_half")
@@ -95,6 +98,20 @@ def main() -> None:
         print(f"{key:<24}{value}")
     if given.out:
         given.out.write_text(json.dumps(found, indent=1) + "\n")
+    name = lines.MODELS.get(given.model, given.model)
+    line = Line(
+        topic="finetune",
+        claim="eight adapters together against one by one, process starts included",
+        model=name,
+        ratio=found["cpu_ratio"],
+        compared=f"loss curves within {apart:.1e}",
+        ours=found["cpu_together_s"],
+        peer=found["cpu_one_by_one_s"],
+        bar=3,
+        note=f"{given.seeds} seeds of {given.steps} steps, {singles} timed alone; {found['wall_ratio']}x "
+        f"wall, compute only {found['cpu_compute_only_ratio']}x",
+    )
+    lines.write([line], given.record, clock="processor", threads=1)
     if found["cpu_ratio"] < 3 or apart > 1e-4:
         sys.exit("a bar is missed: at least 3x, curves within 1e-4")
 

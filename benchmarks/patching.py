@@ -23,7 +23,6 @@ Bars: 4x on the embedded model, 3.5x on 12 layers of width 512 with 32,000 words
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 import time
@@ -31,8 +30,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import lines
 import numpy as np
 import torch
+from lines import Line
 from llamas import random_llama
 
 import activations
@@ -206,16 +207,16 @@ def main(folder: Path) -> None:
     parser.add_argument("--every", type=int, default=1, help="with --model: map each N-th block")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
+    lines.options(parser)
     given = parser.parse_args()
-    machine = {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
-    found: dict[str, Any] = {"machine": {**machine, "torch": torch.__version__}}
+    found: dict[str, Any] = {}
     how = {"cells": given.cells, "repeats": given.repeats}
     if given.model:
         model = activations.load(given.model, device="cpu")
         found["maps"] = [compare(given.model, model, every=given.every, **how)]
     else:
         found |= small_and_large(folder, given)
-    show(found)
+    lines.write(claims(found, given), given.record, clock="processor")
     if given.out:
         given.out.write_text(json.dumps(found, indent=2))
 
@@ -226,7 +227,7 @@ def small_and_large(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         label, small = "embedded", activations.load(given.embedded)
     else:
         label, small = (
-            "embedded's shape",
+            "random Llama, 3 blocks x 64",
             random_llama(
                 folder / "small", blocks=3, width=64, vocabulary=400, heads=(4, 2), inner=176, **SHAPE
             ),
@@ -234,27 +235,61 @@ def small_and_large(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     blocks, width, inner = (4, 256, 704) if given.quick else (12, 512, 1408)
     shape: Any = {"blocks": blocks, "width": width, "inner": inner, **SHAPE}
     large = random_llama(folder / "large", vocabulary=32_000, heads=(8, 4), **shape)
-    size, cells = ("quick", 12) if given.quick else ("12 x 512, 32k", given.cells)
+    size = f"random Llama, {blocks} blocks x {width}, 32,000 words"
+    cells = 12 if given.quick else given.cells
     return {
         "maps": [
             compare(label, small, cells=None, repeats=given.repeats),
             compare(size, large, cells=cells, repeats=given.repeats),
         ],
-        "generation": generation(small, repeats=5 * given.repeats),
+        "generation": {"model": label, **generation(small, repeats=5 * given.repeats)},
     }
 
 
-def show(found: dict[str, Any]) -> None:
-    """A line a map, and one for generation."""
+def claims(found: dict[str, Any], given: argparse.Namespace) -> list[Line]:
+    """Two lines a map, and one for generation."""
+    made = []
     for row in found["maps"]:
-        print(
-            f"{row['model']:>18}: ours {statistics.median(row['ours_s']):8.3f} s, TransformerLens "
-            f"{statistics.median(row['theirs_s']):8.3f} s -> {row['ratio']:5.1f}x (bound "
-            f"{row['bound']:4.1f}x, {row['share_of_bound']:.0%}); {row['filled_equal']} of {row['cells']} "
-            f"cells filled; largest difference {row['largest_difference']:.1e}"
-        )
+        name = row["model"]
+        cells = f"{row['theirs_cells_timed']} of {row['cells']} cells timed and scaled"
+        timed = "all cells timed" if row["theirs_cells_timed"] == row["cells"] else cells
+        shared: dict[str, Any] = {
+            "topic": "patch map",
+            "model": lines.MODELS.get(name, name),
+            "compared": f"largest difference {row['largest_difference']:.1e}",
+            "note": f"{row['blocks_mapped']} blocks x {LENGTH} tokens x {PAIRS} pairs; TransformerLens: "
+            f"{timed}; {row['filled_equal']} cells of ours equal and filled in",
+        }
+        what = "layer x position map of resid_pre against TransformerLens 4.3's patching function"
+        bar = 6.0 if given.model else 4.0 if name == "embedded" or "3 blocks" in name else 3.5
+        ours, theirs = (statistics.median(row[key]) for key in ("ours_s", "theirs_s"))
+        made += [
+            Line(
+                claim=what, ratio=row["ratio"], ours=ours, peer=theirs, bar=bar, bound=row["bound"], **shared
+            ),
+            Line(
+                claim="share of the bound that counting multiplications gives",
+                ratio=row["share_of_bound"],
+                bar=0.85,
+                **shared,
+            ),
+        ]
     if "generation" in found:
-        print(f"generation with an edit: {found['generation']['ratio']:.2f}x of plain generation")
+        row = found["generation"]
+        made.append(
+            Line(
+                topic="steered generation",
+                claim="generation with a vector added against plain generation: time",
+                model=lines.MODELS.get(row["model"], row["model"]),
+                ratio=row["ratio"],
+                compared="the same text",
+                ours=row["edited_s"],
+                peer=row["plain_s"],
+                bar=1.15,
+                at_most=True,
+            )
+        )
+    return made
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ import resource
 import tempfile
 import time
 
+import lines
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from lines import Line
 from sklearn.linear_model import LogisticRegression
 
 from probes.fits import Job, held_out
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", default=None)
+    lines.options(parser)
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -179,6 +182,21 @@ def main() -> None:
                 "peer_gradient_median": float(f"{np.median(lefts):.1e}"),
                 "largest_auroc_gap": float(f"{max(gaps):.1e}"),
             }
+            line = Line(
+                topic="probe sweep",
+                claim="logistic sweep against converged scikit-learn in joblib",
+                model=f"rows like a residual stream, {options.layers} layers x {options.rows:,} x "
+                f"{options.width:,}",
+                ratio=found["speedup_cpu"] or found["speedup"],
+                compared=f"AUROC within {max(gaps):.1g} of scikit-learn in float64",
+                ours=found.get("ours_cpu_s", found["ours_s"]),
+                peer=found["peer_cpu_s"],
+                bar=8,
+                note=f"{cells:,} fits on {options.workers} cores or {options.device}, {len(seconds)} peer "
+                f"cells, scaled; {found['speedup']}x wall",
+            )
+            cpu_only = options.device == "cpu"
+            lines.write([line], options.record, clock="processor" if cpu_only else "wall", threads=1)
         print(json.dumps(found, indent=2))
         if options.json:
             with open(options.json, "w", encoding="utf-8") as file:

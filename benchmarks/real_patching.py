@@ -18,8 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lines
 import numpy as np
 import torch
+from lines import Line
 from real_facts import pairs as facts
 
 import activations
@@ -161,6 +163,7 @@ def main() -> None:
     parser.add_argument("--site", default="resid_pre")
     parser.add_argument("--integrated", action="store_true", help="integrated gradients too (minutes)")
     parser.add_argument("--out", type=Path)
+    lines.options(parser)
     asked = parser.parse_args()
     model = activations.load(asked.model, device="cpu")
     found: dict[str, Any] = {}
@@ -175,6 +178,19 @@ def main() -> None:
         f"{lens['largest_value']:.1f}); CPU {lens['ours_cpu_s']:.1f} s against {lens['theirs_cpu_s']:.1f} s"
     )
     found["transformer_lens"] = lens
+    made = [
+        Line(
+            topic="patch map",
+            claim=f"facts of ten pairs, layer x position map of {asked.site} against TransformerLens",
+            model=lines.MODELS.get(asked.model, asked.model),
+            ratio=round(lens["theirs_cpu_s"] / lens["ours_cpu_s"], 2),
+            compared=f"largest difference {lens['largest_difference']:.1e} logits",
+            ours=round(lens["ours_cpu_s"], 2),
+            peer=round(lens["theirs_cpu_s"], 2),
+            note=f"values up to {lens['largest_value']:.1f}; all cells timed, once",
+        )
+    ]
+    lines.write(made, asked.record, clock="processor")
     for site, by_head in ((asked.site, False), ("attn_out", False), ("mlp_out", False), ("head_z", True)):
         for method in ("gradient", "integrated") if asked.integrated and not by_head else ("gradient",):
             fit = estimates(model, site=site, by_head=by_head, method=method)

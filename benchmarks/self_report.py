@@ -18,8 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import lines
 import numpy as np
 import torch
+from lines import Line
 
 import activations
 from activations.conversation import tails, template_of
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--bar", type=float, default=3)
     parser.add_argument("--within", type=float, default=1e-5)
     parser.add_argument("--out", type=Path)
+    lines.options(parser)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as where:
@@ -132,6 +135,20 @@ def main() -> None:
         print(f"{key:<20}{value}")
     if given.out:
         given.out.write_text(json.dumps(found, indent=1) + "\n")
+    name = given.model or "random Llama, 1 million parameters"
+    line = Line(
+        topic="self-report battery",
+        claim="all options as one tree against one forward pass a prompt and option",
+        model=lines.MODELS.get(name, name),
+        ratio=found["cpu_ratio"],
+        compared=f"scores within {found['largest_difference']:.1e}",
+        ours=round(cpu_ours, 2),
+        peer=round(cpu_plain, 2),
+        bar=given.bar,
+        note=f"{len(items)} {given.split} questions of {given.bank}, {found['forwards_plain']} passes "
+        f"against a tree of {len(tree)} tokens; {found['wall_ratio']}x wall",
+    )
+    lines.write([line], given.record, clock="processor")
     if min(found["wall_ratio"], found["cpu_ratio"]) < given.bar or found["largest_difference"] > given.within:
         sys.exit(f"a bar is missed: at least {given.bar:g}x, scores within {given.within:g}")
 

@@ -1,0 +1,92 @@
+"""The record of benchmarks, and the page that is made from it."""
+
+import importlib
+import json
+import re
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NO_CLAIM = {
+    "embedded_model.py": "prints tables of finished studies",
+    "llamas.py": "makes models",
+    "page.py": "makes the page",
+    "real_facts.py": "writes prompts",
+    "real_steering.py": "measures an effect and no cost",
+}
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports a script of `benchmarks/` by name."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+    def found(name: str) -> ModuleType:
+        sys.modules.pop(name, None)
+        return importlib.import_module(name)
+
+    return found
+
+
+def test_page_is_what_the_record_makes(scripts: Any) -> None:
+    """docs/benchmarks.md is written from docs/benchmarks.jsonl and not by hand."""
+    found = scripts("lines").read(ROOT / "docs" / "benchmarks.jsonl")
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == scripts("page").text(found), (
+        "python benchmarks/page.py"
+    )
+
+
+def test_verdict_follows_from_ratio_and_bar(scripts: Any, tmp_path: Path) -> None:
+    """A ratio meets a lower bar from it on and an upper one up to it; another verdict is refused."""
+    lines = scripts("lines")
+    line = lines.Line("capture", "claim", "model", 2.0, "values equal", bar=2.0, kind="AMX")
+    assert line.judged == "met"
+    assert replace(line, bar=2.1).judged == "missed"
+    assert replace(line, bar=2.1, at_most=True).judged == "met"
+    assert replace(line, bar=None).judged == "no bar"
+    assert replace(line, ratio=None).judged == "missed"
+    record = tmp_path / "record.jsonl"
+    record.write_text(json.dumps(asdict(replace(line, verdict="missed"))) + "\n")
+    with pytest.raises(ValueError, match=r"line 1: machine 'AMX' and verdict 'missed'"):
+        lines.read(record)
+
+
+def test_run_appends_and_page_shows_the_newest(scripts: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Two runs of a claim are two lines of the record, with machine and command, and one row of the page."""
+    lines, page, record = scripts("lines"), scripts("page"), tmp_path / "record.jsonl"
+    monkeypatch.setattr(sys, "argv", ["benchmarks/x.py", "--record", str(record), "--steps", "4"])
+    for ratio in (1.5, 2.5):
+        made = lines.Line(
+            "patch map", "map", "a model", ratio, "values within 1e-6", bar=2, ours=1, peer=ratio
+        )
+        lines.write([made], record, clock="processor")
+    found = lines.read(record)
+    assert [line.verdict for line in found] == ["missed", "met"]
+    assert all(line.kind in lines.KINDS and line.date for line in found)
+    assert found[0].command.endswith("python benchmarks/x.py --steps 4")
+    shown = page.text(found)
+    assert "2.5x" in shown
+    assert "1.5x" not in shown
+    assert len(page.drawn(found).axes[0].get_yticks()) == 1
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"topic": "x"}', '{"unknown": 1}'])
+def test_broken_line_is_named(scripts: Any, tmp_path: Path, text: str) -> None:
+    """A line of the record that is none is refused with its number."""
+    record = tmp_path / "record.jsonl"
+    record.write_text(text + "\n")
+    with pytest.raises(ValueError, match="line 1"):
+        scripts("lines").read(record)
+
+
+def test_every_benchmark_records_its_lines() -> None:
+    """Each script either records what it found or has a reason not to."""
+    for script in sorted(set((ROOT / "benchmarks").glob("*.py")) - {ROOT / "benchmarks" / "lines.py"}):
+        text = script.read_text()
+        records = bool(re.search(r"lines\.options\(parser\)", text) and re.search(r"lines\.write\(", text))
+        assert records != (script.name in NO_CLAIM), script.name
