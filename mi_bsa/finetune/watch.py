@@ -22,6 +22,10 @@ class Watch(Shown):
         self._tokens = 0
         self.begin(done, total)
 
+    def __enter__(self) -> Watch:
+        super().__enter__()
+        return self
+
     def step(self, loss: float | None, tokens: int) -> None:
         """One step is done; `loss`: None where there is none; `tokens`: of all its rows, those that need no
         computing among them.
