@@ -16,6 +16,7 @@ NO_CLAIM = {
     "embedded_model.py": "prints tables of finished studies",
     "llamas.py": "makes models",
     "page.py": "makes the page",
+    "peer_probes.py": "runs in a peer's environment",
     "real_facts.py": "writes prompts",
     "real_steering.py": "measures an effect and no cost",
 }
