@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations import edits, lora
+from activations import edits, hooks, kept, lora
 from activations.alignment import slots
 from activations.batches import Batch
 from activations.errors import AdapterError, PatchError
@@ -148,11 +148,18 @@ class Gated:
     def _run(self, gates: np.ndarray) -> np.ndarray:
         found = np.empty((len(gates), len(self.rows)))
         with self.model.variant(self.adapter), torch.no_grad():
+            still = min(layer for layer, _ in self.modules)
             for batch in self.model.batches(self.rows, batch_tokens=max(self.batch_tokens // 8, 1)):
                 some = max(1, self.batch_tokens // batch.ids.numel())
+                entering, site = None, Site("resid_pre", still)
+                if still:  # what enters the lowest module's block is the same under every setting
+                    entering = hooks.read(self.model, batch, [site], hooks.whole)[site]
+                self._full(batch)
                 for low in range(0, len(gates), some):
                     part = torch.from_numpy(gates[low : low + some])
-                    found[low : low + some, batch.examples] = self.value(batch, part).cpu().numpy()
+                    each = None if entering is None else entering.repeat(len(part), 1, 1)
+                    with kept.standing_still(self.model, still, each):
+                        found[low : low + some, batch.examples] = self.value(batch, part).cpu().numpy()
         return found
 
     def value(self, batch: Batch, gates: Float[Tensor, "setting module"]) -> Float[Tensor, "setting example"]:

@@ -25,11 +25,12 @@ from activations.sites import Site
 @dataclass(frozen=True, eq=False)
 class Lines:
     """The rows of one large batch: which condition and which prompt each is; `start` is the token at which
-    given values begin (what stands before it is as it was)."""
+    given values begin (what stands before it is as it was); or they are of one token each, those of `at`."""
 
     which: Int[np.ndarray, " line"]
     examples: Int[np.ndarray, " line"]
     start: int = 0
+    at: Int[np.ndarray, " line"] | None = None
 
 
 Move = Callable[[Float[Tensor, "line pos d_model"], Lines], Float[Tensor, "line pos d_model"]]
@@ -55,12 +56,13 @@ class AtSite:
     width: int | None = None
     positions: Int[np.ndarray, "example k"] | None = None
 
-    def first(self, examples: Int[np.ndarray, " example"]) -> int:
-        """The first token that changes in any of these prompts."""
+    def first(self, examples: Int[np.ndarray, " example"]) -> Int[np.ndarray, " example"]:
+        """The first token that changes in each of these prompts."""
         if self.positions is None:
-            return 0
+            return np.zeros(len(examples), np.int64)
         at = self.positions[examples]
-        return int(at[at >= 0].min())
+        first: np.ndarray = np.where(at >= 0, at, np.iinfo(np.int64).max).min(1)
+        return first
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,10 @@ def clamping(
     other = torch.from_numpy(wanted).float()
 
     def change(values: Tensor, v: Tensor, lines: Lines) -> Tensor:
-        target = other[lines.examples, lines.start : lines.start + values.shape[1]].to(values)
+        if lines.at is None:
+            target = other[lines.examples, lines.start : lines.start + values.shape[1]].to(values)
+        else:
+            target = other[lines.examples, lines.at][:, None].to(values)
         return values + ((target - values) * v).sum(-1, keepdim=True) * v
 
     return _each(site, _units(vectors), positions, change)
@@ -142,10 +147,13 @@ def at_tokens(conditions: AtSite, positions: Positions | None) -> AtSite:
         )
 
     def move(values: Tensor, lines: Lines) -> Tensor:
-        mask = np.zeros(values.shape[:2], bool)
         at = positions[lines.examples]
-        line, token = np.nonzero(at >= 0)
-        mask[line, at[line, token] - lines.start] = True
+        if lines.at is None:
+            mask = np.zeros(values.shape[:2], bool)
+            line, token = np.nonzero(at >= 0)
+            mask[line, at[line, token] - lines.start] = True
+        else:
+            mask = (at == lines.at[:, None]).any(1, keepdims=True)
         if mask.all():
             return conditions.move(values, lines).to(values.dtype)
         where = rearrange(torch.from_numpy(mask).to(values.device), "line pos -> line pos 1")

@@ -19,7 +19,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations import hooks, recompute
+from activations import hooks, kept, recompute
 from activations.alignment import slots
 from activations.batches import Batch
 from activations.conditions import PLAIN, AtSite, ByEdits, Conditions, Lines
@@ -117,7 +117,8 @@ def divergence(
                 real[n, : rows[example].n_bos] = False
             count += int(real.sum())
             if isinstance(conditions, AtSite) and reference is None:
-                real[:, : conditions.first(batch.examples)] = False  # as it was: their divergence is 0
+                same = int(conditions.first(batch.examples).min())
+                real[:, :same] = False  # as it was: their divergence is 0
             with _inside(model, reference), torch.no_grad():
                 before = model.unembed(model.forward(batch)[real]).float().log_softmax(-1)
         items = len(batch.examples)
@@ -183,16 +184,15 @@ def passes(
     if isinstance(conditions, AtSite):
         recompute.check(model)
         _fits(model, conditions)
+    if isinstance(conditions, AtSite) or model._kept is not None:
         budget = max(batch_tokens // SHARE, 1)
     with _inside(model, variant), torch.no_grad():
         ends = torch.from_numpy(slots(rows)).to(model.device)
         for batch in model.batches(rows, batch_tokens=budget):
             items = len(batch.examples)
             at = None if whole else ends[batch.examples]
-            alone = isinstance(conditions, AtSite) and _alone(
-                model, conditions, batch.examples, batch.ids.shape[1], at
-            )
-            some = max(1, batch_tokens // (items if alone and not whole else batch.ids.numel()))
+            alone = isinstance(conditions, AtSite) and _alone(model, conditions, batch.examples, at)
+            some = max(1, batch_tokens // (items if alone else batch.ids.numel()))
             chunks = [
                 Lines(
                     np.repeat(np.arange(low, min(low + some, conditions.count)), items),
@@ -217,7 +217,7 @@ class Passed:
         recompute.check(model)
         batch = model.collate(list(rows), examples=np.arange(len(rows)))
         with _inside(model, variant), torch.no_grad():
-            self._trace = recompute.trace(model, batch)
+            self._trace = kept.trace(model, batch)
         self._slots = torch.from_numpy(slots(rows)).to(model.device)
 
     def __call__(self, conditions: AtSite, lines: Lines) -> Float[Tensor, "line d_model"]:
@@ -234,8 +234,12 @@ def _edited(
 ) -> Iterator[tuple[Lines, Tensor]]:
     """Whole passes, each prompt repeated for every condition."""
     for lines in chunks:
-        with edit(model, *conditions.edits(lines)):
-            hidden = model.forward(batch.repeated(len(lines.which) // len(batch.examples)))
+        edits = conditions.edits(lines)
+        times = len(lines.which) // len(batch.examples)
+        still = kept.below(model, edits)
+        given = kept.trace(model, batch).residual[still].repeat(times, 1, 1) if still else None
+        with kept.standing_still(model, still, given), edit(model, *edits):
+            hidden = model.forward(batch.repeated(times))
         yield lines, hidden if slot is None else _at(hidden, slot.repeat(len(hidden) // len(slot)))
 
 
@@ -243,7 +247,7 @@ def _resumed(
     model: "Model", batch: Batch, conditions: AtSite, chunks: Sequence[Lines], slot: Tensor | None
 ) -> Iterator[tuple[Lines, Tensor]]:
     """Run on from the site, behind one finished pass of the prompts."""
-    trace = recompute.trace(model, batch)
+    trace = kept.trace(model, batch)
     for lines in chunks:
         yield lines, _run_on(model, trace, conditions, lines, None, slot)
 
@@ -263,21 +267,27 @@ def _run_on(
     assert place.layer is not None
     state = place.kind in STATES
     first = place.layer + (place.kind == "resid_post")
-    # What stands before the first token that changes is as it was: the blocks run from there on, over the
-    # keys and values of the finished pass. Inside of a block the whole row runs again.
-    start = conditions.first(lines.examples) if state else 0
-    if slots_of is not None:
-        start = min(start, int(slots_of.min()))
-    # the last block runs at the answer slot alone, unless the change lies inside of it; and so do all, where
-    # nothing before the slot changes
-    short = depth
-    if _alone(model, conditions, lines.examples, trace.residual[first].shape[1], slots_of):
-        short = first
-    elif slots_of is not None and recompute.plain_blocks(model) and (state or first < depth - 1):
-        short = max(first, depth - 1)
-    given, device = replace(lines, start=start), model.device
+    device = model.device
     rows = torch.arange(len(trace.residual[0]), device=device) if own is None else own.to(device)
     line = rows.repeat(len(lines.which) // len(rows))
+    if slots_of is not None and _alone(model, conditions, lines.examples, slots_of[line]):
+        slot = slots_of[line]
+        hidden = trace.residual[first][line, slot][:, None]
+        hidden = conditions.move(hidden, replace(lines, at=slot.cpu().numpy()))
+        for block in range(first, depth):
+            hidden = _slot_alone(model, trace, block, hidden, own=own, slots_of=slots_of)
+        final: Tensor = model.anatomy.norm(hidden[:, 0])
+        return final.to(device)
+    # What stands before the first token that changes is as it was: the blocks run from there on, over the
+    # keys and values of the finished pass. Inside of a block the whole row runs again.
+    start = int(conditions.first(lines.examples).min()) if state else 0
+    if slots_of is not None:
+        start = min(start, int(slots_of.min()))
+    # the last block runs at the answer slot alone, unless the change lies inside of it
+    short = depth
+    if slots_of is not None and recompute.plain_blocks(model) and (state or first < depth - 1):
+        short = max(first, depth - 1)
+    given = replace(lines, start=start)
 
     def moved(value: Tensor) -> Tensor:
         return conditions.move(value, given)
@@ -314,20 +324,46 @@ def _run_on(
     return normed
 
 
+def _slot_alone(
+    model: "Model",
+    trace: recompute.Trace,
+    block: int,
+    hidden: Float[Tensor, "line 1 d_model"],
+    *,
+    own: Int[Tensor, " line"] | None,
+    slots_of: Int[Tensor, " row"],
+) -> Float[Tensor, "line 1 d_model"]:
+    """A block at the answer slots alone, over the finished pass's keys and values of what stands before."""
+    rows = slice(None) if own is None else own
+    slots_now = slots_of[rows]
+    longest = int(slots_now.max())
+    keys, values = (part[block][rows][:, :, :longest] for part in (trace.keys, trace.values))
+    found = recompute.at_one(
+        model,
+        block,
+        hidden,
+        start=longest,
+        read=torch.zeros(len(hidden), dtype=torch.int64, device=hidden.device),
+        rotary=trace.rotary[block],
+        keys=keys,
+        values=values,
+        at=None if bool((slots_now == longest).all()) else slots_now,
+    )
+    return found[:, None]
+
+
 def _alone(
     model: "Model",
     conditions: AtSite,
     examples: Int[np.ndarray, " example"],
-    longest: int,
-    slots_of: Int[Tensor, " row"] | None,
+    slots_of: Int[Tensor, " example"] | None,
 ) -> bool:
-    """Whether blocks run at the last token alone: nothing before it changes in any prompt, and nothing before
-    it is read.
+    """Whether blocks run at the answer slot alone: it is all that is read of each prompt, and nothing before
+    it changes.
     """
-    if conditions.site.kind not in STATES or not recompute.plain_blocks(model):
+    if slots_of is None or conditions.site.kind not in STATES or not recompute.plain_blocks(model):
         return False
-    first = conditions.first(examples)
-    return (first if slots_of is None else min(first, int(slots_of.min()))) == longest - 1
+    return bool((conditions.first(examples) >= slots_of.cpu().numpy()).all())
 
 
 def _at(hidden: Tensor, slot: Tensor) -> Tensor:

@@ -41,8 +41,7 @@ class Model:
         inner: the Hugging Face causal language model, with LoRA layers injected where there are adapters.
         tokenizer: the fast tokenizer.
         name: what it was loaded from.
-        folder: where its configuration and tokenizer lie on disk, if known.
-        revision: the Hub revision, if one was given.
+        folder, revision: where its configuration and tokenizer lie on disk, and which of the Hub, if known.
         template: the chat template with its pinned arguments.
         anatomy: where the sites are.
     """
@@ -59,6 +58,7 @@ class Model:
     _told: Told | None = field(default=None, repr=False)
     _order: Order | None = field(default=None, repr=False)
     _alterations: int = 0
+    _kept: Any = None
 
     @property
     def n_layers(self) -> int:

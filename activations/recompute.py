@@ -43,6 +43,11 @@ class Trace:
     values: tuple[Float[Tensor, "example head pos d_head"], ...]
     rotary: tuple[tuple[Tensor, Tensor], ...]
 
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return sum(part.nbytes for part in (*self.residual, *self.keys, *self.values))
+
 
 class _Recorder:
     """Stands for a cache in one block's attention: puts the keys and values of earlier positions before the
@@ -167,12 +172,15 @@ def at_one(
     rotary: tuple[Tensor, Tensor],
     keys: Float[Tensor, "prompt head past d_head"],
     values: Float[Tensor, "prompt head past d_head"],
+    at: Int[Tensor, " prompt"] | None = None,
 ) -> Float[Tensor, "row d_model"]:
     """A block at one position of each row (`read`, counted from `start`), as the last block is read: keys and
     values of all, the rest of one.
 
     `keys` and `values` of the past are the prompts' own: the rows hold all of these again and again, in this
-    order, and nothing of the past is copied for them. The result lies where `hidden` does.
+    order, and nothing of the past is copied for them. Rows of one token each may stand at a position of
+    their prompt (`at`): the past is then as long as the longest needs, and what does not stand before a
+    position is not seen. The result lies where `hidden` does.
     """
     parts, home = model.anatomy.parts[layer], hidden.device
     place = next(model.anatomy.layers[layer].parameters()).device
@@ -186,11 +194,19 @@ def at_one(
     else:
         hidden = hidden[:, 0]
     query = parts.heads("q", normed)
-    cos, sin = (part[0, start : start + width].to(place) for part in rotary)
-    new_keys = turned(new_keys, cos, sin)
-    query = turned(query, cos[read][:, None, None], sin[read][:, None, None]) * parts.scaling
-    # of rows of one length the slot is the same, and so is what it sees
-    seen = _seen(model, layer, (read if width > 1 else read[:1]) + start, start + width)
+    if at is None:
+        cos, sin = (part[0, start : start + width].to(place) for part in rotary)
+        new_keys = turned(new_keys, cos, sin)
+        query = turned(query, cos[read][:, None, None], sin[read][:, None, None]) * parts.scaling
+        # of rows of one length the slot is the same, and so is what it sees
+        seen = _seen(model, layer, (read if width > 1 else read[:1]) + start, start + width)
+    else:
+        at = at.to(place)
+        own = at.repeat(len(hidden) // prompts)
+        cos, sin = (part.to(place)[0, own][:, None, None] for part in rotary)
+        new_keys, query = turned(new_keys, cos, sin), turned(query, cos, sin) * parts.scaling
+        before = torch.arange(start, device=place) < rearrange(at, "prompt -> prompt 1")
+        seen = torch.cat([_seen(model, layer, at, start) & before, torch.ones_like(before[:, :1])], 1)
     query = rearrange(query, "row (head own) 1 d_head -> row head own d_head", head=new_keys.shape[1])
     query = query.to(torch.promote_types(query.dtype, torch.float32))  # no score is rounded to bfloat16
     keys, values, new_keys, new_values = (part.to(query) for part in (keys, values, new_keys, new_values))
@@ -202,8 +218,12 @@ def at_one(
     new = rearrange(query @ new_keys.transpose(-1, -2), to_prompt, prompt=prompts)
     scores = torch.cat([past, new], 2)
     if not bool(seen.all()):
-        closed = rearrange(~seen, "row key -> row 1 1 key").expand(len(query), 1, query.shape[2], -1)
-        scores = scores.masked_fill(rearrange(closed, to_prompt, prompt=prompts), -torch.inf)
+        if at is None:
+            closed = rearrange(~seen, "row key -> row 1 1 key").expand(len(query), 1, query.shape[2], -1)
+            closed = rearrange(closed, to_prompt, prompt=prompts)
+        else:
+            closed = rearrange(~seen, "prompt key -> prompt 1 key 1")
+        scores = scores.masked_fill(closed, -torch.inf)
     weights = scores.softmax(2)
     mixed = rearrange(values.transpose(-1, -2) @ weights[:, :, :start], to_row, own=query.shape[2])
     now = rearrange(weights[:, :, start:], to_row, own=query.shape[2])

@@ -34,13 +34,17 @@ SETS = (
 
 def material_of(cell: Cell[BridgeConfig], arms: dict[str, int] | None = None) -> Material:
     """The study's model with the adapters of both poles, and of other arms by their numbers of seeds."""
+    from activations import kept
+
     config = cell.config
     names = {arm: tuple(f"{arm}-{seed}" for seed in config.seeds) for arm in POLES}
     names |= {
         arm: tuple(f"{arm}-{seed}" for seed in config.seeds[:count]) for arm, count in (arms or {}).items()
     }
+    model = load(cell, *(name for own in names.values() for name in own))
+    kept.keep(model)  # a step asks the same prompts again and again
     return Material(
-        model=load(cell, *(name for own in names.values() for name in own)),
+        model=model,
         behavior=config.behavior,
         seeds=tuple(config.seeds),
         arms=names,
