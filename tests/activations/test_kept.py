@@ -60,7 +60,9 @@ def runs_of(model):
 def test_conditions_over_kept_passes_are_those_of_whole_ones(model, prompts):
     """To 1e-9, in the base and in an adapter, and passes below what is changed run once."""
     rows = model.rows(prompts)
-    each = [(name, one, v) for name, one in conditions(rows).items() for v in ("base", "k")[name == "gates" :]]
+    each = [
+        (name, one, v) for name, one in conditions(rows).items() for v in ("base", "k")[name == "gates" :]
+    ]
     whole = [engine.option_logits(model, rows, one, tokens=IDS, variant=v) for _, one, v in each]
     kept.keep(model)
     counts = runs_of(model)
