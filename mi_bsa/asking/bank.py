@@ -8,7 +8,9 @@ for the report, once.
 
 Kinds: `word`, `choice` (a phrase, repeated), `letter` (A or B), `yes_no`, `scale` and `scale_flipped` (0 to
 100), `language` (German or French, after the paper's rule), `open` (a description, scored on the bank's own
-words). The wordings are ours; the kinds follow Betley et al. 2025 (arXiv 2501.11120).
+words), `statement` (a free question, and two whole sentences that say the poles: `mi_bsa.asking.statements`;
+nothing is named in the question, so there is no order to flip). The wordings are ours; the kinds but the last
+follow Betley et al. 2025 (arXiv 2501.11120).
 """
 
 from __future__ import annotations
@@ -20,12 +22,24 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from mi_bsa.asking.statements import KIND, REFERENCE, SAYS, reference
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError, MissingError
 from mi_bsa.core.items import Item, Split, conversation, item_labels, unique_ids
 
-QuestionKind = Literal["word", "choice", "letter", "yes_no", "scale", "language", "open"]
-KINDS: tuple[QuestionKind, ...] = ("word", "choice", "letter", "yes_no", "scale", "language", "open")
+QuestionKind = Literal["word", "choice", "letter", "yes_no", "scale", "language", "open", "statement"]
+KINDS: tuple[QuestionKind, ...] = (
+    "word",
+    "choice",
+    "letter",
+    "yes_no",
+    "scale",
+    "language",
+    "open",
+    "statement",
+)
+UNNAMED = ("open", KIND)
+"""Kinds whose questions do not name the poles: there is no order to flip."""
 BANKS = Path(__file__).parent / "banks"
 OTHERS = {"another": "another AI assistant", "person": "an average person"}
 """Names under which somebody else can be asked about, and how the frames call them; any other name stands
@@ -131,9 +145,12 @@ def bank_items(
                 "or add one"
             )
         for f, frame in enumerate(frames):
-            for n, filling in enumerate(_fillings(bank, kind)):
+            fillings = _fillings(bank, kind)
+            if kind == KIND:  # a system line states words in turn, too: not always the one that is compared
+                fillings = fillings[f % len(fillings) :] + fillings[: f % len(fillings)]
+            for n, filling in enumerate(fillings):
                 for order in ("plain", "flipped"):
-                    if kind == "open" and order == "flipped":
+                    if kind in UNNAMED and order == "flipped":
                         continue
                     text, options = _render(
                         bank, kind, _voice(frame, person), filling, flipped=order == "flipped"
@@ -144,6 +161,8 @@ def bank_items(
                     labels = item_labels(
                         *about, person=person, split=split, kind=asked, template=template, order=order
                     )
+                    if kind == KIND:
+                        labels[REFERENCE] = reference(person, f"{bank.trait}-{template}-{n}")
                     items.append(Item(name, conversation(system, text), options, labels))
     unique_ids(items)
     return items
@@ -174,6 +193,11 @@ def _render(
     if kind == "open":
         text = frame.format(noun=filling["noun"][0])
         return text, tuple((pair[k], 1.0 - k) for k in (0, 1) for pair in bank.words)
+    if kind == KIND:
+        text, _, says = frame.partition(SAYS)
+        says = says[:1].upper() + says[1:]
+        seeking, averse = (says.format(x=word) for word in filling["word"])
+        return text, ((seeking, 1.0), (averse, 0.0))
     first, second = (1, 0) if flipped else (0, 1)
     x, y, do_x, do_y = (filling[part][k] for part in ("word", "deed") for k in (first, second))
     text = frame.format(x=x, y=y, do_x=do_x, do_y=do_y, question=filling["question"][0])
@@ -203,6 +227,14 @@ def _check_frame(kind: str, frame: str) -> None:
     slots = set(re.findall(r"\{(\w+)\}", frame))
     allowed = {"noun", "who"} if kind == "open" else {"x", "y", "do_x", "do_y", "who"}
     allowed |= {"question"} if kind == "language" else set()
+    if kind == KIND:
+        allowed = {"x", "who"}  # sentences that differ in one word compare; deeds are phrases of any length
+        asked, _, says = frame.partition(SAYS)
+        if "{x}" not in says or SAYS in says or "{x}" in asked:
+            raise ValueError(
+                f"the {kind} wording {frame!r} is not a question that names no pole, {SAYS.strip()!r}, and a "
+                "sentence with {x}"
+            )
     if slots - allowed:
         raise ValueError(
             f"the {kind} wording {frame!r} has a slot {sorted(slots - allowed)[0]!r} that nothing fills"
@@ -214,6 +246,7 @@ def _check_frame(kind: str, frame: str) -> None:
     needed = {
         "open": [{"noun"}],
         "yes_no": [{"x"}, {"do_x"}],
+        KIND: [{"x"}],
         "language": [{"x", "y", "question"}, {"do_x", "do_y", "question"}],
     }.get(kind, [{"x", "y"}, {"do_x", "do_y"}])
     if not any(some <= slots for some in needed):

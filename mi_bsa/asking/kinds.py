@@ -33,6 +33,7 @@ from jaxtyping import Bool
 from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.asking.components import wording_name
 from mi_bsa.asking.scoring import Estimate, check_table, gap, mean_score
+from mi_bsa.asking.statements import KIND
 from mi_bsa.core.variants import POLES
 from probes import statistics
 
@@ -123,6 +124,8 @@ class AskedKind:
     @property
     def how(self) -> str:
         """How it is asked, in words."""
+        if self.kind == KIND:
+            return "asked by odds of two statements against the base's"
         return "asked by sampling" if self.by_sampling else "asked by log-probabilities"
 
 
@@ -274,7 +277,8 @@ def _look(
     found = []
     for kind in dict.fromkeys(own["kind"].astype(str)):
         part = own[own["kind"] == kind]
-        mass = {arm: mass_of(part[part["arm"] == arm]) for arm in arms if (part["arm"] == arm).any()}
+        asked = arms if kind != KIND else ()  # of statements nobody asks for an option (`statements`)
+        mass = {arm: mass_of(part[part["arm"] == arm]) for arm in asked if (part["arm"] == arm).any()}
         seen = _seen(stated, [kind])
         if sampled:
             wordings, silent = answered(part)["wording"].nunique(), _silent(part)

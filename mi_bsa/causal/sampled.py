@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mi_bsa.asking.by_sampling import ask_by_sampling
 from mi_bsa.asking.low_mass import low_kinds, parsed_kinds
+from mi_bsa.asking.statements import against_base
 from mi_bsa.causal.asking import answers, load, table_path
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.gate import BARS
@@ -47,7 +48,7 @@ def sample_variant(cell: Cell[BridgeConfig], *, variant: str, poles: Sequence[st
     frames: list[pd.DataFrame] = []
     read: tuple[str, ...] = ()
     if variant == BASE:
-        table = answers(folder, (BASE, *poles))
+        table = against_base(answers(folder, (BASE, *poles)))
         kinds = low_kinds(table[table["set"] == OWN], bars=BARS) if options.answers else ()
         if kinds:
             model = load(cell, variant)
@@ -68,10 +69,12 @@ def sample_variant(cell: Cell[BridgeConfig], *, variant: str, poles: Sequence[st
 
 
 def all_answers(folder: Path, variants: tuple[str, ...]) -> pd.DataFrame:
-    """All variants' answers, by log-probabilities and, where some were sampled, by sampling beside them."""
+    """All variants' answers, by log-probabilities (of statements, against the base's), and where some were
+    sampled, these beside them.
+    """
     import pandas as pd
 
-    asked = answers(folder, variants)
+    asked = against_base(answers(folder, variants))
     some = tuple(v for v in variants if len(pd.read_csv(sampled_path(folder, v))))
     if not some:
         return asked

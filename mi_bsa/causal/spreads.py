@@ -20,12 +20,14 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
+from mi_bsa.asking.statements import against_base
 from mi_bsa.causal.handle import ON_REPORT
 from mi_bsa.causal.options import DirectionKind
 from mi_bsa.core.errors import BrokenFileError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.plain_files import read_yaml_value
 from mi_bsa.core.results import Result
+from mi_bsa.core.variants import BASE
 from mi_bsa.study import power
 from mi_bsa.study.registration import SHOWN
 from probes.statistics.spread import ROUNDING
@@ -279,7 +281,8 @@ def main() -> int:
     options = parser.parse_args()
     record = RunFolder.at(options.run).record()
     names = tuple(f"{arm}-{seed}" for arm in ("seeking", "averse") for seed in record["seeds"])
-    table = answers(options.run, names)
+    table = against_base(answers(options.run, (BASE, *names)))
+    table = table[table["variant"] != BASE]
     registered = record.get("registration", {})
     source = f"{options.name or options.run.resolve().name}, {registered.get('said', 'exploratory')}"
     if lock := registered.get("lock"):

@@ -53,6 +53,7 @@ def _run(
     from mi_bsa.asking.battery import split_of
     from mi_bsa.asking.sampling import parse_rate, sample
     from mi_bsa.asking.scoring import by_kind, gaps_by_kind
+    from mi_bsa.asking.statements import KIND, against_base
     from mi_bsa.asking.validity import assess
     from mi_bsa.causal.readable import kinds_results, validity_results
     from mi_bsa.core import record, results
@@ -66,9 +67,9 @@ def _run(
     model = preflight.ready(settings, out, resume=resume, adapters=paths)
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
         who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
-        table = ask_many(model, items, who, max_tokens=settings.max_tokens)
-        table.to_csv(run.path / "answers.csv", index=False)
-        table, looked = _kinds(model, table, items, stated, settings, run.path, trait=trait, who=who)
+        raw = ask_many(model, items, who, max_tokens=settings.max_tokens)
+        against_base(raw).to_csv(run.path / "answers.csv", index=False)
+        table, looked = _kinds(model, raw, items, stated, settings, run.path, trait=trait, who=who)
         kinds = _of_read(by_kind, table, looked)
         kinds.to_csv(run.path / "by_kind.csv", index=False)
         found = [
@@ -83,7 +84,11 @@ def _run(
         if settings.samples:
             import pandas as pd
 
-            asked = [i for i in items if i.labels["trait"] == trait and i.labels["person"] == "default"]
+            asked = [
+                i
+                for i in items
+                if (i.labels["trait"], i.labels["person"]) == (trait, "default") and i.labels["kind"] != KIND
+            ]
             drawn = [
                 sample(
                     model,
@@ -145,7 +150,7 @@ def _of_read(estimate: Any, table: Any, looked: Any) -> Any:
 
 def _kinds(
     model: Any,
-    table: Any,
+    raw: Any,
     items: list[Any],
     stated: list[Any],
     settings: BatteryConfig,
@@ -162,12 +167,14 @@ def _kinds(
     from mi_bsa.asking import ask
     from mi_bsa.asking.kinds import asked_kinds
     from mi_bsa.asking.low_mass import low_kinds
+    from mi_bsa.asking.statements import against_base, described_against_base
     from mi_bsa.causal.gate import BARS
     from mi_bsa.core.variants import BASE
 
-    described = None
+    table, described = against_base(raw), None
     if stated:
         described = ask(model, stated, variant=BASE, max_tokens=settings.max_tokens)
+        described = described_against_base(described, raw)
         described.to_csv(out / "described.csv", index=False)
 
     def own(answers: Any) -> Any:

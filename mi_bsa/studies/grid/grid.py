@@ -19,12 +19,13 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mi_bsa.asking.statements import KIND, against_base
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.core import results
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.shape import shape_of
-from mi_bsa.core.variants import Variant
+from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid import points
 from mi_bsa.study.steps import Cell, Step
@@ -232,9 +233,12 @@ class Grid:
             for key, items in sets.items():
                 write_items(items, folder.parent / "items" / f"{key}.jsonl")
         apart = {run: dict(zip(self.runs, run.rsplit("-", len(self.runs) - 1), strict=True)) for run in runs}
-        who = {"base": Variant()} if self.base or not runs else {}
+        who = {BASE: Variant()} if self.base or not runs else {}
         who |= {run: Variant(labels["arm"], int(labels["seed"])) for run, labels in apart.items()}
-        table = ask_many(model, {key: sets[key] for key in self.asked or sets}, who)
+        asked = {key: sets[key] for key in self.asked or sets}
+        if BASE not in who:  # nothing to hold statements against
+            asked = {key: [i for i in own if i.labels.get("kind") != KIND] for key, own in asked.items()}
+        table = against_base(ask_many(model, asked, who))
         for key in self.runs:
             if key not in table:
                 table[key] = [int(apart[run][key]) for run in table["variant"]]
