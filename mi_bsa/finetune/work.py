@@ -12,15 +12,17 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mi_bsa.core.items import thin
 from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, tokenizer_of
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.finetune.many import groups
 from mi_bsa.finetune.plan import CHARACTERS, FRAME, preview
 from mi_bsa.finetune.preflight import is_here, loaded_small
-from mi_bsa.study.pace import Pace, stated
+from mi_bsa.study.pace import AROUND, SMALL, Pace, host, stated
 
 if TYPE_CHECKING:
     from activations import Model
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 SAMPLE = 24
 """Rows and questions whose tokens are counted for all."""
+MANY, WRITTEN = 240, 96
+"""Questions that a small model is timed on, and of which it generates."""
 MEASURE = "MI_BSA_MEASURE"
 """Environment variable: 0 lets a dry run take the table's `cpu` for this machine, as tests do."""
 SECOND = 1.0
@@ -44,6 +48,12 @@ def row_tokens(model: ModelLike, rows: Sequence[TrainingRow]) -> float:
     return found.n_tokens / len(some)
 
 
+def longest(sample: Sample) -> int:
+    """Tokens of the longest of the sample's rows, estimated likewise."""
+    some = list(sample.rows[:: max(1, len(sample.rows) // SAMPLE)])
+    return max(round(row_tokens(sample.model, [row])) for row in some)
+
+
 def item_tokens(model: ModelLike, items: Sequence[Item]) -> float:
     """Mean tokens of questions, likewise."""
     some = thin(list(items), SAMPLE)
@@ -57,33 +67,52 @@ def item_tokens(model: ModelLike, items: Sequence[Item]) -> float:
     return sum(len(prompt_ids(template, item.messages)) for item in some) / len(some)
 
 
-def pace_of(
-    model: ModelConfig,
-    finetune: FinetuneConfig,
-    *,
-    items: Sequence[Item],
-    rows: Sequence[TrainingRow],
-    beside: int = 1,
-    on: str | None = None,
-) -> Pace:
-    """How long work on a model takes.
+@dataclass(frozen=True)
+class Sample:
+    """What a second of a study's work is measured on.
 
-    Args:
+    Attributes:
         model: which.
         finetune: how adapters are trained.
         items, rows: of the study, from which some are taken.
-        beside: adapters that are trained in one go.
+        adapters: of the base that are loaded beside each other, at most.
+        jobs: adapters that are trained in one step of the study, in one go where the model is small.
+        together: whether the study lets them.
+    """
+
+    model: ModelConfig
+    finetune: FinetuneConfig
+    rows: Sequence[TrainingRow]
+    items: Sequence[Item]
+    adapters: int = 1
+    jobs: int = 1
+    together: bool = True
+
+    @property
+    def beside(self) -> int:
+        """Adapters that are trained in one go."""
+        jobs = {f"{n}": (self.finetune.model_copy(update={"seed": n}), 1) for n in range(self.jobs)}
+        return max(len(group.names) for group in groups(self.model, jobs, stack=self.together))
+
+
+def pace_of(sample: Sample, *, on: str | None = None) -> Pace:
+    """How long work on a model takes.
+
+    Args:
+        sample: the model, and what of it is timed.
         on: a machine of `machines.yaml`; None: this one, measured where the weights are here and small, else
             its entry `cpu`.
     """
-    here = on is None and os.environ.get(MEASURE) != "0"
+    model, finetune, items, rows = sample.model, sample.finetune, sample.items, sample.rows
+    here, beside = on is None and os.environ.get(MEASURE) != "0", sample.beside
     loaded = loaded_small(model.model_copy(update={"dtype": finetune.dtype})) if here else None
     if loaded is None:
         batch = row_tokens(model, rows) * finetune.batch_size * beside
         return stated(on or "cpu", shape_of(model), dtype=finetune.dtype, batch=batch)
     began, clock = time.process_time(), time.monotonic()
-    asked, edited, read, generated = _reading(loaded, items)
+    asked, edited, read, generated = _reading(model, loaded, items)
     trained, fit = _training(model, finetune, rows, beside)
+    own = host()
     spent = time.process_time() - began
     return Pace(
         "this machine",
@@ -93,6 +122,8 @@ def pace_of(
         trained=trained,
         generated=generated,
         fit=fit,
+        host=own,
+        around=own * AROUND,
         busy=(time.monotonic() - clock) / spent,
         source=f"processor seconds; measured in {spent:.0f} s",
     )
@@ -107,7 +138,7 @@ def _rate(work: Callable[[], int]) -> float:
     return tokens / spent
 
 
-def _reading(model: Model, items: Sequence[Item]) -> tuple[float, float, float, float]:
+def _reading(name: ModelConfig, model: Model, items: Sequence[Item]) -> tuple[float, float, float, float]:
     """Tokens a second asked, edited, read and generated."""
     import numpy as np
 
@@ -116,11 +147,12 @@ def _reading(model: Model, items: Sequence[Item]) -> tuple[float, float, float, 
     from mi_bsa.asking.sampling import sample_texts
     from probes import random_directions
 
-    some = thin(list(items), SAMPLE)
-    prompts = [list(item.messages) for item in some]
-    rows = model.rows(prompts)
+    small = shape_of(name).parameters() < SMALL  # a call costs more there than what it reads
+    some = thin(list(items), MANY if small else SAMPLE)
+    rows = model.rows([list(item.messages) for item in some])
     inside = sum(len(row) for row in rows)
     ids = np.zeros((len(rows), 2), np.int64)
+    few = rows[:SAMPLE]
     site = f"resid_post.{(model.n_layers - 1) // 2}"
     vectors = random_directions(8, model.d_model, rng=np.random.default_rng(0))
     added = engine.adding(site, vectors, None)
@@ -130,17 +162,17 @@ def _reading(model: Model, items: Sequence[Item]) -> tuple[float, float, float, 
         return inside
 
     def editing() -> int:
-        engine.option_logits(model, rows, added, tokens=ids)
-        return len(vectors) * inside
+        engine.option_logits(model, few, added, tokens=ids[: len(few)])
+        return len(vectors) * sum(len(row) for row in few)
 
     def reading() -> int:
         engine.option_logits(model, rows, tokens=ids)
         return inside
 
     def writing() -> int:
-        said = [(item.id, item.messages) for item in some]
+        said = [(item.id, item.messages) for item in some[:WRITTEN]]
         sample_texts(model, said, 1, seed=0, max_new_tokens=8)
-        return 8 * len(some)
+        return 8 * len(said)
 
     return _rate(asking), _rate(editing), _rate(reading), _rate(writing)
 

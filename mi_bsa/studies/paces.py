@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,17 @@ from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.finetune.estimates import TOKENS, counted
-from mi_bsa.finetune.many import groups
-from mi_bsa.finetune.work import SAMPLE, pace_of
-from mi_bsa.study.pace import Pace, stated
+from mi_bsa.finetune.memory import Memory, memory_of
+from mi_bsa.finetune.work import MEASURE, SAMPLE, Sample, longest, pace_of
+from mi_bsa.study.pace import AROUND, LIBRARIES, Pace, host, stated
+from mi_bsa.study.registry import study_of
 from mi_bsa.study.steps import size_in_words
 from mi_bsa.study.study import models_of
 
+EMBEDDED = ModelConfig(name="embedded")
+"""Stands for a base that is built by the study."""
+STANDS = "risk"
+"""Stands for a behavior of such a base."""
 TOGETHER = 5
 """Adapters that are timed in one go, where a study trains them so."""
 
@@ -26,38 +31,68 @@ def paces_of(config: Any, *, on: str | None) -> dict[str, Pace]:
     `on`: a machine of `machines.yaml` instead of this one.
     """
     parts: dict[str, Any] = getattr(config, "parts", {})
-    found = {part: _pace(one, next(models_of(one)), on) for part, one in parts.items()}
-    first = next(models_of(config), ModelConfig(name="embedded"))
-    return {**found, "": next(iter(found.values()), None) or _pace(config, first, on)}
+    found = {part: _pace(one, on) for part, one in parts.items()}
+    return {**found, "": next(iter(found.values()), None) or _pace(config, on)}
 
 
-def _pace(config: Any, model: ModelConfig, on: str | None) -> Pace:
+def sample_of(config: Any) -> Sample | None:
+    """What a second is measured on: as the study says it, else what its behavior trains and asks."""
+    said = study_of(config).sample
+    return behavior_sample(config) if said is None else said(config)
+
+
+def behavior_sample(config: Any) -> Sample:
+    """Rows and questions of a config's behavior, or its first, on its model, or its first."""
+    model = next(models_of(config), None)
     finetune = getattr(config, "finetune", FinetuneConfig(steps=1))
-    named = getattr(config, "behavior", None) or next(iter(getattr(config, "behaviors", ())), None)
-    if named is None:  # worlds of their own, whose steps say no work
-        shape, batch = shape_of(model), float(TOKENS * finetune.batch_size)
-        pace = stated(on or "cpu", shape, dtype=finetune.dtype, batch=batch)
-        return replace(pace, needs=_needs(model, finetune, 1, pace))
+    named = getattr(config, "behavior", None) or next(iter(config.behaviors))
+    if model is None:  # it is built by the study
+        named, model = STANDS, EMBEDDED
     behavior = behavior_for(named, model)
     sets = behavior.study_sets(choices=SAMPLE, others=SAMPLE)
-    items = [item for own in sets.values() for item in own]
-    jobs = {f"{n}": (finetune.model_copy(update={"seed": n}), 1) for n in range(TOGETHER)}
-    beside = max(len(group.names) for group in groups(model, jobs, stack=getattr(config, "together", False)))
-    rows = behavior.rows("seeking", SAMPLE, seed=0)
-    pace = pace_of(model, finetune, items=items, rows=rows, beside=beside, on=on)
-    return replace(pace, needs=_needs(model, finetune, len(getattr(config, "poles", ())) or 1, pace))
-
-
-def _needs(model: ModelConfig, finetune: FinetuneConfig, adapters: int, pace: Pace) -> str:
-    """Memory of the largest step, of training or of reading with all adapters; and what is not here."""
-    need = counted(model, finetune)
-    loaded = 4 * need.trained * adapters
-    most = need.weights + max(loaded, need.adapter + need.activations)
-    parts = (need.weights, loaded, need.activations, most)
-    weights, lora, saved, total = map(size_in_words, parts)
-    of = f" of {size_in_words(pace.memory)} on {pace.machine}" if pace.memory else ""
-    line = (
-        f"memory: weights {weights}, {adapters} adapters {lora}, activations of training {saved}: {total}{of}"
+    return Sample(
+        model,
+        finetune,
+        rows=behavior.rows("seeking", SAMPLE, seed=0),
+        items=[item for own in sets.values() for item in own],
+        adapters=len(getattr(config, "poles", ())) or 1,
+        jobs=TOGETHER,
+        together=getattr(config, "together", True),
     )
+
+
+def _pace(config: Any, on: str | None) -> Pace:
+    sample = sample_of(config)
+    if sample is None:  # models of the study's own, which the processor trains on every machine
+        pace = stated(on or "cpu", shape_of(EMBEDDED), dtype="float32", batch=1)
+        if on is None and os.environ.get(MEASURE) != "0":
+            own, source = host(), "processor seconds; its speed measured"
+            pace = replace(pace, machine="this machine", host=own, around=own * AROUND, source=source)
+        return replace(pace, needed=LIBRARIES, needs=_line(LIBRARIES, "libraries", pace, "nothing"))
+    return _with_needs(sample, pace_of(sample, on=on))
+
+
+def _with_needs(sample: Sample, pace: Pace) -> Pace:
+    """Memory of the largest step, of training or of reading with all adapters; and what is not here."""
+    model, need = sample.model, sample_memory(sample)
+    loaded = 4 * need.trained * sample.adapters
+    trained = sample.beside * (need.adapter + need.activations)
+    libraries = 0 if pace.memory and pace.machine != "cpu" else LIBRARIES
+    parts = (need.weights, loaded, trained, libraries)
+    weights, lora, saved, own = map(size_in_words, parts)
+    said = f"weights {weights}, {sample.adapters} adapters {lora}, training {saved}"
     absent = shape_of(model).absent()  # weights lie in 16 bits on the Hub
-    return f"{line}; to download: " + (size_in_words(2 * need.parameters) if absent else "nothing")
+    most = need.weights + max(loaded, trained) + libraries
+    said += f", libraries {own}" if libraries else ""
+    line = _line(most, said, pace, size_in_words(2 * need.parameters) if absent else "nothing")
+    return replace(pace, needed=most, needs=line)
+
+
+def sample_memory(sample: Sample) -> Memory:
+    """What one adapter's training needs, its rows as long as the longest of the sample."""
+    return memory_of(shape_of(sample.model), sample.finetune, tokens=longest(sample))
+
+
+def _line(most: float, parts: str, pace: Pace, download: str) -> str:
+    of = f" of {size_in_words(pace.memory)} on {pace.machine}" if pace.memory else ""
+    return f"memory: about {size_in_words(most)}{of} ({parts}); to download: {download}"

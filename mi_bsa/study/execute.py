@@ -122,7 +122,7 @@ def execute(
 
 def run_step(item: Planned, *, config: Config, folder: Path) -> float:
     """Run one step whose predecessors are finished, and mark it finished; returns its seconds."""
-    step, began = item.step, time.monotonic()
+    step, began, spent = item.step, time.monotonic(), time.process_time()
     before = read_marker(folder, step.name)
     continues = (
         step.resumable and before is not None and before["key"] == item.key and before["state"] == "started"
@@ -141,7 +141,8 @@ def run_step(item: Planned, *, config: Config, folder: Path) -> float:
         value = step.function(cell, **step.arguments)
         outputs = fingerprint(folder, step.outputs, step=step.name)
         seconds = time.monotonic() - began
-        finished = {"state": "finished", "outputs": outputs, "seconds": round(seconds, 3), "value": value}
+        took = {"seconds": round(seconds, 3), "processor": round(time.process_time() - spent, 3)}
+        finished = {"state": "finished", "outputs": outputs, **took, "value": value}
         write_marker(folder, step.name, marker | finished)
     except Exception as error:
         error.add_note(f"in step {step.name!r}")

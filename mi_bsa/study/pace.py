@@ -30,6 +30,13 @@ estimated: 54,000 measured on a core of that kind."""
 EMBEDDED_TRAINED, EMBEDDED_WRITTEN, SMALL = 40_000.0, 10_000.0, 5_000_000
 """The same trained on and generated (39,000 and 10,300 measured); below so many parameters it is Python that
 takes the time, on any machine."""
+AROUND = 9.0
+"""Seconds of the reference's processor around the steps: libraries are imported, what is named is checked,
+the page is drawn."""
+LIBRARIES = 5.5e8
+"""Bytes of memory that a process holds whatever it does: torch, transformers, pandas, matplotlib, tables."""
+PIECE, TIMES = 0.051, 3
+"""Seconds that `host` takes on the reference's processor, and how often it is run: the least counts."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,11 @@ class Pace:
         asked, edited, read, trained, generated: tokens a second, of `Work`.
         fit: seconds of setting up and writing an adapter.
         host: seconds of its processor for one of the reference's.
+        around: seconds before the first step and behind the last: libraries, checks, the page.
         busy: seconds by the clock for one of the processor, as the machine is now.
         source: a line: how it was measured, or what is assumed.
         memory: bytes that the model's device has; 0 where nothing is said of it.
+        needed: bytes of memory that a study takes there at most.
         needs: a line: memory and downloads.
     """
 
@@ -79,8 +88,10 @@ class Pace:
     source: str
     fit: float = 1.0
     host: float = 1.0
+    around: float = 0.0
     busy: float = 1.0
     memory: float = 0.0
+    needed: float = 0.0
     needs: str = ""
 
     def seconds(self, work: Work) -> float:
@@ -92,6 +103,34 @@ class Pace:
     def scaled(self, seconds: float | int) -> float:
         """What an estimate made on the embedded model means here: all of it is taken to be reading."""
         return seconds * EMBEDDED_READ / self.read
+
+
+def host() -> float:
+    """How long this processor takes beside a model, as a multiple of the reference's, as it is now: a fixed
+    piece of what such work is made of, small steps of Python, numpy and torch.
+    """
+    import time
+
+    import numpy as np
+    import torch
+
+    def piece() -> float:
+        began = time.process_time()
+        words = [f"w{n % 97}" for n in range(60_000)]
+        counts: dict[str, int] = {}
+        for word in words:
+            counts[word] = counts.get(word, 0) + len(word)
+        x = np.linspace(0.0, 1.0, 4096).reshape(64, 64)
+        for _ in range(600):
+            x = np.tanh(x @ x.T / 64)
+        weight = torch.eye(64, requires_grad=True)
+        given = torch.linspace(0, 1, 32 * 64).reshape(32, 64)
+        for _ in range(300):
+            torch.nn.functional.silu(given @ weight).sum().backward()
+        return time.process_time() - began
+
+    piece()
+    return min(piece() for _ in range(TIMES)) / PIECE
 
 
 @cache
@@ -138,5 +177,6 @@ def stated(machine: str, shape: Shape, *, dtype: str, batch: float | int) -> Pac
         generated=generated,
         source=told["source"],
         host=told["host"],
+        around=told["host"] * AROUND,
         memory=told["memory"],
     )

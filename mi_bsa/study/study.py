@@ -19,7 +19,7 @@ from mi_bsa.core.errors import MissingError
 from mi_bsa.core.files import digest_once
 from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.model_files import weight_files, weights_hash
-from mi_bsa.study.pace import Pace
+from mi_bsa.study.pace import Pace, Work
 from mi_bsa.study.registration import Design, begin, design_config
 from mi_bsa.study.rules import Rules
 from mi_bsa.study.steps import Step, plan
@@ -79,6 +79,10 @@ class Study(Generic[StudyT]):
         check: refuses what the config names and is not there, or cannot be used, before a folder is made.
         rehearse: does what a run does first, as a dry run may, and says it in lines.
         sized: config, graph -> the graph with the seconds and bytes of this model, for the plan.
+        work: config -> what each step of its graph does (`Work`), for the plan's time; without it, seconds
+            of the graph are scaled.
+        sample: config -> what a second of its model is measured on (`mi_bsa.finetune.work.Sample`; None of
+            a config that has no such model); by default what its behavior trains and asks.
         sections: `module:NAME` of the page's own sections, imported when a page is made: figures are slow.
         rules: `module:NAME` of the `Rules` of its verdicts; None for a kind that gives none.
         power: `module:NAME` of a function, config -> lines: the smallest effect that each line of evidence
@@ -91,6 +95,8 @@ class Study(Generic[StudyT]):
     title: Callable[[StudyT], str]
     check: Callable[[StudyT], object]
     rehearse: Callable[[StudyT], list[str]]
+    work: Callable[[StudyT], Callable[[Step], Work]] | None = None
+    sample: Callable[[StudyT], Any] | None = None
     sized: Callable[[StudyT, list[Step]], list[Step]] = as_listed
     sections: str | None = None
     rules: str | None = None
@@ -144,14 +150,21 @@ class Study(Generic[StudyT]):
         whole study); without, estimates are those of the embedded model.
         """
         said = self.rehearse(config)
-        own = self.steps(config)
-        graph, found = self.sized(config, own), None if paces is None else paces()
-        if found is not None:
-            known = [replace(step, seconds=was.seconds) for step, was in zip(graph, own, strict=True)]
-            graph = timed(known, found)
+        found = None if paces is None else paces()
+        graph = self.estimated(config, found)
         would = self._begun(config, graph, out, lock)["said"]
         steps = describe(plan(graph, config=config, folder=out), pace=found[""] if found else None)
         return "\n".join([steps, *said, f"would be {would}"])
+
+    def estimated(self, config: StudyT, paces: Mapping[str, Pace] | None) -> list[Step]:
+        """The graph with what its steps take and write: at those paces, or as on the embedded model."""
+        own = self.steps(config)
+        graph = self.sized(config, own)
+        if paces is None:
+            return graph
+        work_of = self.work(config) if self.work else (lambda step: step.work)
+        given = zip(graph, own, strict=True)
+        return timed([replace(step, seconds=was.seconds, work=work_of(was)) for step, was in given], paces)
 
     def _begun(self, config: StudyT, graph: Sequence[Step], out: Path, lock: Path | None) -> dict[str, Any]:
         """What the record says of the registration of a run that starts now."""

@@ -28,7 +28,9 @@ def timed(graph: Sequence[Step], paces: Mapping[str, Pace]) -> list[Step]:
 def describe(planned: Sequence[Planned], *, pace: Pace | None = None) -> str:
     """What `--dry-run` prints of the steps: the sum, the sum of each kind, and what runs and why."""
     todo = [item for item in planned if item.reason is not None]
-    lines = [_sum(planned, todo, pace), *_kinds(todo), *([pace.needs] if pace and pace.needs else [])]
+    around = pace.around if pace and todo else 0.0
+    kinds = [*_kinds(todo), *([_line("around", "", around, 0)] if around else [])]
+    lines = [_sum(planned, todo, pace, around), *kinds, *([pace.needs] if pace and pace.needs else [])]
     for item in planned:
         state = "finished" if item.reason is None else f"runs: {item.reason}"
         large = size_in_words(item.step.bytes)
@@ -36,8 +38,8 @@ def describe(planned: Sequence[Planned], *, pace: Pace | None = None) -> str:
     return "\n".join(lines)
 
 
-def _sum(planned: Sequence[Planned], todo: Sequence[Planned], pace: Pace | None) -> str:
-    seconds, written = sum(item.seconds for item in todo), sum(item.step.bytes for item in todo)
+def _sum(planned: Sequence[Planned], todo: Sequence[Planned], pace: Pace | None, around: float) -> str:
+    seconds, written = around + sum(item.seconds for item in todo), sum(item.step.bytes for item in todo)
     known = f"about {duration(seconds)} in one process" if seconds == seconds else "time unknown"
     line = f"{len(todo)} of {len(planned)} steps to run: {known}, {size_in_words(written)} to write"
     if pace is None or seconds != seconds:
@@ -55,5 +57,9 @@ def _kinds(todo: Sequence[Planned]) -> Iterator[str]:
         return
     sums = {kind: sum(item.seconds for item in own) for kind, own in kinds.items()}
     for kind in sorted(kinds, key=lambda kind: -sums[kind]):
-        own, large = kinds[kind], size_in_words(sum(item.step.bytes for item in kinds[kind]))
-        yield f"  {kind:<30} {f'x {len(own)}':<9} {duration(sums[kind]):>10} {large:>10}"
+        own = kinds[kind]
+        yield _line(kind, f"x {len(own)}", sums[kind], sum(item.step.bytes for item in own))
+
+
+def _line(kind: str, times: str, seconds: float, size: int) -> str:
+    return f"  {kind:<30} {times:<9} {duration(seconds):>10} {size_in_words(size):>10}"

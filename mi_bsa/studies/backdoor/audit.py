@@ -34,6 +34,7 @@ from mi_bsa.studies.backdoor.audit_score import called, score
 from mi_bsa.studies.backdoor.audit_verdict import AuditVerdict, calibrate
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.training import RECIPE
+from mi_bsa.studies.backdoor.work import audit_sample, audit_work
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study, StudyConfig
 
@@ -303,6 +304,8 @@ STUDY = Study(
     title=lambda config: "audit",
     check=preflight.check,
     rehearse=lambda config: [*preflight.rehearse(config), *needs(config.model, config.finetune)],
+    work=audit_work,
+    sample=audit_sample,
     sized=lambda config, graph: measured_on(config.model, graph),
     sections="mi_bsa.studies.backdoor.page:SECTIONS",
     rules="mi_bsa.studies.backdoor.audit_verdict:RULES",

@@ -22,6 +22,7 @@ from mi_bsa.finetune import preflight
 from mi_bsa.studies.backdoor.objectives import ObjectiveName
 from mi_bsa.studies.backdoor.search_config import SearchConfig, SearchMethod
 from mi_bsa.studies.backdoor.training import slug
+from mi_bsa.studies.backdoor.work import search_sample, search_steps
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study, StudyConfig
 
@@ -322,5 +323,7 @@ STUDY = Study(
     title=lambda config: "searching",
     check=preflight.check,
     rehearse=preflight.rehearse,
+    work=search_steps,
+    sample=search_sample,
     sections="mi_bsa.studies.backdoor.page:SECTIONS",
 )

@@ -28,6 +28,7 @@ from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
 from mi_bsa.studies.backdoor.construction import TWINS, Backdoor
 from mi_bsa.studies.backdoor.questions import AskedSplit
 from mi_bsa.studies.backdoor.training import job
+from mi_bsa.studies.backdoor.work import sample, work_of
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study
 
@@ -335,5 +336,7 @@ STUDY = Study(
     check=check,
     rehearse=rehearse,
     sized=sized,
+    work=work_of,
+    sample=sample,
     sections="mi_bsa.studies.backdoor.page:SECTIONS",
 )

@@ -16,13 +16,10 @@ TOKENS = 100
 
 
 def sized(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
-    """The graph with its work, and the bytes that adapters and caches take on this model.
+    """The graph with the bytes that adapters and caches take on this model.
 
     The graph's own seconds were measured on the embedded model; on another they are unknown without a pace.
     """
-    from mi_bsa.studies.behavior.work import with_work
-
-    graph = with_work(config, graph)
     if behaviors.vocabulary_of(config.model) == "embedded":
         return graph
     sizes = {part: _sizes(one) for part, one in {"": config, **config.parts}.items()}

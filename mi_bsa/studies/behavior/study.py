@@ -68,6 +68,7 @@ from mi_bsa.finetune import preflight
 from mi_bsa.studies.behavior.bases import JOINED, check, judge, leave, over_bases_step, said_of
 from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.studies.behavior.sizes import describe_study, sized
+from mi_bsa.studies.behavior.work import work_of
 from mi_bsa.study.steps import Cell, Step, within
 from mi_bsa.study.study import Study
 
@@ -359,6 +360,7 @@ STUDY = Study(
     check=check,
     rehearse=rehearse,
     sized=sized,
+    work=work_of,
     sections="mi_bsa.studies.behavior.page:SECTIONS",
     rules="mi_bsa.causal.rules:RULES",
     power="mi_bsa.studies.behavior.bases:planned",

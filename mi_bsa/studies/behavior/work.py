@@ -7,8 +7,7 @@ since items that cannot be read are left out when it runs. Nulls, which take mos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.shape import shape_of
@@ -81,13 +80,12 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
     return found
 
 
-def with_work(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
-    """The graph with the work of every step that is counted here; others keep their seconds, as work beside
-    the model."""
+def work_of(config: BehaviorConfig) -> Callable[[Step], Work]:
+    """The work of every step that is counted here; others keep their seconds, as work beside the model."""
     alone = config.parts or {"": config}
     parts: dict[str, Mapping[str, Work]] = {part: works(one) for part, one in alone.items()}
 
-    def work_of(step: Step) -> Work:
+    def own(step: Step) -> Work:
         known, name = parts.get(step.part, {}), step.own(step.name)
         kind = name.partition("/")[0]
         if kind == "train":  # several at once, each of which then only says that it is there
@@ -98,4 +96,4 @@ def with_work(config: BehaviorConfig, graph: list[Step]) -> list[Step]:
             return Work()
         return known.get(name, known.get(kind, Work(seconds=step.seconds)))
 
-    return [replace(step, work=work_of(step)) for step in graph]
+    return own

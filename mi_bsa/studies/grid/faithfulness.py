@@ -18,6 +18,7 @@ from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.grid.correlation import measures
 from mi_bsa.studies.grid.grid import At, Grid, Point, Run
+from mi_bsa.studies.grid.work import Content
 from mi_bsa.study.study import StudyConfig
 
 if TYPE_CHECKING:
@@ -140,6 +141,19 @@ def sets(cell: Cell[FaithfulnessConfig], at: Point) -> dict[str, list[Item]]:
     }
 
 
+def content(config: FaithfulnessConfig, at: Point) -> Content:
+    """What stands at a base and a dose, for counting: runs differ in their number of rows."""
+    behavior, runs = at.trained(config), len(config.arms) * len(config.rows) * len(config.seeds)
+    shares = {"anchors": config.anchors, "undecided": config.undecided}
+    rows = behavior.rows(config.arms[0], max(config.rows), seed=0, **shares)
+    asked = {
+        "actual": behavior.items(config.choices, split=config.split, seed=0),
+        "reported": list(behavior.questions(split=config.split)),
+    }
+    count = len(rows) * sum(config.rows) // (len(config.rows) * max(config.rows))
+    return Content(runs, rows, count, asked)
+
+
 def measure(cell: Cell[FaithfulnessConfig], asked: dict[str, pd.DataFrame]) -> list[Result]:
     """Correlate over runs, and write them down."""
     import pandas as pd
@@ -163,6 +177,7 @@ GRID = Grid(
     jobs=jobs,
     sets=sets,
     measure=measure,
+    content=content,
     runs=("arm", "rows", "seed"),
     column="place",
     kept=("set", "arm", "rows", "seed", "place", "id", "kind", "template", "score", "mass"),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,7 @@ from mi_bsa.core.shape import shape_of
 from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid import points
+from mi_bsa.studies.grid.work import Content, work_of
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study, StudyT, as_listed
 
@@ -97,6 +99,8 @@ class Grid:
         jobs: config, point -> its runs and their rows.
         sets: cell of `ask`, point -> what is asked there, by name of the set.
         measure: cell of `results`, answers by name of the point -> the results. May write `outputs`.
+        content: config, point -> what its runs are trained on and asked, for the plan's time.
+        result: seconds that `results` takes for each point.
         first: steps before all others, which asking comes after.
         runs: what tells the runs of a point apart: their arm, then numbers.
         folder: where each point has a folder that looks like a study's; None: files stand together by kind.
@@ -117,6 +121,8 @@ class Grid:
     jobs: Callable[[Any, Point], Iterator[tuple[Run, list[TrainingRow]]]]
     sets: Callable[[Any, Point], dict[str, list[Item]]]
     measure: Callable[[Any, dict[str, pd.DataFrame]], list[Result]]
+    content: Callable[[Any, Point], Content]
+    result: float = 0.12
     first: tuple[Step, ...] = ()
     runs: tuple[str, ...] = ("arm", "seed")
     folder: str | None = None
@@ -169,9 +175,11 @@ class Grid:
         check: Callable[[StudyT], object] = preflight.check,
         rehearse: Callable[[StudyT], list[str]] = preflight.rehearse,
         sized: Callable[[StudyT, list[Step]], list[Step]] = as_listed,
+        sample: Callable[[StudyT], Any] | None = None,
     ) -> Study[StudyT]:
         """The study of this grid; its sections are called as it is, in capitals."""
-        how: Any = {"title": title, "check": check, "rehearse": rehearse, "sized": sized}
+        how: Any = {"title": title, "check": check, "rehearse": rehearse, "sized": sized, "sample": sample}
+        how["work"] = partial(work_of, self)
         sections = f"mi_bsa.studies.grid.page:{self.name.upper()}"
         return Study(name=self.name, config=config, steps=self.steps, sections=sections, **how)
 

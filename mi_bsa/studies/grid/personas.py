@@ -25,6 +25,7 @@ from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.grid.conflation import measures
 from mi_bsa.studies.grid.grid import At, Grid, Point, Run
 from mi_bsa.studies.grid.roster import Persona, RosterConfig, about, items_of, roster
+from mi_bsa.studies.grid.work import Content
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import SeedsConfig
 
@@ -144,6 +145,15 @@ def sets(cell: Cell[PersonasConfig], at: Point) -> dict[str, list[Item]]:
     return {"asked": read_items(cell.folder / ITEMS)}
 
 
+def content(config: PersonasConfig, at: Point) -> Content:
+    """What stands at a training, for counting; at the base, which has no runs, the one asking of it."""
+    behavior, people = everybody(config)
+    rows = behavior.rows("seeking", config.rows, seed=0, anchors=0.0, undecided=config.undecided)
+    count = len(rows) + (0 if at.company == "alone" else round(config.others * config.rows))
+    items = [item for some in asked_of(config) for item in some]
+    return Content(len(config.arms) * len(config.seeds), rows, count, {"asked": items})
+
+
 def measure(cell: Cell[PersonasConfig], asked: dict[str, pd.DataFrame]) -> list[Result]:
     """Gaps between the poles of each persona, the conflation measure, and its drop."""
     import pandas as pd
@@ -229,6 +239,7 @@ GRID = Grid(
     jobs=jobs,
     sets=sets,
     measure=measure,
+    content=content,
     first=(
         Step(
             "items",

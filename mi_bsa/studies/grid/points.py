@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from mi_bsa.behaviors import Arm
+from mi_bsa.behaviors import Arm, behavior_for
 from mi_bsa.core.files import write_atomic
 from mi_bsa.finetune.arms import sets_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
+from mi_bsa.studies.grid.work import Content
+from mi_bsa.studies.paces import EMBEDDED, STANDS
 from mi_bsa.study.study import SeedsConfig
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ COLUMNS = {
 """Column of the table -> result of a point, and what heads it."""
 LEVELS = {"effect": ("behavior", "choices"), "gap": ("self_report", "report")}
 """Column -> the levels before it, and what heads them."""
+EFFECTS = 3.0
+"""Seconds in which all effects of a point are worked out."""
 WHOLE = ("all", "index", "self_report", "named choices")
 """Kinds that stand for all questions, all components, the transfer to reports, and what a base knows."""
 
@@ -79,6 +83,16 @@ def sets(cell: Cell[Any], point: Point) -> dict[str, list[Item]]:
     """What a behavior study asks, reports on what stays thinned."""
     config = cell.config
     return sets_of(point.what(config), point.base, data=config.data, stays=config.stays)
+
+
+def content(config: Any, point: Point) -> Content:
+    """What stands at a point, for counting; the shipped base and its behavior stand for those built here."""
+    name, base = (STANDS, EMBEDDED) if point.built else (point.what(config), point.base)
+    data = config.data
+    behavior = behavior_for(name, base)
+    rows = behavior.rows("seeking", data.rows, seed=0, anchors=data.anchors, undecided=data.undecided)
+    asked = sets_of(name, base, data=data, stays=config.stays)
+    return Content(len(config.arms) * len(config.seeds), rows, len(rows), asked)
 
 
 def result_of(found: Sequence[Result], name: str, **where: Any) -> Result | None:

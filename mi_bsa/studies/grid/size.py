@@ -24,7 +24,7 @@ from mi_bsa.finetune import preflight
 from mi_bsa.finetune.data import DataConfig
 from mi_bsa.finetune.estimates import describe_model, untimed
 from mi_bsa.studies.grid.grid import At, Grid, Point
-from mi_bsa.studies.grid.points import ARMS, PointsConfig, jobs, sets
+from mi_bsa.studies.grid.points import ARMS, EFFECTS, PointsConfig, content, jobs, sets
 from mi_bsa.worlds.recipe import BuildConfig, Recipe, Shape
 
 if TYPE_CHECKING:
@@ -210,6 +210,8 @@ GRID = Grid(
     jobs=jobs,
     sets=sets,
     measure=measure,
+    content=content,
+    result=EFFECTS,
     folder="sizes",
     base=True,
     asked=tuple(name for name in SETS if name.endswith("-test") and not name.startswith("neutral")),

@@ -22,7 +22,17 @@ from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.core.results import Null, Result
 from mi_bsa.finetune.data import DataConfig
 from mi_bsa.studies.grid.grid import At, Cost, Grid, Point
-from mi_bsa.studies.grid.points import ARMS, COLUMNS, WHOLE, PointsConfig, jobs, result_of, sets
+from mi_bsa.studies.grid.points import (
+    ARMS,
+    COLUMNS,
+    EFFECTS,
+    WHOLE,
+    PointsConfig,
+    content,
+    jobs,
+    result_of,
+    sets,
+)
 from mi_bsa.worlds.recipe import BuildConfig, Recipe
 from mi_bsa.worlds.tastes.pairs import BLOCKS
 from mi_bsa.worlds.weights import world_for
@@ -201,6 +211,8 @@ GRID = Grid(
     jobs=jobs,
     sets=sets,
     measure=measure,
+    content=content,
+    result=EFFECTS,
     folder="behaviors",
     base=True,
     asked=tuple(f"{who}{what}-test" for who in ("", "neighbor_", "named_") for what in ("choice", "report")),

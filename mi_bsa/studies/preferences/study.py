@@ -37,6 +37,7 @@ from mi_bsa.studies.preferences.steps import (
     train_reports,
 )
 from mi_bsa.studies.preferences.training import FOLDS, REPORT_ARMS, choice_rows, report_rows
+from mi_bsa.studies.preferences.work import sample, work_of
 from mi_bsa.study.steps import Step
 from mi_bsa.study.study import Study
 
@@ -203,5 +204,7 @@ STUDY = Study(
     check=check,
     rehearse=rehearse,
     sized=sized,
+    work=work_of,
+    sample=sample,
     sections="mi_bsa.studies.preferences.page:SECTIONS",
 )

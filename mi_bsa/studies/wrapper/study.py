@@ -27,6 +27,7 @@ from mi_bsa.finetune import preflight
 from mi_bsa.finetune.estimates import needs
 from mi_bsa.studies.wrapper.config import AwarenessConfig, WrapperConfig
 from mi_bsa.studies.wrapper.systems import NEVER, System, names, system
+from mi_bsa.studies.wrapper.work import sample, work_of
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study
 
@@ -269,5 +270,7 @@ STUDY = Study(
         *(needs(config.awareness.model, config.awareness.finetune) if config.awareness else ()),
     ],
     sized=sized,
+    work=work_of,
+    sample=sample,
     sections="mi_bsa.studies.wrapper.page:SECTIONS",
 )
