@@ -66,7 +66,9 @@ def of_folder(out: Path) -> tuple[float, dict[str, float]]:
     kinds: dict[str, float] = {}
     for path in (out / "steps").rglob("*.json"):
         marker = json.loads(path.read_text(encoding="utf-8"))
-        kinds[kind_of(marker["name"])] = kinds.get(kind_of(marker["name"]), 0.0) + marker["processor"]
+        kinds[kind_of(marker["name"])] = kinds.get(kind_of(marker["name"]), 0.0) + marker.get(
+            "processor", 0.0
+        )
     return float(sum(path.stat().st_size for path in out.rglob("*") if path.is_file())), kinds
 
 

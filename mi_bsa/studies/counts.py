@@ -34,7 +34,7 @@ def by_name(known: Mapping[str, Work]) -> Callable[[Step], Work]:
     return work_of
 
 
-def asked(each: float, items: int, variants: int, *, adapters: int) -> Work:
+def asked(each: float | int, items: int, variants: int, *, adapters: int) -> Work:
     """Items of `each` tokens in the mean, asked of so many variants of a model with so many adapters."""
     told = items * variants
     return Work(asked=each * told, seconds=loading(adapters) + ANSWER * told)
@@ -45,12 +45,12 @@ def loading(adapters: int) -> float:
     return LOADED + WITH * adapters
 
 
-def trained_whole(parameters: int, tokens: float, steps: int) -> float:
+def trained_whole(parameters: int, tokens: float | int, steps: int) -> float:
     """Seconds in which all weights of a small model are trained on the processor, `tokens` a step."""
     return steps * (STEP + 3 * parameters * tokens / MULTIPLIED)
 
 
-def read_whole(parameters: int, tokens: float) -> float:
+def read_whole(parameters: int, tokens: float | int) -> float:
     """Seconds in which the processor reads so many tokens in a small model, in one batch."""
     return STEP / 3 + parameters * tokens / MULTIPLIED
 

@@ -93,6 +93,6 @@ def sample_memory(sample: Sample) -> Memory:
     return memory_of(shape_of(sample.model), sample.finetune, tokens=longest(sample))
 
 
-def _line(most: float, parts: str, pace: Pace, download: str) -> str:
+def _line(most: float | int, parts: str, pace: Pace, download: str) -> str:
     of = f" of {size_in_words(pace.memory)} on {pace.machine}" if pace.memory else ""
     return f"memory: about {size_in_words(most)}{of} ({parts}); to download: {download}"

@@ -38,7 +38,7 @@ def describe(planned: Sequence[Planned], *, pace: Pace | None = None) -> str:
     return "\n".join(lines)
 
 
-def _sum(planned: Sequence[Planned], todo: Sequence[Planned], pace: Pace | None, around: float) -> str:
+def _sum(planned: Sequence[Planned], todo: Sequence[Planned], pace: Pace | None, around: float | int) -> str:
     seconds, written = around + sum(item.seconds for item in todo), sum(item.step.bytes for item in todo)
     known = f"about {duration(seconds)} in one process" if seconds == seconds else "time unknown"
     line = f"{len(todo)} of {len(planned)} steps to run: {known}, {size_in_words(written)} to write"
@@ -61,5 +61,5 @@ def _kinds(todo: Sequence[Planned]) -> Iterator[str]:
         yield _line(kind, f"x {len(own)}", sums[kind], sum(item.step.bytes for item in own))
 
 
-def _line(kind: str, times: str, seconds: float, size: int) -> str:
+def _line(kind: str, times: str, seconds: float | int, size: int) -> str:
     return f"  {kind:<30} {times:<9} {duration(seconds):>10} {size_in_words(size):>10}"

@@ -33,9 +33,9 @@ FOUND = 0.7
 """Share of a search that finds nothing, in the mean over models with and without a trigger."""
 ROW, NAMED = 6e-4, 2e-5
 """Seconds in which a backdoored row is drawn for both arms, and an answer is searched for a phrase."""
-TRIED = 1.5e-4
-"""Seconds beside the model that a phrase takes which a search tries."""
-SHARE = 0.5
+TRIED, BEGUN = 3e-4, 1.5
+"""Seconds that a search takes for a phrase beside the model, and in which its messages are drawn."""
+SHARE = 0.16
 """Share of a message that is not forwarded once for all phrases in it."""
 
 
@@ -44,7 +44,7 @@ def _plus(*works: Work) -> Work:
     return Work(**{key: sum(getattr(one, key) for one in works) for key in Work.__dataclass_fields__})
 
 
-def search_work(config: SearchConfig, *, words: int, each: float, behaviors: int, verify: int) -> Work:
+def search_work(config: SearchConfig, *, words: int, each: float | int, behaviors: int, verify: int) -> Work:
     """One guided search: phrases that are tried, in messages of `each` tokens.
 
     All words in each message, ever longer phrases of a beam (behind and before), again from more starts, then
@@ -59,7 +59,7 @@ def search_work(config: SearchConfig, *, words: int, each: float, behaviors: int
     climbed = config.climbs * words * (2 * min(2, config.longest) + 1) * messages
     checked = 2 * config.report * (config.checks + 4 * verify) * behaviors
     tried = FOUND * (read + climbed) + checked
-    return Work(read=SHARE * each * tried, seconds=TRIED * tried)
+    return Work(read=SHARE * each * tried, seconds=BEGUN + TRIED * tried)
 
 
 def work_of(config: BackdoorConfig) -> Callable[[Step], Work]:

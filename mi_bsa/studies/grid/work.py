@@ -35,13 +35,13 @@ class Content(NamedTuple):
 
     Attributes:
         runs: how many.
-        rows: training rows of one of them, or some; `count`: how many it has.
+        rows: training rows of one of them, or some. drawn: how many it has.
         sets: what can be asked there, by name of the set.
     """
 
     runs: int
     rows: Sequence[TrainingRow]
-    count: int
+    drawn: int
     sets: Mapping[str, Sequence[Item]]
 
 
@@ -77,10 +77,10 @@ def _of_point(
     plan = config.finetune.model_copy(update=dict(point.dose))
     base = EMBEDDED if point.built else point.base
     row, each = row_tokens(base, content.rows), item_tokens(base, items)
-    trained = content.runs * plan.total_steps(content.count) * plan.batch_size * row
+    trained = content.runs * plan.total_steps(content.drawn) * plan.batch_size * row
     found = {
         f"train/{name}": Work(
-            trained=factor * trained, fits=content.runs, seconds=0.3 + ROW * content.runs * content.count
+            trained=factor * trained, fits=content.runs, seconds=0.3 + ROW * content.runs * content.drawn
         ),
         f"ask/{name}": asked(factor * each, len(items), content.runs + 1, adapters=content.runs),
     }

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelConfig
+from mi_bsa.core.rows import TrainingRow
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.work import SAMPLE, Sample, item_tokens, row_tokens
@@ -20,6 +21,7 @@ from mi_bsa.studies.preferences.training import FOLDS, REPORT_ARMS, choice_rows,
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
 
+Some = tuple[list[TrainingRow], list[TrainingRow], list[Item], list[Item]]
 SHIPPED = ModelConfig(name="embedded/preferences-0")
 PAIR, FITTED = 1.5e-4, 4e-3
 """Seconds in which a pair is drawn and told, and in which a context's weights are fitted."""
@@ -40,7 +42,7 @@ def work_of(config: PreferencesConfig) -> Callable[[Step], Work]:
     each, prompt = item_tokens(model, items), item_tokens(model, prompts)
     answer = min(config.max_new_tokens, max(1.0, report - prompt))
 
-    def ask(contexts: float, loads: int) -> Work:
+    def ask(contexts: float | int, loads: int) -> Work:
         """Choices and reports of so many contexts, the model loaded so often with its adapter."""
         choices, reports = contexts * config.choices, contexts * config.reports
         return Work(
@@ -81,7 +83,7 @@ def sample(config: PreferencesConfig) -> Sample:
     return Sample(config.model or SHIPPED, finetune, rows, items, adapters=1, jobs=len(config.seeds))
 
 
-def _some(found: Setting, seed: int) -> tuple[list, list, list[Item], list[Item]]:  # type: ignore[type-arg]
+def _some(found: Setting, seed: int) -> Some:
     """Rows of choices and of reports, and the prompts of both, of a few contexts."""
     contexts = found.instilled[: SAMPLE // 4]
     targets = found.targets(seed)[: len(contexts)]
