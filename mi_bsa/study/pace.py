@@ -91,7 +91,7 @@ class Pace:
     around: float = 0.0
     busy: float = 1.0
     memory: float = 0.0
-    needed: float = 0.0
+    needed: float | int = 0
     needs: str = ""
 
     def seconds(self, work: Work) -> float:

@@ -11,11 +11,17 @@ from mi_bsa.study.pace import Work
 from mi_bsa.study.registry import STUDIES, named
 
 FINETUNE = {"rank": 2, "layers": [0], "steps": 4, "batch_size": 4}
+DATA = {"rows": 20, "choices": 20, "others": 20}
 GIVEN: dict[str, dict[str, Any]] = {
-    "faithfulness": {"models": ["embedded"], "finetune": FINETUNE, "rows": [2, 4, 6, 8]},
-    "personas": {"finetune": FINETUNE, "trainings": ["alone"], "roster": {"trained": 1, "unseen": 1}},
-    "variety": {"models": ["embedded"], "behaviors": ["risk"], "finetune": FINETUNE},
-    "size": {"widths": [16, 32], "shape": {"heads": 2, "kv_heads": 2}, "finetune": FINETUNE},
+    "faithfulness": {"models": ["embedded"], "finetune": FINETUNE, "rows": [2, 4, 6, 8], "choices": 20},
+    "personas": {
+        "finetune": FINETUNE,
+        "trainings": ["alone"],
+        "roster": {"trained": 1, "unseen": 1},
+        "choices": 20,
+    },
+    "variety": {"models": ["embedded"], "behaviors": ["risk"], "data": DATA, "finetune": FINETUNE},
+    "size": {"widths": [16, 32], "shape": {"heads": 2, "kv_heads": 2}, "data": DATA, "finetune": FINETUNE},
     "preferences": {"model": "embedded/preferences-0", "instilled": 8, "native": 8, "finetune": FINETUNE},
     "wrapper": {"compiled": None, "stories": None, "awareness": None},
     "backdoor": {"triggers": ["river tin"], "finetune": FINETUNE},
