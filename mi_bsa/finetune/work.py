@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.items import thin
 from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, tokenizer_of
 from mi_bsa.core.shape import shape_of
@@ -23,6 +24,7 @@ from mi_bsa.finetune.many import groups
 from mi_bsa.finetune.plan import CHARACTERS, FRAME, preview
 from mi_bsa.finetune.preflight import is_here, loaded_small
 from mi_bsa.study.pace import AROUND, SMALL, Pace, host, stated
+from mi_bsa.study.study import models_of
 
 if TYPE_CHECKING:
     from activations import Model
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 
 SAMPLE = 24
 """Rows and questions whose tokens are counted for all."""
+EMBEDDED = ModelConfig(name="embedded")
+"""Stands for a base that is built by the study."""
+STANDS = "risk"
+"""Stands for a behavior of such a base."""
+TOGETHER = 5
+"""Adapters that are timed in one go, where a study trains them so."""
 MANY, WRITTEN = 240, 96
 """Questions that a small model is timed on, and of which it generates."""
 MEASURE = "MI_BSA_MEASURE"
@@ -93,6 +101,26 @@ class Sample:
         """Adapters that are trained in one go."""
         jobs = {f"{n}": (self.finetune.model_copy(update={"seed": n}), 1) for n in range(self.jobs)}
         return max(len(group.names) for group in groups(self.model, jobs, stack=self.together))
+
+
+def behavior_sample(config: Any) -> Sample:
+    """Rows and questions of a config's behavior, or its first, on its model, or its first."""
+    model = next(models_of(config), None)
+    finetune = getattr(config, "finetune", FinetuneConfig(steps=1))
+    named = getattr(config, "behavior", None) or next(iter(config.behaviors))
+    if model is None:  # it is built by the study
+        named, model = STANDS, EMBEDDED
+    behavior = behavior_for(named, model)
+    sets = behavior.study_sets(choices=SAMPLE, others=SAMPLE)
+    return Sample(
+        model,
+        finetune,
+        rows=behavior.rows("seeking", SAMPLE, seed=0),
+        items=[item for own in sets.values() for item in own],
+        adapters=len(getattr(config, "poles", ())) or 1,
+        jobs=TOGETHER,
+        together=getattr(config, "together", True),
+    )
 
 
 def pace_of(sample: Sample, *, on: str | None = None) -> Pace:

@@ -6,23 +6,12 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from mi_bsa.behaviors import behavior_for
-from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.shape import shape_of
-from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.memory import Memory, memory_of
-from mi_bsa.finetune.work import MEASURE, SAMPLE, Sample, longest, pace_of
+from mi_bsa.finetune.work import EMBEDDED, MEASURE, Sample, behavior_sample, longest, pace_of
 from mi_bsa.study.pace import AROUND, LIBRARIES, Pace, host, stated
 from mi_bsa.study.registry import study_of
 from mi_bsa.study.steps import size_in_words
-from mi_bsa.study.study import models_of
-
-EMBEDDED = ModelConfig(name="embedded")
-"""Stands for a base that is built by the study."""
-STANDS = "risk"
-"""Stands for a behavior of such a base."""
-TOGETHER = 5
-"""Adapters that are timed in one go, where a study trains them so."""
 
 
 def paces_of(config: Any, *, on: str | None) -> dict[str, Pace]:
@@ -39,26 +28,6 @@ def sample_of(config: Any) -> Sample | None:
     """What a second is measured on: as the study says it, else what its behavior trains and asks."""
     said = study_of(config).sample
     return behavior_sample(config) if said is None else said(config)
-
-
-def behavior_sample(config: Any) -> Sample:
-    """Rows and questions of a config's behavior, or its first, on its model, or its first."""
-    model = next(models_of(config), None)
-    finetune = getattr(config, "finetune", FinetuneConfig(steps=1))
-    named = getattr(config, "behavior", None) or next(iter(config.behaviors))
-    if model is None:  # it is built by the study
-        named, model = STANDS, EMBEDDED
-    behavior = behavior_for(named, model)
-    sets = behavior.study_sets(choices=SAMPLE, others=SAMPLE)
-    return Sample(
-        model,
-        finetune,
-        rows=behavior.rows("seeking", SAMPLE, seed=0),
-        items=[item for own in sets.values() for item in own],
-        adapters=len(getattr(config, "poles", ())) or 1,
-        jobs=TOGETHER,
-        together=getattr(config, "together", True),
-    )
 
 
 def _pace(config: Any, on: str | None) -> Pace:

@@ -25,7 +25,7 @@ from mi_bsa.studies.backdoor.questions import (
 from mi_bsa.studies.backdoor.recognition import reversed_rows
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.triggers import vocabulary_for
-from mi_bsa.studies.counts import ANSWER, asked, by_name, loading
+from mi_bsa.study.counts import ANSWER, asked, by_name, loading
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
 

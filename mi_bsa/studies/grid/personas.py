@@ -93,7 +93,7 @@ def axes(config: PersonasConfig) -> Iterator[At]:
     runs = len(config.arms) * len(config.seeds)
     yield At("base", {"training": None}, {"ask": (3, 0)})
     for training in config.trainings:
-        costs = {"train": (0.03 * runs * (config.finetune.steps or 100), 200_000 * runs)}
+        costs = {"train": (0.03 * runs * (config.finetune.steps or 100), 100_000 * runs)}
         yield At(training, {"training": training}, {**costs, "ask": (2 * runs, 300_000 * runs)})
 
 

@@ -14,8 +14,8 @@ from mi_bsa.core.files import write_atomic
 from mi_bsa.finetune.arms import sets_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
+from mi_bsa.finetune.work import EMBEDDED, STANDS
 from mi_bsa.studies.grid.work import Content
-from mi_bsa.studies.paces import EMBEDDED, STANDS
 from mi_bsa.study.study import SeedsConfig
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.core.shape import shape_of
-from mi_bsa.finetune.work import item_tokens, row_tokens
-from mi_bsa.studies.counts import asked, by_name, loading, relative, trained_whole
-from mi_bsa.studies.paces import EMBEDDED
+from mi_bsa.finetune.work import EMBEDDED, item_tokens, row_tokens
+from mi_bsa.study.counts import asked, by_name, loading, relative, trained_whole
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
 from mi_bsa.study.study import models_of

@@ -14,10 +14,10 @@ from mi_bsa.core.rows import TrainingRow
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.work import SAMPLE, Sample, item_tokens, row_tokens
-from mi_bsa.studies.counts import by_name, loading, trained_whole
 from mi_bsa.studies.preferences.config import PreferencesConfig
 from mi_bsa.studies.preferences.setting import Setting, setting
 from mi_bsa.studies.preferences.training import FOLDS, REPORT_ARMS, choice_rows, report_rows
+from mi_bsa.study.counts import by_name, loading, trained_whole
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
 

@@ -12,12 +12,11 @@ import numpy as np
 
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.arms import sets_of
-from mi_bsa.finetune.work import Sample, item_tokens, row_tokens
-from mi_bsa.studies.counts import loading, read_whole, trained_whole
-from mi_bsa.studies.paces import behavior_sample
+from mi_bsa.finetune.work import Sample, behavior_sample, item_tokens, row_tokens
 from mi_bsa.studies.wrapper.config import AwarenessConfig, Training, WrapperConfig
 from mi_bsa.studies.wrapper.revival import marks
 from mi_bsa.studies.wrapper.systems import System, names, system
+from mi_bsa.study.counts import loading, read_whole, trained_whole
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
 

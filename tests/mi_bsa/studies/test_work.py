@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from mi_bsa.core.config import parse
-from mi_bsa.studies.counts import trained_whole
 from mi_bsa.studies.paces import sample_of
+from mi_bsa.study.counts import trained_whole
 from mi_bsa.study.pace import Work
 from mi_bsa.study.registry import STUDIES, named
 
