@@ -4,7 +4,7 @@ The law: a kept pass is the pass; what begins at a higher block gives what a who
 in which batches of other sizes add. Passes are kept where somebody says so (`keep`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +28,19 @@ class Kept:
     and all is dropped.
 
     Attributes:
+        weights: of the model.
         room: bytes that are kept at most; a pass that takes more is not.
     """
 
-    def __init__(self, room: int = ROOM) -> None:
+    def __init__(self, weights: Iterable[Tensor], room: int = ROOM) -> None:
         self.room = room
+        self._of = list(weights)  # a walk through twenty adapters at every call takes longer than a block
         self._traces: dict[Any, recompute.Trace] = {}
         self._weights = 0
 
     def trace(self, model: "Model", batch: Batch) -> recompute.Trace:
         """The finished pass of a batch in the active variant."""
-        weights = sum(one._version for one in model.inner.parameters())
+        weights = sum(one._version for one in self._of)
         if weights != self._weights:
             self._traces.clear()
             self._weights = weights
@@ -79,7 +81,7 @@ def keep(model: "Model", *, room: int = ROOM) -> None:
     variant begin at the block that they change, whatever call they are of. For who loaded it for one purpose
     and changes no weight.
     """
-    model._kept = Kept(room)
+    model._kept = Kept(model.inner.parameters(), room)
 
 
 def trace(model: "Model", batch: Batch) -> recompute.Trace:

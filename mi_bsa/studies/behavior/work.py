@@ -16,9 +16,13 @@ from mi_bsa.studies.behavior.config import BehaviorConfig
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
 
-NEUTRAL, BACKWARD, CLOSED = 16, 3, 2
-"""Neutral prompts of a coherence gate; what a trained vector's step costs in edited passes; what a pass with
-closed gates costs in edited ones, since it begins at the first block."""
+NEUTRAL, BACKWARD, WHOLE = 16, 3, 2
+"""Neutral prompts of a coherence gate; what a trained vector's step costs in edited passes; what a pass from
+the first block on costs in edited ones, which begin in the middle."""
+
+ALONE = 2
+"""Tokens that an edit of the answer slot alone costs: one, which by itself takes as long as two in a row
+(SmolLM2 on AMX: 1,035 tokens a second against 2,000)."""
 
 
 def works(config: BehaviorConfig) -> Mapping[str, Work]:
@@ -32,35 +36,46 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
     from mi_bsa.studies.behavior.sizes import null_passes
 
     nulls, blocks, few = null_passes(config), shape_of(model).blocks, config.place.items
-    adapters, recovery = len(config.poles), config.recovery
+    adapters, recovery, needed = len(config.poles), config.recovery, config.necessity
     steps = recovery.train_steps * recovery.train_batch * BACKWARD
     dosed = len(recovery.strengths) * (few + NEUTRAL) + 2 * few
     kinds = len(recovery.kinds) + 1  # and the report's own vector
-    modules = blocks * len(config.finetune.module_names)
-    if isinstance(config.finetune.layers, tuple):
-        modules = len(config.finetune.layers) * len(config.finetune.module_names)
+    layers = range(blocks)
+    if config.finetune.layers == "first_half":
+        layers = range(blocks // 2)
+    elif isinstance(config.finetune.layers, tuple):
+        layers = config.finetune.layers
+    modules, above = len(layers) * len(config.finetune.module_names), WHOLE * (1 - min(layers) / blocks)
     attributed, geometry, asked = config.attribution, config.geometry, config.state_or_prompt
-    edited = {
-        "vectors": adapters * (2 * blocks * len(config.place.scopes) * few + 2 * steps),
-        "recovery": nulls["recovery"] + adapters * (kinds * dosed + steps + 4 * few),
+    places = blocks * len(config.place.scopes) * few
+    # prompts that are edited at the place, and those that are whatever the place is
+    placed = {
+        "vectors": adapters * (2 * 2 * places + 2 * steps),
+        "recovery": nulls["recovery"] + adapters * (kinds * dosed + steps),
         "rivals": adapters * (config.rivals.shuffles + 1) * (steps + dosed),
-        "necessity": nulls["necessity"] + adapters * 8 * few * len(config.necessity.kinds),
+        "necessity": nulls["necessity"] + adapters * 8 * few * len(needed.kinds),
         "mediation": nulls["mediation"] + adapters * 8 * few * len(config.mediation.kinds),
-        "attribution": CLOSED
-        * 4
-        * attributed.seeds
-        * attributed.items
-        * (attributed.permutations * modules + 2 * blocks),
-        "geometry": CLOSED * adapters * geometry.items * (2 * modules + 4 * len(geometry.kinds)),
-        "prompts": nulls["prompts"] + adapters * asked.items * (8 + asked.in_context),
+        "prompts": nulls["prompts"],
+        "multiverse/levels": adapters * (kinds * dosed + 4 * few) * (1 + config.multiverse.places),
+    }
+    whole = {
+        "vectors": 4 * adapters * few,
+        "recovery": above * adapters * (len(layers) + 6) * few,
+        "rivals": 4 * adapters * few,
+        "necessity": WHOLE * adapters * few * 4 * (needed.beside + len(needed.kinds)),
+        "mediation": 4 * adapters * few,
+        "attribution": 4 * attributed.seeds * attributed.items * attributed.permutations * modules * above
+        + 2 * adapters * few * (blocks + 2 * len(layers)),
+        "geometry": WHOLE * adapters * geometry.items * (2 * modules + 4 * len(geometry.kinds)),
+        "prompts": adapters * asked.items * (8 + asked.in_context),
         "steer": 2 * config.steer.items * (config.steer.test_random + blocks * len(config.steer.scales) * 2)
         + config.steer.items * len(config.steer.scales) * (config.steer.random + config.steer.differences),
         "patch": 4 * config.patch.seeds * config.patch.items * blocks * each / 2,
     }
-    plain = adapters * (kinds * dosed + 4 * few) * (1 + config.multiverse.places)
-    edited["multiverse/levels"] = plain
+    at_place = min(ALONE, each) if set(config.place.scopes) == {"slot"} else each
+    edited = {name: at_place * placed.get(name, 0) + each * whole.get(name, 0) for name in {*placed, *whole}}
     # loading the adapters and the statistics: 1 s of processor with six, on the embedded model
-    found = {name: Work(edited=each * n, seconds=0.7 + 0.05 * adapters) for name, n in edited.items()}
+    found = {name: Work(edited=n, seconds=0.7 + 0.05 * adapters) for name, n in edited.items()}
     usual, probe = type(config.probe)(), config.probe
     shuffled = (probe.shuffles + probe.test_shuffles) / (usual.shuffles + usual.test_shuffles)
     cached = config.probe.prompts * (1 + len(config.poles))
