@@ -130,6 +130,8 @@ class Gated:
         self.metric = as_metric(metric)
         check_tokens(self.metric, len(self.rows), model.anatomy.config.vocab_size)
         self.ends = torch.from_numpy(slots(self.rows)).to(model.device)
+        # what a module adds is linear in its inner values, of which there are a hundred times fewer
+        self._inside = "lora_out" if lora.has_bias(model.inner, self.adapter) else "lora_a"
         self._known: dict[bytes, np.ndarray] = {}
         self._reference: dict[bytes, Tensor] = {}
 
@@ -176,7 +178,7 @@ class Gated:
 
     def _each(self, batch: Batch, gates: Tensor, reference: Tensor | None) -> Tensor:
         gated = [
-            edits.gate(Site("lora_out", layer, name), gates[:, n])
+            edits.gate(Site(self._inside, layer, name), gates[:, n])
             for n, (layer, name) in enumerate(self.modules)
         ]
         with edits.edit(self.model, *gated):

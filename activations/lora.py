@@ -82,6 +82,11 @@ def on_embeddings(inner: nn.Module, name: str) -> bool:
     return any(name in layer.lora_embedding_A for layer in layers(inner))
 
 
+def has_bias(inner: nn.Module, name: str) -> bool:
+    """Whether what an adapter's modules add has a constant part (PEFT's `lora_bias`)."""
+    return any(layer.lora_B[name].bias is not None for layer in layers(inner) if name in layer.lora_B)
+
+
 def on_head(inner: nn.Module, name: str) -> bool:
     """Whether an adapter has a LoRA at the output layer, which is no site of a block either."""
     return name in getattr(inner.get_output_embeddings(), "lora_A", {})  # type: ignore[operator]

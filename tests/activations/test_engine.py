@@ -165,6 +165,19 @@ def test_states_at_slots_are_those_of_all_tokens(model, prompts):
         assert not whole[site][0, len(rows[0]) :].any()
 
 
+def test_option_logits_of_16_bits_are_not_rounded_to_them(model, prompts):
+    """They are the head's rows times what it reads, in 32 bits; most lie between two numbers of bfloat16."""
+    narrow = activations.load(model.folder, dtype="bfloat16")
+    rows = narrow.rows(prompts)
+    found = engine.option_logits(narrow, rows, tokens=IDS)[0]
+    head = narrow.anatomy.head.weight.detach()[40:42].double().numpy()
+    for _, lines, final in engine.passes(narrow, rows):
+        wanted = final.double().numpy() @ head.T
+        np.testing.assert_allclose(found[lines.examples], wanted, rtol=1e-5, atol=1e-6)
+    rounded = torch.from_numpy(found).to(torch.bfloat16).double().numpy()
+    assert (rounded != found).mean() > 0.9
+
+
 def test_bad_input_is_one_clear_line(model, prompts):
     """Other sites, vectors that do not fit, tables that select nothing, tokens that are none."""
     rows, two = model.rows(prompts), np.ones((2, 32))
