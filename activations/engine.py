@@ -275,7 +275,7 @@ def _run_on(
         hidden = trace.residual[first][line, slot][:, None]
         hidden = conditions.move(hidden, replace(lines, at=slot.cpu().numpy()))
         for block in range(first, depth):
-            hidden = _slot_alone(model, trace, block, hidden, own=own, slots_of=slots_of)
+            hidden = recompute.at_slots(model, trace, block, hidden, rows=rows, slots=slots_of[rows])[:, None]
         final: Tensor = model.anatomy.norm(hidden[:, 0])
         return final.to(device)
     # What stands before the first token that changes is as it was: the blocks run from there on, over the
@@ -324,34 +324,6 @@ def _run_on(
     return normed
 
 
-def _slot_alone(
-    model: "Model",
-    trace: recompute.Trace,
-    block: int,
-    hidden: Float[Tensor, "line 1 d_model"],
-    *,
-    own: Int[Tensor, " line"] | None,
-    slots_of: Int[Tensor, " row"],
-) -> Float[Tensor, "line 1 d_model"]:
-    """A block at the answer slots alone, over the finished pass's keys and values of what stands before."""
-    rows = slice(None) if own is None else own
-    slots_now = slots_of[rows]
-    longest = int(slots_now.max())
-    keys, values = (part[block][rows][:, :, :longest] for part in (trace.keys, trace.values))
-    found = recompute.at_one(
-        model,
-        block,
-        hidden,
-        start=longest,
-        read=torch.zeros(len(hidden), dtype=torch.int64, device=hidden.device),
-        rotary=trace.rotary[block],
-        keys=keys,
-        values=values,
-        at=None if bool((slots_now == longest).all()) else slots_now,
-    )
-    return found[:, None]
-
-
 def _alone(
     model: "Model",
     conditions: AtSite,
@@ -374,9 +346,17 @@ def _read(
     model: "Model", rows: Sequence[Row], sites: Sequence[str], variant: str | None
 ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
     places = {name: Site.parse(name) for name in sites}
+    finished = kept.is_on(model) and all(place.kind in STATES for place in places.values())
+    budget = {"batch_tokens": BATCH_TOKENS // SHARE} if finished else {}
+    for place in places.values() if finished else ():
+        model.anatomy.tap(place)  # refuses one that the model does not have
     with _inside(model, variant):
-        for batch in model.batches(rows):
-            values = hooks.read(model, batch, list(places.values()), hooks.whole)
+        for batch in model.batches(rows, **budget):
+            if finished:
+                residual = kept.trace(model, batch).residual
+                values = {p: residual[(p.layer or 0) + (p.kind == "resid_post")] for p in places.values()}
+            else:
+                values = hooks.read(model, batch, list(places.values()), hooks.whole)
             yield batch, {name: values[place] for name, place in places.items()}
 
 

@@ -89,10 +89,14 @@ def trace(model: "Model", batch: Batch) -> recompute.Trace:
     return recompute.trace(model, batch) if model._kept is None else model._kept.trace(model, batch)
 
 
+def is_on(model: "Model") -> bool:
+    """Whether finished passes may stand for passes now: they are kept, and no edit is in force."""
+    return model._kept is not None and not (model._alterations or model.anatomy.decoder._forward_pre_hooks)
+
+
 def below(model: "Model", edits: Sequence[Edit]) -> int:
     """How many of the lowest blocks give under some edits what they give without, where passes are kept."""
-    outer = model._alterations or model.anatomy.decoder._forward_pre_hooks
-    if model._kept is None or outer:
+    if not is_on(model):
         return 0
     sites = [site for one in edits for site in model.sites(one.sites)]
     ends = [0 if site.layer is None else site.layer + (site.kind == "resid_post") for site in sites]

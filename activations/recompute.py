@@ -233,6 +233,32 @@ def at_one(
     return (middle + parts.mlp_adds(middle)).to(home)
 
 
+def at_slots(
+    model: "Model",
+    trace: Trace,
+    layer: int,
+    hidden: Float[Tensor, "line 1 d_model"],
+    *,
+    rows: Int[Tensor, " row"],
+    slots: Int[Tensor, " row"],
+) -> Float[Tensor, "line d_model"]:
+    """A block at one position of each prompt (`slots`), over the keys and values that rows of a finished pass
+    have before it; the lines are these rows again and again."""
+    longest = int(slots.max())
+    keys, values = (part[layer][rows][:, :, :longest] for part in (trace.keys, trace.values))
+    return at_one(
+        model,
+        layer,
+        hidden,
+        start=longest,
+        read=torch.zeros(len(hidden), dtype=torch.int64, device=hidden.device),
+        rotary=trace.rotary[layer],
+        keys=keys,
+        values=values,
+        at=None if bool((slots == longest).all()) else slots,
+    )
+
+
 def turned(
     value: Float[Tensor, "*row d_head"],
     cos: Float[Tensor, "*#row d_head"],

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import activations
+import activations.errors
 from activations import engine, kept, testing
 from activations.adapter_gates import Gated
 from activations.alignment import slots
@@ -74,6 +75,20 @@ def test_conditions_over_kept_passes_are_those_of_whole_ones(model, prompts):
             first, counts[:] = list(counts), [0] * 4
     assert first[0] == 2, "one pass a variant, whatever is asked of it"
     assert counts[:2] == [0, 2], "block 1 runs where block 0's output is edited, and nowhere else"
+
+
+def test_states_of_kept_passes_are_those_that_are_read(model, prompts):
+    """Before and behind blocks, at every token and at the slot; a block that is not there is refused."""
+    rows, sites = model.rows(prompts), ["resid_pre.0", "resid_post.1", "resid_post.3"]
+    reads = (engine.states, engine.slot_states)
+    whole = [read(model, rows, sites, variant="k") for read in reads]
+    kept.keep(model)
+    for before, read in zip(whole, reads, strict=True):
+        now = read(model, rows, sites, variant="k")
+        for site in sites:
+            np.testing.assert_allclose(now[site], before[site], rtol=1e-6, atol=1e-6)
+    with pytest.raises(activations.errors.SiteError, match=r"4"):
+        engine.states(model, rows, ["resid_post.4"], variant="k")
 
 
 def test_a_weight_that_changes_drops_what_was_kept(model, prompts):
