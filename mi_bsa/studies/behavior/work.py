@@ -40,7 +40,7 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
     steps = recovery.train_steps * recovery.train_batch * BACKWARD
     dosed = len(recovery.strengths) * (few + NEUTRAL) + 2 * few
     kinds = len(recovery.kinds) + 1  # and the report's own vector
-    layers = range(blocks)
+    layers: Sequence[int] = range(blocks)
     if config.finetune.layers == "first_half":
         layers = range(blocks // 2)
     elif isinstance(config.finetune.layers, tuple):
