@@ -7,7 +7,7 @@ since items that cannot be read are left out when it runs. Nulls, which take mos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.shape import shape_of
