@@ -66,7 +66,11 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         "mediation": 4 * adapters * few,
         "attribution": 4 * attributed.seeds * attributed.items * attributed.permutations * modules * above
         + 2 * adapters * few * (blocks + 2 * len(layers)),
-        "geometry": WHOLE * adapters * geometry.items * (2 * modules + 4 * len(geometry.kinds)),
+        # each module's additions are replaced in two ways, from its block on
+        "geometry": WHOLE
+        * adapters
+        * geometry.items
+        * (4 * modules * (1 - sum(layers) / len(layers) / blocks) + 4 * len(geometry.kinds)),
         "prompts": adapters * asked.items * (8 + asked.in_context),
         "steer": 2 * config.steer.items * (config.steer.test_random + blocks * len(config.steer.scales) * 2)
         + config.steer.items * len(config.steer.scales) * (config.steer.random + config.steer.differences),
