@@ -2,7 +2,9 @@
 
 The law: whoever waits learns how far it is at least every `LINE_SECONDS`, also while one piece takes longer,
 and who waits for less than that sees no line in a log. A callable takes the place of all this; `False`, or
-`quiet()` around it, says nothing (`TQDM_DISABLE=1` is tqdm's own switch, and holds for lines too).
+`quiet()` around it, says nothing (`TQDM_DISABLE=1` is tqdm's own switch, and holds for lines too). A part of
+something that is shown itself (`part_of`) draws no bar over the whole's: the whole shows its line. In a
+process beside others, `headed` says whose lines these are.
 """
 
 import os
@@ -13,11 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 LINE_SECONDS = 30.0
 """Between two lines in a log."""
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+_HEAD: ContextVar[str] = ContextVar("head", default="")
+_WHOLE: ContextVar["Whole | None"] = ContextVar("whole", default=None)
 
 Told = Callable[..., None] | bool | None
 """What `progress=` takes: what is called with (done, total, ...), False for silence, None for the default."""
@@ -31,6 +35,43 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _QUIET.reset(token)
+
+
+@runtime_checkable
+class Whole(Protocol):
+    """What shows a piece of work with the parts inside it."""
+
+    def begins(self, part: "Shown") -> None:
+        """This part is at work; its `line` says how far it is."""
+        ...
+
+    def ends(self, part: "Shown") -> None:
+        """It is no longer."""
+        ...
+
+    def told(self, text: str) -> None:
+        """A line of a part, to be shown now."""
+        ...
+
+
+@contextmanager
+def part_of(whole: Whole) -> Iterator[None]:
+    """What would show itself inside is shown by `whole`."""
+    token = _WHOLE.set(whole)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
+
+
+@contextmanager
+def headed(name: str) -> Iterator[None]:
+    """The titles of what shows itself inside begin with a name."""
+    token = _HEAD.set(f"{_HEAD.get()}{name}: ")
+    try:
+        yield
+    finally:
+        _HEAD.reset(token)
 
 
 def shows(progress: Told) -> bool:
@@ -53,8 +94,9 @@ class Shown:
 
     def __init__(self, progress: Told, title: str, unit: str) -> None:
         self._tell = progress if callable(progress) else None
-        self._own = shows(progress)
-        self.title, self.unit, self.note = title, unit, ""
+        self._whole = _WHOLE.get() if shows(progress) else None
+        self._own = shows(progress) and self._whole is None
+        self.title, self.unit, self.note = _HEAD.get() + title, unit, ""
         self._began = time.monotonic()
         self._done = self._total = self._before = 0
         self._bar: Any = None
@@ -65,6 +107,8 @@ class Shown:
 
     def __enter__(self) -> "Shown":
         self._began = time.monotonic()
+        if self._whole is not None:
+            self._whole.begins(self)
         if self._own and not self._live:
             self._heart = threading.Thread(target=self._beat, daemon=True)
             self._heart.start()
@@ -74,6 +118,8 @@ class Shown:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
+        if self._whole is not None:
+            self._whole.ends(self)
         if self._heart is not None:
             self._heart.join()  # or a last line might come after all is done
         if self._bar is not None:
@@ -104,7 +150,9 @@ class Shown:
         """A line about the work, before it or on the way; an empty one is none."""
         if not text:
             return
-        if self._live:
+        if self._whole is not None:
+            self._whole.told(f"{self.title}: {text}")
+        elif self._live:
             from tqdm.auto import tqdm
 
             tqdm.write(f"{self.title}: {text}", file=self._stream)

@@ -12,7 +12,7 @@ preconditioner. torch is imported here only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -245,21 +245,26 @@ def solve_many(
             )
     inverse = torch.as_tensor(1.0 / np.asarray(penalties, dtype=np.float64), dtype=kind, device=device)
     out: list[Solution] = []
+    for company in companies([x.shape for x in xs]):
+        rows = (torch.as_tensor(np.ascontiguousarray(xs[i]), dtype=kind, device=device) for i in company)
+        turned = [rotate(part, standardize=standardize) for part in rows]
+        out += _solve_chunk(turned, [ys[i] for i in company], inverse, tol=tol, max_steps=max_steps)
+    return out
+
+
+def companies(shapes: Sequence[tuple[int, ...]]) -> Iterator[range]:
+    """Which training sets are solved together, by their shapes (examples, d_model): as many in a row as the
+    budget holds, one at least."""
     start = 0
-    while start < len(xs):
+    while start < len(shapes):
         stop, height, rank = start, 0, 0
-        while stop < len(xs):  # as many sets as the budget holds, at least one
-            height = max(height, len(xs[stop]))
-            rank = max(rank, min(xs[stop].shape))
+        while stop < len(shapes):
+            height, rank = max(height, shapes[stop][0]), max(rank, min(shapes[stop]))
             if stop > start and (stop + 1 - start) * height * rank > BUDGET:
                 break
             stop += 1
-        chunk = range(start, stop)
-        rows = (torch.as_tensor(np.ascontiguousarray(xs[i]), dtype=kind, device=device) for i in chunk)
-        turned = [rotate(part, standardize=standardize) for part in rows]
-        out += _solve_chunk(turned, [ys[i] for i in chunk], inverse, tol=tol, max_steps=max_steps)
+        yield range(start, stop)
         start = stop
-    return out
 
 
 def _solve_chunk(

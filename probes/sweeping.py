@@ -23,12 +23,12 @@ from probes import fold_costs
 from probes.controls import Setting, run_controls
 from probes.directions import Direction
 from probes.errors import ActivationError, ProbesError, SourceError, StatisticsError
-from probes.fits import Job, held_out
+from probes.fits import Fold, held_out_folds
 from probes.lines import interval, line, readable, unread_line
 from probes.methods import PENALTIES, penalties_of
 from probes.probe import Probe
 from probes.scores import auroc_many
-from probes.selection import Key, favorite, inner_scores, inner_splits, nested_choice
+from probes.selection import Key, favorite, inner_folds, inner_scores, nested_choice
 from probes.shuffles import Shuffler, default_units, labelings
 from probes.source import ActivationSource, Cell, as_source, cells_of, column, read_rows, two_classes
 from probes.splits import Split, group_codes, grouped_splits
@@ -209,21 +209,22 @@ def sweep(
             kept[position] = _Block(index[members], part, y, unit, splits)
             strata = _strata(len(part), splits)
             tested = strata >= 0  # not all: diagonal folds leave most rows untested
-            inner = [inner_splits(part, y, s, groups, crossed, seed) for s in splits] if nested else []
+            outer = [Fold(f.train, [f.test]) for f in splits]
+            inner = inner_folds(part, y, splits, groups, crossed, seed) if nested else []
             for cell in cells:
                 x, unread = readable(held, cell, index[members])
                 if not done and unread is None and shows(progress):
                     with suppress(ProbesError):  # what is wrong with this site is told below, in its line
-                        costs = fold_costs.told(x, targets, splits, inner, grids, sites=total, device=device)
+                        costs = fold_costs.told(x, targets, outer, inner, grids, sites=total, device=device)
                         tell.say(costs)
                 for method, grid in grids.items():
                     try:
                         if unread is not None:
                             raise unread
-                        outer = [Job(x[f.train], targets[:, f.train].T, [x[f.test]]) for f in splits]
                         out = np.full((len(grid), len(targets), len(part)), np.nan)
-                        for k, (values,) in enumerate(held_out(method, outer, penalties=grid, device=device)):
-                            out[:, :, splits[k].test] = values
+                        fits = held_out_folds(method, x, targets, outer, penalties=grid, device=device)
+                        for fold, (values,) in zip(splits, fits, strict=True):
+                            out[:, :, fold.test] = values
                         picks = np.full((len(grid), len(splits)), np.nan)
                         if nested:
                             picks = inner_scores(method, x, y, inner, grid, device)

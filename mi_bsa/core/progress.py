@@ -1,6 +1,12 @@
-"""Progress with the time left: a live bar in a terminal, plain lines everywhere else; on stderr."""
+"""Progress with the time left: a live bar in a terminal, plain lines everywhere else; on stderr.
+
+The law: it says what is at work as well as what is done, and how far parts of it are that would show
+themselves (`activations.progress`): in a terminal beside the one bar, in a log where nothing was said for
+`LINE_SECONDS`. So a step of an hour is no silence.
+"""
 
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from types import TracebackType
@@ -9,9 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-from activations.progress import duration, quiet
+from activations import progress as parts
+from activations.progress import Shown, duration
 
 __all__ = ["Progress", "duration"]
+
+SEEN = 3
+"""So many of the pieces that are at work are named; of more, how many."""
 
 
 class Progress:
@@ -34,6 +44,10 @@ class Progress:
         self.interval = interval
         self._done = 0.0
         self._began = self._printed = time.monotonic()
+        self._working: dict[str, float] = {}
+        self._parts: list[Shown] = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
         self._within = ExitStack()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
@@ -46,7 +60,11 @@ class Progress:
             self._bar = Bar(*columns, console=Console(file=self.stream), transient=True)
             self._task = self._bar.add_task(self.title, total=self.total or 1.0, left="")
             self._bar.start()
-            self._within.enter_context(quiet())  # the bars of parts would be drawn over this one
+        self._within.enter_context(parts.part_of(self))
+        heart = threading.Thread(target=self._beat, daemon=True)
+        heart.start()
+        self._within.callback(heart.join)  # or a last line might come after all is done
+        self._within.callback(self._over.set)
         return self
 
     def __exit__(
@@ -58,23 +76,75 @@ class Progress:
             self._bar = None
 
     def start(self, label: str) -> None:
-        """Show what is being worked on now; only a terminal shows it."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=f"{self.title}: {label}")
+        """This is worked on from now, until an `advance` says that it is done."""
+        with self._lock:
+            self._working.setdefault(label, time.monotonic())
+        self._describe()
 
-    def advance(self, amount: float | int, label: str) -> None:
-        """Count `amount` as done; `label` says what was."""
+    def advance(self, amount: float | int, label: str, *, of: str | None = None) -> None:
+        """Count `amount` as done; `label` says what was; `of` is what had been started, all if None."""
         self._done += amount
+        with self._lock:
+            for name in list(self._working) if of is None else [of]:
+                self._working.pop(name, None)
         now = time.monotonic()
-        left = self.left()
-        text = f"{100 * self._done / self.total if self.total else 100:3.0f} %"
-        text += f", about {duration(left)} left" if left is not None and self._done < self.total else ""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done, left=text)
+            self._bar.update(self._task, completed=self._done, left=self._share())
+            self._describe()
             self._bar.console.print(f"{label}", highlight=False, markup=False)
         elif now - self._printed >= self.interval or self._done >= self.total:
-            print(f"[{text}] {label}", file=self.stream, flush=True)
-            self._printed = now
+            self._print(f"[{self._share()}] {label}")
+
+    def begins(self, part: Shown) -> None:
+        """See `activations.progress.Whole`."""
+        with self._lock:
+            self._parts.append(part)
+
+    def ends(self, part: Shown) -> None:
+        """See `activations.progress.Whole`."""
+        with self._lock:
+            self._parts.remove(part)
+
+    def told(self, text: str) -> None:
+        """See `activations.progress.Whole`."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+        self._printed = time.monotonic()
+
+    def _share(self) -> str:
+        left = self.left()
+        text = f"{100 * self._done / self.total if self.total else 100:3.0f} %"
+        return text + (
+            f", about {duration(left)} left" if left is not None and self._done < self.total else ""
+        )
+
+    def _at_work(self) -> str:
+        """`train/0 (40 s), train/1 (12 s): finetuning: 300 of 1,000 steps`; empty where nothing is."""
+        now = time.monotonic()
+        with self._lock:
+            names = [f"{name} ({duration(now - began)})" for name, began in self._working.items()]
+            inside = [f"{part.title}: {part.line()}" for part in self._parts[-1:]]  # the innermost
+        more = [f"{len(names) - SEEN} more"] if len(names) > SEEN else []
+        return ": ".join(filter(None, [", ".join(names[:SEEN] + more), *inside]))
+
+    def _describe(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=": ".join(filter(None, [self.title, self._at_work()])))
+
+    def _beat(self) -> None:
+        """Say what is at work: in a terminal every second, in a log where nothing was said for a while."""
+        if self._bar is not None:
+            while not self._over.wait(1.0):
+                self._describe()
+            return
+        while not self._over.wait(max(0.01, self._printed + parts.LINE_SECONDS - time.monotonic())):
+            if time.monotonic() - self._printed >= parts.LINE_SECONDS and self._done < self.total:
+                self._print(f"[{self._share()}] at work: {self._at_work() or self.title}")
 
     def left(self) -> float | None:
         """Seconds left at the pace so far, None before anything is done."""

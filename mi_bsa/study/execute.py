@@ -22,6 +22,7 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, Literal
 
+from activations.progress import headed, quiet
 from mi_bsa.core.config import Config
 from mi_bsa.core.progress import Progress, duration
 from mi_bsa.study.steps import (
@@ -114,7 +115,10 @@ def execute(
                 ran.append(item.step.name)
         else:
             share = max(1, (os.cpu_count() or 1) // workers) if threads is None else threads
-            ran = _run_beside(todo, config, folder, progress, pool=_pool(engine, workers, share))
+            pool = _pool(engine, workers, share)
+            # a cluster that is joined has its own number of workers
+            seen = workers if engine == "local" else len(todo)
+            ran = _run_beside(todo, config, folder, progress, pool=pool, at_once=seen)
     values = {step.name: _value(folder, step.name) for step in steps}
     skipped = tuple(step.name for step in steps if step.name not in set(ran))
     return Executed(tuple(ran), skipped, values, time.monotonic() - began)
@@ -161,9 +165,10 @@ def _pool(engine: Engine, workers: int, threads: int) -> Any:
 
 
 def _run_beside(
-    todo: Sequence[Planned], config: Config, folder: Path, progress: Progress, *, pool: Any
+    todo: Sequence[Planned], config: Config, folder: Path, progress: Progress, *, pool: Any, at_once: int
 ) -> list[str]:
-    """Run steps in other processes, each as soon as all steps before it are done."""
+    """Run steps in other processes, each as soon as all steps before it are done; a pool begins them in the
+    order in which it is given them, `at_once` at a time."""
     waiting = {item.step.name: item for item in todo}
     running: dict[Future[float], Planned] = {}
     ran: list[str] = []
@@ -175,10 +180,13 @@ def _run_beside(
                     if not unfinished & set(item.step.after):
                         with _interrupt_held():
                             running[pool.submit(_call, item, config, folder)] = waiting.pop(name)
+                for item in list(running.values())[:at_once]:
+                    progress.start(item.step.name)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     item = running.pop(future)
-                    progress.advance(item.seconds, f"{item.step.name} ({duration(future.result())})")
+                    told = f"{item.step.name} ({duration(future.result())})"
+                    progress.advance(item.seconds, told, of=item.step.name)
                     ran.append(item.step.name)
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -215,9 +223,14 @@ def _prepare(threads: int) -> None:
 
 
 def _call(item: Planned, config: Config, folder: Path) -> float:
-    """Run a step in a worker; an error that cannot travel between processes is told in words."""
+    """Run a step in a worker; an error that cannot travel between processes is told in words.
+
+    What it says of its own progress are lines headed by its name; in a terminal the bars of several processes
+    would be drawn over each other, and the one that shows the whole names what is at work.
+    """
     try:
-        return run_step(item, config=config, folder=folder)
+        with quiet() if sys.stderr.isatty() else headed(item.step.name):
+            return run_step(item, config=config, folder=folder)
     except Exception as error:
         try:
             copy.copy(error)  # rebuilt from its arguments, as it is on the other side

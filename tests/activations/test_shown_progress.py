@@ -9,7 +9,7 @@ import pytest
 
 import probes
 from activations import progress
-from activations.progress import Shown, quiet
+from activations.progress import Shown, headed, quiet
 
 
 def test_a_log_hears_of_a_piece_that_takes_long(monkeypatch, capsys):
@@ -21,10 +21,17 @@ def test_a_log_hears_of_a_piece_that_takes_long(monkeypatch, capsys):
         tell(75, 100)
         time.sleep(0.05)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("reading: 50 of 100 prompts, 0.0 s so far")
+    assert lines[0].startswith("reading: 50 of 100 prompts, 0.")  # seconds so far, on a busy machine
     assert "left" not in lines[0]
     assert lines[-1].startswith("reading: 75 of 100 prompts")
-    assert re.search(r"about 0\.[01] s left$", lines[-1])  # a third of what the last 25 took
+    assert re.search(r"about 0\.\d s left$", lines[-1])  # a third of what the last 25 took
+
+
+def test_lines_of_work_beside_other_work_are_headed(capsys):
+    """Each says whose it is."""
+    with headed("train/0"), headed("deep"), Shown(None, "finetuning", "steps") as tell:
+        tell.say("begun")
+    assert capsys.readouterr().err == "train/0: deep: finetuning: begun\n"
 
 
 @pytest.mark.parametrize("how", ["false", "quiet", "environment", "short"])
@@ -64,8 +71,8 @@ def test_a_sweep_says_beforehand_what_crossed_groups_cost(capsys):
     table = pd.DataFrame({"scenario": np.arange(144) % 12, "seed": np.arange(144) // 12})
     table["pole"] = rng.permutation(144) % 2
     x = {"resid_post.0": rng.normal(size=(144, 4)), "resid_post.1": rng.normal(size=(144, 4))}
-    how = {"label": "pole", "methods": ["mean_difference"], "n_splits": 4, "n_shuffles": 2, "controls": False}
+    how = {"label": "pole", "methods": ["mean_difference"], "n_splits": 5, "n_shuffles": 2, "controls": False}
     probes.sweep(x, table, groups=["scenario"], **how)
     assert capsys.readouterr().err == ""
     probes.sweep(x, table, groups=["scenario", "seed"], **how)
-    assert "16 folds and 144 inner ones at each of 2 sites, about 0 s" in capsys.readouterr().err
+    assert "25 folds and 100 inner ones at each of 2 sites, about 0 s" in capsys.readouterr().err

@@ -12,12 +12,16 @@ from fake_cuda import CPU, HAS_CUDA, DeviceError, by_rule, by_torch, cuda
 
 import activations
 import probes
-from activations import conditions, engine, hooks, metrics, testing
+from activations import conditions, engine, hooks, metrics, parity, testing
 from activations.adapter_constancy import constancy
 from activations.path_patching import path_patch
 from activations.sites import ADAPTER, GLOBAL, MODULES, PER_LAYER
 from mi_bsa.asking.asking import ask_many
+from mi_bsa.asking.by_sampling import ask_by_sampling
 from mi_bsa.asking.sampling import sample
+from mi_bsa.asking.verdicts import by_model
+from mi_bsa.causal.coherence import answer_perplexity
+from mi_bsa.causal.contrasts import contrast_directions
 from mi_bsa.core.items import Item
 from mi_bsa.finetune import FinetuneConfig, finetune_together
 
@@ -101,6 +105,29 @@ def test_capture(model, folders, tmp_path):
             np.testing.assert_allclose(found[name].read(site), plain[name].read(site), atol=1e-5)
 
 
+def test_answers_captured_as_they_are_made(model, folders, tmp_path):
+    """States, log-probabilities and tokens of greedy answers, the same as without the device; and sampled."""
+    how = {"sites": ["resid_post", "head_z", "lora_out.down_proj"], "max_new_tokens": 3}
+    stores = []
+    for name, one in (("a", model), ("b", on_cpu(folders))):
+        with one.variant("k"):
+            stores.append(activations.capture_answers(one, PROMPTS, out=tmp_path / f"{name}.h5", **how))
+    found, plain = stores
+    assert found.table()["response"].tolist() == plain.table()["response"].tolist()
+    np.testing.assert_allclose(found.table()["log_prob"], plain.table()["log_prob"], atol=1e-4)
+    for site in found.sites:
+        np.testing.assert_allclose(found.read(site), plain.read(site), atol=1e-5)
+    sampled = {"temperature": 1.0, "seed": 0, "positions": "mean:response", "out": tmp_path / "c.h5"}
+    activations.capture_answers(model, PROMPTS, **how | sampled)
+
+
+def test_plans_and_parity(model):
+    """What a capture would cost, and the differences of the other backends to the hooks."""
+    assert activations.dry_run(model, PROMPTS, sites="resid_post").n_rows == len(PROMPTS)
+    sites = [activations.Site("resid_post", 1), activations.Site("mlp_out", 2)]
+    parity.compare(model, model.rows(PROMPTS), sites)
+
+
 @pytest.mark.parametrize("kind", ["add", "project_out", "replace", "clamp", "gate"])
 def test_edits_and_generation(model, kind):
     """Each edit, in a forward pass and in generation, greedy and sampled."""
@@ -123,6 +150,16 @@ def test_battery(model):
     table = ask_many(model, ITEMS, ["base", "k"])
     assert np.isfinite(table["score"]).all()
     sample(model, ITEMS, n=2, seed=0, max_new_tokens=2)
+    ask_by_sampling(model, ITEMS, 2, seed=0, variant="k", tokens=2)
+    assert len(by_model(model, variant="k", max_new_tokens=2)(["is it bold ?", "is it quick ?"])) == 2
+
+
+def test_directions_and_coherence(model):
+    """What two variants differ by at the answer slot, and what steered answers are worth to the model."""
+    found = contrast_directions(model, ITEMS, ("k", "base"))
+    assert len(found) == model.n_layers
+    change = activations.edit(model, activations.add(found[1], scale=1.0))
+    assert answer_perplexity(model, [p["messages"] for p in PROMPTS], change, max_new_tokens=3) > 0
 
 
 def test_conditions(model):

@@ -1,7 +1,11 @@
 """Progress in plain lines, and times as people say them."""
 
+import time
+
 import pytest
 
+from activations import progress as parts
+from activations.progress import Shown
 from mi_bsa.core.progress import Progress, duration
 
 
@@ -23,6 +27,38 @@ def test_interval_limits_lines(capsys: pytest.CaptureFixture[str]):
         for step in range(100):
             progress.advance(1.0, str(step))
     assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["0", "99"]
+
+
+def test_a_log_hears_what_is_at_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Where nothing is finished for a while a line names what is at work, a few of many, and how far the part
+    inside is, which says no line of its own; nothing is said after the last."""
+    monkeypatch.setattr(parts, "LINE_SECONDS", 0.05)
+    lines: list[str] = []
+
+    def heard(text: str) -> bool:
+        for _ in range(500):
+            lines.extend(capsys.readouterr().err.splitlines())
+            if any(text in line for line in lines):
+                return True
+            time.sleep(0.02)
+        return False
+
+    with Progress("study", 6.0) as progress:
+        for number in range(6):
+            progress.start(f"train/{number}")
+        progress.advance(1.0, "train/0", of="train/0")
+        with Shown(None, "finetuning", "steps") as inner:
+            inner(3, 10)
+            inner.say("two folds")
+            assert heard("s), 2 more: finetuning: 3 of 10 steps")
+        lines.clear()
+        with parts.quiet(), Shown(None, "hidden", "steps"):
+            assert heard("] at work: train/1 (")
+        progress.advance(5.0, "all")
+        time.sleep(0.12)
+    assert not any("finetuning" in line or "hidden" in line for line in lines)
+    lines.extend(capsys.readouterr().err.splitlines())
+    assert lines[-1] == "[100 %] all"
 
 
 @pytest.mark.parametrize(
