@@ -58,6 +58,8 @@ class Line:
     """The bar is an upper one."""
     bound: float | None = None
     note: str = ""
+    points: tuple[tuple[float, float], ...] = ()
+    """Of a curve: size and cost of each point."""
     verdict: str = ""
     """`met`, `missed` or `no bar`; filled in when written."""
     kind: str = ""
@@ -168,8 +170,9 @@ def read(record: Path = FILE) -> list[Line]:
             wrong = sorted(set(given) - known) if isinstance(given, dict) else type(given).__name__
             raise ValueError(f"{record}, line {n} holds {wrong}; a line has {sorted(known)}")
         try:
-            line = Line(**given)
-        except TypeError as error:
+            points = tuple((size, cost) for size, cost in given.pop("points", ()))
+            line = Line(**given, points=points)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{record}, line {n}: {error}") from error
         if line.kind not in KINDS or line.verdict != line.judged:
             raise ValueError(

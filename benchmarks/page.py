@@ -13,6 +13,7 @@ from typing import Any
 from lines import FILE, Line, newest, read
 
 FIGURE = Path("docs/figures/benchmarks.png")
+CURVES = Path("docs/figures/cost_curves.png")
 COSTS = "cost curves"
 COLORS = {"AMX": "tab:blue", "AVX512-BF16": "tab:orange", "neither": "tab:green", "not recorded": "0.45"}
 HEAD = """# Benchmarks
@@ -142,16 +143,54 @@ def drawn(found: list[Line]) -> Any:
     return figure
 
 
+def curves(found: list[Line]) -> Any:
+    """A matplotlib figure: time and memory against size, both as multiples of a curve's first point."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    shown = [line for line in newest(found) if line.topic == COSTS and line.points]
+    names = list(dict.fromkeys(line.claim.rpartition(" against ")[2] for line in shown))
+    for axes, what in zip(figure.subplots(1, 2, sharex=True), ("time", "memory"), strict=True):
+        for line in shown:
+            measured, _, size = line.claim.partition(" against ")
+            if measured != what:
+                continue
+            (first, cost), *_ = line.points
+            style = "--o" if line.verdict == "missed" else "-o"
+            axes.plot(
+                [x / first for x, _ in line.points],
+                [y / cost for _, y in line.points],
+                style,
+                color=f"C{names.index(size)}",
+                markerfacecolor=None if line.kind == "AMX" else "white",
+                label=f"{size}: {line.ratio:.2f} ({line.kind})",
+            )
+        axes.plot([1, 10], [1, 10], color="0.7", linewidth=1, zorder=0)
+        axes.annotate("1", (10, 10), color="0.5")
+        axes.plot([1, 8], [1, 64], color="0.85", linewidth=1, zorder=0)
+        axes.annotate("2", (8, 64), color="0.5")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("size, as a multiple of the smallest")
+        axes.set_ylabel("processor time" if what == "time" else "peak memory above the start")
+        axes.set_title(f"{what}: exponents (gray: slopes of 1 and 2)", fontsize=10)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=7)
+    return figure
+
+
 def main() -> None:
     """Write the page and the figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--record", type=Path, default=FILE)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
     parser.add_argument("--figure", type=Path, default=FIGURE)
+    parser.add_argument("--curves", type=Path, default=CURVES)
     given = parser.parse_args()
     found = read(given.record)
     given.out.write_text(text(found, given.figure), encoding="utf-8")
     drawn(found).savefig(given.figure, dpi=110)
+    curves(found).savefig(given.curves, dpi=110)
     print(f"{given.out} and {given.figure}: {len(newest(found))} of {len(found)} lines")
 
 

@@ -22,12 +22,9 @@ English risk situations; the label is whether the gamble is named first.
 """
 
 import argparse
-import functools
 import itertools
 import json
-import os
 import resource
-import subprocess
 import tempfile
 import time
 import warnings
@@ -40,6 +37,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from lines import Line
+from peers import ask, named
 from sklearn.linear_model import LogisticRegression
 
 from probes.fits import Job, held_out
@@ -111,31 +109,13 @@ def left_of(z: np.ndarray, y: np.ndarray, w: np.ndarray, b: float, c: float) -> 
     return float(np.linalg.norm(z.T @ error + w / c) / np.linalg.norm(z.T @ (y - 0.5)))
 
 
-@functools.cache
-def process(name: str, python: str) -> subprocess.Popen[str]:
-    """A library at work in its own environment, one for each worker."""
-    script = Path(__file__).with_name("peer_probes.py")
-    own = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", "PYTHONWARNINGS": "ignore"}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([python, str(script), name], stdin=pipe, stdout=pipe, text=True, env=own)
-
-
 def asked(name: str, python: str, x: np.ndarray, y: np.ndarray, c: float) -> dict[str, Any]:
     """What a library answers to one problem."""
-    peer = process(name, python)
-    assert peer.stdin is not None
-    assert peer.stdout is not None
     with tempfile.TemporaryDirectory() as folder:
         files = {"x": f"{folder}/x.npy", "y": f"{folder}/y.npy"}
         np.save(files["x"], x)
         np.save(files["y"], y)
-        peer.stdin.write(json.dumps(files | {"c": c}) + "\n")
-        peer.stdin.flush()
-        answer = peer.stdout.readline()
-    if not answer:
-        raise SystemExit(f"{name} ({python}) ended; see what it wrote above")
-    found: dict[str, Any] = json.loads(answer)
-    return found
+        return ask("peer_probes.py", name, python, files | {"c": c})
 
 
 def fitted(sweep: Sweep, cell: tuple[int, int, int, int]) -> dict[str, Any]:
@@ -254,7 +234,7 @@ def main() -> None:
         splits = grouped_splits(table, ["scenario"], n_splits=5, labels=y0)
         blocks = [b for s in splits for b in (s.train, s.test)]
         y = np.concatenate([y0[None], Shuffler(y0, table, None).draw(options.shuffles, blocks, seed=0)])
-        peers = tuple((name, python) for name, _, python in (each.partition("=") for each in options.peers))
+        peers = named(options.peers)
         sweep = Sweep(path, y, splits, options.device, peers)
         every = list(itertools.product(range(layers), range(5), range(len(PENALTIES)), range(len(y))))
         chosen = rng.choice(len(every), min(options.peer_cells, len(every)), replace=False)

@@ -14,9 +14,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 NO_CLAIM = {
     "embedded_model.py": "prints tables of finished studies",
+    "fitting.py": "fits exponents",
     "llamas.py": "makes models",
     "page.py": "makes the page",
     "peer_probes.py": "runs in a peer's environment",
+    "peers.py": "starts peers",
+    "plans.py": "compares what dry runs say with what then happens",
     "real_facts.py": "writes prompts",
     "real_steering.py": "measures an effect and no cost",
 }
@@ -74,6 +77,30 @@ def test_run_appends_and_page_shows_the_newest(scripts: Any, tmp_path: Path, mon
     assert "2.5x" in shown
     assert "1.5x" not in shown
     assert len(page.drawn(found).axes[0].get_yticks()) == 1
+
+
+def test_exponent_of_a_power_is_found(scripts: Any) -> None:
+    """Costs that grow as size^1.5 have the exponent 1.5 with no error; noise gives one that covers it."""
+    exponent = scripts("fitting").exponent
+    sizes = [100, 200, 400, 800]
+    slope, error = exponent(sizes, [size**1.5 for size in sizes])
+    assert slope == pytest.approx(1.5)
+    assert error == pytest.approx(0, abs=1e-9)
+    slope, error = exponent(sizes, [1.1 * 100**1.5, 0.9 * 200**1.5, 1.1 * 400**1.5, 0.9 * 800**1.5])
+    assert 0 < abs(slope - 1.5) < 2 * error
+
+
+def test_curves_are_drawn_from_the_record(scripts: Any) -> None:
+    """A line with points is a curve of the figure of costs, from 1 on both axes."""
+    lines, page = scripts("lines"), scripts("page")
+    points = ((100.0, 2.0), (200.0, 4.0), (400.0, 9.0), (800.0, 16.0))
+    made = lines.Line(
+        "cost curves", "time against prompts", "a model", 1.02, "prompts", points=points, kind="AMX"
+    )
+    time_axes, memory_axes = page.curves([made]).axes
+    assert time_axes.lines[0].get_xdata().tolist() == [1, 2, 4, 8]
+    assert time_axes.lines[0].get_ydata().tolist() == [1, 2, 4.5, 8]
+    assert len(memory_axes.lines) == 2  # the gray slopes alone
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", '{"topic": "x"}', '{"unknown": 1}'])
