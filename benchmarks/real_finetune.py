@@ -177,7 +177,7 @@ def main() -> None:
         "of_bound": round(own / bound, 2),
         "bound_s": round(bound, 3),
         "bound_each_together_s": round(bound_many, 3),
-        "curve_stacked_float32": round(apart("stacked float32", "trainer float32"), 5),
+        "curve_stacked_float32": float(f"{apart('stacked float32', 'trainer float32'):.1g}"),
         "curve_stacked_bfloat16": round(apart("stacked bfloat16", "trainer float32"), 4),
         "curve_trainer_bfloat16": round(apart("trainer bfloat16", "trainer float32"), 4),
         "losses": {name: [round(v, 4) for v in each] for name, each in losses.items()},
