@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.asking.statements import KIND, REFERENCE, SAYS, reference
 from mi_bsa.core.config import Config, parse, read_yaml
 from mi_bsa.core.errors import BankError, MissingError
 from mi_bsa.core.items import Item, Split, conversation, item_labels, unique_ids
@@ -38,6 +37,13 @@ KINDS: tuple[QuestionKind, ...] = (
     "open",
     "statement",
 )
+KIND = "statement"
+"""The kind that `mi_bsa.asking.statements` reads."""
+SAYS = " -> "
+"""Between what is asked and the sentence that is compared, in a wording of a statement."""
+REFERENCE = "reference"
+"""Label of a statement: whom it is about (`default` is the model), and which question it is, as all its
+askings share it."""
 UNNAMED = ("open", KIND)
 """Kinds whose questions do not name the poles: there is no order to flip."""
 BANKS = Path(__file__).parent / "banks"
@@ -162,7 +168,7 @@ def bank_items(
                         *about, person=person, split=split, kind=asked, template=template, order=order
                     )
                     if kind == KIND:
-                        labels[REFERENCE] = reference(person, f"{bank.trait}-{template}-{n}")
+                        labels[REFERENCE] = f"{person}|{bank.trait}-{template}-{n}"
                     items.append(Item(name, conversation(system, text), options, labels))
     unique_ids(items)
     return items

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool
 
+from mi_bsa.asking.bank import KIND
 from mi_bsa.asking.by_sampling import answered, by_sampling
 from mi_bsa.asking.components import wording_name
 from mi_bsa.asking.scoring import Estimate, check_table, gap, mean_score
-from mi_bsa.asking.statements import KIND
 from mi_bsa.core.variants import POLES
 from probes import statistics
 

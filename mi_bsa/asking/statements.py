@@ -19,39 +19,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mi_bsa.asking.by_sampling import ASKED
+from mi_bsa.asking.bank import KIND, REFERENCE
 from mi_bsa.core.errors import ItemError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND = "statement"
-SAYS = " -> "
-"""Between what is asked and the sentence that is compared, in a wording of a bank."""
-REFERENCE = "reference"
-"""Label of an item: whom it is about, and which question it is, in words that all its askings share."""
-ODDS = "odds"
-"""In the column `asked`: by odds of statements."""
+ASKED, ODDS = "asked", "odds"
+"""The column that says how a row was asked (`mi_bsa.asking.by_sampling`), and what it says here."""
 MOST = 30.0
 """Largest log-odds, in nats, that a score in 64 bits holds to three digits; two short sentences that differ
 in one word are rarely 15 apart."""
-
-
-def reference(voice: str, question: str) -> str:
-    """The label: who is spoken about (`default` is the model), and the question."""
-    return f"{voice}|{question}"
 
 
 def against_base(table: pd.DataFrame) -> pd.DataFrame:
     """A table of answers with its statements scored against the base's; other rows, and such as were scored
     so already, as they are.
 
+    A question whose sentences are more than `MOST` apart for anybody is left out for all, since no score
+    holds such odds; results count the wordings that are left.
+
     Args:
         table: answers of the base and of others (columns id, score, mass, kind, arm, person, and the label
             `reference` of a bank's statements).
 
     Raises:
-        ItemError: statements that the base was not asked, or whose two sentences are `MOST` apart.
+        ItemError: statements that the base was not asked.
     """
     if REFERENCE not in table.columns:
         return table
@@ -59,17 +52,24 @@ def against_base(table: pd.DataFrame) -> pd.DataFrame:
     own = (table["kind"] == KIND).to_numpy() & table[REFERENCE].notna().to_numpy() & ~np.asarray(told)
     if not own.any():
         return table
+    odds = np.where(own, log_odds(table["score"]), 0.0)
+    far = set(table.loc[np.abs(odds) > MOST, REFERENCE])
+    if far:
+        left = ~(own & table[REFERENCE].isin(far).to_numpy())
+        table, own, odds = table[left].reset_index(drop=True), own[left], odds[left]
+        if not own.any():
+            return table
     names = table[REFERENCE].astype(str)
     voice = names.str.partition("|")[0]
-    base = table[own & (table["arm"] == "base").to_numpy() & (table["person"] == voice).to_numpy()]
-    known = dict(zip(base[REFERENCE].astype(str), log_odds(base["score"]), strict=True))
+    base = own & (table["arm"] == "base").to_numpy() & (table["person"] == voice).to_numpy()
+    known = dict(zip(names[base], odds[base], strict=True))
     absent = sorted(set(names[own]) - set(known))
     if absent:
         raise ItemError(
             f"{len(absent)} statements, such as {absent[0]!r}, have no answer of the base to hold them "
             "against; ask the base the same questions, without a persona"
         )
-    shift = log_odds(table.loc[own, "score"]) - names[own].map(known).to_numpy(np.float64)
+    shift = odds[own] - names[own].map(known).to_numpy(np.float64)
     scored = table.assign(**{ASKED: table[ASKED] if ASKED in table.columns else None})
     scored[ASKED] = scored[ASKED].astype(object)
     scored.loc[own, "score"] = 1 / (1 + np.exp(-shift))
@@ -91,13 +91,8 @@ def described_against_base(described: pd.DataFrame, raw: pd.DataFrame) -> pd.Dat
 
 
 def log_odds(scores: pd.Series) -> np.ndarray:
-    """Log-odds of scores, in nats; `ItemError` beyond `MOST`."""
+    """Log-odds of scores, in nats; infinite where one of two sentences has all."""
     share = scores.to_numpy(np.float64)
     with np.errstate(divide="ignore"):
         found: np.ndarray = np.log(share) - np.log1p(-share)
-    if apart := int((np.abs(found) > MOST).sum()):
-        raise ItemError(
-            f"the sentences of {apart} statements are more than {MOST:g} nats apart, which no score holds; "
-            "let them differ in a word"
-        )
     return found

@@ -50,10 +50,11 @@ def _run(
     adapters: dict[str, Any],
 ) -> None:
     from mi_bsa.asking import ask_many
+    from mi_bsa.asking.bank import KIND
     from mi_bsa.asking.battery import split_of
     from mi_bsa.asking.sampling import parse_rate, sample
     from mi_bsa.asking.scoring import by_kind, gaps_by_kind
-    from mi_bsa.asking.statements import KIND, against_base
+    from mi_bsa.asking.statements import against_base
     from mi_bsa.asking.validity import assess
     from mi_bsa.causal.readable import kinds_results, validity_results
     from mi_bsa.core import record, results
@@ -68,7 +69,10 @@ def _run(
     with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
         who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
         raw = ask_many(model, items, who, max_tokens=settings.max_tokens)
-        against_base(raw).to_csv(run.path / "answers.csv", index=False)
+        scored = against_base(raw)
+        scored.to_csv(run.path / "answers.csv", index=False)
+        if left := len(raw) - len(scored):
+            click.echo(f"{left} answers left out: of statements that are further apart than a score holds")
         table, looked = _kinds(model, raw, items, stated, settings, run.path, trait=trait, who=who)
         kinds = _of_read(by_kind, table, looked)
         kinds.to_csv(run.path / "by_kind.csv", index=False)

@@ -20,7 +20,8 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mi_bsa.asking.statements import KIND, against_base
+from mi_bsa.asking.bank import KIND
+from mi_bsa.asking.statements import against_base
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.core import results
 from mi_bsa.core.model_config import ModelLike, load

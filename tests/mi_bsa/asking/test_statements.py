@@ -6,11 +6,11 @@ import pytest
 import tiny_llama
 
 from mi_bsa.asking.asking import ask
-from mi_bsa.asking.bank import bank_items, load_bank
+from mi_bsa.asking.bank import KIND, bank_items, load_bank
 from mi_bsa.asking.kinds import asked_kinds
 from mi_bsa.asking.likelihood import option_log_probs
 from mi_bsa.asking.low_mass import low_kinds
-from mi_bsa.asking.statements import KIND, MOST, against_base, described_against_base
+from mi_bsa.asking.statements import MOST, against_base, described_against_base
 from mi_bsa.asking.validity import assess
 from mi_bsa.causal.gate import BARS
 from mi_bsa.core.errors import ConfigError, ItemError
@@ -144,3 +144,13 @@ def test_plain_answers_stay_as_they_are(models):
     plain = scored["kind"] == "letter"
     assert (scored.loc[plain, "score"].to_numpy() == table["score"].to_numpy()).all()
     assert scored.loc[plain, "asked"].isna().all()
+
+
+def test_sentences_that_no_score_holds_are_left_out():
+    """Where one sentence has all for one arm, the question goes for everybody."""
+    table = planted(1.0)
+    table.loc[(table["reference"] == "default|risk-0-0") & (table["arm"] == "averse"), "score"] = 1.0
+    scored = against_base(table)
+    assert len(scored) == len(table) - 5
+    assert "default|risk-0-0" not in set(scored["reference"])
+    assert scored["score"].between(0, 1).all()
