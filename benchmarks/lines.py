@@ -16,6 +16,7 @@ import argparse
 import datetime
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -107,13 +108,14 @@ def kind() -> str:
 
 
 def command() -> str:
-    """The command that is running, without where its lines go."""
+    """The command that is running, without where its lines go and where environments of peers lie."""
     script, words = Path(sys.argv[0]).name, list(sys.argv[1:])
     if "--record" in words:
         at = words.index("--record")
         named = words[at + 1 : at + 2]
         del words[at : at + (2 if named and not named[0].startswith("-") else 1)]
     one = "OMP_NUM_THREADS=1 " if os.environ.get("OMP_NUM_THREADS") == "1" else ""
+    words = [re.sub(r"=/\S*(?=/bin/python)", "=ENVIRONMENT", word) for word in words]
     return one + shlex.join(["python", f"benchmarks/{script}", *words])
 
 

@@ -231,7 +231,8 @@ def main() -> None:
                 np.save(path.format(layer=layer), layer_rows(layer, layers, table, width, 0))
             rows = f"rows like a residual stream, {layers} layers x {options.rows:,} x {width:,}"
         y0 = table["y"].to_numpy()
-        splits = grouped_splits(table, ["scenario"], n_splits=5, labels=y0)
+        groups = None if options.model else ["scenario"]  # situations of a model share no row
+        splits = grouped_splits(table, groups, n_splits=5, labels=y0)
         blocks = [b for s in splits for b in (s.train, s.test)]
         y = np.concatenate([y0[None], Shuffler(y0, table, None).draw(options.shuffles, blocks, seed=0)])
         peers = named(options.peers)

@@ -63,7 +63,7 @@ def test_verdict_follows_from_ratio_and_bar(scripts: Any, tmp_path: Path) -> Non
 def test_run_appends_and_page_shows_the_newest(scripts: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """Two runs of a claim are two lines of the record, with machine and command, and one row of the page."""
     lines, page, record = scripts("lines"), scripts("page"), tmp_path / "record.jsonl"
-    monkeypatch.setattr(sys, "argv", ["benchmarks/x.py", "--record", str(record), "--steps", "4"])
+    monkeypatch.setattr(sys, "argv", ["benchmarks/x.py", "--record", str(record), "peer=/a/b/bin/python"])
     for ratio in (1.5, 2.5):
         made = lines.Line(
             "patch map", "map", "a model", ratio, "values within 1e-6", bar=2, ours=1, peer=ratio
@@ -72,7 +72,7 @@ def test_run_appends_and_page_shows_the_newest(scripts: Any, tmp_path: Path, mon
     found = lines.read(record)
     assert [line.verdict for line in found] == ["missed", "met"]
     assert all(line.kind in lines.KINDS and line.date for line in found)
-    assert found[0].command.endswith("python benchmarks/x.py --steps 4")
+    assert found[0].command.endswith("python benchmarks/x.py peer=ENVIRONMENT/bin/python")
     shown = page.text(found)
     assert "2.5x" in shown
     assert "1.5x" not in shown
