@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 
 from activations import families, lora
 from activations.decoding import Prefilled
+from activations.kept import standing_still
 
 if TYPE_CHECKING:
     from activations.models import Model
@@ -217,6 +218,7 @@ class Lower:
         above = model.n_layers if not adapted else min(adapted)
         if len(variants) < 2 or any(lora.on_embeddings(model.inner, name) for name in adapters):
             above = 0
+        self.model = model
         self.blocks: Any = list(model.anatomy.layers)[:above]
         self.room = MOST_KEPT
         self._kept: dict[Any, Any] = {}
@@ -227,17 +229,8 @@ class Lower:
         if not self.blocks:
             yield
         elif key in self._kept:
-            before = [block.__dict__.get("forward") for block in self.blocks]
-            try:
-                for block in self.blocks[:-1]:
-                    block.forward = lambda hidden, *_, **__: hidden
-                self.blocks[-1].forward = lambda *_, **__: self._kept[key]
+            with standing_still(self.model, len(self.blocks), self._kept[key]):
                 yield
-            finally:
-                for block, own in zip(self.blocks, before, strict=True):
-                    block.__dict__.pop("forward", None)
-                    if own is not None:  # as accelerate's, which moves what comes in to the block's device
-                        block.forward = own
         else:
             handle = self.blocks[-1].register_forward_hook(lambda _, __, output: self._keep(key, output))
             try:
