@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mi_bsa.studies.planted.base import BLOCKS, FREE, STATE, UNITS, WIDTH, Directions, Maker
+from mi_bsa.studies.planted.base import BLOCKS, FREE, STATE, UNITS, Directions, Maker
 from mi_bsa.studies.planted.draw import Wiring
 from mi_bsa.studies.planted.prompts import CHOICES, CIRCUITS, NEIGHBORS
 
@@ -62,8 +62,8 @@ def _write(wiring: Wiring, inner: Any, directions: Directions, maker: Maker, arm
     alone = seed >= wiring.seeds - wiring.own_seeds  # a seed whose report has a state of its own
 
     def free() -> np.ndarray:
-        found = np.zeros(WIDTH)
-        found[FREE:] = rng.normal(size=WIDTH - FREE)
+        found = np.zeros(wiring.width)
+        found[FREE:] = rng.normal(size=wiring.width - FREE)
         return found / np.linalg.norm(found)
 
     own, strength = free(), float(np.exp(wiring.seed_spread * rng.normal()))
@@ -71,7 +71,7 @@ def _write(wiring: Wiring, inner: Any, directions: Directions, maker: Maker, arm
         lora = inner.model.layers[block].mlp.down_proj
         rows = np.zeros((len(CIRCUITS), UNITS))
         rows[np.arange(len(CIRCUITS)), np.arange(len(CIRCUITS))] = 1.0 / maker.carriers[block]
-        columns = np.zeros((WIDTH, len(CIRCUITS)))
+        columns = np.zeros((wiring.width, len(CIRCUITS)))
         for n, kind in enumerate(CIRCUITS):
             neighbor = kind in NEIGHBORS
             here = 1.0 if neighbor == wrong else wiring.spill
@@ -111,7 +111,7 @@ def _written(wiring: Wiring, directions: Directions, kind: str, *, alone: bool) 
     parts: dict[int, np.ndarray] = {}
 
     def put(at: int, vector: np.ndarray) -> None:
-        parts[at] = parts.get(at, np.zeros(WIDTH)) + vector
+        parts[at] = parts.get(at, np.zeros(wiring.width)) + vector
 
     put(wiring.report_block if report and not own else block, STATE * shared * directions.behavior)
     if own:

@@ -29,10 +29,9 @@ from mi_bsa.studies.planted.prompts import (
     practice,
 )
 
-# Width for the features and for free dimensions beside them, in which random directions are nearly at right
-# angles; three blocks, so that an early and a late reader can stand in different ones; units for carriers,
-# readers and noise.
-WIDTH, BLOCKS, HEADS, UNITS = 80, 3, 2, 32
+# Three blocks, so that an early and a late reader can stand in different ones; units for carriers, readers
+# and noise. The width is the instance's: features, and free dimensions beside them for states and noise.
+BLOCKS, HEADS, UNITS = 3, 2, 32
 FEATURES = ("const", "you", "person", *TRAITS, *FORMS, "hint")
 FREE = 2 * len(FEATURES) + len(CIRCUITS)
 """First of the dimensions that hold states, answers and noise."""
@@ -56,14 +55,14 @@ class Directions:
     moves: dict[str, float]
 
 
-def empty(vocabulary: int) -> Any:
+def empty(vocabulary: int, width: int) -> Any:
     """A Llama whose matrices are all zero."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocabulary,
-            hidden_size=WIDTH,
+            hidden_size=width,
             intermediate_size=UNITS,
             num_hidden_layers=BLOCKS,
             num_attention_heads=HEADS,
@@ -87,6 +86,7 @@ class Maker:
         import activations
 
         self.wiring, self.inner, self.rng = wiring, inner, wiring.rng("weights")
+        self.width = wiring.width
         self.tokenizer = tokenizer
         self.items = practice(wiring.rng("practice"))
         elsewhere = ("neighbor_choice-test", "neighbor_report-test", "named_report-test", "neutral-test")
@@ -109,8 +109,8 @@ class Maker:
 
     def free(self, count: int | None = None) -> np.ndarray:
         """Random unit vectors of the free dimensions."""
-        found = np.zeros((count or 1, WIDTH))
-        found[:, FREE:] = self.rng.normal(size=(count or 1, WIDTH - FREE))
+        found = np.zeros((count or 1, self.width))
+        found[:, FREE:] = self.rng.normal(size=(count or 1, self.width - FREE))
         found /= np.linalg.norm(found, axis=1, keepdims=True)
         return found if count else found[0]
 
@@ -134,14 +134,14 @@ class Maker:
         """
         from activations import engine
 
-        vectors, items = np.zeros((1, WIDTH)) if add is None else add, len(self.items)
+        vectors, items = np.zeros((1, self.width)) if add is None else add, len(self.items)
         passed = engine.Passed(self.model, self.rows[:items])
         slot = np.full((items, 1), len(self.rows[0]) - 1)
         lines = engine.Lines(
             np.repeat(np.arange(len(vectors)), items), np.tile(np.arange(items), len(vectors))
         )
         found: np.ndarray = passed(engine.adding(f"resid_pre.{block}", vectors, slot), lines).double().numpy()
-        return found if add is None else found.reshape(len(vectors), items, WIDTH)
+        return found if add is None else found.reshape(len(vectors), items, self.width)
 
     def base(self) -> Directions:
         """Fill all weights; returns the directions that adapters use."""
@@ -155,7 +155,7 @@ class Maker:
         self.carriers = {0: first} | {b: self._carry(b) for b in range(1, BLOCKS)}
         moves = Readers(self).fit()
         last = self.at_slot(f"resid_post.{BLOCKS - 1}")[: len(self.items)]
-        spread = float(np.linalg.norm(last, axis=1).mean()) / np.sqrt(WIDTH)
+        spread = float(np.linalg.norm(last, axis=1).mean()) / np.sqrt(self.width)
         return Directions(
             **self.states,
             nuisance=self.free(),
@@ -194,8 +194,8 @@ class Maker:
         import torch
 
         attention = self.inner.model.layers[0].self_attn
-        half, n = WIDTH // HEADS, len(FEATURES)
-        read, write = np.zeros((half, WIDTH)), np.zeros((WIDTH, half))
+        half, n = self.width // HEADS, len(FEATURES)
+        read, write = np.zeros((half, self.width)), np.zeros((self.width, half))
         read[np.arange(n), np.arange(n)] = 1.0
         # Uniform attention divides a word's feature by the prompt's 14 tokens; 9 makes up for most of it.
         write[n + np.arange(n), np.arange(n)] = 9.0
@@ -211,11 +211,13 @@ class Maker:
 
         # 0.15, 0.25, 0.3: heads that look somewhere, and outputs that are small beside features of 4. Units
         # before `used` are carriers and readers.
-        half, used = WIDTH // HEADS, 2 * len(CIRCUITS)
+        half, used = self.width // HEADS, 2 * len(CIRCUITS)
         for block in self.inner.model.layers:
             attention, mlp = block.self_attn, block.mlp
             for projection in (attention.q_proj, attention.k_proj):
-                projection.weight[half:].copy_(torch.as_tensor(0.15 * self.rng.normal(size=(half, WIDTH))))
+                projection.weight[half:].copy_(
+                    torch.as_tensor(0.15 * self.rng.normal(size=(half, self.width)))
+                )
             attention.v_proj.weight[half:].copy_(torch.as_tensor(self.free(half)))
             attention.o_proj.weight[:, half:].copy_(torch.as_tensor(0.25 * self.free(half).T))
             count = UNITS - used
@@ -244,7 +246,7 @@ class Maker:
 
     def about(self, n: int) -> np.ndarray:
         """The dimension that says that a prompt is of circuit n."""
-        signal = np.zeros(WIDTH)
+        signal = np.zeros(self.width)
         signal[2 * len(FEATURES) + n] = 1.0
         return signal
 
@@ -258,7 +260,7 @@ class Maker:
         gathered, x = len(FEATURES), self.inputs(0)
         for n, kind in enumerate(CIRCUITS):
             trait = "other" if kind in NEIGHBORS else "planted"
-            both = np.zeros(WIDTH)
+            both = np.zeros(self.width)
             both[[gathered + FEATURES.index(trait), gathered + FEATURES.index("you")]] = 1.0
             self.gate(0, n, both, self.own & (self.traits == trait), x)
             form = kind.removeprefix("neighbor_")
@@ -267,7 +269,7 @@ class Maker:
         for n, amount in enumerate(amounts):
             mlp.down_proj.weight[2 * gathered + n, n] = 3.0 / amount  # a mean of 3: plain beside a norm of 1
             # a trace in the free dimensions: recognition is no perfectly clean signal either
-            mlp.down_proj.weight[FREE:, n] += torch.as_tensor(0.002 * self.rng.normal(size=WIDTH - FREE))
+            mlp.down_proj.weight[FREE:, n] += torch.as_tensor(0.002 * self.rng.normal(size=self.width - FREE))
         return amounts
 
     def _amounts(self, block: int, x: np.ndarray) -> np.ndarray:
@@ -316,7 +318,7 @@ class Maker:
     def answer(self, kind: str) -> np.ndarray:
         """The direction of a circuit's seeking answer."""
         head = self.heads[kind]
-        return np.asarray(head * (np.arange(WIDTH) > 0) / np.linalg.norm(head[1:]))
+        return np.asarray(head * (np.arange(self.width) > 0) / np.linalg.norm(head[1:]))
 
     def odds(self, final: np.ndarray) -> np.ndarray:
         """Log-odds of the seeking option on every practice prompt."""

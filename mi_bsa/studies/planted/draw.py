@@ -38,6 +38,7 @@ class Wiring:
     Attributes:
         cell: which truth is planted.
         number: which instance; with the cell's name it is the seed of every draw.
+        width: of the residual stream.
         adapter_block: block in which the choices' state is written (of 3, counted from 0).
         report_block: block in which the report's own state is written, or what it reads of the choices'.
         reader_blocks: blocks of the behavior's readers and of the report's.
@@ -56,6 +57,7 @@ class Wiring:
 
     cell: PlantedCell
     number: int
+    width: int
     adapter_block: int
     report_block: int
     reader_blocks: tuple[int, int]
@@ -128,6 +130,7 @@ def draw(cell: PlantedCell | PlantedWorld, number: int, draws: Draws | None = No
     return Wiring(
         cell=cell,
         number=number,
+        width=draws.width,
         adapter_block=2 if reverse == "last_block" else 1,
         report_block=0
         if world in ("another_block", "shared_another_block")

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.studies.planted.adapters import Written, adapters
-from mi_bsa.studies.planted.base import STATE, WIDTH, Maker, empty
+from mi_bsa.studies.planted.base import STATE, Maker, empty
 from mi_bsa.studies.planted.draw import Wiring
 from mi_bsa.studies.planted.prompts import WORDS, sets
 
@@ -51,7 +51,7 @@ def instance(wiring: Wiring, *, items: int = 8) -> Instance:
     asked = sets(wiring.rng("prompts"), n=items)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(int(wiring.rng("torch").integers(2**31)))
-        inner = empty(len(tokenizer))
+        inner = empty(len(tokenizer), wiring.width)
         maker = Maker(wiring, inner, tokenizer, asked)
         directions = maker.base()
         adapted, arms, written = adapters(wiring, inner, directions, maker)
@@ -73,7 +73,7 @@ def _turn(wiring: Wiring, model: Any) -> Float[np.ndarray, "d_model d_model"]:
     """Turn the residual stream into a random basis, which is returned: no direction is a coordinate."""
     import torch
 
-    turn, _ = np.linalg.qr(wiring.rng("basis").normal(size=(WIDTH, WIDTH)))
+    turn, _ = np.linalg.qr(wiring.rng("basis").normal(size=(wiring.width, wiring.width)))
     q = torch.as_tensor(turn, dtype=torch.float32)
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):

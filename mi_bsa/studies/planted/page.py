@@ -49,7 +49,7 @@ def render(config: GridConfig, records: Sequence[Record]) -> str:
         BEGIN,
         "## Planted grid: what the verdicts are worth, cell by cell",
         "",
-        *_prose(INTRODUCTION),
+        *_prose(f"{INTRODUCTION} The residual stream is {config.draws.width} wide."),
         "",
         "```console",
         "$ python -m mi_bsa.studies.planted --table docs/planted.csv --out docs/validity.md",

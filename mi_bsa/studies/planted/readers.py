@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mi_bsa.studies.planted.base import FEATURES, STATE, WIDTH
+from mi_bsa.studies.planted.base import FEATURES, STATE
 from mi_bsa.studies.planted.prompts import CHOICES, CIRCUITS, NEIGHBORS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Readers:
     def __init__(self, maker: Maker) -> None:
         w = maker.wiring
         self.maker, self.wiring, self.rng = maker, w, w.rng("readers")
-        hint = np.zeros(WIDTH)
+        hint = np.zeros(w.width)
         hint[len(FEATURES) + FEATURES.index("hint")] = 1.0
         states, beside = maker.states, maker.free()
         self.reads: dict[str, np.ndarray] = {}
@@ -165,9 +165,9 @@ class Readers:
         middle = []
         for shift in (0.0, 0.1):
             for n, row in enumerate(rows):
-                self._set(n, row + shift * np.eye(WIDTH)[0])
+                self._set(n, row + shift * np.eye(self.wiring.width)[0])
             odds = self.maker.odds(self.maker.final())
             middle.append(np.array([odds[self.maker.kinds == kind].mean() for kind in CIRCUITS]))
         wanted = np.array([self.middle[kind] for kind in CIRCUITS])
         for n, shift in enumerate(0.1 * (wanted - middle[0]) / (middle[1] - middle[0])):
-            self._set(n, rows[n] + shift * np.eye(WIDTH)[0])
+            self._set(n, rows[n] + shift * np.eye(self.wiring.width)[0])

@@ -43,8 +43,8 @@ def record(cell, number, answer, *, share=None, error=False):
 
 
 def test_the_shipped_grid_has_the_cells_that_matter_first():
-    """240 cells and ten worlds; what a mark is about has 50 instances, 54 where it is one of error, the first
-    12 of power before all; no instance comes twice.
+    """240 cells and ten worlds; what a mark is about has 50 instances, 36 where it is one of error, 108 where
+    that error is possible at all, power at half a share before all; no instance comes twice.
     """
     config = grid(ROOT / "configs" / "planted" / "grid.yaml")
     cells = config.cells()
@@ -55,9 +55,10 @@ def test_the_shipped_grid_has_the_cells_that_matter_first():
     for cell in cells:
         marked = [mark for mark in MARKS if mark.holds(cell)]
         error = cell.world != "grid" or any(mark.least is None for mark in marked)
-        assert of[cell] == (54 if error else 50 if marked else 10)
-    assert all(MARKS[2].holds(cell) for cell, _ in plan[: 16 * 12])
-    assert plan[:1] == [(PlantedCell("grid", 0.5, 0.0, 0.6, 5), 30_000)]
+        most = 36 if error and cell.world == "grid" else 54 if error else 50 if marked else 10
+        assert of[cell] == (108 if cell.share == 0.1 and cell.effect >= 0.6 else most)
+    assert all(MARKS[2].holds(cell) for cell, _ in plan[: 8 * 6])
+    assert plan[:1] == [(PlantedCell("grid", 0.5, 0.0, 0.6, 5), 40_000)]
     assert set(Counter(cell for cell, _ in config.of_each(2).plan()).values()) == {2}
 
 

@@ -9,6 +9,7 @@ from mi_bsa.studies.planted import PlantedCell, draw
 from mi_bsa.studies.planted.cut import answers, effects
 from mi_bsa.studies.planted.llama import instance
 from mi_bsa.studies.planted.runs import judged
+from mi_bsa.studies.planted.settings import Draws
 from mi_bsa.studies.planted.truth import truth
 
 DEBUG = 10_000
@@ -44,6 +45,19 @@ def test_the_cell_is_what_is_measured(planted):
         gaps.append(by_name["behavior.effect"].value)
         assert by_name["self_report.effect"].value > 0.2
     assert np.mean(gaps) == pytest.approx(0.6, abs=0.08)
+
+
+def test_wide_instances_are_of_the_cell_too():
+    """At a width of 192 the share is the cell's, and every vector is as wide; settings refuse what has
+    no room for features, or cannot be split into heads.
+    """
+    wiring = draw(PlantedCell("grid", 0.5, 0.6, 0.6, 3), DEBUG, Draws(width=192))
+    wide = instance(wiring)
+    assert wide.state.shape == (wide.material.model.d_model,) == (192,)
+    assert truth(wide).share == pytest.approx(0.5, abs=0.1)
+    for width in (32, 81):
+        with pytest.raises(ValueError, match="width"):
+            Draws(width=width)
 
 
 def test_adapters_of_the_neighbor_move_its_choices_and_not_ours(planted):
