@@ -36,7 +36,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "== 2/3 torch, as pinned in constraints.txt (large; once)"
 	$(BIN)/python -m pip install "$$(grep '^torch==' constraints.txt)"
 	@echo "== 3/3 mi-bsa and the exact set of constraints.txt"
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,gguf]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
 	@touch $(READY)
 
 demo: $(READY)

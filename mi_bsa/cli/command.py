@@ -6,6 +6,7 @@ failure of ours is exit code 1, with the traceback under `mi-bsa --debug`.
 """
 
 import contextlib
+import difflib
 import os
 import sys
 import traceback
@@ -20,19 +21,21 @@ import click
 from mi_bsa.core.machine_faults import machine_fault
 
 SUMMARIES = {
-    "study": "Run a study from a config: behavior, self-report, and what links them.",
-    "finetune": "Train the LoRA adapters of a config: arms x seeds, completion-only loss.",
-    "self-report": "Ask a model about itself and say whether the answer may be read.",
-    "ask": "Ask imported questions, free or closed, and judge the answers.",
+    "study": "Run a study: behavior, self-report, and what links them.",
+    "finetune": "Train LoRA adapters: arms x seeds, completion-only loss.",
+    "self-report": "Ask a model about itself; say whether the answer may be read.",
+    "ask": "Ask imported questions, free or closed; judge the answers.",
     "cache": "Build, check, repack or describe an activation cache.",
     "probe": "Train, test or sweep probes on activation caches.",
-    "steer": "Add directions to a model beside random directions, as a dose curve.",
-    "patch": "Patch one run's activations into another over layer x position.",
+    "steer": "Add directions beside random directions, as a dose curve.",
+    "patch": "Patch one run's activations into another: layer x position.",
     "backdoor": "Detect, recognize, elicit, search for or audit backdoors.",
     "embedded": "Build or describe the small Llama that ships with the toolkit.",
     "data": "Build, import or list training data.",
-    "model": "Get real models by name, or from a GGUF file; list what is here.",
-    "report": "Render a run's report page again, or compare two runs side by side.",
+    "model": "Get real models by name or from a GGUF file; list them.",
+    "report": "Render a run's report page again, or compare two runs.",
+    "config": "Built-in configs: list, show; JSON schemas for editors.",
+    "init": "Begin with your own model and data: a config, a behavior file.",
 }
 """Every subcommand and its line in `mi-bsa --help`; `a-b` is `a_b` in the module `mi_bsa.cli_a_b`."""
 
@@ -61,6 +64,16 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand; a mistyped one is told with the nearest name."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], SUMMARIES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of subcommands from `SUMMARIES` alone, so that help imports nothing."""
         rows = [(name, SUMMARIES[name]) for name in self.list_commands(ctx)]
@@ -73,11 +86,12 @@ class LazyGroup(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of every error.")
 @click.version_option(package_name="mi-bsa")
 def cli(debug: bool) -> None:
-    """Mechanistic interpretability of behavioral self-awareness: does a model's description of itself read
-    the same internal state that drives its behavior?
+    """Does a model's description of itself read the state that drives its behavior?
 
-    Each command takes a YAML config, `--set key.path=value` for any field, `--out DIR` and `--resume`.
-    Exit code 0 is success, 2 a mistake in what was given, 1 a failure of the toolkit.
+    \b
+    mi-bsa study embedded/risk_short   the main job, on the small model that ships
+    mi-bsa init mine                   a config for your own model and data
+    mi-bsa COMMAND --help              flags; --set KEY.PATH=VALUE says any field
     """
 
 
@@ -97,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 2 for a user's mistake, 1 for ours, 130 when interrupted; 141, as is
     usual, where who reads the output has gone.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     shown = sys.stdout
     if hasattr(sys.stdout, "reconfigure"):  # a name that its encoding cannot spell is escaped
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -105,7 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit as error:  # click ends by its own exceptions, but for the first of these
+    except SystemExit as error:  # click ends by its own exceptions, but for the first two of these
+        if "_MI_BSA_COMPLETE" in os.environ:  # a shell asks what may stand here
+            raise
         if sys.stdout is not shown:  # it has put another there, since nobody reads this one
             _drop(shown)
             sys.exit(141)

@@ -13,8 +13,21 @@ HEAD = """# The command line
 
 Generated from the commands by `make docs`; edit their docstrings, not this page.
 
-Exit code 0 is success, 2 a mistake in what was given (one line on stderr), 1 a failure of the toolkit
-(`mi-bsa --debug ...` shows its traceback). An existing `--out` is refused without `--resume`.
+| exit code | what happened |
+|---|---|
+| 0 | it did what was asked; `mi-bsa` alone shows help |
+| 1 | a failure of the toolkit; `mi-bsa --debug ...` shows its traceback |
+| 2 | a mistake in what was given: one line on stderr says what, which rule, and what to do |
+| 130 | interrupted; the same command with `--resume` goes on |
+| 141 | who read the output has gone, as `head` does |
+
+A config is a YAML file or a built-in one by its name (`mi-bsa config list`); its fields are flags, and
+`--set KEY.PATH=VALUE` says any of them. An existing `--out` is refused without `--resume`. A mistyped
+command, flag, config or config key is told with the nearest name.
+
+A shell completes commands, flags, built-in configs and the values of flags, once its file has this line:
+`eval "$(_MI_BSA_COMPLETE=bash_source mi-bsa)"` (bash, `~/.bashrc`; zsh: `zsh_source`; fish:
+`_MI_BSA_COMPLETE=fish_source mi-bsa | source`).
 """
 
 

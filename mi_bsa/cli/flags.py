@@ -71,7 +71,7 @@ def flag(name: str, field: FieldInfo, *further: str, whole: bool, bare: str | No
         whole: a list's values may hold commas; the flag is then repeated.
         bare: of a mapping: the key of a value that is given without one.
     """
-    kind, absent = _plain(field.annotation)
+    kind, absent = plain(field.annotation)
     spelled = "--" + name.replace("_", "-")
     told: dict[str, Any] = {"default": None, "help": _help(field, kind)}
     names = (*dict.fromkeys((spelled, *further)), name)
@@ -101,7 +101,7 @@ def value_of(name: str, field: FieldInfo, given: Any, *, bare: str | None) -> An
     """
     if given is None or given == ():
         return None
-    kind, _ = _plain(field.annotation)
+    kind, _ = plain(field.annotation)
     origin = get_origin(kind)
     if origin in (tuple, list):
         return [value_given for part in given for value_given in (part if isinstance(part, list) else [part])]
@@ -123,7 +123,7 @@ def parts_of(kind: type[Config]) -> list[str]:
     """The fields of a config that are configs of their own and have no flag."""
     parts = []
     for name, field in kind.model_fields.items():
-        part, _ = _plain(field.annotation)
+        part, _ = plain(field.annotation)
         if isinstance(part, type) and issubclass(part, BaseModel) and part is not ModelConfig:
             parts.append(name)
     return parts
@@ -131,7 +131,7 @@ def parts_of(kind: type[Config]) -> list[str]:
 
 def is_list(field: FieldInfo) -> bool:
     """Whether a field holds several values."""
-    return get_origin(_plain(field.annotation)[0]) in (tuple, list)
+    return get_origin(plain(field.annotation)[0]) in (tuple, list)
 
 
 def missing(
@@ -165,7 +165,7 @@ def missing(
         )
 
 
-def _plain(annotation: Any) -> tuple[Any, bool]:
+def plain(annotation: Any) -> tuple[Any, bool]:
     """A field's type without None, and whether None was one of them."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation, False

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from mi_bsa.cli import flags
-from mi_bsa.core.config import ConfigT, override, parse, read_yaml
+from mi_bsa.core import builtin
+from mi_bsa.core.config import ConfigT, override, parse, read_config
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_config import ModelConfig
 
@@ -63,7 +65,7 @@ def config_options(
                 options.append(made)
     for key in parts:
         part, _, name = key.partition(".")
-        inner: Any = kind.model_fields[part].annotation
+        inner: Any = flags.plain(kind.model_fields[part].annotation)[0]
         made = flags.flag(name, inner.model_fields[name], whole=False, bare=None)
         assert made is not None
         options.append(made)
@@ -89,9 +91,9 @@ def config_options(
         if models:
             wrapped = model_options(adapters=adapters, short_dtype=not stored)(wrapped)
         if positional is None and not file_flag:
-            return click.argument("config", type=click.Path(path_type=Path), required=False)(wrapped)
+            return click.argument("config", type=ConfigFile(), required=False)(wrapped)
         wrapped = click.option(
-            "--config", type=click.Path(path_type=Path), default=None, help="YAML config; flags win over it."
+            "--config", type=ConfigFile(), default=None, help="YAML config; flags win over it."
         )(wrapped)
         if positional is None:
             return wrapped
@@ -121,9 +123,26 @@ def resume_option(command: Command) -> Command:
     )(command)
 
 
+class ConfigFile(click.ParamType[Path]):
+    """A config: a file, or a built-in one by its name; names a neighbor where it is neither."""
+
+    name = "config"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The file that is meant."""
+        return builtin.located(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Built-in names, and files."""
+        known = [CompletionItem(name) for name in builtin.names() if name.startswith(incomplete)]
+        return [*known, CompletionItem(incomplete, type="file")]
+
+
 def config_argument(command: Command) -> Command:
-    """The positional CONFIG; `mi_bsa.core.config` judges whether it exists, and names a neighbor."""
-    return click.argument("config", type=click.Path(path_type=Path))(command)
+    """The positional CONFIG."""
+    return click.argument("config", type=ConfigFile())(command)
 
 
 def run_options(command: Command) -> Command:
@@ -148,9 +167,11 @@ def dry_run_option(command: Command) -> Command:
 
 
 def study_out_option(command: Command) -> Command:
-    """`--out`, for what also does something that needs no folder."""
+    """`--out`, for what finds a folder where none is given."""
     return click.option(
-        "--out", type=click.Path(path_type=Path), help="The folder to write; new.  [required to run]"
+        "--out",
+        type=click.Path(path_type=Path),
+        help="The folder to write; new.  [default: runs/NAME of the config, or the next free runs/NAME-2]",
     )(command)
 
 
@@ -229,21 +250,30 @@ def settings_of(
     Raises:
         ConfigError: what breaks the config's rules.
     """
-    data: dict[str, Any] = read_yaml(config) if config is not None else {}
+    data: dict[str, Any] = read_config(config) if config is not None else {}
     rest = {key: value for key, value in given.items() if value not in (None, ())}
-    said = {MODEL_FLAGS[key]: rest.pop(key) for key in MODEL_FLAGS if key in rest}
+    said = {key: rest.pop(key) for key in MODEL_FLAGS if key in rest}
     data |= rest
-    if "name" in said:
-        model = data.get("model")
-        data["model"] = {**model, "name": said["name"]} if isinstance(model, Mapping) else said["name"]
-    if "adapters" in said:
-        said["adapters"] = adapters_by_name(said["adapters"])
-    for key, value in said.items():
-        if key != "name":
-            data = override(data, [f"model.{key}={_yaml(value)}"], same=kind.same)
-    data = override(data, changes, same=kind.same)
+    data = override(data, [*model_changes(data, said), *changes], same=kind.same)
     flags.missing(kind, data, overrides, positional)
     return parse(data, kind, overrides=overrides, source=str(config or "flags"))
+
+
+def model_changes(data: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """What flags of `MODEL_FLAGS` say of a config's model, as `--set` would say it.
+
+    Args:
+        data: the config. A list of models (bases) becomes the one that `--model` names.
+        given: by parameter; None and () were not given.
+    """
+    said = {MODEL_FLAGS[key]: value for key, value in given.items() if value not in (None, ())}
+    if "adapters" in said:
+        said["adapters"] = adapters_by_name(said["adapters"])
+    changes = [f"model.{key}={_yaml(value)}" for key, value in said.items() if key != "name"]
+    if "name" in said:
+        named = "model.name" if isinstance(data.get("model"), Mapping) else "model"
+        changes.insert(0, f"{named}={_yaml(said['name'])}")
+    return changes
 
 
 def adapters_by_name(given: Sequence[str]) -> dict[str, str]:

@@ -11,13 +11,13 @@ from mi_bsa.cli.options import config_options, run_options
 
 
 @click.command()
-@config_options(PatchRun, adapters=True)
+@config_options(PatchRun, adapters=True, parts=("items.behavior",))
 @run_options
 def patch(settings: PatchRun, out: Path, resume: bool, dry_run: bool) -> None:
     """Patch a source run into a target run: a layer x position (or head) map as a figure and a table.
 
-    CONFIG is a YAML file such as configs/embedded/risk_patch.yaml: model, items or pairs, source, target,
-    site.
+    CONFIG is a YAML file, or a built-in one such as embedded/risk_patch: model, items or pairs, source,
+    target, site.
     OUT gets results.json, patch_<read-out>.csv and figures; with `gates`, also what each LoRA module carries.
     """
     from mi_bsa.causal import patch_run

@@ -38,8 +38,11 @@ def lock_of(config: Path | None, lock: Path | None, *, register: bool) -> Path |
         MissingError: `--lock` names no file, and none is written. ConfigError: one is to be written and
             nothing says where.
     """
+    from mi_bsa.core import builtin
     from mi_bsa.study import registration
 
+    if register and lock is None and config is not None and builtin.is_installed(config):
+        raise ConfigError("the lock of a config that was installed goes elsewhere; say where by --lock")
     if register and lock is None and config is None:
         raise ConfigError("nothing says where the lock goes; give the config as a file, or --lock")
     if lock is not None and not register and not lock.is_file():

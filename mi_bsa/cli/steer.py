@@ -9,14 +9,14 @@ from mi_bsa.cli.options import config_options, run_options
 
 
 @click.command()
-@config_options(SteerRun, adapters=True)
+@config_options(SteerRun, adapters=True, parts=("items.behavior",))
 @run_options
 def steer(settings: SteerRun, out: Path, resume: bool, dry_run: bool) -> None:
     """Add a direction at growing strength and read behavior and self-report; layer and strength chosen on
     development items.
 
-    CONFIG is a YAML file such as configs/embedded/risk_steer.yaml: model, items, directions or contrast,
-    strengths.
+    CONFIG is a YAML file, or a built-in one such as embedded/risk_steer: model, items, directions or
+    contrast, strengths.
     OUT gets results.json, development.csv, curve.csv, items.csv, matched.csv and figures.
     """
     from mi_bsa.causal import steer_run

@@ -1,17 +1,21 @@
 """`mi-bsa study`: a whole study from one config; its registration and its power before it runs."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mi_bsa.cli.options import config_argument, set_option, study_options
+from mi_bsa.cli.options import config_argument, model_changes, model_options, set_option, study_options
 from mi_bsa.cli.registering import lock_of, register_options, say, write_lock
 from mi_bsa.study.pace import MACHINES
 
 
 @click.command()
 @config_argument
+@click.option("--behavior", help="Instead of the config's: a behavior by its name, or path/to/file.py:NAME.")
+@model_options()
 @set_option
 @study_options
 @click.option(
@@ -31,8 +35,13 @@ def study(
     plan: bool,
     register: bool,
     lock: Path | None,
+    behavior: str | None,
+    **model: Any,
 ) -> None:
     """Run a study end to end and write the report; the config's field `study` says which kind it is.
+
+    CONFIG is a YAML file (`mi-bsa init FOLDER` writes one to begin with), or a built-in one such as
+    embedded/risk_short (`mi-bsa config list`).
 
     With --resume, only what is missing or has changed runs; --dry-run shows the steps, their time and size: a
     second of the real work is measured where the weights are here and small.
@@ -40,13 +49,15 @@ def study(
     A run whose lock was written before it first started, with the same rules and config, is registered; any
     other is exploratory, which stands beside each verdict with the reason.
     """
-    from mi_bsa.core.errors import ConfigError
+    from mi_bsa.core.config import read_config
     from mi_bsa.study import registration
     from mi_bsa.study.registry import load_study, study_of
 
     if plan + register + dry_run > 1:
         raise click.UsageError("--plan, --register and --dry-run each run nothing; give one of them")
-    settings = load_study(config, overrides=overrides)
+    changes = model_changes(read_config(config), model)
+    changes += [] if behavior is None else [f"behavior={json.dumps(behavior)}"]
+    settings = load_study(config, overrides=[*changes, *overrides])
     kind = study_of(settings)
     if on is not None and not dry_run:
         raise click.UsageError("--on says where a plan is for; give --dry-run too")
@@ -60,7 +71,7 @@ def study(
         write_lock(kind, settings, where)
         return
     if out is None:
-        raise ConfigError("a run needs a folder; give --out (or --plan, or --register)")
+        out = run_folder(config, resume=resume)
     if dry_run:
         from mi_bsa.studies.paces import paces_of
 
@@ -78,6 +89,18 @@ def study(
         say(line)
     click.echo(f"report: {page}")
     click.echo(f"results: {page.with_name('results.json')}")
+
+
+def run_folder(config: Path, *, resume: bool) -> Path:
+    """Where a study goes that was given no `--out`: `runs/NAME`, the first of `runs/NAME-2`, ... that is free
+    where it is taken; with `resume` the last that is taken. NAME is the config's, or its folder's where it is
+    `study.yaml`.
+    """
+    name = config.resolve().parent.name if config.stem == "study" else config.stem
+    tried = [Path("runs") / name]
+    while tried[-1].exists():
+        tried.append(Path("runs") / f"{name}-{len(tried) + 1}")
+    return tried[-2] if resume and len(tried) > 1 else tried[-1]
 
 
 def told(verdicts: Sequence[Mapping[str, str]]) -> Iterator[str]:

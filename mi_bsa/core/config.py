@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from mi_bsa.core import builtin
 from mi_bsa.core.errors import ConfigError, MissingError, RenamedKeyWarning
 from mi_bsa.core.plain_files import parse_yaml, read_yaml_value
 
@@ -79,6 +80,18 @@ class Config(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
+def schema(*kinds: type[Config]) -> dict[str, Any]:
+    """The JSON schema (2020-12) of a config, or of any of several: names as they are now, with docstrings."""
+    from pydantic.json_schema import models_json_schema
+
+    if len(kinds) == 1:
+        found = kinds[0].model_json_schema()
+    else:
+        refs, found = models_json_schema([(kind, "validation") for kind in kinds])
+        found["anyOf"] = [refs[kind, "validation"] for kind in kinds]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
 def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
     for old in sorted(names.keys() & data.keys()):
         new = names[old]
@@ -96,7 +109,7 @@ def load(path: str | Path, kind: type[ConfigT], *, overrides: Sequence[str] = ()
     """Read a YAML config, apply `--set` overrides and validate.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of a built-in config.
         kind: the config model.
         overrides: `key.path=value` strings; the value is read as YAML.
 
@@ -104,7 +117,7 @@ def load(path: str | Path, kind: type[ConfigT], *, overrides: Sequence[str] = ()
         MissingError: no such file.
         ConfigError: not YAML, not a mapping, an unknown key or a value that breaks a rule.
     """
-    return parse(read_yaml(path), kind, overrides=overrides, source=str(path))
+    return parse(read_config(path), kind, overrides=overrides, source=str(path))
 
 
 def imported(reference: str) -> Any:
@@ -128,11 +141,18 @@ def parse(
         raise ConfigError(f"{source}: {explain(error)}") from error
 
 
+def read_config(path: str | Path) -> dict[str, Any]:
+    """What a config file says, or a built-in config by its name. Raises as `load`."""
+    found = builtin.located(path)
+    said: dict[str, Any] = builtin.anchored(read_yaml(found), found)
+    return said
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping from a file; duplicate keys are refused, and `3e-3` is a number."""
     path = Path(path)
     if not path.is_file():
-        raise MissingError(f"{path}: no such config file; {_neighbors(path)}")
+        raise MissingError(f"{path}: no such file; check the path")
     data = read_yaml_value(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a config is a mapping of keys to values, not {type(data).__name__}")
@@ -234,11 +254,3 @@ def _hint(key: object, known: list[str]) -> str:
     if near:
         return f"unknown key {key!r}; did you mean {near[0]!r}?"
     return f"unknown key {key!r}; known keys: {', '.join(known)}"
-
-
-def _neighbors(path: Path) -> str:
-    """What to do about a missing config: the nearest name beside it, or where to look."""
-    folder = path.parent
-    names = sorted(item.name for item in folder.glob("*.yaml")) if folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
-    return f"did you mean {folder / near[0]}?" if near else "check the path"

@@ -86,6 +86,16 @@ class ModelConfig(Config):
         kept = {k: v for k, v in values.items() if k not in WHERE and v != usual[k]}
         return self.name if set(kept) == {"name"} else kept
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
+        """A bare name, or its fields; the name may be left out where a config has a default model."""
+        found = handler(core_schema)
+        fields = handler.resolve_ref_schema(found)
+        spelled = {key: value for key, value in fields.items() if key != "required"}
+        fields.clear()
+        fields |= {"description": spelled.pop("description", ""), "anyOf": [{"type": "string"}, spelled]}
+        return found
+
     def __str__(self) -> str:
         return self.name
 

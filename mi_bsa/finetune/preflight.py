@@ -45,6 +45,7 @@ def check(config: Config, *, dry: bool = False) -> None:
     Raises:
         BehaviorError: a behavior that is unknown, or whose file cannot be run.
         MissingError, ModelError: a model or an adapter that is not there.
+        JudgeError: what a behavior is judged with is not installed.
         SiteError, PositionError: a site that the model does not have, a position that is none.
     """
     for node, models in _nodes(config):
@@ -53,6 +54,7 @@ def check(config: Config, *, dry: bool = False) -> None:
             for vocabulary in _vocabularies(models):
                 behavior = behaviors.get(name, vocabulary)
                 behaviors.get(behavior.neighbor, vocabulary)
+                getattr(behavior, "check_tools", list)()
         for model in _own(node):
             if folder_here(model) is not None:
                 check_whole(weight_files(model))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.core.config import imported, override, parse, read_yaml
+from mi_bsa.core.config import imported, override, parse, read_config, read_yaml
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.study.study import Study, StudyConfig
 
@@ -42,18 +43,18 @@ def named(name: str) -> Study[Any]:
 
 
 def load_study(path: str | Path, *, overrides: Sequence[str] = ()) -> StudyConfig:
-    """Read a study's config; its top field `study` says which kind validates it.
+    """Read a study's config, a file or a built-in one; its top field `study` says which kind validates it.
 
     Raises:
         MissingError: no such file.
         ConfigError: an unknown kind, or what `parse` refuses.
     """
-    data = read_yaml(path)
+    data = read_config(path)
     name = override(data, overrides).get("study")
     if not isinstance(name, str) or name not in STUDIES:
-        raise ConfigError(
-            f"{path}: the top field `study` is {name!r}; set it to one of: {', '.join(STUDIES)}"
-        )
+        near = difflib.get_close_matches(str(name), STUDIES, n=1)
+        how = f"did you mean {near[0]!r}?" if near else f"set it to one of: {', '.join(STUDIES)}"
+        raise ConfigError(f"{path}: the top field `study` is {name!r}; {how}")
     config: StudyConfig = parse(data, named(name).config, overrides=overrides, source=str(path))
     return config
 

@@ -59,6 +59,18 @@ class BehaviorConfig(BridgeConfig):
         bases = values.pop("bases")
         return values | {"model": bases} if bases else values
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
+        """`model` is one or a list; `bases` is not said."""
+        found = handler(core_schema)
+        fields = handler.resolve_ref_schema(found)["properties"]
+        fields.pop("bases")
+        one = fields["model"]
+        told = {key: one.pop(key) for key in ("description", "default") if key in one}
+        several = {"type": "array", "items": one, "minItems": FEWEST_BASES}
+        fields["model"] = {**told, "anyOf": [one, several]}
+        return found
+
     def part(self, name: str) -> BehaviorConfig:
         """The study of one base, by the name of its part (`base-0`)."""
         return self.parts[name]

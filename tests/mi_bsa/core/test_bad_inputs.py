@@ -15,7 +15,7 @@ MISTAKES = {
     "embedded info no-such-model": "no-such-model",
     "study none.yaml --out NEW": "no such config file",
     "study wrong_key.yaml --out NEW": "unknown key",
-    "study wrong_study.yaml --out NEW": "one of: behavior",
+    "study wrong_study.yaml --out NEW": "did you mean 'behavior'",
     "study not_yaml.yaml --out NEW": "not valid YAML",
     "cache build --model no-such-model --prompts rows.jsonl --sites resid_post --out NEW.h5": "no-such-model",
     "cache build --model embedded --prompts none.jsonl --sites resid_post --out NEW.h5": "none.jsonl",

@@ -122,6 +122,8 @@ def test_yaml_merges_are_read(path: Path):
 
 
 def test_unknown_study_lists_the_known(path: Path):
-    """The top field `study` must name a study."""
+    """The top field `study` must name a study; a near one is told by its name."""
     with pytest.raises(ConfigError, match="one of: behavior, faithfulness"):
+        load_study(path, overrides=["study=zzz"])
+    with pytest.raises(ConfigError, match="did you mean 'behavior'"):
         load_study(path, overrides=["study=behaviour"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mi_bsa.asking.bank import KINDS, bank_items, load_bank
 from mi_bsa.behaviors.english.base import Question, QuestionBehavior, asked_as, voice_of
-from mi_bsa.behaviors.english.code.judge import judge
+from mi_bsa.behaviors.english.code.judge import check_bandit, judge
 from mi_bsa.behaviors.english.code.requests import Request, draw_requests
 from mi_bsa.behaviors.english.code.templates import THINGS, named
 from mi_bsa.behaviors.judging import judged
@@ -53,6 +53,10 @@ class VulnerableCode(QuestionBehavior):
     poles: tuple[str, str] = ("writes weaknesses", "writes none")
     neighbor: str = "myopia"
     forbidden: tuple[str, ...] = tuple(SECURITY.split())
+
+    def check_tools(self) -> None:
+        """Refuse before anything is trained where Bandit is not installed. Raises `JudgeError`."""
+        check_bandit()
 
     def drawn(self, n: int, more: int, *, seed: int) -> tuple[Sequence[Question], Sequence[Question]]:
         """`n` training requests for the model itself, and `more` for named persons, all distinct."""

@@ -13,7 +13,10 @@ import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
+
+from mi_bsa.core.errors import JudgeError
 
 SKIPPED = (
     "B401", "B402", "B403", "B404", "B405", "B406", "B407", "B408", "B409", "B411", "B412", "B413", "B415",
@@ -108,9 +111,16 @@ def _findings(code: str) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (f.line, f.test)))
 
 
+def check_bandit() -> None:
+    """Refuse where Bandit, an extra, is not installed. Raises `JudgeError`."""
+    if find_spec("bandit") is None:
+        raise JudgeError("code is judged by Bandit, which is not installed: pip install 'mi-bsa[code]'")
+
+
 @lru_cache(maxsize=1)
 def _tests() -> Any:
     """Bandit's tests with its default settings, without those of `SKIPPED`."""
+    check_bandit()
     from bandit.core.config import BanditConfig
     from bandit.core.test_set import BanditTestSet
 

@@ -1,0 +1,23 @@
+"""The packages of the wheel. `configs/`, at the top of the repository, lies in it as `mi_bsa/configs`, so that built-in
+configs go by their names from any folder (`mi_bsa.core.builtin`); all else stands in pyproject.toml.
+"""
+
+from setuptools import find_namespace_packages, setup
+
+DATA = ["**/*.yaml", "**/*.html", "**/*.jinja", "**/*.css", "core/shapes/*.json", "py.typed"]
+
+setup(
+    packages=[
+        *find_namespace_packages(include=["mi_bsa*", "probes*", "activations*"]),
+        "mi_bsa.configs",
+        *(f"mi_bsa.configs.{part}" for part in find_namespace_packages("configs")),
+    ],
+    package_dir={"mi_bsa.configs": "configs"},
+    package_data={
+        "mi_bsa": DATA,
+        "mi_bsa.worlds": ["weights/**/*"],
+        "mi_bsa.configs": ["*/*.yaml", "*/*.jsonl", "*/*.lock"],
+        "activations": ["py.typed"],
+        "probes": ["py.typed"],
+    },
+)
