@@ -69,6 +69,7 @@ VARIETY = {
     "behaviors": ["risk", "patience"],
     "probe": {"prompts": 12, "test_shuffles": 20},
 }
+HIDING = {**MANY, "directions": 19}
 SIZE = {
     **MANY,
     "widths": [16, 32],
@@ -207,6 +208,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "faithfulness": lambda folder: FAITHFULNESS,
     "personas": lambda folder: PERSONAS,
     "variety": lambda folder: VARIETY | {"transfer": False},
+    "hiding": lambda folder: HIDING,
     "size": lambda folder: SIZE,
     "backdoor": backdoor,
     "preferences": preferences,

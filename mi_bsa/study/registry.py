@@ -19,6 +19,7 @@ STUDIES = {
     "faithfulness": "mi_bsa.studies.grid.faithfulness:STUDY",
     "personas": "mi_bsa.studies.grid.personas:STUDY",
     "variety": "mi_bsa.studies.grid.variety:STUDY",
+    "hiding": "mi_bsa.studies.grid.hiding:STUDY",
     "size": "mi_bsa.studies.grid.size:STUDY",
     "backdoor": "mi_bsa.studies.backdoor.study:STUDY",
     "preferences": "mi_bsa.studies.preferences.study:STUDY",

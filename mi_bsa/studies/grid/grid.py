@@ -35,6 +35,8 @@ from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study, StudyT, as_listed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from mi_bsa.behaviors import Bound
@@ -67,6 +69,8 @@ class Point:
         company: which rows stand beside the behavior's own.
         dose: fields of `finetune` that differ here.
         built: the step that builds the base; None where it is given.
+        behind: steps that training comes after, such as that of the adapters from which it starts.
+        run: the run folder, for a step that is at work there.
     """
 
     base: ModelLike = ""
@@ -74,6 +78,8 @@ class Point:
     company: str = "alone"
     dose: Mapping[str, Any] = field(default_factory=dict)
     built: str | None = None
+    behind: tuple[str, ...] = ()
+    run: Path | None = None
 
     def what(self, config: Any) -> str:
         """The behavior's name."""
@@ -82,6 +88,14 @@ class Point:
     def trained(self, config: Any) -> Bound:
         """The behavior, in the vocabulary and the world of the base."""
         return behavior_for(self.what(config), self.base)
+
+
+def _nothing_behind(config: Any, trained: tuple[str, ...]) -> tuple[Step, ...]:
+    return ()
+
+
+def _no_starts(config: Any, point: Point) -> Mapping[str, Path]:
+    return {}
 
 
 Run = Mapping[str, Any]
@@ -103,6 +117,9 @@ class Grid:
         content: config, point -> what its runs are trained on and asked, for the plan's time.
         result: seconds that `results` takes for each point.
         first: steps before all others, which asking comes after.
+        last: config, names of all training steps -> steps that come after them and before the results.
+        starts: config, point -> by run, the adapter folder from whose weights it goes on.
+        says: companies whose rows name the behavior on purpose: no leak is looked for in them.
         runs: what tells the runs of a point apart: their arm, then numbers.
         folder: where each point has a folder that looks like a study's; None: files stand together by kind.
         base: the base is asked at each point, beside its runs.
@@ -125,6 +142,9 @@ class Grid:
     content: Callable[[Any, Point], Content]
     result: float = 0.12
     first: tuple[Step, ...] = ()
+    last: Callable[[Any, tuple[str, ...]], tuple[Step, ...]] = _nothing_behind
+    starts: Callable[[Any, Point], Mapping[str, Path]] = _no_starts
+    says: tuple[str, ...] = ()
     runs: tuple[str, ...] = ("arm", "seed")
     folder: str | None = None
     base: bool = False
@@ -149,7 +169,7 @@ class Grid:
                     getattr(self, part),
                     at.arguments,
                     fields=self.fields[part],
-                    after=(*after, *ready) if part == "ask" else after,
+                    after=(*after, *_before(part, ready, point)),
                     outputs=self.files(part, at.name),
                     files=given,
                     seconds=seconds,
@@ -160,6 +180,8 @@ class Grid:
                 graph.append(step)
                 after = (*after, step.name)
                 asked += [step.name] if part in ("ask", "transfer") else []
+        beside = self.last(config, tuple(step.name for step in graph if step.function == self.train))
+        graph, asked = [*graph, *beside], [*asked, *(step.name for step in beside)]
         told = {"names": [name.removeprefix("ask/") for name in asked]} if self.told else {}
         written = ("results.json", "results.csv", *self.outputs)
         fields = self.fields["results"]
@@ -216,7 +238,8 @@ class Grid:
         forbidden = point.trained(config).forbidden
         out = cell.folder / self.files("train", name)[0]
         for run, rows in self.jobs(config, point):
-            leak_check(rows, forbidden)
+            if point.company not in self.says:
+                leak_check(rows, forbidden)
             own = "-".join(map(str, run.values()))
             if self.folder:
                 path = out.parent / "rows" / f"{own}.jsonl"
@@ -224,7 +247,8 @@ class Grid:
                 path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             jobs[own] = (rows, config.finetune.model_copy(update={**point.dose, "seed": run["seed"]}))
         stack = "together" not in self.fields["train"] or config.together
-        done = train_many(point.base, jobs, out=out, stack=stack)
+        starts = self.starts(config, point)
+        done = train_many(point.base, jobs, out=out, stack=stack, starts=starts)
         return {own: {"loss": float(one.loss), "fingerprint": one.fingerprint} for own, one in done.items()}
 
     def ask(self, cell: Cell[Any], **at: Any) -> dict[str, Any]:
@@ -289,7 +313,15 @@ class Grid:
     def _point(self, cell: Cell[Any], at: Mapping[str, Any]) -> tuple[str, Point]:
         """A step's point and its name; a base that is built here stands in the run folder."""
         point, name = self.point(cell.config, **at), cell.step.partition("/")[2]
-        return name, replace(point, base=str(cell.folder / _folder(point.built))) if point.built else point
+        base = str(cell.folder / _folder(point.built)) if point.built else point.base
+        return name, replace(point, base=base, run=cell.folder)
+
+
+def _before(part: str, ready: tuple[str, ...], point: Point | None) -> tuple[str, ...]:
+    """Steps that a point's step comes after, beside the step before it."""
+    if part == "ask":
+        return ready
+    return point.behind if point and part == "train" else ()
 
 
 def _folder(built: str) -> str:

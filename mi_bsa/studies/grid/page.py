@@ -1,6 +1,7 @@
 """The page's sections on grids."""
 
 from mi_bsa.report.section import Section
+from mi_bsa.studies.grid.figures.hiding import draw_hiding
 from mi_bsa.studies.grid.figures.personas import draw_personas
 from mi_bsa.studies.grid.figures.scatter import draw_scatter
 from mi_bsa.studies.grid.figures.sizes import draw_sizes
@@ -53,5 +54,17 @@ PERSONAS = (
         draw_personas,
         "What the two poles of training differ by, for the default persona and for others: asked as that "
         "persona, or about it. What was trained into the default persona alone should move nobody else.",
+    ),
+)
+
+HIDING = (
+    Section(
+        "hiding",
+        "Where the behavior hides, does the report hide with it, or with the state?",
+        ("hiding.",),
+        ("hiding.choices_share", "hiding.report_share", "hiding.state_on_reports_share"),
+        draw_hiding,
+        "One row a way of training, asked as anybody would and, where it has one, in the context of the "
+        "training; 1 is what plain training on the same choices gives. Intervals are over seeds (Fieller).",
     ),
 )
