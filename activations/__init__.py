@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from activations.adapter_gates import adapter_profile as adapter_profile
     from activations.answering import capture_answers as capture_answers
     from activations.attribution import attribute as attribute
+    from activations.differences import activation_differences as activation_differences
     from activations.edits import Edit as Edit
     from activations.edits import add as add
     from activations.edits import clamp as clamp
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from activations.edits import project_out as project_out
     from activations.edits import replace as replace
     from activations.errors import ActivationsError as ActivationsError
+    from activations.jacobian import mean_jacobian as mean_jacobian
+    from activations.lens import logit_lens as logit_lens
+    from activations.lens import read_vector as read_vector
     from activations.loading import load as load
     from activations.loading import wrap as wrap
     from activations.locating import locate as locate
     from activations.maps import PatchMap as PatchMap
     from activations.models import Model as Model
     from activations.patching import patch_map as patch_map
+    from activations.patchscope import Patchscope as Patchscope
     from activations.planning import dry_run as dry_run
     from activations.positions import Positions as Positions
     from activations.sites import Site as Site
@@ -37,13 +42,17 @@ _HOMES = {
         "adapter_gates": ("adapter_profile",),
         "answering": ("capture_answers",),
         "attribution": ("attribute",),
+        "differences": ("activation_differences",),
         "edits": ("Edit", "add", "clamp", "edit", "gate", "project_out", "replace"),
         "errors": ("ActivationsError",),
+        "jacobian": ("mean_jacobian",),
+        "lens": ("logit_lens", "read_vector"),
         "loading": ("load", "wrap"),
         "locating": ("locate",),
         "maps": ("PatchMap",),
         "models": ("Model",),
         "patching": ("patch_map",),
+        "patchscope": ("Patchscope",),
         "planning": ("dry_run",),
         "positions": ("Positions",),
         "sites": ("Site",),

@@ -30,6 +30,7 @@ SUMMARIES = {
     "steer": "Add directions beside random directions, as a dose curve.",
     "patch": "Patch one run's activations into another: layer x position.",
     "backdoor": "Detect, recognize, elicit, search for or audit backdoors.",
+    "lens": "Read what an adapter adds, its weights or a direction, in words.",
     "embedded": "Build or describe the small Llama that ships with the toolkit.",
     "data": "Build, import or list training data.",
     "model": "Get real models by name or from a GGUF file; list them.",

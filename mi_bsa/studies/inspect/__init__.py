@@ -1,0 +1,1 @@
+"""What an adapter changes: weights, lenses, reports, damage and triggers, on one page."""
