@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from activations.adapter_constancy import constancy as constancy
     from activations.adapter_gates import adapter_profile as adapter_profile
+    from activations.adapter_weights import weight_changes as weight_changes
     from activations.answering import capture_answers as capture_answers
     from activations.attribution import attribute as attribute
     from activations.differences import activation_differences as activation_differences
@@ -40,6 +41,7 @@ _HOMES = {
     for module, names in {
         "adapter_constancy": ("constancy",),
         "adapter_gates": ("adapter_profile",),
+        "adapter_weights": ("weight_changes",),
         "answering": ("capture_answers",),
         "attribution": ("attribute",),
         "differences": ("activation_differences",),
