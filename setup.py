@@ -16,6 +16,7 @@ setup(
     package_data={
         "mi_bsa": DATA,
         "mi_bsa.worlds": ["weights/**/*"],
+        "mi_bsa.finetune.zoo": ["shipped/**/*"],
         "mi_bsa.configs": ["*/*.yaml", "*/*.jsonl", "*/*.lock"],
         "activations": ["py.typed"],
         "probes": ["py.typed"],

@@ -47,8 +47,8 @@ def load(
         name_or_module: folder in Hub format, Hub id, or an entry point's name such as `embedded` or
             `embedded/1`; or a Hugging Face or PEFT model in memory (also inside nnsight's wrapper), which
             then needs `tokenizer` and is not converted.
-        adapter: an adapter's folder or Hub id (`owner/name`, `owner/name@revision`), its name is then
-            `adapter`; or several by name. A single one starts active.
+        adapter: an adapter's folder, `zoo:NAME`, or Hub id (`owner/name`, `owner/name@revision`), its name is
+            then `adapter`; or several by name. A single one starts active.
         revision: the Hub revision to pin.
         dtype: float32, bfloat16, float16 or float64, by name or as torch's.
         device: e.g. `cpu` or `cuda`; the accelerator where there is one, else the CPU, where none is given.

@@ -49,13 +49,20 @@ def locate_here(text: str) -> Path | None:
 
 
 def locate_adapter(key: str, name: str | os.PathLike[str]) -> Path:
-    """The folder of an adapter: a local one, or a Hub download of `owner/name` or `owner/name@revision`.
+    """The folder of an adapter: a local one, `KIND:NAME` where an entry point of group `activations.adapters`
+    is called KIND (`zoo:risk-seeking-0`), or a Hub download of `owner/name` or `owner/name@revision`.
 
     A `Path` is always a folder. What is neither is returned as it is, for its reader to refuse.
 
     Raises:
         AdapterError: a Hub id that cannot be fetched.
     """
+    kind, colon, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if colon and not Path(name).exists():
+        for point in entry_points(group="activations.adapters"):
+            if point.name == kind:
+                found: Path = point.load()(rest)
+                return found
     if not isinstance(name, str) or Path(name).exists() or not _HUB_ID.fullmatch(name):
         return Path(name)
     repository, _, revision = name.partition("@")
