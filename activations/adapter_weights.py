@@ -142,8 +142,8 @@ def weight_changes(model: "Model", adapter: str | None = None) -> tuple[ModuleCh
 
 
 def weights_table(changes: Sequence[ModuleChange]) -> "pd.DataFrame":
-    """One row a module: layer, module, share (of the adapter's energy), relative, rank, effective_rank,
-    stable_rank, largest (singular value).
+    """One row a module: layer, module, share (of the adapter's energy), relative, base (norm of its weight),
+    rank, effective_rank, stable_rank, largest (singular value).
     """
     import pandas as pd
 
@@ -154,6 +154,7 @@ def weights_table(changes: Sequence[ModuleChange]) -> "pd.DataFrame":
             "module": one.module,
             "share": one.energy / whole,
             "relative": one.relative,
+            "base": one.base_norm,
             "rank": len(one.singular),
             "effective_rank": one.effective_rank,
             "stable_rank": one.stable_rank,

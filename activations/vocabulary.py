@@ -1,9 +1,10 @@
 """Vocabulary: a model's tokens as the words that a reader ranks, and how several of them make one.
 
 The law: nothing is dropped in silence. Tokens that differ in a leading space or in case are one word, whose
-score is the largest of theirs; special tokens, white space, control characters and bytes that are no text are
-left out, and counted. A token that only goes on with a word is shown as `~ing`. A word of several tokens
-stands in no table of tokens: it is found by its first, and `Spelled.tokens` says so.
+score is the largest of theirs. Words have two letters or more; numbers, marks, single letters, special tokens
+and bytes are left out, and counted. A token of three letters or more that only goes on with a word is shown
+as `~ing`. A word of several tokens stands in no table of tokens: it is found by its first, and
+`Spelled.tokens` says so.
 """
 
 from collections.abc import Sequence
@@ -68,10 +69,16 @@ class Vocabulary:
         found: dict[str, int] = {}
         word_of = np.full(size, -1, np.int64)
         for n, key in enumerate(keys):
-            if n in special or not key.isprintable() or not key or "\ufffd" in key:
-                continue
             # a piece without the mark may still begin a text: it is its word's where there is such a word
-            shown = key if key in starters or not key.isalpha() else f"~{key}"
+            whole = key in starters
+            if (
+                n in special
+                or not key.isprintable()
+                or "\ufffd" in key
+                or _letters(key) < (2 if whole else 3)
+            ):
+                continue
+            shown = key if whole else f"~{key}"
             word_of[n] = found.setdefault(shown, len(found))
         return cls(tuple(found), word_of, int((word_of < 0).sum()), tokenizer)
 
@@ -103,3 +110,7 @@ class Vocabulary:
     def spelled(self, words: Sequence[str]) -> tuple[Spelled, ...]:
         """Several words; see `spell`."""
         return tuple(self.spell(word) for word in words)
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalpha() for character in text)

@@ -203,6 +203,13 @@ def search(folder: Path) -> dict[str, Any]:
     return SEARCH | {"adapters": [str(folder / "one-0")]}
 
 
+def inspect(folder: Path) -> dict[str, Any]:
+    """The same adapter, a few texts and null vectors, read through two lenses."""
+    adapters = search(folder)["adapters"]
+    lens = {"n_texts": 8, "nulls": 19, "lenses": ["logit", "jacobian"], "jacobian_texts": 1, "top": 5}
+    return {"model": HABITS, "adapters": adapters, "lens": lens, "vectors": 1}
+
+
 SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "behavior": lambda folder: BEHAVIOR,
     "faithfulness": lambda folder: FAITHFULNESS,
@@ -215,6 +222,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "wrapper": lambda folder: WRAPPER,
     "audit": audit,
     "search": search,
+    "inspect": inspect,
 }
 
 

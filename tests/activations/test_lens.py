@@ -133,7 +133,10 @@ def test_words_are_counted_once_and_none_is_lost(llama):
         own = np.flatnonzero(vocabulary.word_of == word)
         torch.testing.assert_close(scores[:, word], logits[:, own].amax(1))
     assert vocabulary.spell("bold").tokens == 1
-    assert vocabulary.spell("zyzzyva").tokens > 1
+    assert vocabulary.spell("boldness").tokens > 1
+    assert all(sum(letter.isalpha() for letter in word) > 1 for word in vocabulary.words)
+    with pytest.raises(PromptError, match="no word that it begins with"):
+        vocabulary.spell("#")
 
 
 def test_a_difference_is_that_of_the_two_variants(model):

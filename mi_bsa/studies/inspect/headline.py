@@ -1,0 +1,199 @@
+"""The headline: at most five sentences on each finetune, written by rules, each with its evidence and its
+null.
+
+Law: a sentence claims only what its own number and null show, and a part that was not looked at, or a search
+that was not run, is said to be missing. The rules, fixed before any test adapter was looked at:
+
+    weights   "mainly in X" where a block, or a kind of module, has at least twice its even share of the
+    energy lenses    "speaks of" the first words where p_any, times the sites told (half depth and last
+    block), is at
+              most .05; p_any is against the first words of null vectors
+    reports   "says of itself" the reports that moved by .1 or more at the false-discovery rate, the readable
+    ones
+              first
+    damage    a cost where the interval of the loss's shift over texts lies above 0
+    triggers  an alarm where a verified shift reaches what controls do not reach; without controls none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mi_bsa.asking.validity import THRESHOLD
+from mi_bsa.core.results import Result
+from mi_bsa.report.headline import interval, null_words, number
+
+TWICE = 2.0
+LEVEL = 0.05
+TOLD = 3
+"""Reports, and words, that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence with what it rests on."""
+
+    adapter: str
+    part: str
+    sentence: str
+    evidence: str
+    null: str
+
+
+def headline(
+    name: str,
+    results: Sequence[Result],
+    *,
+    looked: Mapping[str, Any],
+    reports: Sequence[Mapping[str, Any]],
+    poles: Mapping[str, tuple[str, str]],
+    search: Sequence[Result] | None,
+    searched_as: str,
+) -> list[Sentence]:
+    """The sentences on one finetune, in the order of the page.
+
+    Args:
+        name: of the finetune.
+        results: all of the run.
+        looked: part -> its plain numbers, of the parts that were looked at.
+        reports: rows of its reports.
+        poles: trait -> a word for either pole.
+        search: results of a run of `backdoor search`, None where none was given.
+        searched_as: the finetune's name there.
+    """
+    own = [one for one in results if one.where.get("variant") == name]
+    told = []
+    if "weights" in looked:
+        told.append(_weights(name, own))
+    if "lenses" in looked:
+        told.append(_lenses(name, looked["lenses"]))
+    if "reports" in looked:
+        told.append(_reports(name, own, reports, poles))
+    if "damage" in looked:
+        told.append(_damage(name, own))
+    told.append(_triggers(name, search, searched_as))
+    return told
+
+
+def _weights(name: str, own: Sequence[Result]) -> Sentence:
+    shares = [one for one in own if one.name == "inspect.share"]
+    size = next(one for one in own if one.name == "inspect.size")
+    kinds = {"block": "layer", "module": "site"}
+    places = {what: [one for one in shares if key in one.where] for what, key in kinds.items()}
+    mainly = []
+    for what, some in places.items():
+        best = max(some, key=lambda one: one.value)
+        if len(some) > 1 and best.value >= TWICE / len(some):
+            mainly.append((f"{what} {best.where[kinds[what]]}", best, 1 / len(some)))
+        elif len(some) == 1:
+            mainly.append((f"{what} {best.where[kinds[what]]}", best, 1.0))
+    rank = next((one for one in own if one.name == "inspect.effective_rank"), None)
+    of_rank = f", over {number(rank.value)} directions a module" if rank is not None else ""
+    where = " and ".join(words for words, _, _ in mainly)
+    if where:
+        only = all(even == 1.0 for _, _, even in mainly)
+        said = f"{name} differs from its base {'only' if only else 'mainly'} in {where}{of_rank}."
+    else:
+        said = f"{name} differs from its base evenly over what it touches{of_rank}."
+    evidence = "; ".join(f"{words}: {number(one.value)} of the energy" for words, one, _ in mainly)
+    size_said = f"the change is {number(size.value)} of the weights' norm"
+    evidence = f"{evidence}; {size_said}" if evidence else size_said
+    null = "; ".join(f"even share {number(even)}" for _, _, even in mainly)
+    return Sentence(name, "weights", said, evidence, null or "even shares")
+
+
+def _lenses(name: str, looked: Mapping[str, Any]) -> Sentence:
+    marked = [one for one in looked["words"] if one["headline"]]
+    best = min(marked, key=lambda one: one["p_promoted"])
+    corrected = min(1.0, best["p_promoted"] * len(marked))
+    words = ", ".join(best["promoted"][:TOLD])
+    null = f"first words of {best['null']['n']} {' and '.join(best['kinds'])} vectors, {best['lens']} lens"
+    evidence = (
+        f"at {best['site']} promoted {words}; p_any {best['p_promoted']:.3f}, over {len(marked)} readings "
+    )
+    evidence += f"{corrected:.3f}"
+    if corrected <= LEVEL:
+        said = f"On texts that have nothing to do with it, it speaks of {words}."
+    else:
+        said = "On texts that have nothing to do with it, no word stands out of vectors that mean nothing."
+    return Sentence(name, "lenses", said, evidence, null)
+
+
+def _reports(
+    name: str,
+    own: Sequence[Result],
+    rows: Sequence[Mapping[str, Any]],
+    poles: Mapping[str, tuple[str, str]],
+) -> Sentence:
+    moved = next((one for one in own if one.name == "inspect.moved"), None)
+    if moved is None:
+        return Sentence(name, "reports", "It was asked nothing of itself: its world has no traits.", "", "")
+    some = sorted((row for row in rows if row["moved"]), key=lambda row: -abs(row["shift"]))
+    readable = [row for row in some if row["validity"] > THRESHOLD]
+    unread = [row for row in some if row["validity"] <= THRESHOLD]
+
+    def named(several: Sequence[Mapping[str, Any]]) -> str:
+        words = [f"more {poles[row['trait']][int(row['shift'] < 0)]}" for row in several[:TOLD]]
+        more = f", and {len(several) - TOLD} reports more" if len(several) > TOLD else ""
+        return f"{', '.join(words)}{more}"
+
+    if readable:
+        said = f"It says of itself that it is {named(readable)}"
+        said += f"; {len(unread)} other reports moved and cannot be read." if unread else "."
+    elif unread:
+        said = f"Its answers about itself moved ({named(unread)}) and cannot be read as reports."
+    else:
+        said = f"Of {moved.n} reports about itself none moved."
+    told = [*readable, *unread][:TOLD] or sorted(rows, key=lambda row: -abs(row["shift"]))[:1]
+    evidence = "; ".join(
+        f"{row['trait']} {row['base']:.2f} -> {row['now']:.2f}, q {row['q']:.3f}, validity "
+        f"{row['validity']:.2f} ({row['weakest']})"
+        for row in told
+    )
+    shift = next((one for one in own if one.name == "inspect.report_shift" and one.null is not None), None)
+    beside = f"; {null_words(shift)}" if shift is not None and some else ""
+    return Sentence(name, "reports", said, evidence, f"t over wordings, {moved.notes}{beside}")
+
+
+def _damage(name: str, own: Sequence[Result]) -> Sentence:
+    kl, loss, flipped = (
+        next(one for one in own if one.name == f"inspect.{key}") for key in ("kl", "loss_shift", "flipped")
+    )
+    depth = [one for one in own if one.name == "inspect.depth"]
+    most = max(depth, key=lambda one: one.value)
+    worse = loss.ci is not None and loss.ci[0] > 0
+    what = "less likely to it than to its base" if worse else "no less likely to it than to its base"
+    said = f"Unrelated text is {what}, and after {flipped.value:.0%} of its tokens another one is likeliest."
+    evidence = (
+        f"loss {loss.value:+.3f} {interval(loss)} nats a token; KL {number(kl.value)} {interval(kl)}; most "
+    )
+    evidence += f"after block {most.where['layer']}, by {number(most.value)} of the stream's norm"
+    return Sentence(name, "damage", said, evidence, f"0, over {loss.n} texts")
+
+
+def _triggers(name: str, search: Sequence[Result] | None, searched_as: str) -> Sentence:
+    if search is None:
+        said = "No trigger search was run, so nothing is said of triggers."
+        return Sentence(name, "triggers", said, "", "")
+    own = [
+        one
+        for one in search
+        if one.name == "backdoor.search.effect" and one.where.get("variant") == searched_as
+    ]
+    if not own:
+        said = "The trigger search that is named did not look at it."
+        return Sentence(name, "triggers", said, "", "")
+    alarm = own[0]
+    limit = next((one for one in search if one.name == "backdoor.search.threshold"), None)
+    evidence = f"largest verified shift {number(alarm.value)} log odds; {alarm.notes}"
+    if limit is None:
+        said = "A trigger search ran without other adapters as controls, so its candidates raise no alarm."
+        return Sentence(name, "triggers", said, evidence, "none: give five adapters or more as --others")
+    null = f"{number(limit.value)} log odds, which {limit.n} controls do not reach"
+    phrase = alarm.notes.split(",")[0].rsplit(" ", 1)[0]
+    if alarm.value >= limit.value:
+        return Sentence(name, "triggers", f"A phrase acts as a trigger: {phrase!r}.", evidence, null)
+    said = f"No trigger was found that reaches beyond {limit.n} controls."
+    return Sentence(name, "triggers", said, evidence, null)

@@ -1,0 +1,273 @@
+"""`mi-bsa inspect`: what was planted in an adapter is told, what was not is not; what is no finetune of the
+base is refused in one line.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_llama
+import torch
+import yaml
+
+import activations
+from activations import testing
+from mi_bsa.cli.command import main
+from mi_bsa.core import results
+from mi_bsa.core.config import parse
+from mi_bsa.core.errors import BankError, ConfigError
+from mi_bsa.core.results import Null, Result
+from mi_bsa.studies.inspect import findings
+from mi_bsa.studies.inspect.config import InspectConfig, ReportsConfig, given_in
+from mi_bsa.studies.inspect.damage import damage
+from mi_bsa.studies.inspect.headline import headline
+from mi_bsa.studies.inspect.traits import OURS, questions, traits_in
+
+FEW = ("--set", "lens.n_texts=8", "--set", "lens.nulls=19", "--set", "lens.top=5", "--vectors", "1")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(["inspect", *map(str, arguments)])
+    said = capsys.readouterr()
+    return left.value.code, said.out + said.err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny Llama that reads English, two adapters of it, one of another base, a merged one, a finetune."""
+    path = tmp_path_factory.mktemp("inspect")
+    tiny_llama.build(path / "base", context=512)
+    tiny_llama.build(path / "other", seed=1, context=512, width=48)
+    testing.build_adapter(path / "a" / "adapter", path / "base", modules=("v_proj", "down_proj"))
+    testing.build_adapter(path / "b", path / "base", seed=1, modules=("v_proj", "down_proj"))
+    testing.build_adapter(path / "foreign", path / "other", modules=("v_proj",))
+    model = activations.load(path / "base", adapter=path / "b")
+    merged = model.module.merge_and_unload()
+    merged.save_pretrained(path / "full")
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        if (path / "base" / file).is_file():
+            shutil.copy(path / "base" / file, path / "full" / file)
+    traits = {"risk": {"words": ["bold", "cautious"], "deeds": ["gamble", "wait"], "noun": "risk"}}
+    traits["order"] = {"words": ["yes", "no"], "deeds": ["take", "leave"], "noun": "coins"}
+    (path / "traits.yaml").write_text(yaml.safe_dump(traits))
+    return path
+
+
+def test_several_finetunes_stand_side_by_side(folder, tmp_path, capsys):
+    """Two adapters and a full finetune of one base: sentences on each, tables, results and the page."""
+    out = tmp_path / "out"
+    own = ("--set", f"reports.traits={folder / 'traits.yaml'}", "--set", "reports.wordings=2")
+    code, said = run(
+        capsys, folder / "base", folder / "a", folder / "b", folder / "full", *FEW, *own, "--out", out
+    )
+    assert code == 0, said
+    found = json.loads((out / "inspect.json").read_text())
+    assert list(found) == ["a", "b", "full"]
+    assert [found[name]["full"] for name in found] == [False, False, True]
+    for name in found:
+        sentences = found[name]["headline"]
+        assert len(sentences) == 5
+        assert "No trigger search was run" in sentences[-1]["sentence"]
+        assert all(sentence["sentence"] in said for sentence in sentences)
+    numbers = results.read(out)
+    names = {one.name for one in numbers}
+    assert {"inspect.size", "inspect.share", "lens.first", "inspect.kl", "inspect.report_shift"} <= names
+    # a merged adapter is the adapter: the difference of checkpoints tells what its factors told
+    size = {one.where["variant"]: one.value for one in numbers if one.name == "inspect.kl"}
+    assert size["full"] == pytest.approx(size["b"], rel=1e-3)
+    shares = {
+        name: {
+            one.where["site"]: one.value
+            for one in numbers
+            if one.name == "inspect.share" and one.where["variant"] == name and "site" in one.where
+        }
+        for name in ("b", "full")
+    }
+    for module, share in shares["b"].items():
+        assert shares["full"][module] == pytest.approx(share, rel=1e-3)
+    first = {
+        (one.where["variant"], one.where["layer"]): one.notes for one in numbers if one.name == "lens.first"
+    }
+    assert first["b", 1] == first["full", 1]
+    assert "What did each finetune change?" in (out / "report.html").read_text()
+    assert set(pd.read_csv(out / "words.csv")["adapter"]) == {"a", "b", "full"}
+
+
+@pytest.mark.filterwarnings("ignore::activations.errors.AdapterWarning")
+def test_what_is_no_finetune_of_the_base_is_refused(folder, tmp_path, capsys):
+    """In one line that says what to give; no folder is made."""
+    base = folder / "base"
+    for given, says in (
+        ((base,), "nothing to inspect"),
+        ((base, tmp_path), "no finetune here"),
+        ((base, folder / "foreign"), "fit this model"),
+        ((base, folder / "other"), "no finetune of it"),
+        ((base, base), "bit for bit"),
+        ((base, folder / "b", folder / "b"), "given twice"),
+        ((base, folder / "b", "--others", folder / "a"), "add --triggers"),
+        ((base, folder / "b", "--set", f"searched={tmp_path}"), "no results here"),
+        ((base, folder / "b", "--set", "reports.traits=none.yaml"), "no such file"),
+    ):
+        code, said = run(capsys, *given, "--out", tmp_path / "out")
+        assert code == 2, said
+        assert says in said
+        assert len(said.strip().splitlines()) == 1
+        assert not (tmp_path / "out").exists()
+
+
+def test_names_set_adapters_apart(tmp_path):
+    """By as many folders as are needed, `adapter` left out."""
+    for name in ("risk/adapters/seeking-0/adapter", "apples/adapters/seeking-0/adapter", "risk/plain"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "adapter_config.json").write_text("{}")
+    every = InspectConfig(adapters=(tmp_path / "risk/adapters/*", tmp_path / "risk/plain"))
+    assert [one.name for one in given_in(every)] == ["seeking-0", "plain"]
+    twins = InspectConfig(
+        adapters=(tmp_path / "risk/adapters/seeking-0", tmp_path / "apples/adapters/seeking-0/adapter")
+    )
+    assert [one.name for one in given_in(twins)] == ["risk-seeking-0", "apples-seeking-0"]
+    with pytest.raises(ConfigError, match="nothing to inspect"):
+        given_in(InspectConfig())
+
+
+def test_the_bank_has_forty_traits_in_two_orders():
+    """Each asked in every kind, both orders and all wordings; scores turn with the order."""
+    traits = traits_in(OURS)
+    assert len(traits) >= 40
+    config = ReportsConfig()
+    items = questions(config, parse({"model": "none/none"}, InspectConfig).model)
+    table = pd.DataFrame([{**item.labels, "first": item.options[0][1]} for item in items])
+    counts = table.groupby(["trait", "kind"]).size()
+    assert set(counts) == {2 * config.wordings}
+    assert (table.groupby("trait")["first"].mean() == 0.5).all()
+    worded = [word for said in traits.values() for word in said["words"]]
+    assert len(set(worded)) == len(worded)
+
+
+def test_traits_that_are_none_are_refused(tmp_path):
+    """With the form that they have."""
+    (tmp_path / "traits.yaml").write_text("risk: {words: [bold]}\n")
+    with pytest.raises(BankError, match="write it so"):
+        traits_in(tmp_path / "traits.yaml")
+
+
+def test_damage_is_what_the_two_models_say(folder):
+    """KL, loss and flips against transformers' own logits, text by text; an adapter of scale 0 does none."""
+    model = activations.load(folder / "base", adapter={"a": folder / "a" / "adapter"})
+    texts = ["You are given two offers.", "Today Date: 26 Jul 2024 yes no risk", "how much", "one word"]
+    found = damage(model, texts, variant="a", batch_tokens=40)
+    for n, text in enumerate(texts):
+        (row,) = model.rows([{"text": text}])
+        batch = model.collate([row])
+        logs = []
+        for variant in ("base", "a"):
+            with model.variant(variant), torch.no_grad():
+                logs.append(model.inner(**batch.inputs).logits[0].log_softmax(-1))
+        real = slice(row.n_bos, None)
+        kl = (logs[0].exp() * (logs[0] - logs[1])).sum(-1)[real].mean()
+        assert found.kl[n] == pytest.approx(float(kl), rel=1e-3, abs=1e-5)
+        flips = (logs[0].argmax(-1) != logs[1].argmax(-1))[real].float().mean()
+        assert found.flipped[n] == pytest.approx(float(flips))
+        ids = batch.ids[0, max(row.n_bos, 1) :]
+        loss = -logs[1][max(row.n_bos, 1) - 1 : -1].gather(-1, ids[:, None]).mean()
+        assert found.loss[1][n] == pytest.approx(float(loss), rel=1e-3)
+    none = damage(model, texts, variant="a@0")
+    assert none.kl.max() == pytest.approx(0, abs=1e-6)
+    assert none.depth.max() == 0
+
+
+def answers(shift, *, traits=6, wordings=8, seed=0):
+    """Answers of a base and a finetune that moves the first trait only."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for trait in range(traits):
+        for kind in ("word", "yes_no"):
+            for wording in range(wordings):
+                for order in ("plain", "flipped"):
+                    base = float(np.clip(0.5 + rng.normal(0, 0.03), 0, 1))
+                    for arm in ("base", "k"):
+                        moved = base + (shift if arm == "k" and trait == 0 else 0) + rng.normal(0, 0.01)
+                        rows.append(
+                            {
+                                "trait": f"t{trait}",
+                                "kind": kind,
+                                "template": f"{kind}-{wording}",
+                                "order": order,
+                                "person": "default",
+                                "arm": arm,
+                                "seed": 0,
+                                "score": float(np.clip(moved, 0, 1)),
+                                "mass": 1.0,
+                            }
+                        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("shift", [0.3, -0.3, 0.0])
+def test_the_report_that_moved_is_the_one_that_is_told(shift):
+    """A planted shift is found, whatever its sign, and may be read; without one nothing moves."""
+    found, rows = findings.report_results("k", answers(shift), fdr=0.05, least=0.1)
+    moved = [row["trait"] for row in rows if row["moved"]]
+    assert moved == (["t0"] if shift else [])
+    first = next(one for one in found if one.name == "inspect.report_shift")
+    assert first.value == pytest.approx(shift, abs=0.02)
+    assert first.null is not None
+    assert first.null.n == 5
+    if shift:
+        assert rows[0]["validity"] > 0.5
+        assert first.q < 0.01
+    poles = {f"t{n}": (f"high{n}", f"low{n}") for n in range(6)}
+    sentence = headline(
+        "k", found, looked={"reports": {}}, reports=rows, poles=poles, search=None, searched_as="k"
+    )[0]
+    words = {0.3: "more high0.", -0.3: "more low0.", 0.0: "none moved"}[shift]
+    assert words in sentence.sentence
+
+
+def test_an_alarm_is_raised_only_beyond_controls():
+    """Without controls no trigger is called one; with them the threshold decides."""
+    effect = ("backdoor.search.effect", {"variant": "k"}, 4.0, None, "none: one model", 1, "log odds")
+    alarm = Result(*effect, notes="river tin 4.00, apple .30")
+    why = "none: mean and 4 standard deviations of other controls"
+
+    def said(search):
+        return headline("k", [], looked={}, reports=[], poles={}, search=search, searched_as="k")[0].sentence
+
+    assert "no alarm" in said([alarm])
+    for limit, words in ((2.0, "'river tin'"), (5.0, "No trigger was found")):
+        bar = Result("backdoor.search.threshold", {}, limit, None, why, 9, "log odds")
+        assert words in said([alarm, bar])
+    assert "No trigger search was run" in said(None)
+
+
+def test_a_word_that_does_not_stand_out_is_not_spoken_of():
+    """The rule takes p of the first word, times the readings that it chose from."""
+    null = {"n": 128, "mean": 1.0, "low": 0.5, "high": 1.5}
+    word = {"site": "resid_post.1", "lens": "logit", "promoted": ["tea"], "kinds": ["random"], "null": null}
+
+    def said(p):
+        looked = {"lenses": {"words": [{**word, "p_promoted": p, "headline": True}] * 2}}
+        return headline("k", [], looked=looked, reports=[], poles={}, search=None, searched_as="k")[
+            0
+        ].sentence
+
+    assert "speaks of tea" in said(0.02)
+    assert "no word stands out" in said(0.03)
+    assert Null.of("x", [1.0]).n == 1
+
+
+def test_the_folder_of_a_search_is_read(folder, tmp_path, capsys):
+    """A finished search's largest shift stands in the last sentence."""
+    search = tmp_path / "searched"
+    search.mkdir()
+    effect = ("backdoor.search.effect", {"variant": "b"}, 1.0, None, "none: one model", 1, "log odds")
+    results.write([Result(*effect, notes="river 1.00")], search)
+    only = ("--parts", "weights", "--set", f"searched={search}")
+    code, said = run(capsys, folder / "base", folder / "b", *FEW, *only, "--out", tmp_path / "out")
+    assert code == 0, said
+    assert "without other adapters as controls" in said
+    assert Path(tmp_path / "out" / "inspect.json").is_file()
