@@ -6,24 +6,25 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := activations probes mi_bsa tests benchmarks
+CODE := activations probes mi_bsa tests benchmarks docs/hooks.py
 
 CUDA := .venv-cuda
 # from 2.14 on, for the CPU build that constraints.txt pins may be what the pinned version gives; of the registry, Linux
 # has the CUDA build
 CUDA_TORCH ?= torch==2.14.1
 
-.PHONY: demo test check check-cuda static format docs mutants setup help
+.PHONY: demo test check check-cuda static format docs site mutants setup help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 minutes)"
 	@echo "make test    run the tests (8 minutes), also on a real model where it can be had"
-	@echo "make check   format, lint, types, layers, then the tests"
+	@echo "make check   format, lint, types, layers, the site, then the tests"
 	@echo "make check-cuda  everything on a CUDA device that is pretended: no GPU (5 GB once; 6 minutes)"
 	@echo "make static  format, lint, types, layers: no tests (1 minute)"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make docs    write the pages that are generated from the code"
+	@echo "make site    build the pages as a site, build/site/index.html; a broken link fails (half a minute)"
 	@echo "make mutants plant small faults in statistics, results and verdicts; docs/mutants.md says what tests miss"
 
 setup: $(READY)
@@ -53,7 +54,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal && \
 	echo "== all tests passed in $$(($$(date +%s) - began)) s"
 
-check: static
+check: static site
 	@$(MAKE) --no-print-directory test
 
 # an environment of its own holds the CUDA build of torch alone; everything else is that of .venv
@@ -80,7 +81,12 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/python -m mi_bsa.cli.docs > docs/cli.md
 	$(BIN)/python -m mi_bsa.cli.docs_results > docs/results.md
+	$(BIN)/python -m mi_bsa.cli.docs_api docs/api
 	$(BIN)/python benchmarks/page.py
+
+site: $(READY)
+	@echo "== site"; NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "== the site: $(CURDIR)/build/site/index.html"
 
 mutants: $(READY)
 	$(BIN)/python tests/mutation.py
