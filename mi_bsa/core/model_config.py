@@ -165,6 +165,7 @@ def load(
     given = {**config.adapters, **(adapters or {})}
     for name, path in given.items():
         check_adapter(name, path)
+    given = {name: adapter_folder(path) for name, path in given.items()}
     check_adapters(given.values())
     return activations.load(
         config.name,
@@ -204,12 +205,22 @@ def on_cpu(device: str | None) -> bool:
     return devices.parse(device).type == "cpu"
 
 
+def adapter_folder(path: Path) -> Path:
+    """A folder as it is; of `zoo:NAME`, where it lies. Raises `MissingError` where it is not here."""
+    if ":" not in str(path) or path.exists():
+        return path
+    from activations.locating import locate_adapter
+
+    return locate_adapter("adapter", str(path))
+
+
 def check_adapter(name: str, path: Path) -> None:
     """Refuse an adapter folder that is not there; `owner/name` is a Hub id unless `owner` is a folder here.
 
     Raises:
-        MissingError: no such folder.
+        MissingError: no such folder, or no such adapter of a zoo.
     """
+    path = adapter_folder(path)
     hub = len(path.parts) == 2 and not path.is_absolute() and path.parts[0] not in (".", "..", "~")
     if not path.is_dir() and not (hub and not path.parent.exists()):
         raise MissingError(

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, MissingError
-from mi_bsa.core.model_config import ModelConfig
+from mi_bsa.core.model_config import ModelConfig, adapter_folder
 from mi_bsa.studies.inspect.lens_config import LensConfig
 from mi_bsa.study.study import StudyConfig
 
@@ -47,7 +47,9 @@ class InspectConfig(StudyConfig):
     model: ModelConfig = ModelConfig(name="embedded")
     """The base."""
     adapters: tuple[Path, ...] = ()
-    """Folders of adapters, run folders that hold one, folders of full finetunes, or patterns with `*`."""
+    """Folders of adapters, run folders that hold one, folders of full finetunes, patterns with `*`; or
+    `zoo:NAME`.
+    """
     parts: tuple[Part, ...] = Field(default=("weights", "lenses", "damage", "reports"), min_length=1)
     """What is looked at: `weights` alone, `lenses` on what is added to unrelated texts, `damage` to them, and
     `reports` of itself.
@@ -93,7 +95,7 @@ def given_in(config: InspectConfig) -> list[Given]:
     """
     found: list[tuple[Path, bool]] = []
     for path in config.adapters:
-        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [adapter_folder(path)]
         held = [held for match in matches if (held := _held(match)) is not None]
         if not held:
             raise MissingError(

@@ -111,3 +111,16 @@ def test_the_command_lists_and_refuses_what_is_no_zoo(tmp_path):
         refused = run(zoo, ["build", "--out", str(tmp_path), *more])
         assert refused.exit_code == 2 or isinstance(refused.exception, ConfigError)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_commands_take_zoo_names_as_adapters():
+    """A config's adapters may be `zoo:NAME`; one that is not here is refused by the command that makes it."""
+    from mi_bsa.core.model_config import ModelConfig, load
+    from mi_bsa.studies.inspect.config import InspectConfig, given_in
+
+    model = load(ModelConfig(name="embedded", adapters={"bold": "zoo:risk-seeking-0"}))
+    assert model.variants == ("base", "bold")
+    given = given_in(parse({"adapters": ["zoo:risk-seeking-0", "zoo:risk-averse-0"]}, InspectConfig))
+    assert [one.name for one in given] == ["risk-seeking-0", "risk-averse-0"]
+    with pytest.raises(MissingError, match="did you mean"):
+        load(ModelConfig(name="embedded", adapters={"bold": "zoo:risk-seekin-0"}))
