@@ -1,5 +1,7 @@
-"""The packages of the wheel. `configs/`, at the top of the repository, lies in it as `mi_bsa/configs`, so that built-in
-configs go by their names from any folder (`mi_bsa.core.builtin`); all else stands in pyproject.toml.
+"""The packages of the wheel; all else stands in pyproject.toml.
+
+`configs/`, at the top of the repository, lies in the wheel as `mi_bsa/configs`, so that built-in configs go
+by their names from any folder (`mi_bsa.core.builtin`).
 """
 
 from setuptools import find_namespace_packages, setup

@@ -74,3 +74,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"activations.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -15,16 +15,18 @@ from jaxtyping import Float
 
 from activations.alignment import Column
 from activations.errors import PatchError
+from activations.showing import Shows
 from activations.sites import Site
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 CI_METHOD = "linearized ratio of means, t over examples"
 
 
-@dataclass(frozen=True)
-class PatchMap:
+@dataclass(frozen=True, repr=False)
+class PatchMap(Shows):
     """Layer x column (x head) patching effects of many examples.
 
     Attributes:
@@ -129,13 +131,21 @@ class PatchMap:
         order = table["recovery"].abs().sort_values(ascending=False, kind="stable").index
         return table.loc[order[:k]].reset_index(drop=True)
 
-    def __str__(self) -> str:
+    def plot(self) -> "Figure":
+        """Recovery over layer x column as a matplotlib figure, a panel a head; a notebook shows it."""
+        from activations.map_figure import draw
+
+        return draw(self)
+
+    def _shown(self) -> dict[str, object]:
         layers = f"{self.sites[0].name} at {len(self.sites)} layers"
         heads = f" x {len(self.heads)} heads" if self.heads else ""
-        return (
-            f"PatchMap({layers} x {len(self.columns)} columns{heads}, {self.source} -> {self.target}, "
-            f"{self.mode}, {self.metric}, n = {len(self.before)})"
-        )
+        return {
+            "": f"{layers} x {len(self.columns)} columns{heads}",
+            "runs": f"{self.source} -> {self.target}, {self.mode}",
+            "metric": self.metric,
+            "n =": len(self.before),
+        }
 
 
 def ratio_of_means(

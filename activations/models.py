@@ -6,7 +6,7 @@ left on, or gradient checkpointing left on is an error, since each of them retur
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from activations.errors import AdapterError, ModelError, PositionError, PromptEr
 from activations.moments import Order, Told
 from activations.positions import Positions
 from activations.prompts import Prompt, Prompts, read
+from activations.showing import ModelShows
 from activations.sites import Site, resolve
 from activations.tokens import Row, Template, tokenizer_fingerprint
 
@@ -32,8 +33,8 @@ def variant_name(name: str, alpha: float) -> str:
     return name if alpha == 1.0 else f"{name}@{alpha:g}"
 
 
-@dataclass(eq=False)
-class Model:
+@dataclass(eq=False, repr=False)
+class Model(ModelShows):
     """A causal language model ready to be read and edited. Made by `load` or `wrap`.
 
     Attributes:
@@ -55,8 +56,8 @@ class Model:
     template: Template
     anatomy: Anatomy
     _active: tuple[str, float] = ("base", 1.0)
-    _told: Told | None = field(default=None, repr=False)
-    _order: Order | None = field(default=None, repr=False)
+    _told: Told | None = None
+    _order: Order | None = None
     _alterations: int = 0
     _kept: Any = None
 
@@ -87,8 +88,7 @@ class Model:
 
     @cached_property
     def dtype(self) -> str:
-        """The base's type, e.g. `float32`; `nf4 (bfloat16 compute)` where it is quantized, and every type
-        where there are several, e.g. `bfloat16 and float32`."""
+        """The base's type: `float32`, `nf4 (bfloat16 compute)`; `bfloat16 and float32` where it has both."""
         return dtypes.of_base(self.inner)
 
     @property

@@ -34,7 +34,9 @@ def repack(
         )
     store, target = Store(source), Path(out)
     if target.exists():
-        raise StoreError(f"cache {str(target)!r} exists: a cache is never overwritten; choose another --out")
+        raise StoreError(
+            f"cache {str(target)!r} exists: a cache is never overwritten; choose another target (--out)"
+        )
     faults = store.check(deep=True)
     if faults:
         raise StoreError(

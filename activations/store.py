@@ -26,7 +26,9 @@ from activations.checks import contents, datasets_of, refuse_malformed, shallow
 from activations.errors import ActivationsError, StoreError, first_line
 from activations.records import plain
 from activations.seals import SEAL, broken, is_sealed, stamp_broken
+from activations.showing import Shows
 from activations.sites import Site
+from activations.temporary import Held
 from activations.writer import column_of, part_path, path_of
 
 if TYPE_CHECKING:
@@ -52,8 +54,11 @@ def _of_hdf5(error: OSError | KeyError) -> bool:
     return getattr(error, "errno", None) is None and "synchronously" in words and "write" not in words
 
 
-class Store:
+class Store(Shows):
     """A finished cache, opened for reading.
+
+    Attributes:
+        held: the temporary folder that goes with it; None of a cache at a path of its own.
 
     Raises:
         StoreError: no such file, an unfinished one, one that is no cache, or a joined one whose shards are
@@ -62,12 +67,15 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.held: Held | None = None
         if not self.path.is_file():
             if part_path(self.path).is_file():
-                raise StoreError(f"cache {str(self.path)!r} is unfinished; resume its capture (--resume)")
+                raise StoreError(
+                    f"cache {str(self.path)!r} is unfinished; capture again with resume=True (--resume)"
+                )
             raise StoreError(
-                f"cache {str(self.path)!r} does not exist; give the path of an HDF5 file made by 'mi-bsa "
-                "cache build'"
+                f"cache {str(self.path)!r} does not exist; give the path of an HDF5 file made by "
+                "activations.capture (mi-bsa cache build)"
             )
         with self.open() as file:
             try:
@@ -112,10 +120,15 @@ class Store:
                 "read zeros; put them back beside it"
             )
 
-    def __repr__(self) -> str:
-        return (
-            f"Store({str(self.path)!r}, {len(self)} rows, {len(self.sites)} sites, variant {self.variant!r})"
-        )
+    def _shown(self) -> dict[str, object]:
+        return {
+            "": "in memory" if self.held is not None else repr(str(self.path)),
+            "rows": len(self),
+            "sites": _brief(self.sites),
+            "variant": self.variant,
+            "dtype": self.dtype,
+            "labels": ", ".join(self.labels),
+        }
 
     def __len__(self) -> int:
         return len(self.rows["example"])

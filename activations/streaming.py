@@ -9,7 +9,7 @@ only behind it.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
@@ -27,6 +27,7 @@ from activations.request import Request, SiteLike
 from activations.selection import gather
 from activations.sites import ADAPTER, Site
 from activations.store import Store
+from activations.temporary import Held, hold
 from activations.writer import Layout, Writer, create, exclusive, part_path, refuse_difference
 
 PathLike = str | os.PathLike[str]
@@ -54,7 +55,7 @@ def capture(
     prompts: Prompts,
     *,
     sites: SiteLike,
-    out: PathLike,
+    out: PathLike | None = None,
     variants: None = None,
     **how: Unpack[How],
 ) -> Store: ...
@@ -64,7 +65,7 @@ def capture(
     prompts: Prompts,
     *,
     sites: SiteLike,
-    out: PathLike,
+    out: PathLike | None = None,
     variants: Sequence[str],
     **how: Unpack[How],
 ) -> dict[str, Store]: ...
@@ -74,7 +75,7 @@ def capture(
     *,
     sites: SiteLike,
     positions: str | Positions = "last",
-    out: PathLike,
+    out: PathLike | None = None,
     variants: Sequence[str] | None = None,
     dtype: str | None = None,
     batch_tokens: int = 4096,
@@ -92,7 +93,8 @@ def capture(
         prompts: a JSONL file, or a list of rows.
         sites: what `Model.sites` reads, e.g. `"resid_post"` (all layers), `["resid_post.50%", "head_z.3"]`.
         positions: which tokens of each prompt; see `activations.positions`.
-        out: the cache `X.h5`; with `variants`, a folder that gets one `<variant>.h5` each.
+        out: the cache `X.h5`; with `variants`, a folder that gets one `<variant>.h5` each. Without it, caches
+            are in memory where there is room, else in a temporary file, and are gone with their stores.
         variants: e.g. `["base", "adapter", "adapter@0.5"]`, read on the same rows; the active one where none
             are given. The base has no adapter sites; they are left out of its file.
         dtype: stored type, float32, float16 or bfloat16; float32 or the model's own 16 bits where none is
@@ -114,7 +116,7 @@ def capture(
         StoreError: the cache exists or is in use, was made differently, or there is no space.
         PromptError, SiteError, ModelError: see there.
     """
-    folder_or_file = Path(out)
+    folder_or_file = Path("model.h5" if variants is None else "") if out is None else Path(out)
     if variants is None:
         if folder_or_file.suffix != ".h5":
             raise StoreError(
@@ -143,11 +145,25 @@ def capture(
         variants=variants,
         head=max(3, parity),
     )
+    held = None if out is not None else _held(model, request, wanted, resume=resume)
     stores = {}
     for name, path in wanted.items():
+        path = path if held is None else held.path / path
         with model.variant(name):
             stores[name] = _capture_one(model, request, path, resume=resume, parity=parity, progress=progress)
+        stores[name].held = held
     return stores if variants is not None else next(iter(stores.values()))
+
+
+def _held(model: Model, request: Request, names: Collection[str], *, resume: bool) -> Held:
+    """A folder for caches that were given none. Raises `StoreError` where there is nothing to share."""
+    if resume or request.shard[1] > 1:
+        raise StoreError("a cache without out is of one process and is not resumed; give out=, a path")
+    size = 0
+    for name in names:
+        with model.variant(name):
+            size += request.layout(model, {}).n_bytes
+    return hold(size)
 
 
 def _capture_one(
@@ -175,8 +191,8 @@ def _capture_one(
             if part_path(path).exists():
                 if not resume:
                     raise StoreError(
-                        f"cache {str(path)!r} was begun and not finished; resume it (--resume), or delete "
-                        f"{part_path(path).name!r}"
+                        f"cache {str(path)!r} was begun and not finished; go on with resume=True (--resume), "
+                        f"or delete {part_path(path).name!r}"
                     )
                 refuse_difference(part_path(path), layout)
             else:
@@ -193,8 +209,8 @@ def _capture_one(
 def _refuse_existing(out: Path) -> None:
     if out.exists():
         raise StoreError(
-            f"cache {str(out)!r} exists: a cache is never overwritten; resume it (--resume), delete it, or "
-            "choose another --out"
+            f"cache {str(out)!r} exists: a cache is never overwritten; read it with resume=True (--resume), "
+            "delete it, choose another out (--out), or leave out= away for a cache in memory"
         )
 
 

@@ -299,7 +299,7 @@ def refuse_difference(path: Path, layout: Layout) -> None:
         raise StoreError(
             f"cache {str(path)!r} was made differently ({', '.join(different[:4])}; {key}: "
             f"{_short(found.get(key))} there, {_short(wanted.get(key))} now): "
-            "activations are never mixed; resume with what made it, or choose another --out"
+            "activations are never mixed; resume with what made it, or choose another out (--out)"
         )
 
 

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
+from activations.showing import Shows
 from probes import pairs
 from probes.errors import DirectionError
 
 FORMAT = "mi-bsa direction 1"
 
 
-@dataclass(frozen=True, eq=False)
-class Direction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Direction(Shows):
     """A direction in activation space.
 
     Args:
@@ -70,6 +71,16 @@ class Direction:
         object.__setattr__(self, "length", length)
         object.__setattr__(self, "site", str(self.site))
         object.__setattr__(self, "provenance", dict(self.provenance))
+
+    def _shown(self) -> dict[str, object]:
+        return {
+            "": str(self.site),
+            "d_model": self.d_model,
+            "sign:": self.sign,
+            "norm": f"{self.length:.4g}",
+            "typical norm of the site": None if self.scale is None else f"{self.scale:.4g}",
+            "by": self.provenance.get("method"),
+        }
 
     @property
     def raw(self) -> Float[np.ndarray, " d_model"]:

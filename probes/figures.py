@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from activations.showing import figure_class
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -27,16 +29,12 @@ def layer_figure(result: Sweep) -> Figure:
     The band is the 95 % range of refits on shuffled labels at that penalty. The diamond is the nested score
     of the choice, which, unlike the highest point of the curve, is not raised by the search.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     table = result.table.assign(
         position=result.table["position"].map(lambda p: "" if p is None else str(p)),
         layer=result.table["layer"].map(lambda v: -1 if v is None or np.isnan(v) else int(v)),
     )
     panels = list(table.groupby(["site", "position"], sort=False))
-    figure = Figure(figsize=(max(5.0, 4.2 * len(panels)), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figure_class()(figsize=(max(5.0, 4.2 * len(panels)), 3.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
     for axis, ((site, position), panel) in zip(axes, panels, strict=True):
         for color, (method, lines) in zip(cycle(COLORS), panel.groupby("method", sort=False), strict=False):

@@ -29,6 +29,7 @@ from probes.methods import PENALTIES, penalties_of
 from probes.probe import Probe
 from probes.scores import auroc_many
 from probes.selection import Key, favorite, inner_folds, inner_scores, nested_choice
+from probes.showing import SweepShows
 from probes.shuffles import Shuffler, default_units, labelings
 from probes.source import ActivationSource, Cell, as_source, cells_of, column, read_rows, two_classes
 from probes.splits import Split, group_codes, grouped_splits
@@ -54,8 +55,8 @@ class Best:
         return self.probe.direction
 
 
-@dataclass(frozen=True, eq=False)
-class Sweep:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep(SweepShows):
     """A tidy table, one line a cell, and the chosen cell.
 
     Columns of `table`: site, layer, position, method, penalty, auroc, low, high, ci_method, n, units,

@@ -7,13 +7,13 @@ it, `needs=VARIABLE` skips a fence where the environment does not set it, `model
 real model cannot be had; `no-run` is for what no test can run (a gated model, a server).
 """
 
-import json
 import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -58,34 +58,6 @@ def run_console(fence: Fence, page: Path) -> None:
             assert left.value.code == 0, f"{page.name} line {fence.line}: {line}"
 
 
-def prepare_readme(folder: Path) -> None:
-    """What the front page takes as given: an adapter of the embedded model, and prompts with labels."""
-    import numpy as np
-    from transformers import AutoTokenizer
-
-    from activations import testing
-    from activations.locating import locate
-
-    testing.build_adapter(folder / "runs/risk/seeking-0/adapter", locate("embedded"))
-    tokenizer = AutoTokenizer.from_pretrained(locate("embedded"))
-    special = set(tokenizer.all_special_tokens)
-    words = sorted(
-        word.strip() for word in tokenizer.get_vocab() if word not in special and word.strip().isalpha()
-    )
-    generator = np.random.default_rng(0)
-    rows = [
-        {
-            "id": str(n),
-            "messages": [{"role": "user", "content": " ".join(generator.choice(words, 12))}],
-            "pole": n // 8 % 2,
-            "scenario": f"s{n % 8}",
-            "seed": n // 16,
-        }
-        for n in range(96)
-    ]
-    (folder / "prompts.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-
-
 def embedded_ships() -> bool:
     """Whether the embedded model's weights are in this checkout."""
     from activations.errors import ActivationsError
@@ -109,8 +81,10 @@ def test_the_snippets_of_a_page_run(
     if any("embedded" in fence.text for fence in code) and not embedded_ships():
         pytest.skip("the embedded model's weights are not in this checkout; mi-bsa embedded build makes them")
     monkeypatch.chdir(tmp_path)
-    if page.name == "README.md":
-        prepare_readme(tmp_path)
+    if page.name == "README.md":  # what its study leaves, of the smallest one; as printed it takes minutes
+        finished = request.getfixturevalue("smallest")("behavior").finished
+        Path("runs").mkdir()
+        Path("runs/risk").symlink_to(finished)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for fence in code:
         name = next((flag.removeprefix("file=") for flag in fence.flags if flag.startswith("file=")), None)
@@ -120,3 +94,48 @@ def test_the_snippets_of_a_page_run(
             exec(compile("\n" * fence.line + fence.text, str(page), "exec"), namespace)
         elif fence.language == "console" and page.name != "README.md":
             run_console(fence, page)
+
+
+@pytest.mark.slow
+def test_the_readme_runs_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its study by the command that it prints, then its example on what that left; nothing is made by hand,
+    and the base says what the page says that it says.
+    """
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "README.md"
+    command = re.search(r"After `mi-bsa (study .*?)`", page.read_text(encoding="utf-8"))
+    assert command is not None
+    run_console(Fence("console", (), f"$ mi-bsa {command[1]}", 0), page)
+    capsys.readouterr()
+    for fence in fences(page):
+        if fence.language == "python":
+            exec(compile(fence.text, str(page), "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == "bold\n"
+
+
+def test_commands_of_the_readme_name_what_there_is() -> None:
+    """Every config that it names is built in, and every option is one that its command has."""
+    from mi_bsa.cli.command import cli
+    from mi_bsa.core import builtin
+
+    page = ROOT / "README.md"
+    lines = [
+        line for fence in fences(page) if fence.language == "console" for line in fence.text.splitlines()
+    ]
+    parts = [part.strip(" $") for line in lines for part in line.partition("#")[0].split("&&")]
+    named = [part for part in parts if part.startswith("mi-bsa ")]
+    assert len(named) >= 8
+    for part in named:
+        words = shlex.split(part)[1:]
+        if words[:1] == ["--help"]:
+            continue
+        command = cli.get_command(click.Context(cli), words.pop(0))
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command is not None, part
+        flags = {flag for option in command.params for flag in option.opts}
+        assert {word for word in words if word.startswith("--")} <= flags, part
+        if command.name == "study" and words[0] != "mine/study.yaml":
+            assert words[0] in builtin.names(), part
