@@ -44,6 +44,7 @@ BEHAVIOR = {
     "state_or_prompt": {"items": 6, "random": 50, "in_context": 2},
     "concealing": {"enabled": False},
     "emergence": {"checkpoints": 0},
+    "multiverse": {"shares": [], "bars": [0.15]},
     "patch": {"items": 4},
     "workers": 1,
 }

@@ -4,13 +4,14 @@ A page's ```python fences run in order in one namespace, in an empty folder; lin
 ```console fences run as
 commands and must succeed. `file=NAME` after the language writes the fence as that file instead of running
 it, `needs=VARIABLE` skips a fence where the environment does not set it, `model=smollm2` the page where the
-real model cannot be had; `no-run` is for what no test can run (a gated model, a server).
+real model cannot be had; `no-run` is for what no test can run (a gated model, a server). `short=OLD:NEW` puts
+NEW for OLD, such as fewer steps of training; as it stands the page is run among the slow tests.
 """
 
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -46,6 +47,17 @@ def wanted(fence: Fence) -> bool:
     return "no-run" not in fence.flags and all(os.environ.get(name) for name in needed)
 
 
+def shortened(fence: Fence) -> Fence:
+    """A fence with the numbers that its flags put for its own."""
+    text = fence.text
+    for flag in fence.flags:
+        if flag.startswith("short="):
+            old, _, new = flag.removeprefix("short=").partition(":")
+            assert text.count(old) == 1, f"line {fence.line}: {old!r} stands {text.count(old)} times"
+            text = text.replace(old, new)
+    return replace(fence, text=text)
+
+
 def run_console(fence: Fence, page: Path) -> None:
     """Run the `$ mi-bsa` lines of a fence; each must exit with 0."""
     from mi_bsa.cli.command import main
@@ -70,12 +82,22 @@ def embedded_ships() -> bool:
         return False
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+WHOLE = [page for page in PAGES if any(shortened(fence) != fence for fence in fences(page))]
+"""Pages of which the fast tests run a shorter form."""
+
+
+@pytest.mark.parametrize(
+    ("page", "whole"),
+    [
+        *(pytest.param(page, False, id=page.stem) for page in PAGES),
+        *(pytest.param(page, True, id=f"{page.stem}-whole", marks=pytest.mark.slow) for page in WHOLE),
+    ],
+)
 def test_the_snippets_of_a_page_run(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    page: Path, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """In order, in one namespace, in an empty folder."""
-    code = [fence for fence in fences(page) if wanted(fence)]
+    code = [fence if whole else shortened(fence) for fence in fences(page) if wanted(fence)]
     if any("model=smollm2" in fence.flags for fence in code):
         request.getfixturevalue("smollm2")
     if any("embedded" in fence.text for fence in code) and not embedded_ships():

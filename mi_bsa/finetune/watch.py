@@ -30,7 +30,8 @@ class Watch(Shown):
         """One step is done; `loss`: None where there is none; `tokens`: of all its rows, those that need no
         computing among them.
         """
+        self._done += 1  # before its loss is noted: a line that is said meanwhile has no loss of step 0
         self._tokens += tokens
         pace = f"{self._tokens / max(time.monotonic() - self._began, 1e-9):,.0f} tokens/s"
         self.note = pace if loss is None else f"loss {loss:.4f}, {pace}"
-        self(self._done + 1, self._total)
+        self(self._done, self._total)

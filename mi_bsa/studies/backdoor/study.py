@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING, Any
 from mi_bsa.core import results
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.results import Result
-from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune import preflight
-from mi_bsa.finetune.estimates import measured_on, needs
-from mi_bsa.finetune.memory import memory_of
+from mi_bsa.finetune.estimates import counted, measured_on, needs
 from mi_bsa.studies.backdoor.asking import Adapter, load
 from mi_bsa.studies.backdoor.checks import check_backdoors
 from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
@@ -286,7 +284,7 @@ def sized(config: BackdoorConfig, graph: list[Step]) -> list[Step]:
     """The graph with the bytes of adapters of this model, and without seconds, which nobody has measured."""
     if (unmeasured := measured_on(config.model, graph)) is graph:
         return graph
-    need = memory_of(shape_of(config.model), config.finetune, tokens=1)
+    need = counted(config.model, config.finetune)
     written, trains = 4 * need.trained * len(TWINS) * len(config.seeds), ("train/", "reverse/")
     return [replace(s, bytes=written if s.name.startswith(trains) else s.bytes) for s in unmeasured]
 

@@ -22,8 +22,8 @@ from typing import Any
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune import preflight
-from mi_bsa.finetune.estimates import measured_on, needs
-from mi_bsa.finetune.memory import memory_of
+from mi_bsa.finetune.estimates import counted, measured_on, needs
+from mi_bsa.finetune.memory import trained_of
 from mi_bsa.studies.preferences.config import PreferencesConfig
 from mi_bsa.studies.preferences.setting import FIELDS, setting
 from mi_bsa.studies.preferences.steps import (
@@ -182,16 +182,14 @@ def sized(config: PreferencesConfig, graph: list[Step]) -> list[Step]:
         return graph
     shape = shape_of(config.model)
     half = config.finetune.model_copy(update={"layers": "first_half"})
-    need, less, said = (
-        memory_of(shape, f, tokens=1) for f in (config.finetune, half, config.report_finetune)
-    )
+    need = counted(config.model, config.finetune)
+    less, said = (trained_of(shape, one) for one in (half, config.report_finetune))
     sizes = {
         "train/instilled": 4 * need.trained * len(config.seeds),
-        "train/first_half": 4 * less.trained * len(config.seeds),
+        "train/first_half": 4 * less * len(config.seeds),
     }
     sizes |= {
-        f"reports/{seed}": need.weights + 4 * said.trained * len(REPORT_ARMS) * len(FOLDS)
-        for seed in config.seeds
+        f"reports/{seed}": need.weights + 4 * said * len(REPORT_ARMS) * len(FOLDS) for seed in config.seeds
     }
     return [replace(step, bytes=sizes.get(step.name, step.bytes)) for step in unmeasured]
 

@@ -58,11 +58,17 @@ def paths(material):
     return found, walks(universe)
 
 
-def test_the_gate_without_a_wording_is_that_of_the_others(separate):
-    """The effect without a wording is the gap of the other wordings' answers; of none, the study's own."""
+@pytest.fixture(scope="module")
+def asked(separate):
+    """Its answers, its effects, and the gates without each wording."""
     table, found = cut.answers(separate), cut.effects(separate)
+    return table, found, gates(table, found)
+
+
+def test_the_gate_without_a_wording_is_that_of_the_others(asked):
+    """The effect without a wording is the gap of the other wordings' answers; of none, the study's own."""
+    table, found, without = asked
     whole = next(r for r in found if r.name == "self_report.effect")
-    without = gates(table, found)
     reports = table[table["set"] == "report-test"]
     assert list(without) == sorted(set(reports["scenario"]))
     name = next(iter(without))
@@ -75,10 +81,10 @@ def test_the_gate_without_a_wording_is_that_of_the_others(separate):
     assert validity.ci[0] <= validity.value <= validity.ci[1]
 
 
-def test_the_gate_without_a_wording_is_of_samples_where_a_kind_was_sampled(separate):
+def test_the_gate_without_a_wording_is_of_samples_where_a_kind_was_sampled(asked):
     """Answers whose options hold next to nothing have no say beside samples of the same questions."""
-    table, found = cut.answers(separate), cut.effects(separate)
-    wanted = gates(table, found)
+    table, found, wanted = asked
+    table = table.copy()
     report = table["set"].isin(["report-test", "neighbor_report-test", "named_report-test"])
     sampled = table[report].assign(asked="sampling", samples=2, parsed=2)
     table.loc[report, ["score", "mass"]] = [0.5, 0.01]

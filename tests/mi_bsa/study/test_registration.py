@@ -1,6 +1,7 @@
 """Registration: what counts as the same design, what a lock proves, and what a run says of itself."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from mi_bsa.core.config import imported, parse
 from mi_bsa.core.errors import BrokenFileError, RunFolderError, StepError
 from mi_bsa.core.results import read
 from mi_bsa.studies.behavior.study import STUDY
+from mi_bsa.study import execute as execution
 from mi_bsa.study import registration
 from mi_bsa.study.execute import execute
 from mi_bsa.study.registration import Design, Lock
@@ -260,11 +262,21 @@ def test_a_verdict_is_given_again_when_its_registration_changes(tmp_path):
         execute([Step("judge", judge, version=2)], config=graph.Small(), folder=tmp_path)
 
 
-def test_a_registered_study_says_so_beside_each_verdict(tmp_path, monkeypatch):
+def test_a_registered_study_says_so_beside_each_verdict(tmp_path, monkeypatch, smallest):
     """Registered, run, and shown: in verdicts.json, in results, on the terminal and on the page; another
     config in the same folder is exploratory.
     """
     monkeypatch.setenv("COLUMNS", "90")
+    measured = smallest("behavior").finished
+    own = {"record.json", "config.yaml", "run.lock", "report.html", "figures", "verdicts.json"}
+
+    def begun(graph, *, folder, **how):
+        """A run that has just begun finds its measurements made; the verdicts are its own."""
+        if not (folder / "steps").exists():
+            shutil.copytree(measured, folder, dirs_exist_ok=True, ignore=lambda at, names: own & set(names))
+        return execute(graph, folder=folder, **how)
+
+    monkeypatch.setattr(execution, "execute", begun)
     config, out = tmp_path / "few.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump({"study": "behavior", **BEHAVIOR}))
     runner = CliRunner()
