@@ -6,6 +6,7 @@ no orphan writes into a folder that somebody has resumed.
 """
 
 import copy
+import math
 import multiprocessing
 import os
 import shutil
@@ -167,20 +168,20 @@ def _pool(engine: Engine, workers: int, threads: int) -> Any:
 def _run_beside(
     todo: Sequence[Planned], config: Config, folder: Path, progress: Progress, *, pool: Any, at_once: int
 ) -> list[str]:
-    """Run steps in other processes, each as soon as all steps before it are done; a pool begins them in the
-    order in which it is given them, `at_once` at a time."""
-    waiting = {item.step.name: item for item in todo}
+    """Run steps in other processes, `at_once` at a time, each as soon as all steps before it are done; of
+    those that can start, the one first behind which most is left to do one after another.
+    """
+    waiting = {item.step.name: item for item in _longest_first(todo)}
     running: dict[Future[float], Planned] = {}
     ran: list[str] = []
     with pool:
         try:
             while waiting or running:
                 unfinished = waiting.keys() | {item.step.name for item in running.values()}
-                for name, item in list(waiting.items()):
-                    if not unfinished & set(item.step.after):
-                        with _interrupt_held():
-                            running[pool.submit(_call, item, config, folder)] = waiting.pop(name)
-                for item in list(running.values())[:at_once]:
+                ready = [item for item in waiting.values() if not unfinished & set(item.step.after)]
+                for item in ready[: at_once - len(running)]:
+                    with _interrupt_held():
+                        running[pool.submit(_call, item, config, folder)] = waiting.pop(item.step.name)
                     progress.start(item.step.name)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -195,6 +196,19 @@ def _run_beside(
                     process.terminate()
             raise
     return ran
+
+
+def _longest_first(todo: Sequence[Planned]) -> list[Planned]:
+    """Steps by the estimated seconds of the longest chain that begins with them; as given where those are
+    equal, or unknown.
+    """
+    behind: dict[str, float] = {}
+    for item in reversed(todo):  # what follows a step stands after it
+        own = item.seconds if math.isfinite(item.seconds) else 0.0
+        behind[item.step.name] = own + behind.get(item.step.name, 0.0)
+        for name in item.step.after:
+            behind[name] = max(behind.get(name, 0.0), behind[item.step.name])
+    return sorted(todo, key=lambda item: -behind[item.step.name])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from mi_bsa.core.errors import MissingError, StepError
 from mi_bsa.core.files import stable_hash
+from mi_bsa.study import execute as execution
 from mi_bsa.study.execute import execute
 from mi_bsa.study.steps import Cell, Step, plan, read_marker, write_marker
 from mi_bsa.study.totals import describe
@@ -122,6 +124,39 @@ def test_plan_says_why(tmp_path: Path):
 def test_workers_give_the_same_values(tmp_path: Path):
     """Independent steps beside each other in processes give what one process gives."""
     assert graph.run(tmp_path / "two", workers=2).values == graph.run(tmp_path / "one").values
+
+
+class AtOnce:
+    """A pool of processes that does in this one what it is given, at once."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def __enter__(self) -> "AtOnce":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, call, item, *rest) -> Future:
+        self.given.append(item.step.name)
+        done: Future = Future()
+        done.set_result(call(item, *rest))
+        return done
+
+
+def test_the_longest_chain_begins_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of the steps that can start, the one behind which most is left; what is short fills the gaps."""
+    pool, what = AtOnce(), {"function": graph.steer, "fields": ("strength",)}
+    monkeypatch.setattr(execution, "_pool", lambda *_: pool)
+    short = [Step(f"short/{n}", **what, seconds=2.0) for n in range(4)]
+    chain = [
+        Step("head", **what, seconds=1.0),
+        Step("middle", **what, after=("head",), seconds=float("nan")),
+        Step("tail", **what, after=("middle",), seconds=9.0),
+    ]
+    execute([*short, *chain], config=graph.Small(), folder=tmp_path, workers=2)
+    assert pool.given == ["head", "short/0", "middle", "short/1", "tail", "short/2", "short/3"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
