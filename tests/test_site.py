@@ -3,11 +3,14 @@
 The first part reads plain files. `make site` builds it, and the slow part tries what must fail.
 """
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import yaml
 
 import activations
 import probes
+from activations import adapter_files, families
 from mi_bsa.cli import docs_api
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +64,59 @@ def test_every_public_name_has_its_entry(package):
     page = (DOCS / "api" / f"{package.__name__}.md").read_text()
     shown = set(re.findall(rf'^(?:###|      heading:) "?{package.__name__}\.(\w+)"?$', page, re.MULTILINE))
     assert set(package.__all__) - shown == set()
+
+
+def messages() -> list[str]:
+    """Every text in the code, slots of f-strings as `{}`, texts that are joined as one."""
+    found = []
+    for package in ("activations", "probes", "mi_bsa"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+                    found.append("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return found
+
+
+def stands_in(quoted: str, texts: Sequence[str]) -> bool:
+    """Whether one text holds the parts of a quoted message between its `...`, in their order."""
+    parts = [part.strip() for part in quoted.split("...") if part.strip(" ;:()")]
+    pattern = re.compile(".*".join(map(re.escape, parts)), re.DOTALL)
+    return any(pattern.search(text) for text in texts)
+
+
+def test_every_message_of_troubleshooting_stands_in_the_code():
+    """At least twenty, each as it is raised; one that is not raised is found."""
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
+    texts = messages()
+    assert len(quoted) >= 20
+    assert [message for message in quoted if not stands_in(message, texts)] == []
+    assert not stands_in("model ... is the folder of an adaptor", texts)
+
+
+def test_the_families_page_names_every_family_and_every_refused_adapter():
+    """A family that is read, or a kind of adapter that is refused, has its line."""
+    page = (DOCS / "families.md").read_text(encoding="utf-8")
+    known = [name for family in families.everyone().values() for name in family.model_types]
+    assert [name for name in (*known, *adapter_files.REFUSED) if f"`{name}`" not in page] == []
+
+
+def test_the_citation_is_of_this_version():
+    """CITATION.cff says what pyproject.toml says."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+
+
+@pytest.mark.parametrize("guide", sorted(DOCS.glob("guides/*.md")), ids=lambda path: path.stem)
+def test_a_guide_begins_with_what_one_gets(guide):
+    """And with the time that it takes, right under its title."""
+    first = guide.read_text(encoding="utf-8").split("\n\n")[1]
+    assert first.startswith("**What you get:** ")
+    assert "**Time:**" in first
 
 
 def build(folder: Path, *, added: str = "") -> subprocess.CompletedProcess[str]:
