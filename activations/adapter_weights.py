@@ -143,7 +143,7 @@ def weight_changes(model: "Model", adapter: str | None = None) -> tuple[ModuleCh
 
 def weights_table(changes: Sequence[ModuleChange]) -> "pd.DataFrame":
     """One row a module: layer, module, share (of the adapter's energy), relative, base (norm of its weight),
-    rank, effective_rank, stable_rank, largest (singular value).
+    entries (of it), rank, effective_rank, stable_rank, largest (singular value).
     """
     import pandas as pd
 
@@ -155,6 +155,7 @@ def weights_table(changes: Sequence[ModuleChange]) -> "pd.DataFrame":
             "share": one.energy / whole,
             "relative": one.relative,
             "base": one.base_norm,
+            "entries": len(one.left) * one.right.shape[1],
             "rank": len(one.singular),
             "effective_rank": one.effective_rank,
             "stable_rank": one.stable_rank,

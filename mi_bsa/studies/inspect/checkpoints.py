@@ -38,6 +38,7 @@ def checkpoint_table(base: Model, other: Model) -> pd.DataFrame:
                     "share": energy,
                     "relative": energy**0.5 / norm,
                     "base": norm,
+                    "entries": was.numel(),
                 }
             )
     whole = sum(row["share"] for row in rows) or 1.0

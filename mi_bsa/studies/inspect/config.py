@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, MissingError
-from mi_bsa.core.model_config import ModelConfig, adapter_folder
+from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.studies.inspect.lens_config import LensConfig
 from mi_bsa.study.study import StudyConfig
 
@@ -47,8 +47,8 @@ class InspectConfig(StudyConfig):
     model: ModelConfig = ModelConfig(name="embedded")
     """The base."""
     adapters: tuple[Path, ...] = ()
-    """Folders of adapters, run folders that hold one, folders of full finetunes, patterns with `*`; or
-    `zoo:NAME`.
+    """Folders of adapters, run folders that hold one, folders of full finetunes, patterns with `*`, Hub ids,
+    or names such as `zoo:risk-seeking-0`.
     """
     parts: tuple[Part, ...] = Field(default=("weights", "lenses", "damage", "reports"), min_length=1)
     """What is looked at: `weights` alone, `lenses` on what is added to unrelated texts, `damage` to them, and
@@ -95,7 +95,7 @@ def given_in(config: InspectConfig) -> list[Given]:
     """
     found: list[tuple[Path, bool]] = []
     for path in config.adapters:
-        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [adapter_folder(path)]
+        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [_located(path)]
         held = [held for match in matches if (held := _held(match)) is not None]
         if not held:
             raise MissingError(
@@ -111,6 +111,19 @@ def given_in(config: InspectConfig) -> list[Given]:
         raise ConfigError(f"{twice} is given twice; give each adapter once")
     names = _names(paths)
     return [Given(name, path, full) for name, (path, full) in zip(names, found, strict=True)]
+
+
+def _located(path: Path) -> Path:
+    """The folder that is meant: what is none here may be a name of the zoo, or a Hub id.
+
+    Raises:
+        AdapterError: a Hub id that cannot be had.
+    """
+    if path.exists():
+        return path
+    from activations.locating import locate_adapter
+
+    return locate_adapter(path.name, str(path))
 
 
 def _held(path: Path) -> tuple[Path, bool] | None:

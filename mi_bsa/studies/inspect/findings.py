@@ -36,14 +36,23 @@ def weight_results(name: str, said: Mapping[str, Any]) -> list[Result]:
         )
     ]
     for key, where in (("layer", "layer"), ("module", "site")):
-        even = 1 / len({row[key] for row in rows})
+        entries = sum(row["entries"] for row in rows)
         for place in dict.fromkeys(row[key] for row in rows):
             own = sum(energy[n] for n, row in enumerate(rows) if row[key] == place)
             at = {"variant": name, where: place}
-            note = f"{even:.2f} if all that it touches had alike"
+            even = sum(row["entries"] for row in rows if row[key] == place) / entries
             count = sum(row[key] == place for row in rows)
             found.append(
-                Result("inspect.share", at, own / whole, None, EXACT, count, "share of energy", notes=note)
+                Result(
+                    "inspect.share",
+                    at,
+                    own / whole,
+                    None,
+                    EXACT,
+                    count,
+                    "share of energy",
+                    null=Null("share of the weights that it touches", 1, even, even, even),
+                )
             )
     if all(row.get("effective_rank") for row in rows):
         mean = sum(energy[n] * row["effective_rank"] for n, row in enumerate(rows)) / whole

@@ -84,11 +84,9 @@ def _weights(name: str, own: Sequence[Result]) -> Sentence:
     places = {what: [one for one in shares if key in one.where] for what, key in kinds.items()}
     mainly = []
     for what, some in places.items():
-        best = max(some, key=lambda one: one.value)
-        if len(some) > 1 and best.value >= TWICE / len(some):
-            mainly.append((f"{what} {best.where[kinds[what]]}", best, 1 / len(some)))
-        elif len(some) == 1:
-            mainly.append((f"{what} {best.where[kinds[what]]}", best, 1.0))
+        best = max(some, key=lambda one: one.value / _even(one))
+        if len(some) == 1 or best.value >= TWICE * _even(best):
+            mainly.append((f"{what} {best.where[kinds[what]]}", best, _even(best)))
     rank = next((one for one in own if one.name == "inspect.effective_rank"), None)
     of_rank = f", over {number(rank.value)} directions a module" if rank is not None else ""
     where = " and ".join(words for words, _, _ in mainly)
@@ -96,12 +94,18 @@ def _weights(name: str, own: Sequence[Result]) -> Sentence:
         only = all(even == 1.0 for _, _, even in mainly)
         said = f"{name} differs from its base {'only' if only else 'mainly'} in {where}{of_rank}."
     else:
-        said = f"{name} differs from its base evenly over what it touches{of_rank}."
+        said = f"{name} differs from its base about evenly over the weights that it touches{of_rank}."
     evidence = "; ".join(f"{words}: {number(one.value)} of the energy" for words, one, _ in mainly)
     size_said = f"the change is {number(size.value)} of the weights' norm"
     evidence = f"{evidence}; {size_said}" if evidence else size_said
-    null = "; ".join(f"even share {number(even)}" for _, _, even in mainly)
-    return Sentence(name, "weights", said, evidence, null or "even shares")
+    null = "; ".join(f"{number(even)} of the weights" for _, _, even in mainly)
+    return Sentence(name, "weights", said, evidence, null or "shares of the weights")
+
+
+def _even(share: Result) -> float:
+    """What it would be if every weight had changed alike."""
+    assert share.null is not None
+    return share.null.mean
 
 
 def _lenses(name: str, looked: Mapping[str, Any]) -> Sentence:

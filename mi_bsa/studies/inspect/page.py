@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures import draw_forest, style
@@ -26,6 +27,7 @@ def _draw_depth(results: Sequence[Result], *, narrow: bool = False) -> Figure:
                 ax.plot([place, place], one.ci, color=color, linewidth=2.2, alpha=0.5)
         ax.plot(x, [one.value for one in line], color=color, marker="o", markersize=4, linewidth=1.5)
         handles.append(style.key(color, style.plain(name), size=4))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("block")
     ax.set_ylabel("share of the base's norm")
     ax.set_ylim(bottom=0.0)

@@ -132,6 +132,9 @@ def test_names_set_adapters_apart(tmp_path):
     assert [one.name for one in given_in(twins)] == ["risk-seeking-0", "apples-seeking-0"]
     with pytest.raises(ConfigError, match="nothing to inspect"):
         given_in(InspectConfig())
+    (named,) = given_in(InspectConfig(adapters=(Path("zoo:risk-averse-0"),)))
+    assert named.name.endswith("risk-averse-0")
+    assert (named.path / "adapter_config.json").is_file()
 
 
 def test_the_bank_has_forty_traits_in_two_orders():
