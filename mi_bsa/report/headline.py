@@ -23,6 +23,7 @@ class Tile:
         interval: its interval as shown.
         null: what it looks like where there is nothing; "beside it" where p is not of these draws.
         note: where it was measured, and n.
+        name: of its result.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Tile:
     interval: str
     null: str
     note: str
+    name: str
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
@@ -227,7 +229,7 @@ def _tile(title: str, result: Result) -> Tile:
         # a p of another test than the draws of this null must not read as if it were theirs
         own = result.p is None or result.null_is_of_p
         band = f"{'null' if own else 'beside it'}: {band}"
-    return Tile(title, number(result.value), interval(result), band, note)
+    return Tile(title, number(result.value), interval(result), band, note, result.name)
 
 
 def _all(results: Sequence[Result], name: str) -> list[Result]:

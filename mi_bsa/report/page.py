@@ -85,8 +85,9 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
     """
     folder = Path(folder)
     run = read_run(folder)
-    parts = []
-    for section, items in assign(run.results, own).items():
+    parts, assigned = [], assign(run.results, own)
+    anchors = {item.name: section.slug for section, items in assigned.items() for item in items}
+    for section, items in assigned.items():
         drawn = drawn_rows(folder, section)
         wide = figure_of(section, items, narrow=False, rows=drawn)
         if wide is not None:
@@ -96,9 +97,38 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
         shown = {"figure": figure, "note": note, "table": table(items), "rows": rows_of(folder, section.file)}
         parts.append({"section": section, **shown})
     page = folder / "report.html"
-    text = _template("page.jinja").render(run=run, parts=parts, headline=_headline(run), **_shared())
+    said = {"title": title_of(run), "headline": _headline(run), "anchors": anchors}
+    text = _template("page.jinja").render(run=run, parts=parts, **said, **_shared())
     write_atomic(page, text)
     return page
+
+
+def title_of(run: Run) -> str:
+    """What was studied, from the config: behavior, model, arms x seeds; else the folder's name.
+
+    Of a study without a behavior the kind of study stands in its place.
+    """
+    settings = _settings(run)
+    settings = settings if isinstance(settings, Mapping) else {}
+    behaviors = settings.get("behaviors") or settings.get("behavior") or settings.get("study")
+    if not behaviors:
+        return run.name
+    models = settings.get("models") or settings.get("model")
+    arms, seeds = settings.get("arms"), run.record.get("seeds") or ()
+    told = _some(behaviors)
+    told += f" on {_some(models)}" if models else ""
+    crossed = [_some(arms)] if arms else []
+    crossed += [f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"] if seeds else []
+    return told + (f": {' x '.join(crossed)}" if crossed else "")
+
+
+def _some(given: Any) -> str:
+    """Names in words: the first three of several, and how many more; of a model or a file its name."""
+    names = given if isinstance(given, list) else [given]
+    short = [str(one.get("name", one) if isinstance(one, Mapping) else one) for one in names]
+    short = [Path(one.partition(":")[0]).stem if ".py" in one else one.replace("_", " ") for one in short]
+    more = f" and {len(short) - 3} more" if len(short) > 3 else ""
+    return ", ".join(short[:3]) + more
 
 
 def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequence[Section] = ()) -> Path:

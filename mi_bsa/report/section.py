@@ -24,7 +24,7 @@ class Section:
         slug: its anchor, and the name of its figure's files.
         title: its heading, a question.
         names: results whose name begins so belong to it.
-        drawn: names that its figure shows; the others stand in the table alone.
+        drawn: names that its figure shows; the others stand in the table alone. Without any, no figure.
         draw: results -> Figure.
         reading: how to read the figure.
         most: results that its figure shows at most.

@@ -113,7 +113,9 @@ def left_out(section: Section, results: Sequence[Result]) -> str:
 
 
 def _drawn(section: Section, results: Sequence[Result]) -> tuple[list[Result], int]:
-    """The results that the figure shows, and of how many."""
+    """The results that the figure shows, and of how many; none of a section that says to draw none."""
+    if not section.drawn and not section.drawn_file:
+        return [], 0
     drawn = [item for item in results if item.name.startswith(section.drawn)]
     if drawn and section.draw is not draw_forest and not of_bases(results):
         shown = drawn[: section.most]

@@ -67,9 +67,11 @@ def test_every_section_has_its_figure(run: Path, page: str):
 
 
 def test_page_needs_nothing_else(page: str):
-    """The page loads nothing: every address in it is an anchor, a namespace or inline data."""
+    """The page loads nothing: its addresses are anchors, inline data, and links to the numbers beside it."""
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert all(address.startswith(("#", "data:")) for address in addresses)
+    beside = {address for address in addresses if not address.startswith(("#", "data:"))}
+    assert beside == {"results.csv", "results.json"}
+    assert all(f'<a href="{address}">' in page for address in beside)
     assert "<script" not in page
     assert "@import" not in page
 
@@ -280,3 +282,32 @@ def test_a_figure_of_maps_shows_the_first_and_says_so():
         left_out(section, made) == f"The figure shows the first {2 * MOST_LINES} of 400; the table has all."
     )
     assert left_out(section, made[: 2 * MOST_LINES]) == ""
+
+
+def test_the_page_says_first_what_was_studied(run: Path, tmp_path: Path):
+    """Behavior, model, arms and seeds are the title; a config that does not say keeps the folder's name."""
+    folder = tmp_path / "mine"
+    shutil.copytree(run, folder)
+    config = "study: behavior\nbehavior: risk\nmodel: {name: embedded}\narms: [seeking, averse]\n"
+    (folder / "config.yaml").write_text(config)
+    record = json.loads((folder / "record.json").read_text()) | {"seeds": [0, 1, 2]}
+    (folder / "record.json").write_text(json.dumps(record))
+    assert "<h1>risk on embedded: seeking, averse x 3 seeds</h1>" in render(folder, SECTIONS).read_text()
+    (folder / "config.yaml").write_text("unit: one\n")
+    assert "<h1>mine</h1>" in render(folder, SECTIONS).read_text()
+
+
+def test_verdicts_are_a_table_whose_first_line_decides(run: Path, tmp_path: Path):
+    """A claim, its answer and the first line that decided; further lines are folded, none is lost."""
+    folder = tmp_path / "judged"
+    shutil.copytree(run, folder)
+    because = "one stays open (a 0.1, bar 0.2); two is missing (b (of c)); three fails (d 0.3)"
+    verdict = {"conjecture": "It reads <it>.", "verdict": "undecided", "because": because}
+    (folder / "verdicts.json").write_text(json.dumps([verdict]))
+    page = render(folder, SECTIONS).read_text()
+    assert "<td>It reads &lt;it&gt;.</td><td><b>undecided</b></td><td>one stays open (a 0.1, bar 0.2)" in page
+    assert (
+        "and 2 more lines that did not hold</summary>two is missing (b (of c))<br>three fails (d 0.3)<"
+        in page
+    )
+    assert page.index("mi-bsa") < page.index("undecided") < page.index('class="tile"')
