@@ -111,6 +111,9 @@ def title_of(run: Run) -> str:
     settings = _settings(run)
     settings = settings if isinstance(settings, Mapping) else {}
     behaviors = settings.get("behaviors") or settings.get("behavior") or settings.get("study")
+    adapters = settings.get("adapters")
+    if isinstance(adapters, list) and adapters:
+        return f"{_some([Path(str(one)).name for one in adapters])} beside {_some(settings.get('model'))}"
     if not behaviors:
         return run.name
     models = settings.get("models") or settings.get("model")

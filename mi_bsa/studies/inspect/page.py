@@ -46,11 +46,10 @@ SECTIONS = (
         "inspected",
         "What did each finetune change?",
         ("inspect.size", "inspect.moved", "inspect.loss_shift"),
-        ("inspect.size", "inspect.moved", "inspect.loss_shift"),
+        (),  # three numbers in three units: sentences say more than dots
         draw_forest,
         "Each sentence is written by a rule from the numbers below, beside its evidence and what the same "
-        "number is "
-        "where there is nothing. Base and finetune read and answer the same; nobody judged by eye.",
+        "number is where there is nothing. Base and finetune read and answer the same; nobody judged by eye.",
         file="headline.csv",
     ),
     Section(
