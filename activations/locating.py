@@ -1,5 +1,6 @@
 """Where a model or an adapter lies: a local folder, one that a package ships, or the Hub's cache."""
 
+import difflib
 import os
 import re
 from importlib.metadata import entry_points
@@ -19,14 +20,13 @@ def locate(name: str | os.PathLike[str], *, revision: str | None = None) -> Path
     folder = locate_here(text)
     if folder is not None:
         return folder
-    known = (
-        ", ".join(sorted(point.name for point in entry_points(group="activations.models")))
-        or "none installed"
-    )
+    names = sorted(point.name for point in entry_points(group="activations.models"))
     if text.startswith((".", "/", "~")) or text.count("/") != 1:
+        near = difflib.get_close_matches(text, names, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else "check its spelling"
         raise ModelError(
-            f"model {text!r} is neither a folder nor a known name ({known}) nor a Hub id (owner/name); "
-            "check its spelling"
+            f"model {text!r} is neither a folder nor a known name ({', '.join(names) or 'none installed'}) "
+            f"nor a Hub id (owner/name); {remedy}"
         )
     try:
         return _snapshot(text, revision, ["*.json", "*.safetensors", "*.jinja", "tokenizer*", "*.model"])

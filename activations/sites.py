@@ -17,6 +17,7 @@ Hugging Face.
     `q_proj`
 """
 
+import difflib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -138,8 +139,10 @@ class Site:
 
 
 def _unknown(kind: str) -> SiteError:
-    known = ", ".join((*PER_LAYER, *GLOBAL, *ADAPTER))
-    return SiteError(f"unknown site kind {kind!r}: it is none of {known}; use one of these")
+    known = (*PER_LAYER, *GLOBAL, *ADAPTER)
+    near = difflib.get_close_matches(kind, known, n=1)
+    remedy = f"did you mean {near[0]!r}?" if near else "use one of these"
+    return SiteError(f"unknown site kind {kind!r}: it is none of {', '.join(known)}; {remedy}")
 
 
 def _split(text: str) -> tuple[str, str | None]:

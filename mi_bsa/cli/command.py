@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
+from mi_bsa.cli.manner import dress
 from mi_bsa.core.machine_faults import machine_fault
 
 SUMMARIES = {
@@ -65,7 +66,7 @@ class LazyGroup(click.Group):
             return None
         module = import_module(_module(cmd_name))
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        return command
+        return dress(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -25,6 +25,11 @@ A config is a YAML file or a built-in one by its name (`mi-bsa config list`); it
 `--set KEY.PATH=VALUE` says any of them. An existing `--out` is refused without `--resume`. A mistyped
 command, flag, config or config key is told with the nearest name.
 
+Every command that writes takes `-q` (nothing but errors), `-v` (logs of libraries, where a warning comes
+from) and `--json` (results and verdicts as one object on stdout, lines for people on stderr). `--model`,
+`--adapter`, `--dtype` and `--device` mean the same everywhere, but for `cache build`, where `--dtype` is the
+type of what is stored and `--model-dtype` the model's.
+
 A shell completes commands, flags, built-in configs and the values of flags, once its file has this line:
 `eval "$(_MI_BSA_COMPLETE=bash_source mi-bsa)"` (bash, `~/.bashrc`; zsh: `zsh_source`; fish:
 `_MI_BSA_COMPLETE=fish_source mi-bsa | source`).

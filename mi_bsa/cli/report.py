@@ -10,7 +10,7 @@ from mi_bsa.core.errors import MissingError
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The page that compares two runs; new.")
-def report(runs: tuple[Path, ...], out: Path | None) -> None:
+def report(runs: tuple[Path, ...], out: Path | None) -> Path | None:
     """Render the report page of one run again, or compare two.
 
     `mi-bsa report RUN` writes RUN/report.html and RUN/figures from RUN/results.json. `mi-bsa report A B`
@@ -33,3 +33,4 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
         name = f"compare-{runs[0].resolve().name}-{runs[1].resolve().name}.html"
         page = compare(runs[0], runs[1], out=Path(name) if out is None else out, own=sections)
     click.echo(page)
+    return runs[0] if len(runs) == 1 else None

@@ -37,7 +37,7 @@ def study(
     lock: Path | None,
     behavior: str | None,
     **model: Any,
-) -> None:
+) -> Path | None:
     """Run a study end to end and write the report; the config's field `study` says which kind it is.
 
     CONFIG is a YAML file (`mi-bsa init FOLDER` writes one to begin with), or a built-in one such as
@@ -64,19 +64,19 @@ def study(
     if plan:
         for line in kind.planned(settings):
             say(line)
-        return
+        return None
     where = lock_of(config, lock, register=register)
     if register:
         assert where is not None
         write_lock(kind, settings, where)
-        return
+        return None
     if out is None:
         out = run_folder(config, resume=resume)
     if dry_run:
         from mi_bsa.studies.paces import paces_of
 
         click.echo(kind.preview(settings, out, lock=where, paces=lambda: paces_of(settings, on=on)))
-        return
+        return None
     page = kind.run(settings, out, resume=resume, lock=where)
     from mi_bsa.core.results import read
     from mi_bsa.report.headline import lines
@@ -89,6 +89,7 @@ def study(
         say(line)
     click.echo(f"report: {page}")
     click.echo(f"results: {page.with_name('results.json')}")
+    return page.parent
 
 
 def run_folder(config: Path, *, resume: bool) -> Path:

@@ -41,6 +41,7 @@ class Progress:
         self.title = title
         self.total = total
         self.stream = sys.stderr
+        self._says = parts.shows(None)
         self.interval = interval
         self._done = 0.0
         self._began = self._printed = time.monotonic()
@@ -55,7 +56,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         self._began = time.monotonic()
         self._printed = self._began - self.interval
-        if self.stream.isatty():
+        if self._says and self.stream.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
             self._bar = Bar(*columns, console=Console(file=self.stream), transient=True)
             self._task = self._bar.add_task(self.title, total=self.total or 1.0, left="")
@@ -113,7 +114,8 @@ class Progress:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        if self._says:
+            print(text, file=self.stream, flush=True)
         self._printed = time.monotonic()
 
     def _share(self) -> str:

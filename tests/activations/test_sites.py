@@ -60,7 +60,7 @@ def test_an_adapter_site_without_module_means_every_module() -> None:
     ("selection", "remedy"),
     [
         ("resid_post.4", "layers 0 to 3"),
-        ("residpost.1", "use one of these"),
+        ("residpost.1", "did you mean .resid_post."),
         ("resid_post.3:1", "choose one inside"),
         ("resid_post.120%", "0% to 100%"),
         ("resid_post.x", "write an index"),
