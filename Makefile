@@ -86,7 +86,7 @@ docs: $(READY)
 
 site: $(READY)
 	@echo "== site"; NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "== the site: $(CURDIR)/build/site/index.html"
+	@echo "== the site: $(CURDIR)/build/site/index.html (with search: $(BIN)/python -m http.server -b 127.0.0.1 -d build/site)"
 
 mutants: $(READY)
 	$(BIN)/python tests/mutation.py

@@ -136,13 +136,15 @@ def build(folder: Path, *, added: str = "") -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_site_builds_and_its_search_finds_public_names(tmp_path):
-    """As `make site` does, with an index that holds the API."""
+    """As `make site` does: its index holds the API, and no page loads anything from elsewhere."""
     pytest.importorskip("mkdocs", reason="the extra mi-bsa[docs] is not installed")
     done = build(tmp_path)
     assert done.returncode == 0, done.stderr
     index = (tmp_path / "build/site/search/search_index.json").read_text()
     assert all(f"activations.{name}" in index for name in activations.__all__)
     assert all(f"probes.{name}" in index for name in probes.__all__)
+    pages = "".join(page.read_text() for page in (tmp_path / "build/site").rglob("*.html"))
+    assert re.findall(r'<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:', pages) == []
 
 
 @pytest.mark.slow
