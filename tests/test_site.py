@@ -49,6 +49,7 @@ def test_every_page_is_in_the_navigation():
     hidden = {page for page in pages if any(fnmatch(page, pattern) for pattern in left_out)}
     named = set(entries(SITE["nav"]))
     assert pages - (hidden - named) == named
+    assert {"decisions/index.md", "notebooks/index.md"} <= named
 
 
 @pytest.mark.parametrize("file", [*docs_api.pages()])
