@@ -50,7 +50,7 @@ def test_an_interrupted_capture_resumes_without_recomputing(
     with pytest.raises(_Interrupted):
         activations.capture(model, ROWS, out=tmp_path / "part.h5", progress=stop_after_three, **request)
     assert not (tmp_path / "part.h5").exists()
-    with pytest.raises(StoreError, match="resume its capture"):
+    with pytest.raises(StoreError, match="capture again with resume=True"):
         activations.Store(tmp_path / "part.h5")
     with pytest.raises(StoreError, match="begun and not finished"):
         activations.capture(model, ROWS, out=tmp_path / "part.h5", **request)
