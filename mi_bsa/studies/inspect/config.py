@@ -15,6 +15,8 @@ from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.studies.inspect.lens_config import LensConfig
 from mi_bsa.study.study import StudyConfig
 
+SMALL = 50_000_000
+"""Parameters above which a base is not asked under hundreds of vectors unless it is told."""
 Part = Literal["weights", "lenses", "damage", "reports"]
 
 
@@ -58,6 +60,10 @@ class InspectConfig(StudyConfig):
     """How differences are read."""
     vectors: int = Field(default=3, ge=1)
     """Singular directions of the weights that are told in words, the strongest first."""
+    through_base: bool | None = None
+    """Whether differences are also added to the base, which is then asked about itself beside as many null
+    vectors; of a base below 50 million parameters, if absent.
+    """
     reports: ReportsConfig = ReportsConfig()
     """What is asked."""
     searched: Path | None = None
@@ -75,6 +81,15 @@ class InspectConfig(StudyConfig):
     def recorded(self) -> tuple[int, ...]:
         """The seeds that the record keeps."""
         return (self.lens.seed,)
+
+
+def asks_through_base(config: InspectConfig) -> bool:
+    """Whether differences are added to the base, which is then asked."""
+    if config.through_base is not None:
+        return config.through_base
+    from mi_bsa.core.shape import shape_of
+
+    return shape_of(config.model).parameters() < SMALL
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,36 @@ def lens_results(name: str, said: Mapping[str, Any]) -> list[Result]:
                 notes=f"promoted {' '.join(one['promoted'])}; suppressed {' '.join(one['suppressed'])}",
             )
         )
+    return [*found, *through_results(name, said)]
+
+
+def through_results(name: str, said: Mapping[str, Any]) -> list[Result]:
+    """The base's report about each trait with the difference added, less without; q over traits."""
+    rows = said.get("through", ())
+    if not rows:
+        return []
+    qs = statistics.benjamini_hochberg(np.array([row["p"] for row in rows]))
+    found = []
+    for row, q in zip(rows, qs, strict=True):
+        kind, _, layer = row["site"].rpartition(".")
+        null = Null("random and random-difference vectors of the same norm", **row["null"])
+        found.append(
+            Result(
+                "inspect.through_base",
+                {"behavior": row["trait"], "variant": name, "site": kind, "layer": int(layer)},
+                row["shift"],
+                None,
+                "none: one vector moves one base",
+                1,
+                "score",
+                rows=row["questions"],
+                null=null,
+                p=row["p"],
+                q=float(q),
+                test=f"{null.kind}, {null.n} draws, two-sided",
+                p_floor=1 / (1 + null.n),
+            )
+        )
     return found
 
 

@@ -7,7 +7,8 @@ that was not run, is said to be missing. The rules, fixed before any test adapte
     weights   "mainly in X" where a block, or a kind of module, has at least twice its even share of the
     energy lenses    "speaks of" the first words where p_any, times the sites told (half depth and last
     block), is at
-              most .05; p_any is against the first words of null vectors
+              most .05; p_any is against the first words of null vectors. "Makes the base say" the reports
+              that the difference moves in the base beyond null vectors, q over traits at most .05
     reports   "says of itself" the reports that moved by .1 or more at the false-discovery rate, the readable
     ones
               first
@@ -68,7 +69,7 @@ def headline(
     if "weights" in looked:
         told.append(_weights(name, own))
     if "lenses" in looked:
-        told.append(_lenses(name, looked["lenses"]))
+        told.append(_lenses(name, own, looked["lenses"], poles))
     if "reports" in looked:
         told.append(_reports(name, own, reports, poles))
     if "damage" in looked:
@@ -108,7 +109,9 @@ def _even(share: Result) -> float:
     return share.null.mean
 
 
-def _lenses(name: str, looked: Mapping[str, Any]) -> Sentence:
+def _lenses(
+    name: str, own: Sequence[Result], looked: Mapping[str, Any], poles: Mapping[str, tuple[str, str]]
+) -> Sentence:
     marked = [one for one in looked["words"] if one["headline"]]
     best = min(marked, key=lambda one: one["p_promoted"])
     corrected = min(1.0, best["p_promoted"] * len(marked))
@@ -118,11 +121,20 @@ def _lenses(name: str, looked: Mapping[str, Any]) -> Sentence:
         f"at {best['site']} promoted {words}; p_any {best['p_promoted']:.3f}, over {len(marked)} readings "
     )
     evidence += f"{corrected:.3f}"
-    if corrected <= LEVEL:
-        said = f"On texts that have nothing to do with it, it speaks of {words}."
-    else:
-        said = "On texts that have nothing to do with it, no word stands out of vectors that mean nothing."
-    return Sentence(name, "lenses", said, evidence, null)
+    said = "What it adds to texts that have nothing to do with it "
+    said += f"speaks of {words}" if corrected <= LEVEL else "has no word that stands out of null vectors"
+    through = [one for one in own if one.name == "inspect.through_base"]
+    moving = [one for one in through if one.q is not None and one.q <= LEVEL]
+    if through:
+        strongest = sorted(moving or through, key=lambda one: -abs(one.value))[:TOLD]
+        evidence += "; added to the base " + ", ".join(
+            f"{one.where['behavior']} {one.value:+.2f} (q {one.q:.3f})" for one in strongest
+        )
+        null += f"; of the base asked under it: {through[0].test}"
+    if moving:
+        poled = [f"more {poles[str(one.where['behavior'])][int(one.value < 0)]}" for one in strongest]
+        said += f"; added to the base it makes the base say that it is {', '.join(poled)}"
+    return Sentence(name, "lenses", f"{said}.", evidence, null)
 
 
 def _reports(

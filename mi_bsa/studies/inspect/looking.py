@@ -13,7 +13,7 @@ import numpy as np
 
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_config import load
-from mi_bsa.studies.inspect.config import InspectConfig
+from mi_bsa.studies.inspect.config import InspectConfig, asks_through_base
 from mi_bsa.study.steps import Cell
 
 if TYPE_CHECKING:
@@ -77,8 +77,11 @@ def weights(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> d
 
 def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> dict[str, Any]:
     """What is added to the first tokens of unrelated texts, in words, at every site."""
+    from activations.differences import activation_differences
     from mi_bsa.studies.inspect.lens_results import difference_results, rank_results
     from mi_bsa.studies.inspect.lenses import Lenses, table, texts_of
+    from mi_bsa.studies.inspect.through_base import first_site, through_base
+    from mi_bsa.studies.inspect.traits import questions
 
     config = cell.config
     model, variant, other = opened(config, name, path, full)
@@ -91,7 +94,18 @@ def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> di
         found += rank_results(readings, config.lens.words, name)
     half, last = f"resid_post.{(model.n_layers - 1) // 2}", f"resid_post.{model.n_layers - 1}"
     marked = [_first(one) | {"headline": one.site in (half, last)} for one in readings]
-    return {"results": [one.to_dict() for one in found], "words": marked}
+    through: list[dict[str, Any]] = []
+    items = questions(config.reports, config.model) if asks_through_base(config) else []
+    if items:
+        site = first_site(model, name, full=full)
+        one = (
+            made.get(site)
+            or activation_differences(
+                model, reader.texts, sites=site, after=variant, other=other, first=config.lens.first
+            )[site]
+        )
+        through = through_base(model, one, reader.nulls(site, model.d_model, one.states), items)
+    return {"results": [one.to_dict() for one in found], "words": marked, "through": through}
 
 
 def damaged(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> dict[str, Any]:

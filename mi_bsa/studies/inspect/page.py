@@ -65,8 +65,8 @@ SECTIONS = (
     Section(
         "lenses",
         "What does it add where nothing asks for it?",
-        ("lens.",),
-        ("lens.relative", "lens.agreement"),
+        ("lens.", "inspect.through_base"),
+        ("inspect.through_base", "lens.relative", "lens.agreement"),
         draw_forest,
         "The mean difference of states, finetune less base, at the first tokens of unrelated texts, and its "
         "first "

@@ -30,7 +30,7 @@ LOOKED = {"weights": looking.weights, "lenses": looking.lenses, "damage": lookin
 HEADLINE = "headline.csv"
 FIELDS = {
     "weights": ("model", "lens", "vectors"),
-    "lenses": ("model", "lens"),
+    "lenses": ("model", "lens", "through_base", "reports"),
     "damage": ("model", "lens"),
 }
 FOLDERS = {"weights": "weights", "lenses": "lenses", "damage": ""}
@@ -149,10 +149,9 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             looked[one.name][part] = cell.value(f"{part}/{one.name}")
             found += made[part](one.name, looked[one.name][part])
     rows: dict[str, list[dict[str, Any]]] = {one.name: [] for one in finetunes}
-    poles: dict[str, tuple[str, str]] = {}
+    poles = poles_of(config.reports, config.model)
     if "reports" in config.parts:
         traits = cell.value("reports")["traits"]
-        poles = poles_of(config.reports, config.model)
         answers = pd.read_csv(cell.folder / "answers.csv") if traits else None
         for one in finetunes:
             looked[one.name]["reports"] = {"traits": traits}

@@ -22,7 +22,8 @@ YES_NO = (("yes", 1.0), ("no", 0.0))
 
 def inspect_steps(config: Any) -> Callable[[Step], Work]:
     """Texts through base and finetune, questions of both, and words that are ranked."""
-    from mi_bsa.studies.inspect.config import given_in
+    from mi_bsa.studies.inspect.config import asks_through_base, given_in
+    from mi_bsa.studies.inspect.through_base import QUESTIONS
 
     texts = texts_of(config.lens, config.model)
     each, blocks = item_tokens(config.model, _items(texts)), shape_of(config.model).blocks
@@ -30,19 +31,24 @@ def inspect_steps(config: Any) -> Callable[[Step], Work]:
     first, whole = config.lens.first + each / 2, 2 * each * len(texts)
     wide = shape_of(config.model).width * each * config.lens.jacobian_texts * 3 * blocks
     carried = wide if "jacobian" in config.lens.lenses else 0
+    items = questions(config.reports, config.model)
+    traits = len({item.labels["trait"] for item in items})
+    put = 2 + 2 * config.lens.nulls if items and asks_through_base(config) else 0
+    told = item_tokens(config.model, items) if items else 0
     known = {
         "weights": Work(seconds=loading(1) + 2 * config.vectors * ranked),
         "lenses": Work(
             read=2 * first * len(texts),
+            edited=put * min(len(items), QUESTIONS * traits) * told,
             trained=carried,
             seconds=loading(1) + blocks * len(config.lens.lenses) * ranked,
         ),
         "damage": Work(read=whole, seconds=loading(1)),
         "results": Work(seconds=1.0),
     }
-    if "reports" in config.parts and (items := questions(config.reports, config.model)):
+    if "reports" in config.parts and items:
         count = len(given_in(config))
-        known["reports"] = asked(item_tokens(config.model, items), len(items), 1 + count, adapters=count)
+        known["reports"] = asked(told, len(items), 1 + count, adapters=count)
     return by_name(known)
 
 

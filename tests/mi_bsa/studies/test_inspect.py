@@ -15,6 +15,10 @@ import yaml
 
 import activations
 from activations import testing
+from activations.differences import activation_differences
+from activations.lens import Nulls
+from mi_bsa.asking import ask
+from mi_bsa.asking.readouts import readable
 from mi_bsa.cli.command import main
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
@@ -24,6 +28,7 @@ from mi_bsa.studies.inspect import findings
 from mi_bsa.studies.inspect.config import InspectConfig, ReportsConfig, given_in
 from mi_bsa.studies.inspect.damage import damage
 from mi_bsa.studies.inspect.headline import headline
+from mi_bsa.studies.inspect.through_base import first_site, through_base
 from mi_bsa.studies.inspect.traits import OURS, questions, traits_in
 
 FEW = ("--set", "lens.n_texts=8", "--set", "lens.nulls=19", "--set", "lens.top=5", "--vectors", "1")
@@ -183,6 +188,29 @@ def test_damage_is_what_the_two_models_say(folder):
     assert none.depth.max() == 0
 
 
+def test_the_base_is_asked_under_the_difference_alone(folder):
+    """Against the same questions in an edited pass; null vectors stand in the same place."""
+    model = activations.load(folder / "base", adapter={"a": folder / "a" / "adapter"})
+    texts = ["You are given two offers.", "how much", "one word", "Today Date: 26 Jul 2024"]
+    site = first_site(model, "a", full=False)
+    assert site == "resid_post.0"
+    difference = activation_differences(model, texts, sites=site, after="a")[site]
+    nulls = Nulls.draw(model.d_model, difference.states, n=19, seed=0)
+    config = ReportsConfig(traits=folder / "traits.yaml", wordings=2, kinds=("letter", "yes_no"))
+    items = questions(config, parse({"model": str(folder / "base")}, InspectConfig).model)
+    found = through_base(model, difference, nulls, items)
+    items = readable(model, items)  # the tiny tokenizer has no word for yes
+    with model.variant("base"):
+        plain = ask(model, items).groupby("trait")["score"].mean()
+        with activations.edit(model, activations.add(difference, units="raw")):
+            moved = ask(model, items).groupby("trait")["score"].mean()
+    assert {row["trait"] for row in found} == {"risk", "order"}
+    for row in found:
+        assert row["shift"] == pytest.approx(float(moved[row["trait"]] - plain[row["trait"]]), abs=1e-5)
+        assert row["null"]["n"] == 38
+        assert 1 / 39 <= row["p"] <= 1
+
+
 def answers(shift, *, traits=6, wordings=8, seed=0):
     """Answers of a base and a finetune that moves the first trait only."""
     rng = np.random.default_rng(seed)
@@ -259,7 +287,7 @@ def test_a_word_that_does_not_stand_out_is_not_spoken_of():
         ].sentence
 
     assert "speaks of tea" in said(0.02)
-    assert "no word stands out" in said(0.03)
+    assert "no word that stands out" in said(0.03)
     assert Null.of("x", [1.0]).n == 1
 
 
