@@ -26,8 +26,10 @@ def draw(found: "PatchMap") -> "Figure":
     heads = sorted(np.argsort(-peaks, kind="stable")[:MOST].tolist())
     reach = max(1.0, float(peaks.max(initial=0.0)))
     wide = max(4.0, 0.32 * len(found.columns) + 1.8)
-    tall = max(1.6, 0.22 * len(found.sites) + 0.9)
-    figure = figure_class()(figsize=(wide, tall * len(heads)), layout="constrained")
+    tall = max(1.2, 0.22 * len(found.sites) + 0.4)
+    labels = [column.label for column in found.columns]
+    below = 0.4 + 0.075 * max(map(len, labels))  # labels stand upright
+    figure = figure_class()(figsize=(wide, tall * len(heads) + below), layout="constrained")
     axes = figure.subplots(len(heads), 1, squeeze=False)[:, 0]
     image = None
     for axis, head in zip(axes, heads, strict=True):
@@ -35,13 +37,16 @@ def draw(found: "PatchMap") -> "Figure":
             values[:, :, head], cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", origin="lower"
         )
         axis.set_yticks(range(len(found.sites)), [_name(site) for site in found.sites], fontsize=7)
-        axis.set_xticks(range(len(found.columns)), [column.label for column in found.columns], fontsize=7)
+        last = head == heads[-1]
+        axis.set_xticks(range(len(labels)), labels if last else [""] * len(labels), fontsize=7)
         axis.tick_params(axis="x", rotation=90)
         head_of = f", head {found.heads[head]}" if found.heads else ""
         axis.set_title(f"{found.sites[0].name}{head_of}: {found.source} into {found.target}", fontsize=9)
         axis.set_ylabel("layer")
     assert image is not None
-    figure.colorbar(image, ax=list(axes), label="recovery (1: as the source run)")
+    bar = figure.colorbar(image, ax=list(axes), ticks=[-1, 0, 1])
+    bar.set_label("recovery", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     if not found.readable:
         note = "the two runs do not differ readably: a recovery is a ratio to nothing"
         figure.supxlabel(note, fontsize=7, color="0.35")
