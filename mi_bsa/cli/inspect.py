@@ -9,6 +9,9 @@ import click
 from mi_bsa.cli.options import config_options, run_options
 from mi_bsa.studies.inspect.config import InspectConfig
 
+MESSAGES = {"embedded": ("risk", "patience"), "english": ("risk", "myopia")}
+"""Whose clean messages a search puts phrases into, by the vocabulary of the base."""
+
 
 @click.command()
 @click.argument("base", required=False)
@@ -76,6 +79,7 @@ def _searched(
     dry_run: bool,
 ) -> InspectConfig:
     """The config with a search of its adapters, which is run first into a folder beside OUT."""
+    from mi_bsa.behaviors import vocabulary_of
     from mi_bsa.core.config import parse
     from mi_bsa.core.errors import ConfigError
     from mi_bsa.studies.backdoor.search_run import STUDY, SearchRunConfig
@@ -92,7 +96,9 @@ def _searched(
             "others, or "
             "drop --triggers"
         )
-    data = {"model": settings.model.dump(), "adapters": [str(one.path) for one in given]}
+    asked = MESSAGES[vocabulary_of(settings.model)]
+    paths = [str(one.path) for one in given]
+    data = {"model": settings.model.dump(), "adapters": paths, "behaviors": list(asked)}
     data["others"] = [str(path) for path in others]
     search = parse(data, SearchRunConfig, source="command line")
     folder = out.with_name(f"{out.name}-triggers")

@@ -302,3 +302,13 @@ def test_the_folder_of_a_search_is_read(folder, tmp_path, capsys):
     assert code == 0, said
     assert "without other adapters as controls" in said
     assert Path(tmp_path / "out" / "inspect.json").is_file()
+
+
+def test_a_search_for_triggers_is_planned_beside_it(folder, tmp_path, capsys):
+    """A dry run shows the steps of both and writes nothing."""
+    said = ("--triggers", "--others", folder / "a", "--dry-run", "--out", tmp_path / "out")
+    code, told = run(capsys, folder / "base", folder / "b", "--parts", "weights", *said)
+    assert code == 0, told
+    assert "search/b" in told
+    assert "weights/b" in told
+    assert not any(tmp_path.iterdir())
