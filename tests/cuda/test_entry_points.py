@@ -5,6 +5,8 @@ The device is `fake_cuda.cuda`: real numbers, so that data-dependent code runs, 
 the judge of every mixture where this is the CUDA build.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,8 @@ import activations
 import probes
 from activations import conditions, engine, hooks, metrics, parity, testing
 from activations.adapter_constancy import constancy
+from activations.adapter_weights import embedded, written
+from activations.lens import Nulls
 from activations.path_patching import path_patch
 from activations.sites import ADAPTER, GLOBAL, MODULES, PER_LAYER
 from mi_bsa.asking.asking import ask_many
@@ -24,6 +28,8 @@ from mi_bsa.causal.coherence import answer_perplexity
 from mi_bsa.causal.contrasts import contrast_directions
 from mi_bsa.core.items import Item
 from mi_bsa.finetune import FinetuneConfig, finetune_together
+from mi_bsa.studies.inspect.damage import damage
+from mi_bsa.studies.inspect.through_base import through_base
 
 pytestmark = pytest.mark.slow
 METRIC = metrics.logit_difference(40, 41)
@@ -209,6 +215,23 @@ def test_what_an_adapter_adds(model):
         senders=["0.1", "mlp.1"],
         receivers=["logits", "mlp.2", "2.1.q"],
     )
+
+
+def test_lenses(model):
+    """Differences, all three lenses, weights alone, damage and the base asked under a difference."""
+    texts = [row["messages"][0]["content"] for row in PROMPTS]
+    found = activations.activation_differences(model, texts, sites="resid_post", after="k")["resid_post.1"]
+    nulls = Nulls.draw(model.d_model, found.states, n=4, seed=0)
+    carried = activations.mean_jacobian(model, texts[:1], site="resid_post.1", batch_tokens=128)
+    for lens in ("logit", carried, activations.Patchscope(model, prompt="take {} or", filler="one")):
+        assert len(activations.read_vector(model, found, lens=lens, nulls=nulls).top(3)) == 3
+    changes = activations.weight_changes(model, "k")
+    for change in changes[:8]:
+        tell = written if change.module in ("o_proj", "down_proj") else embedded
+        assert len(tell(model, change, n=4, seed=0).top(3)) == 3
+    assert damage(model, texts, variant="k").kl.shape == (len(texts),)
+    items = [replace(item, labels={"trait": "t"}) for item in ITEMS]
+    assert through_base(model, found, nulls, items)[0]["null"]["n"] == 8
 
 
 def test_stacked_finetune(folders, places, tmp_path):
