@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 NO_CLAIM = {
     "embedded_model.py": "prints tables of finished studies",
     "fitting.py": "fits exponents",
+    "lens_words.py": "counts what a lens finds, and no cost",
     "llamas.py": "makes models",
     "page.py": "makes the page",
     "peer_probes.py": "runs in a peer's environment",

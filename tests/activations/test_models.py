@@ -122,7 +122,7 @@ def test_absent_things_are_named(tmp_path: Path, folders: dict[str, Path]) -> No
         activations.load(folders["base"], adapter=tmp_path / "gone")
     with pytest.raises(ModelError, match="check its spelling"):
         activations.load(str(tmp_path / "gone"))
-    with pytest.raises(ModelError, match="check its spelling"):
+    with pytest.raises(ModelError, match="did you mean 'embedded'"):
         activations.load("embeded")
     with pytest.raises(ModelError, match="could not be fetched"):
         activations.load("nobody/nothing-at-all")

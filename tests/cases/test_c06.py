@@ -47,6 +47,11 @@ TAKEN = {
     "report PROJECT PROJECT --out NOTES",
     "report PROJECT",
     "model get smollm2 --out PROJECT",
+    "inspect embedded zoo:risk-seeking-0 --out PROJECT",
+    "inspect embedded zoo:risk-seeking-0 --out NOTES --resume",
+    "lens --model embedded --adapter zoo:risk-seeking-0 --out PROJECT",
+    "zoo build --out PROJECT",
+    "zoo build --out PROJECT --resume",
 }
 """PROJECT is somebody's folder with a config.yaml, NOTES somebody's file."""
 

@@ -156,7 +156,7 @@ def rows(*lines: object) -> Callable[[Path], list[object]]:
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
-    "unknown model": (lambda root: ["--model", "embeded", *flags(root)[2:]], "check its spelling"),
+    "unknown model": (lambda root: ["--model", "embeded", *flags(root)[2:]], "did you mean 'embedded'"),
     "no model": (lambda root: flags(root)[2:], "--model"),
     "vanished adapter": (lambda root: [*flags(root), "--adapter", root / "gone"], "does not exist"),
     "no prompts file": (lambda root: [*flags(root), "--prompts", root / "none.jsonl"], "does not exist"),
