@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mi_bsa.core.results import Result
+from mi_bsa.report.names import short
 
 CHOSEN = "bridge.transfer.chosen"
 """Transfer at the layer chosen without the test prompts; the best of many test cells is no headline."""
@@ -42,12 +43,12 @@ def sentences(results: Sequence[Result]) -> list[str]:
     for effect in _all(results, "self_report.effect"):
         if effect.where.get("kind", "all") != "all" or effect.ci is None:
             continue
-        behavior = str(effect.where.get("behavior", "the behavior"))
+        behavior = short(effect.where.get("behavior", "the behavior"))
         low, high = effect.ci
         against = "moves against them" if high < 0 else "does not measurably move"
         moved = "moves with them" if low > 0 else against
         by = f"{number(effect.value)} {interval(effect)}"
-        beside = control(results, behavior) if low <= 0 else ""
+        beside = control(results, str(effect.where.get("behavior", "the behavior"))) if low <= 0 else ""
         who = f"Finetuned on {behavior} choices alone, the model's description of itself"
         if of_bases(effect):
             who = (
@@ -167,12 +168,12 @@ def components(results: Sequence[Result]) -> list[str]:
     for behavior in dict.fromkeys(r.where.get("behavior") for r in parts):
         components_of = [r for r in parts if r.where.get("behavior") == behavior]
         values = ", ".join(f"{r.where['kind']} {number(r.value)}".replace("_", " ") for r in components_of)
-        said.append(f"  validity of {behavior}: {values}")
+        said.append(f"  validity of {short(behavior)}: {values}")
         left_out = [r for r in _all(results, "self_report.validity_without") if r.where["kind"] == "least"]
         told = [r.notes for r in left_out if r.where.get("behavior") == behavior]
         said += [f"    {note}" for note in told]
     counted = _all(results, "self_report.kinds_read")
-    said += [f"  kinds of question about {r.where.get('behavior')}: {r.notes}" for r in counted]
+    said += [f"  kinds of question about {short(r.where.get('behavior'))}: {r.notes}" for r in counted]
     return said
 
 
@@ -219,7 +220,7 @@ def null_words(result: Result, *, named: bool = True) -> str:
 
 def _tile(title: str, result: Result) -> Tile:
     keys = [key for key in ("behavior", "method", "site", "layer") if key in result.where]
-    place = ", ".join(f"{'layer ' * (key == 'layer')}{result.where[key]}" for key in keys)
+    place = ", ".join(f"{'layer ' * (key == 'layer')}{short(result.where[key])}" for key in keys)
     note = f"{place}; {'bases' if of_bases(result) else 'n'} = {result.counted}".replace(
         "_", " "
     ).removeprefix("; ")

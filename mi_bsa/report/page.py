@@ -22,6 +22,7 @@ from mi_bsa.core.record import RunFolder
 from mi_bsa.core.results import WHERE_KEYS, Place, Result
 from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.headline import at_most, interval, null_words, number, sentences, small, tiles
+from mi_bsa.report.names import short
 from mi_bsa.report.sections import Section, assign, figure_of, left_out
 from mi_bsa.report.svg import inline, save
 
@@ -128,10 +129,9 @@ def title_of(run: Run) -> str:
 def _some(given: Any) -> str:
     """Names in words: the first three of several, and how many more; of a model or a file its name."""
     names = given if isinstance(given, list) else [given]
-    short = [str(one.get("name", one) if isinstance(one, Mapping) else one) for one in names]
-    short = [Path(one.partition(":")[0]).stem if ".py" in one else one.replace("_", " ") for one in short]
-    more = f" and {len(short) - 3} more" if len(short) > 3 else ""
-    return ", ".join(short[:3]) + more
+    told = [short(one.get("name", one) if isinstance(one, Mapping) else one) for one in names]
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    return ", ".join(one.replace("_", " ") for one in told[:3]) + more
 
 
 def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequence[Section] = ()) -> Path:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mi_bsa.core.results import Result
+from mi_bsa.report.names import short
 
 PAINTS = {
     "ink": "#22262b",
@@ -174,8 +175,10 @@ def distinct(results: Iterable[Result], key: str) -> list[Any]:
 
 
 def plain(text: object) -> str:
-    """Text that the font has and that shows every character: others as their code."""
-    shown = str(text).replace("\n", "\\n").replace("\t", "\\t")
+    """Text that the font has and that shows every character: others as their code; one's own behavior by its
+    name.
+    """
+    shown = short(text).replace("\n", "\\n").replace("\t", "\\t")
     return "".join(
         c if c.isprintable() and ord(c) < 0x250 else c.encode("unicode_escape").decode() for c in shown
     )

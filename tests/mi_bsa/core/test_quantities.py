@@ -17,7 +17,7 @@ ROOT = Path(mi_bsa.__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 WRITERS = {"Result", "over_seeds", "over_seeds_and_items", "share", "_result", "_share", "_over", "bystander"}
 NOTHING_ELSE = ("behavior", "bridge", "patch", "preferences", "self_report", "size", "steer", "wrapper")
-"""What a dotted string that begins so can only be the name of a quantity: no field, no file (but Python's)."""
+"""What a dotted string that begins so can only be the name of a quantity: no field, no data file."""
 
 
 @pytest.fixture(autouse=True)

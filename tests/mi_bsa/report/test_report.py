@@ -311,3 +311,14 @@ def test_verdicts_are_a_table_whose_first_line_decides(run: Path, tmp_path: Path
         in page
     )
     assert page.index("mi-bsa") < page.index("undecided") < page.index('class="tile"')
+
+
+def test_a_behavior_of_ones_own_goes_by_its_name():
+    """Where a behavior is a place in a file, sentences and figures say its name, wherever it lies."""
+    where = {"behavior": "/home/somebody/very/deep/folders/mine/behavior.py:MINE", "kind": "all"}
+    effect = Result("self_report.effect", where, 0.5, (0.4, 0.6), "t over seeds", 3, "difference")
+    said = "Finetuned on MINE choices alone, the model's description of itself moves with them: 0.50 [0.40, "
+    assert sentences([effect]) == [f"{said}0.60]."]
+    assert tiles([effect])[0].note == "MINE; n = 3"
+    assert plain("what it says, a/b.py:MINE, resid post") == "what it says, MINE, resid post"
+    assert plain("risk") == "risk"
