@@ -13,12 +13,13 @@ CUDA := .venv-cuda
 # has the CUDA build
 CUDA_TORCH ?= torch==2.14.1
 
-.PHONY: demo test check check-cuda static format docs site mutants setup help
+.PHONY: demo test pages check check-cuda static format docs site mutants setup help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 to 3 minutes)"
 	@echo "make test    run the tests (8 minutes), also on a real model where it can be had"
+	@echo "make pages   run the guides and the notebooks (3 minutes)"
 	@echo "make check   format, lint, types, layers, the site, then the tests"
 	@echo "make check-cuda  everything on a CUDA device that is pretended: no GPU (5 GB once; 6 minutes)"
 	@echo "make static  format, lint, types, layers: no tests (1 minute)"
@@ -56,6 +57,7 @@ test: $(READY)
 
 check: static site
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory pages
 
 # an environment of its own holds the CUDA build of torch alone; everything else is that of .venv
 check-cuda: $(READY)

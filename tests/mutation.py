@@ -87,7 +87,7 @@ TARGETS = {
 CONFIG = """\
 [tool.pytest.ini_options]
 pythonpath = ["."]
-addopts = ["-p", "shapes", "-p", "no:cacheprovider", "-m", "not slow and not gpu"]
+addopts = ["-p", "shapes", "-p", "no:cacheprovider", "-m", "not slow and not gpu and not pages"]
 markers = ["slow: minutes", "gpu: needs an accelerator"]
 filterwarnings = ["error"]
 

@@ -70,7 +70,7 @@ VARIETY = {
     "behaviors": ["risk", "patience"],
     "probe": {"prompts": 12, "test_shuffles": 20},
 }
-HIDING = {**MANY, "directions": 19}
+HIDING = {**MANY, "directions": 19, "ways": ["plain", "followed", "silent"]}
 SIZE = {
     **MANY,
     "widths": [16, 32],

@@ -82,6 +82,8 @@ def embedded_ships() -> bool:
         return False
 
 
+FIRST = ("README", "index", "plain_loop")
+"""Pages that `make test` runs too: what a newcomer tries; the others are run by `make pages`, and in CI."""
 WHOLE = [page for page in PAGES if any(shortened(fence) != fence for fence in fences(page))]
 """Pages of which the fast tests run a shorter form."""
 
@@ -89,7 +91,10 @@ WHOLE = [page for page in PAGES if any(shortened(fence) != fence for fence in fe
 @pytest.mark.parametrize(
     ("page", "whole"),
     [
-        *(pytest.param(page, False, id=page.stem) for page in PAGES),
+        *(
+            pytest.param(page, False, id=page.stem, marks=[] if page.stem in FIRST else pytest.mark.pages)
+            for page in PAGES
+        ),
         *(pytest.param(page, True, id=f"{page.stem}-whole", marks=pytest.mark.slow) for page in WHOLE),
     ],
 )

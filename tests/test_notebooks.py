@@ -41,7 +41,7 @@ def test_a_notebook_is_plain(path):
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(one, marks=[pytest.mark.slow] if one.stem in SLOW else [], id=one.stem)
+        pytest.param(one, marks=pytest.mark.slow if one.stem in SLOW else pytest.mark.pages, id=one.stem)
         for one in NOTEBOOKS
     ],
 )
