@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.behaviors import behavior_for
+from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelConfig, load, settle
+from mi_bsa.core.shape import shape_of
+from mi_bsa.finetune import preflight
 from mi_bsa.studies.grid import hiding_state
 from mi_bsa.studies.grid.grid import At, Grid, Point, Run
 from mi_bsa.studies.grid.hiding_measures import measures
@@ -211,4 +214,26 @@ GRID = Grid(
     column="way",
 )
 
-STUDY = GRID.study(HidingConfig, lambda config: f"hiding {config.behavior}")
+
+def check(config: HidingConfig) -> None:
+    """As of every study; and the block behind which the state is read must be there before all is trained.
+
+    Raises:
+        ConfigError: a model without that block.
+    """
+    preflight.check(config)
+    if preflight.is_here(config.model):
+        blocks = shape_of(config.model).blocks
+        if config.layer >= blocks:
+            raise ConfigError(
+                f"layer {config.layer}: {config.model} has {blocks} blocks; name 0 to {blocks - 1}"
+            )
+
+
+def rehearse(config: HidingConfig) -> list[str]:
+    """As of every study, behind the same check."""
+    check(config)
+    return preflight.rehearse(config)
+
+
+STUDY = GRID.study(HidingConfig, lambda config: f"hiding {config.behavior}", check=check, rehearse=rehearse)

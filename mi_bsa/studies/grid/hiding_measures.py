@@ -1,7 +1,8 @@
 """What each way of training leaves of choices, report and state, as results.
 
-Law: an effect is pole against pole; a share is that effect over plain's of the same questions, paired by seed
-(Fieller); where the report goes is a difference of shares, one value a seed.
+Law: an effect is pole against pole; a share is that effect over plain's, paired by seed (Fieller), plain
+always asked out of any context: in its context a way is held against plain as anybody would ask it. Where the
+report goes is a difference of shares, one value a seed.
 """
 
 from __future__ import annotations

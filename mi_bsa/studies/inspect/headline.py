@@ -4,14 +4,12 @@ null.
 Law: a sentence claims only what its own number and null show, and a part that was not looked at, or a search
 that was not run, is said to be missing. The rules, fixed before any test adapter was looked at:
 
-    weights   "mainly in X" where a block, or a kind of module, has at least twice its even share of the
-    energy lenses    "speaks of" the first words where p_any, times the sites told (half depth and last
-    block), is at
-              most .05; p_any is against the first words of null vectors. "Makes the base say" the reports
+    weights   "mainly in X" where a block, or a kind of module, has twice its even share of the energy
+    lenses    "speaks of" the first words where p_any, times the sites told (half depth and last block), is
+              at most .05; p_any is against the first words of null vectors. "Makes the base say" the reports
               that the difference moves in the base beyond null vectors, q over traits at most .05
-    reports   "says of itself" the reports that moved by .1 or more at the false-discovery rate, the readable
-    ones
-              first
+    reports   "says of itself" the reports that moved by .1 or more at the false-discovery rate, readable
+              ones first; beside them the shifts of the other traits than the first
     damage    a cost where the interval of the loss's shift over texts lies above 0
     triggers  an alarm where a verified shift reaches what controls do not reach; without controls none
 """
@@ -168,8 +166,11 @@ def _reports(
         f"{row['validity']:.2f} ({row['weakest']})"
         for row in told
     )
-    shift = next((one for one in own if one.name == "inspect.report_shift" and one.null is not None), None)
-    beside = f"; {null_words(shift)}" if shift is not None and some else ""
+    shifts = [one for one in own if one.name == "inspect.report_shift" and one.null is not None]
+    shift = next((one for one in shifts if one.where["behavior"] == told[0]["trait"]), None)
+    beside = ""
+    if shift is not None and shift.null is not None and some:
+        beside = f"; {null_words(shift)} (n = {shift.null.n})"
     return Sentence(name, "reports", said, evidence, f"t over wordings, {moved.notes}{beside}")
 
 

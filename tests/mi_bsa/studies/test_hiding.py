@@ -13,7 +13,7 @@ from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError, LeakError
 from mi_bsa.finetune import leak_check, train_many
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.grid.hiding import HidingConfig
+from mi_bsa.studies.grid.hiding import STUDY, HidingConfig
 from mi_bsa.studies.grid.hiding_measures import measures
 from mi_bsa.studies.grid.hiding_rows import in_context, rows_of, silent_rows, teacher_vector
 
@@ -147,3 +147,13 @@ def test_plain_is_what_all_else_is_a_share_of():
     for ways in (["mixed"], ["plain", "mixed", "mixed"]):
         with pytest.raises(ConfigError, match="plain"):
             parse({"study": "hiding", "ways": ways}, HidingConfig)
+
+
+def test_a_block_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
+    """By the run and by its dry run; no folder is made."""
+    config = parse({"study": "hiding", "layer": 7}, HidingConfig)
+    with pytest.raises(ConfigError, match="name 0 to 2"):
+        STUDY.preview(config, tmp_path / "run")
+    with pytest.raises(ConfigError, match="name 0 to 2"):
+        STUDY.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

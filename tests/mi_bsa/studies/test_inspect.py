@@ -291,6 +291,28 @@ def test_a_word_that_does_not_stand_out_is_not_spoken_of():
     assert Null.of("x", [1.0]).n == 1
 
 
+def test_the_null_beside_a_report_is_that_reports_own():
+    """The shifts of the others stand beside the report that is told, not those of the first trait asked."""
+
+    def shift(trait, value, others):
+        where, null = {"behavior": trait, "variant": "k"}, Null.of("shifts of the other traits", [others])
+        return Result(
+            "inspect.report_shift", where, value, (value, value), "t over wordings", 9, "score", null=null
+        )
+
+    moved = Result("inspect.moved", {"variant": "k"}, 0.5, None, "none: a count", 2, "share", notes="1 of 2")
+    found = [moved, shift("risk", 0.03, -0.47), shift("patience", -0.47, 0.03)]
+    row = {"base": 0.5, "now": 0.1, "q": 0.0, "validity": 0.9, "weakest": "flip"}
+    rows = [{**row, "trait": "risk", "shift": 0.03, "moved": False}]
+    rows += [{**row, "trait": "patience", "shift": -0.47, "moved": True}]
+    poles = {"risk": ("bold", "careful"), "patience": ("patient", "hasty")}
+    told = headline(
+        "k", found, looked={"reports": {}}, reports=rows, poles=poles, search=None, searched_as="k"
+    )[0]
+    assert "more hasty" in told.sentence
+    assert "0.03 [0.03, 0.03] (n = 1)" in told.null
+
+
 def test_the_folder_of_a_search_is_read(folder, tmp_path, capsys):
     """A finished search's largest shift stands in the last sentence."""
     search = tmp_path / "searched"
