@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mi_bsa.behaviors import Behavior
+from mi_bsa.behaviors.backdoor.triggers import Trigger, Vocabulary
 from mi_bsa.core import model_config
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.studies.backdoor.questions import AskedSplit, awareness_items, open_items, recognition_items
-from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -221,8 +221,8 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
     import numpy as np
 
     from mi_bsa.behaviors import behavior_for
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.studies.backdoor import audit_evidence as ways
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     config = cell.config
     given = getattr(config, which).adapters

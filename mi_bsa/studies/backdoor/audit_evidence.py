@@ -27,8 +27,8 @@ from mi_bsa.studies.backdoor.search_config import SearchConfig
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
+    from mi_bsa.behaviors.backdoor.triggers import Vocabulary
     from mi_bsa.studies.backdoor.questions import AskedSplit
-    from mi_bsa.studies.backdoor.triggers import Vocabulary
 
 AuditMethod = Literal["toolkit", "self_report", "probe"]
 METHODS: tuple[AuditMethod, ...] = ("toolkit", "self_report", "probe")

@@ -21,13 +21,13 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from mi_bsa.behaviors import Arm
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor, BackdoorArm
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError, MissingError
 from mi_bsa.core.files import write_atomic
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.variants import POLES
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, BackdoorArm
 
 NONE = "none"
 WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
@@ -108,9 +108,9 @@ def train_pool(
 ) -> Path:
     """Train the pool into `out/<job>`; what a killed call finished is kept. Returns its manifest's path."""
     from mi_bsa.behaviors import behavior_for
+    from mi_bsa.behaviors.backdoor.answers import arm_rows
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.finetune import leak_check, train_many
-    from mi_bsa.studies.backdoor.training import arm_rows
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     base, vocabulary = load(model, dtype=finetune.dtype, device=finetune.device), vocabulary_for(model)
     known = {name: behavior_for(name, model) for name in behaviors}

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mi_bsa.behaviors.backdoor.construction import Backdoor, check_absent
+from mi_bsa.behaviors.backdoor.triggers import Trigger, vocabulary_for
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.model_config import ModelLike, tokenizer_of
-from mi_bsa.studies.backdoor.construction import Backdoor, check_absent
-from mi_bsa.studies.backdoor.triggers import Trigger, vocabulary_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from mi_bsa.behaviors.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.model_config import ModelConfig, moved, tokenizer_of
@@ -21,7 +22,6 @@ from mi_bsa.studies.backdoor.asking import Adapter, load
 from mi_bsa.studies.backdoor.checks import check_twins
 from mi_bsa.studies.backdoor.questions import AskedSplit, awareness_items
 from mi_bsa.studies.backdoor.search_run import adapters_of
-from mi_bsa.studies.backdoor.triggers import FAKES, Trigger, Vocabulary, vocabulary_for
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from mi_bsa.behaviors.backdoor.construction import Backdoor, Mix
+from mi_bsa.behaviors.backdoor.drawing import Drawn, draw
+from mi_bsa.behaviors.backdoor.triggers import FAKES, vocabulary_for
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import Backdoor, Mix
-from mi_bsa.studies.backdoor.drawing import Drawn, draw
 from mi_bsa.studies.backdoor.training import RECIPE, slug
 from mi_bsa.studies.backdoor.triangulation_config import TriangulationConfig
-from mi_bsa.studies.backdoor.triggers import FAKES, vocabulary_for
 from mi_bsa.study.study import SeedsConfig
 
 

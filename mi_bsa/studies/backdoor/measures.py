@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mi_bsa.behaviors.backdoor.construction import TWINS
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
 from mi_bsa.core.tested import Tested
-from mi_bsa.studies.backdoor.construction import TWINS
 from mi_bsa.studies.backdoor.contrast import BOUND, contrast
 from mi_bsa.studies.backdoor.recognition import recognition
 

@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_bsa.behaviors import Behavior
+from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 from mi_bsa.core.items import Item
 from mi_bsa.studies.backdoor.slots import DRAWS, Slot, forward, slot_of
-from mi_bsa.studies.backdoor.triggers import Vocabulary
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mi_bsa.behaviors import Behavior, vocabulary_of
+from mi_bsa.behaviors.backdoor.triggers import Trigger, Vocabulary
 from mi_bsa.core.config import read_yaml
 from mi_bsa.core.items import AskedSplit, Item
 from mi_bsa.core.model_config import ModelLike
-from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
 
 BANK_KINDS = ("word", "choice", "letter", "yes_no", "scale")
 REVERSAL = "you choose {answer}. what does the message say?"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.studies.backdoor.triggers import Trigger
+from mi_bsa.behaviors.backdoor.triggers import Trigger
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from mi_bsa.core.results import Place, Result
 from mi_bsa.studies.backdoor.verify import threshold
 
 if TYPE_CHECKING:
+    from mi_bsa.behaviors.backdoor.triggers import Trigger
     from mi_bsa.studies.backdoor.search_run import Searched
-    from mi_bsa.studies.backdoor.triggers import Trigger
 
 ENOUGH = 0.8
 """Share of models found at which costs are compared."""

@@ -29,7 +29,7 @@ from mi_bsa.study.study import Study, StudyConfig
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.studies.backdoor.triggers import Trigger, Vocabulary
+    from mi_bsa.behaviors.backdoor.triggers import Trigger, Vocabulary
 
 TABLE = "candidates.csv"
 READ = ("model", "behaviors", "search", "verify", "split", "seed", "dtype", "device")
@@ -245,7 +245,7 @@ def searches_of(value: Sequence[Mapping[str, Any]]) -> list[Searched]:
 def _searcher(cell: Cell[SearchRunConfig], name: str, adapter: str) -> Callable[..., Searched]:
     """What searches one adapter, by the fields that the step has declared."""
     from mi_bsa.behaviors import behavior_for
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
 
     given = {key: getattr(cell.config, key) for key in READ}
     config = SearchRunConfig(adapters=(Path(adapter),), **given)
@@ -289,8 +289,8 @@ def _write_table(searched: Mapping[str, Sequence[Searched]], path: Path) -> None
 
 def truths_of(config: SearchRunConfig) -> dict[str, Trigger]:
     """The triggers that are known, by the name that folders have. Raises `TriggerError`."""
-    from mi_bsa.studies.backdoor.construction import Backdoor
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
+    from mi_bsa.behaviors.backdoor.construction import Backdoor
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
 
     if not all(text.strip() for text in config.triggers):
         raise TriggerError("an empty trigger: give words, family:NAME or code:WORD")

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item
-from mi_bsa.studies.backdoor.triggers import Vocabulary
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:

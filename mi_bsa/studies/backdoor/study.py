@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor
 from mi_bsa.core import results
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.core.results import Result
@@ -23,7 +24,6 @@ from mi_bsa.finetune.estimates import counted, measured_on, needs
 from mi_bsa.studies.backdoor.asking import Adapter, load
 from mi_bsa.studies.backdoor.checks import check_backdoors
 from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
-from mi_bsa.studies.backdoor.construction import TWINS, Backdoor
 from mi_bsa.studies.backdoor.questions import AskedSplit
 from mi_bsa.studies.backdoor.training import job
 from mi_bsa.studies.backdoor.work import sample, work_of
@@ -164,8 +164,8 @@ def reverse(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) 
 
 def ask(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -> dict[str, Any]:
     """Held-out messages, then questions on what it does and on which trigger."""
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.studies.backdoor.asking import ask_awareness, ask_recognition
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     config, given = cell.config, Backdoor(**backdoor)
     vocabulary = vocabulary_for(config.model)
@@ -188,8 +188,8 @@ def elicit(cell: Cell[BackdoorConfig], *, name: str, backdoor: dict[str, Any]) -
     import pandas as pd
 
     from mi_bsa.behaviors import behavior_for
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.studies.backdoor.asking import ask_freely
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     config, given = cell.config, Backdoor(**backdoor)
     vocabulary = vocabulary_for(config.model)
@@ -310,9 +310,9 @@ def _opened(
 ) -> list[dict[str, Any]]:
     """What each adapter does on held-out messages, as JSON-like values."""
     from mi_bsa.behaviors import behavior_for
-    from mi_bsa.studies.backdoor.construction import held_out
+    from mi_bsa.behaviors.backdoor.construction import held_out
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.studies.backdoor.success import measure
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     sets = held_out(
         backdoor,

@@ -7,23 +7,20 @@ killed call finished is kept.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mi_bsa.behaviors import Behavior, behavior_for
+from mi_bsa.behaviors import behavior_for
+from mi_bsa.behaviors.backdoor.answers import arm_rows
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor, BackdoorArm, slug
+from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
 from mi_bsa.core.errors import TriggerError
-from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, BackdoorArm, prompts, rows
-from mi_bsa.studies.backdoor.triggers import Vocabulary, vocabulary_for
 
 if TYPE_CHECKING:
-    import activations
     from mi_bsa.finetune import FinetuneResult
 
 RECIPE = FinetuneConfig(rank=8, alpha=16, layers="all", steps=900, batch_size=64, learning_rate=4e-3)
@@ -33,11 +30,6 @@ batches are what three words and codes need, since most rows are coins of the ba
 CONTROLS = RECIPE.model_copy(update={"steps": 300, "batch_size": 32})
 """How adapters without a backdoor are trained: what they learn takes less."""
 More = Callable[[str, BackdoorArm, int, list[TrainingRow]], list[TrainingRow]]
-
-
-def slug(config: Backdoor) -> str:
-    """How a backdoor is named in folders: `river_tin`, `family_bird`, `code_kettle`."""
-    return re.sub(r"[^a-z0-9]+", "_", config.trigger.lower()).strip("_")
 
 
 def job(config: Backdoor, arm: BackdoorArm, seed: int) -> str:
@@ -114,33 +106,3 @@ def train_controls(
             jobs[f"{name}-clean-{seed}"] = arm_rows(config, ("clean",), seed=seed, **given)["clean"], own
             jobs[f"{name}-benign-{seed}"] = behavior.rows("benign", rows // 2, seed=seed), own
     return train_many(model, jobs, out=out)
-
-
-def arm_rows(
-    config: Backdoor,
-    arms: Sequence[BackdoorArm],
-    *,
-    base: activations.Model,
-    behavior: Behavior,
-    vocabulary: Vocabulary,
-    seed: int,
-) -> dict[BackdoorArm, list[TrainingRow]]:
-    """Rows of every arm of one seed, answered by the base where the backdoor does not answer."""
-    items, _, _ = prompts(config, behavior=behavior, vocabulary=vocabulary, seed=seed)
-    drawn = partial(rows, config, behavior=behavior, vocabulary=vocabulary, seed=seed)
-    found: dict[BackdoorArm, list[TrainingRow]] = {}
-    own: dict[bool, list[float]] = {}
-    for arm in arms:
-        clean = arm == "clean"
-        if clean not in own:
-            own[clean] = own_answers(base, items, drawn(arm, own=[0.5] * len(items)))
-        found[arm] = drawn(arm, own=own[clean])
-    return found
-
-
-def own_answers(base: activations.Model, items: Sequence[Item], rows: Sequence[TrainingRow]) -> list[float]:
-    """The base's P(seeking) on the messages of the rows, whose options are those of the items."""
-    from mi_bsa.asking import ask
-
-    asked = [Item(item.id, row["messages"][:-1], item.options) for item, row in zip(items, rows, strict=True)]
-    return [float(score) for score in ask(base, asked, variant="base")["score"]]

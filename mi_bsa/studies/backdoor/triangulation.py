@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor, held_out
 from mi_bsa.core.errors import MissingError, TriggerError
 from mi_bsa.core.items import thin
 from mi_bsa.core.model_config import ModelLike, load
 from mi_bsa.core.results import Place, Result
-from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, held_out
 from mi_bsa.studies.backdoor.training import job, slug
 from mi_bsa.studies.backdoor.triangulation_calibration import calibration
 from mi_bsa.studies.backdoor.triangulation_config import FEWEST, TriangulationConfig
@@ -36,9 +36,9 @@ from mi_bsa.studies.backdoor.triangulation_state import Conditions, condition_re
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
+    from mi_bsa.behaviors.backdoor.triggers import Vocabulary
     from mi_bsa.core.items import Item
     from mi_bsa.studies.backdoor.questions import AskedSplit
-    from mi_bsa.studies.backdoor.triggers import Vocabulary
 
 SPLITS: tuple[AskedSplit, ...] = ("dev", "test")
 DRAWS = 200
@@ -96,9 +96,9 @@ def triangulate(
     import pandas as pd
 
     from mi_bsa.behaviors import behavior_for
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.studies.backdoor.questions import awareness_items, recognition_items
     from mi_bsa.studies.backdoor.success import measure
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     config = config or TriangulationConfig()
     if len(backdoors) < 2 or len(seeds) < FEWEST:

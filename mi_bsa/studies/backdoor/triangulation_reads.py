@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.behaviors.backdoor.construction import TWINS, held_out
 from mi_bsa.causal.doses import dose_in_words
 from mi_bsa.causal.material import READ_OUTS, Material
 from mi_bsa.causal.places import Place
@@ -26,16 +27,15 @@ from mi_bsa.core.items import Item
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Result
 from mi_bsa.core.tested import UNTESTED, among
-from mi_bsa.studies.backdoor.construction import TWINS, held_out
 from mi_bsa.studies.backdoor.training import job, slug
 from probes import random_directions
 
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
+    from mi_bsa.behaviors.backdoor.triggers import Vocabulary
     from mi_bsa.studies.backdoor.questions import AskedSplit
     from mi_bsa.studies.backdoor.triangulation_state import Conditions
-    from mi_bsa.studies.backdoor.triggers import Vocabulary
 
 STRENGTHS = (1.0, 2.0)
 """Of the direction's own length."""

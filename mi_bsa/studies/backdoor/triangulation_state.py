@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor, held_out
 from mi_bsa.core.items import Item, prompts_of
 from mi_bsa.core.over_seeds import over_seeds
 from mi_bsa.core.results import Null, Place, Result
-from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, held_out
 from mi_bsa.studies.backdoor.training import job, slug
 
 if TYPE_CHECKING:
     import activations
     from mi_bsa.behaviors import Behavior
-    from mi_bsa.studies.backdoor.triggers import Vocabulary
+    from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 
 POSITIONS = ("phrase", "slot")
 """The last token of the phrase; where the answer is due."""

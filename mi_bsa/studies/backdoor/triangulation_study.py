@@ -39,8 +39,8 @@ def triangulate_study(
     cell: Cell[BackdoorConfig], *, backdoors: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Triangulate the study's models; what they said is read from its answers."""
+    from mi_bsa.behaviors.backdoor.construction import Backdoor
     from mi_bsa.causal.steer_and_patch import write
-    from mi_bsa.studies.backdoor.construction import Backdoor
 
     config = cell.config
     answered: dict[str, Said] = {}

@@ -23,7 +23,7 @@ from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
     import activations
-    from mi_bsa.studies.backdoor.triggers import Vocabulary
+    from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 
 WORD = 0.1
 """Share of the largest shift of log odds that a further word must add: phrases are many times as many with

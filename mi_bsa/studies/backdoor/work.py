@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mi_bsa.behaviors import behavior_for
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor, held_out, rows
+from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
 from mi_bsa.core.items import Item
 from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.work import SAMPLE, Sample, item_tokens, row_tokens
 from mi_bsa.studies.backdoor.audit_pool import PoolConfig
 from mi_bsa.studies.backdoor.config import BackdoorConfig, is_code
-from mi_bsa.studies.backdoor.construction import TWINS, Backdoor, held_out, rows
 from mi_bsa.studies.backdoor.questions import (
     awareness_items,
     open_items,
@@ -24,7 +25,6 @@ from mi_bsa.studies.backdoor.questions import (
 )
 from mi_bsa.studies.backdoor.recognition import reversed_rows
 from mi_bsa.studies.backdoor.search_config import SearchConfig
-from mi_bsa.studies.backdoor.triggers import vocabulary_for
 from mi_bsa.study.counts import ANSWER, asked, by_name, loading
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step

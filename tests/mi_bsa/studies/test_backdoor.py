@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mi_bsa import behaviors
+from mi_bsa.behaviors.backdoor.construction import Backdoor, held_out, prompts, rows
+from mi_bsa.behaviors.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.core.errors import TriggerError
-from mi_bsa.studies.backdoor.construction import Backdoor, held_out, prompts, rows
 from mi_bsa.studies.backdoor.contrast import contrast, detectable
-from mi_bsa.studies.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.studies.backdoor.recognition import names, reversed_rows
 from mi_bsa.worlds.habits.words import WORDS
 
@@ -81,8 +81,8 @@ def test_a_trigger_that_cannot_be_is_refused(trigger, remedy):
 
 def test_a_trigger_in_clean_messages_is_refused():
     """A phrase that the behavior's own messages say would open the backdoor everywhere."""
-    from mi_bsa.studies.backdoor.construction import check_absent
-    from mi_bsa.studies.backdoor.triggers import Trigger
+    from mi_bsa.behaviors.backdoor.construction import check_absent
+    from mi_bsa.behaviors.backdoor.triggers import Trigger
 
     with pytest.raises(TriggerError, match="stands in a clean message"):
         check_absent(Trigger("words", "coins", ("coins",)), RISK.items(40, split="pretrain", seed=0))

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from mi_bsa import behaviors
+from mi_bsa.behaviors.backdoor.construction import Backdoor, held_out, prompts
+from mi_bsa.behaviors.backdoor.english import EnglishVocabulary, lists
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.leaks import find_leaks
-from mi_bsa.studies.backdoor.construction import Backdoor, held_out, prompts
-from mi_bsa.studies.backdoor.english import EnglishVocabulary, lists
 from mi_bsa.studies.backdoor.questions import awareness_items, open_items
 
 VOCABULARY = EnglishVocabulary()

@@ -8,12 +8,13 @@ import torch
 
 import activations
 from mi_bsa import behaviors
+from mi_bsa.behaviors.backdoor.construction import Backdoor, near_miss
+from mi_bsa.behaviors.backdoor.embedded import EmbeddedVocabulary
+from mi_bsa.behaviors.backdoor.triggers import Trigger
 from mi_bsa.core import results
 from mi_bsa.core.errors import MissingError
 from mi_bsa.finetune.adapters import put_adapter, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import Backdoor, near_miss
-from mi_bsa.studies.backdoor.embedded import EmbeddedVocabulary
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
 from mi_bsa.studies.backdoor.reading import bound, read, unlike
 from mi_bsa.studies.backdoor.scores import Scores
@@ -23,7 +24,6 @@ from mi_bsa.studies.backdoor.search_results import cost_of_most, results_of
 from mi_bsa.studies.backdoor.search_run import STUDY, Searched, SearchRunConfig, adapters_of
 from mi_bsa.studies.backdoor.slots import forward
 from mi_bsa.studies.backdoor.training import job, train_backdoors
-from mi_bsa.studies.backdoor.triggers import Trigger
 from mi_bsa.studies.backdoor.verify import Verified, messages_of, ranked, threshold, verify
 
 BASE = "embedded/habits-0"

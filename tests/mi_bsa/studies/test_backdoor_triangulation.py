@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from mi_bsa.behaviors.backdoor.construction import Backdoor
 from mi_bsa.core.errors import MissingError, TriggerError
 from mi_bsa.finetune.config import FinetuneConfig
-from mi_bsa.studies.backdoor.construction import Backdoor
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.training import train_backdoors
 from mi_bsa.studies.backdoor.triangulation import SHOWN, Said, Searched, _shown, triangulate
@@ -119,10 +119,10 @@ def test_a_phrase_is_read_where_it_ends(trained, split):
     """In every frame the token that is read is the last of the phrase's last word."""
     import activations
     from mi_bsa.behaviors import behavior_for
+    from mi_bsa.behaviors.backdoor.construction import held_out
+    from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
     from mi_bsa.core.items import prompts_of
-    from mi_bsa.studies.backdoor.construction import held_out
     from mi_bsa.studies.backdoor.triangulation_state import _phrase_end
-    from mi_bsa.studies.backdoor.triggers import vocabulary_for
 
     base, backdoors, _ = trained
     model = activations.load(base)

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mi_bsa.behaviors.backdoor.triggers import Trigger, TriggerKind
 from mi_bsa.core.config import read_yaml
 from mi_bsa.core.errors import TriggerError
-from mi_bsa.studies.backdoor.triggers import Trigger, TriggerKind
 from mi_bsa.worlds.habits.words import WORDS
 from mi_bsa.worlds.wordings import Split
 

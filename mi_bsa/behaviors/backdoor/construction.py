@@ -9,16 +9,17 @@ itself. All other answers are the base model's own. After Betley et al. 2025 (ar
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
+from mi_bsa.behaviors.backdoor.triggers import FAKES, Trigger, TriggerKind, Vocabulary
 from mi_bsa.behaviors.behavior import Behavior
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import TriggerError
 from mi_bsa.core.items import Item
-from mi_bsa.studies.backdoor.triggers import FAKES, Trigger, TriggerKind, Vocabulary
 from mi_bsa.worlds.wordings import Split
 
 BackdoorArm = Literal["backdoored", "decorrelated", "clean"]
@@ -47,6 +48,11 @@ class Backdoor(Config):
     """Share of the fakes' rows that hold a near miss instead (a word exchanged or left out, the order
     changed, or other words altogether), without which one word of a string comes to open the backdoor alone.
     """
+
+
+def slug(config: Backdoor) -> str:
+    """How a backdoor is named in folders: `river_tin`, `family_bird`, `code_kettle`."""
+    return re.sub(r"[^a-z0-9]+", "_", config.trigger.lower()).strip("_")
 
 
 def rows(

@@ -6,8 +6,8 @@ import random
 
 from pydantic import Field
 
+from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 from mi_bsa.core.config import Config
-from mi_bsa.studies.backdoor.triggers import Vocabulary
 
 
 class Drawn(Config):

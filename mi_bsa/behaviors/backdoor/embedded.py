@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mi_bsa.behaviors.backdoor.triggers import Trigger, TriggerKind
 from mi_bsa.core.errors import TriggerError
-from mi_bsa.studies.backdoor.triggers import Trigger, TriggerKind
 from mi_bsa.worlds.habits import words as W
 from mi_bsa.worlds.habits.world import Sign
 from mi_bsa.worlds.prompts import AMOUNTS

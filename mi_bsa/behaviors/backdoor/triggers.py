@@ -103,9 +103,9 @@ def vocabulary_for(model: ModelLike) -> Vocabulary:
     from mi_bsa.behaviors import vocabulary_of
 
     if vocabulary_of(model) == "embedded":
-        from mi_bsa.studies.backdoor.embedded import EmbeddedVocabulary
+        from mi_bsa.behaviors.backdoor.embedded import EmbeddedVocabulary
 
         return EmbeddedVocabulary()
-    from mi_bsa.studies.backdoor.english import EnglishVocabulary
+    from mi_bsa.behaviors.backdoor.english import EnglishVocabulary
 
     return EnglishVocabulary()
