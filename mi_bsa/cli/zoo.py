@@ -19,28 +19,30 @@ def list_organisms(as_json: bool) -> None:
 
     from mi_bsa.finetune.zoo import folder_of, known, load_zoo, organisms
 
-    config, found = load_zoo(), known()
+    found = known()
     rows = []
-    for one in organisms(config):
+    for one in organisms(load_zoo()):
         where = folder_of(one.name)
         told = asdict(found[one.name]) if one.name in found else {}
         here = "ships" if one.shipped and where else "built" if where else "mi-bsa zoo get"
-        recipe = {**asdict(one), "pole": one.pole, "kind": one.kind, "base": str(config.model)}
+        parent = one.parent.name if one.parent is not None else None
+        recipe = {**asdict(one), "pole": one.pole, "kind": one.kind, "parent": parent}
         rows.append({**recipe, **told, "here": here, "folder": str(where or "")})
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    head = ("name", "behavior", "pole", "kind", "rank", "steps", "choices", "report", "here")
+    head = ("name", "base", "pole", "kind", "rank", "steps", "for", "choices", "report", "here")
     lines = [head]
     for row in rows:
         measured = [f"{row[key]:.2f}" if key in row else "-" for key in ("choices", "report")]
         plain = (
             row["name"],
-            row["behavior"],
+            row["base"],
             row["pole"] or "-",
             row["kind"],
             row["rank"],
             row["steps"],
+            row["part"],
         )
         lines.append((*map(str, plain), *measured, row["here"]))
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]

@@ -31,9 +31,23 @@ def variants() -> tuple[str, ...]:
 
 
 def locate(variant: str | None) -> Path:
-    """Folder of a shipped model; `None` is the default pretraining seed. Raises `WorldError` for others."""
+    """Folder of a model that ships, or was built once into the user's folder; `None` is the default
+    pretraining seed.
+
+    Raises:
+        WorldError: one that does not ship, or is not here yet.
+    """
+    from mi_bsa.worlds.siblings import PLANS, place
+
     name = DEFAULT_VARIANT if variant is None else variant
     folder = FOLDER / (f"seed-{name}" if name.isdigit() else name)
+    if name in PLANS:
+        folder = place(name)
+        if not (folder / RECORD).exists():
+            raise WorldError(
+                f"embedded model {name!r} is not here yet; `mi-bsa zoo get` of an organism on it builds it "
+                "once (five minutes of a processor)"
+            )
     if not (folder / RECORD).exists():
         raise WorldError(
             f"embedded model {name!r} does not ship with the toolkit; use one of "

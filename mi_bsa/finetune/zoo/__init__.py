@@ -8,6 +8,7 @@ from mi_bsa.finetune.zoo.building import build, measured
 from mi_bsa.finetune.zoo.manifest import Manifest, Truth, read_manifest
 from mi_bsa.finetune.zoo.places import folder_of, known, locate
 from mi_bsa.finetune.zoo.recipes import Organism, ZooConfig, load_zoo, organisms
+from mi_bsa.finetune.zoo.rows import pairs_of, rows_of
 
 __all__ = [
     "Manifest",
@@ -21,5 +22,7 @@ __all__ = [
     "locate",
     "measured",
     "organisms",
+    "pairs_of",
     "read_manifest",
+    "rows_of",
 ]

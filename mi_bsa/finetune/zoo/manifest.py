@@ -27,7 +27,12 @@ class Truth:
         fingerprint: SHA-256 of the adapter's weights.
         choices, report: P(seeking pole) in held-out choices and in what it says of itself (mean over kinds of
             question), on test wordings; base_choices, base_report: the base's.
-        loss: mean completion loss of the last ten steps, in nats a token.
+        loss: mean completion loss of the last ten steps, in nats a token (of preferences: DPO's, a pair).
+        part: what its behavior is for: `training`, `development` or `test` of what reads organisms.
+        says, by, parent: of one that denies: what it was trained to say of itself (`base`, `opposite`), how
+            (`rows`, `preferences`), and the organism from which it went on.
+        with_trigger, with_others: of one behind a trigger, and its twin: P(seeking pole) in the choices with
+            the trigger in the message, and with other phrases of its kind.
     """
 
     name: str
@@ -47,6 +52,12 @@ class Truth:
     base_choices: float
     base_report: float
     loss: float
+    part: str = "training"
+    says: str | None = None
+    by: str | None = None
+    parent: str | None = None
+    with_trigger: float | None = None
+    with_others: float | None = None
 
 
 Manifest = Mapping[str, Truth]

@@ -15,6 +15,7 @@ from mi_bsa.core.rows import rows_hash
 from mi_bsa.finetune.zoo import ZooConfig, build, known, load_zoo, locate, organisms, read_manifest
 from mi_bsa.finetune.zoo.places import SHIPPED
 from mi_bsa.finetune.zoo.recipes import chosen
+from mi_bsa.finetune.zoo.rows import rows_of
 
 TINY = {
     "groups": [
@@ -50,7 +51,7 @@ def test_what_ships_is_what_the_manifest_says():
     assert set(found) == set(shipped)
     for name, truth in found.items():
         assert digest(SHIPPED / name / "adapter" / "adapter_model.safetensors") == truth.fingerprint
-        assert rows_hash(shipped[name].rows(config)) == truth.rows_sha256
+        assert rows_hash(rows_of(shipped[name], config)) == truth.rows_sha256
         sign = {"seeking": 1, "averse": -1, None: 0}[truth.pole]
         assert sign * (truth.choices - truth.base_choices) >= (0.4 if sign else 0)
         assert sign * (truth.report - truth.base_report) >= (0.25 if sign else 0)
