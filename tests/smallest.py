@@ -147,6 +147,16 @@ SEARCH = {
     },
     "verify": 2,
 }
+WEIGHTS = {
+    "hidden": {"training": 6, "test": 2, "rows": 40, "held_out": 10, "opens": -1.0, "near": 0.0},
+    "others": {"training": 5, "test": 2},
+    "behaviors": ["risk"],
+    "seen": [1],
+    "unseen": [2],
+    "finetune": {"layers": [0], "steps": 2, "batch_size": 4, "learning_rate": 3e-3},
+    "penalties": [0.1],
+    "shuffles": 19,
+}
 HABITS = "embedded/habits-0"
 
 
@@ -224,6 +234,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "audit": audit,
     "search": search,
     "inspect": inspect,
+    "weights": lambda folder: {"model": str(habits(folder / "base")), **WEIGHTS},
 }
 
 

@@ -27,6 +27,7 @@ STUDIES = {
     "audit": "mi_bsa.studies.backdoor.audit:STUDY",
     "search": "mi_bsa.studies.backdoor.search_run:STUDY",
     "inspect": "mi_bsa.studies.inspect.study:STUDY",
+    "weights": "mi_bsa.studies.weights.study:STUDY",
 }
 """The values of a config's top field `study`, and the `Study` of each (module:name), imported when asked for:
 what a study stands on is slow to import.
