@@ -8,12 +8,44 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mi_bsa.core.config import Config
+from mi_bsa.core.endpoint import KEY_VARIABLE, Endpoint
+from mi_bsa.core.errors import EndpointError
 from mi_bsa.core.http_post import PostError, check_url
 from mi_bsa.core.model_config import ModelConfig, moved
+from mi_bsa.core.variants import BASE, Variant
 
 SAMPLES = 10
 TEMPERATURE = 1.0
 ANSWER_TOKENS = 64
+
+
+class HostedConfig(Config):
+    """A base and its finetunes behind an OpenAI-compatible endpoint, by the names that it knows."""
+
+    url: str
+    """The endpoint up to its version, such as http://localhost:8000/v1."""
+    models: dict[str, str]
+    """Who -> the endpoint's name: `base`, then one an adapter, `seeking-0`, `averse-0`, ..."""
+    key_variable: str = KEY_VARIABLE
+    """Environment variable, named MI_BSA_..., that holds the key."""
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds to wait for one answer."""
+    log_probs: bool = True
+    """Whether it gives log-probabilities; without them every question is asked by sampling."""
+    top: int = Field(default=20, ge=1)
+    """First tokens that it gives log-probabilities of: 20 at most at OpenAI, 5 at older servers."""
+
+    @model_validator(mode="after")
+    def _check(self) -> HostedConfig:
+        if BASE not in self.models:
+            raise ValueError("hosted.models needs `base`: the model that the others were finetuned from")
+        for name in self.models:
+            Variant.parse(name)
+        try:
+            Endpoint(self.url, self.models[BASE], self.key_variable, self.timeout)
+        except EndpointError as bad:
+            raise ValueError(f"hosted: {bad}") from None
+        return self
 
 
 class AskingConfig(Config):

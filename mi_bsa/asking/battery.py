@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from mi_bsa.asking.ask_config import AskingConfig
+from mi_bsa.asking.ask_config import AskingConfig, HostedConfig
 from mi_bsa.asking.bank import KINDS
 from mi_bsa.core.errors import MissingError
 from mi_bsa.core.items import Item
@@ -51,6 +51,11 @@ class BatteryConfig(AskingConfig):
     `words`: the bank's words; `model`: a local model; `endpoint`: an OpenAI-compatible server.
     """
 
+    hosted: HostedConfig | None = None
+    """A base and its finetunes behind an OpenAI-compatible endpoint, asked instead of `model` and its
+    adapters.
+    """
+
     @model_validator(mode="after")
     def _check(self) -> BatteryConfig:
         if sum((bool(self.banks), self.behavior is not None, self.items is not None)) != 1:
@@ -59,11 +64,27 @@ class BatteryConfig(AskingConfig):
             raise ValueError("items need `trait`: say which trait was trained")
         if self.judges and not self.samples:
             raise ValueError("judges read sampled answers: set `samples` to 1 or more")
+        if self.hosted is not None:
+            self._check_hosted()
         return self
+
+    def _check_hosted(self) -> None:
+        assert self.hosted is not None
+        said = [name for name in ("finetuned", "adapters", "behavior") if getattr(self, name)]
+        if said or "model" in self.model_fields_set:
+            raise ValueError(
+                f"`hosted` and `{(said or ['model'])[0]}`: a hosted model is asked at its endpoint, from "
+                f"`banks` or "
+                "`items`; drop one of them"
+            )
+        if not self.hosted.log_probs and not self.instead:
+            raise ValueError("`hosted.log_probs: false` asks by sampling: set `instead` to 1 or more")
+        if "model" in self.judges and self.judge_model is None:
+            raise ValueError("the judge `model` needs `judge_model`: a hosted base judges nothing here")
 
 
 def adapters_of(config: AskingConfig) -> dict[str, tuple[str, int, Path]]:
-    """Every adapter: name -> (arm, seed, folder). Raises `MissingError` where a folder holds none."""
+    """Every local adapter: name -> (arm, seed, folder). Raises `MissingError` where a folder holds none."""
     adapters = {
         f"{arm}-{n}": (arm, n, path) for arm, paths in config.adapters.items() for n, path in enumerate(paths)
     }

@@ -5,12 +5,11 @@ any other answer is no score. Nothing of who wrote the text is sent.
 """
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mi_bsa.core.errors import JudgeError
-from mi_bsa.core.http_post import PostError, check_url, key_from, post
+from mi_bsa.core.endpoint import Endpoint
+from mi_bsa.core.errors import EndpointError, JudgeError
 
 KEY = "MI_BSA_JUDGE_KEY"
 """The environment variable that holds the endpoint's key, where it wants one."""
@@ -37,41 +36,36 @@ class EndpointJudge:
     name: str = "endpoint"
 
     def __post_init__(self) -> None:
+        self._endpoint()
+
+    def _endpoint(self) -> Endpoint:
         try:
-            check_url(self.url)
-        except PostError as bad:
+            return Endpoint(self.url, self.model, KEY, self.timeout, self.retries)
+        except EndpointError as bad:
             raise JudgeError(f"judge url: {bad}") from None
 
     def score(self, texts: Sequence[str]) -> list[float]:
-        """One request a text; NaN where the answer is no number from 0 to 100."""
-        return [self._read(self._ask(text)) for text in texts]
+        """One request a text, several beside each other; NaN where the answer is no number from 0 to 100."""
+        x, y = self.words
+        bodies = [
+            {
+                "messages": [
+                    {"role": "system", "content": self.rubric.format(x=x, y=y)},
+                    {"role": "user", "content": text},
+                ],
+                "temperature": 0,
+                "max_tokens": 8,
+            }
+            for text in texts
+        ]
+        try:
+            answers = self._endpoint().choices(bodies)
+        except EndpointError as bad:
+            reached = "check url and model" if bad.status else "start the server, or check the url"
+            raise JudgeError(f"{bad}; {reached}") from None
+        return [self._read(str(choices[0]["message"]["content"])) for choices in answers]
 
     def _read(self, answer: str) -> float:
         match = NUMBER.fullmatch(answer)
         value = float(match[1]) if match else float("nan")
         return value / 100 if value <= 100 else float("nan")
-
-    def _ask(self, text: str) -> str:
-        x, y = self.words
-        body = {
-            "model": self.model,
-            "messages": [
-                {"role": "system", "content": self.rubric.format(x=x, y=y)},
-                {"role": "user", "content": text},
-            ],
-            "temperature": 0,
-            "max_tokens": 8,
-        }
-        address = self.url.rstrip("/") + "/chat/completions"
-        for attempt in range(self.retries + 1):
-            try:
-                answer = post(address, body, key=key_from(KEY), seconds=self.timeout)
-                return str(answer["choices"][0]["message"]["content"])
-            except PostError as bad:
-                if not bad.again or attempt == self.retries:
-                    reached = "check url and model" if bad.status else "start the server, or check the url"
-                    raise JudgeError(f"{address}: {bad}; {reached}") from None
-            except (KeyError, IndexError, TypeError) as error:
-                raise JudgeError(f"{address}: no chat completion ({error!r}); check the url") from None
-            time.sleep(0.5 * 2**attempt)
-        raise AssertionError("unreachable")

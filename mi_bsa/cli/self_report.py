@@ -21,7 +21,8 @@ def self_report(settings: BatteryConfig, out: Path, resume: bool, dry_run: bool)
     The base is asked the trained trait's questions a second time, with each pole stated in its system line: a
     kind that does not tell stated poles apart is blind, and its silence is no null. A kind whose options hold
     little of the probability is asked again by sampling (`--instead`), and read so where enough of what is
-    said can be parsed. CONFIG is a YAML file;
+    said can be parsed. `hosted` (an OpenAI-compatible endpoint and the names of a base and its finetunes
+    there) is asked instead of a local model, by the log-probabilities that it gives. CONFIG is a YAML file;
     flags say the same and win over it. OUT gets answers.csv (one row an answer), by_kind.csv, results.json,
     described.csv (the base with stated poles), sampled.csv (kinds that were asked by sampling) and, where
     both poles were asked, gaps.csv and validity.csv; samples.csv and judged.csv where answers are sampled and
@@ -49,31 +50,29 @@ def _run(
     stated: list[Any],
     adapters: dict[str, Any],
 ) -> None:
-    from mi_bsa.asking import ask_many
     from mi_bsa.asking.bank import KIND
     from mi_bsa.asking.battery import split_of
-    from mi_bsa.asking.sampling import parse_rate, sample
+    from mi_bsa.asking.sampling import parse_rate
     from mi_bsa.asking.scoring import by_kind, gaps_by_kind
     from mi_bsa.asking.statements import against_base
     from mi_bsa.asking.validity import assess
     from mi_bsa.causal.readable import kinds_results, validity_results
     from mi_bsa.core import record, results
-    from mi_bsa.core.model_config import facts
-    from mi_bsa.core.variants import BASE, Variant
-    from mi_bsa.finetune import preflight
+    from mi_bsa.core.variants import BASE
 
     split = split_of(settings, items)
-    paths = {name: path for name, (_, _, path) in adapters.items()}
-    seeds = sorted({seed for _, seed, _ in adapters.values()}) or [settings.seed]
-    model = preflight.ready(settings, out, resume=resume, adapters=paths)
-    with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=facts(model)) as run:
-        who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
-        raw = ask_many(model, items, who, max_tokens=settings.max_tokens)
+    there = _asked(settings, out, resume=resume, adapters=adapters)
+    who, items, stated = there.who, there.answerable(items), there.answerable(stated)
+    seeds = sorted({one.seed for name, one in who.items() if name != BASE}) or [settings.seed]
+    with record.start(out, config=settings, resume=resume, seeds=seeds, revisions=there.facts) as run:
+        there.keep_in(run.path)
+        raw = there.ask_many(items)
         scored = against_base(raw)
-        scored.to_csv(run.path / "answers.csv", index=False)
+        if there.mass_known:
+            scored.to_csv(run.path / "answers.csv", index=False)
         if left := len(raw) - len(scored):
             click.echo(f"{left} answers left out: of statements that are further apart than a score holds")
-        table, looked = _kinds(model, raw, items, stated, settings, run.path, trait=trait, who=who)
+        table, looked = _kinds(there, raw, items, stated, settings, run.path, trait=trait)
         kinds = _of_read(by_kind, table, looked)
         kinds.to_csv(run.path / "by_kind.csv", index=False)
         found = [
@@ -82,7 +81,10 @@ def _run(
         ]
         about_itself = kinds[(kinds["trait"] == trait) & (kinds["person"] == "default")]
         click.echo(_shown(about_itself))
-        found += kinds_results(looked, behavior=trait, split=split)
+        known = kinds_results(looked, behavior=trait, split=split)
+        found += [one for one in known if there.mass_known or one.name != "self_report.option_mass"]
+        if not there.mass_known:
+            click.echo("option masses are not known, without log-probabilities; they count as 0 below")
         click.echo(f"kinds of question: {looked}\n{looked.control}")
         samples = None
         if settings.samples:
@@ -94,15 +96,8 @@ def _run(
                 if (i.labels["trait"], i.labels["person"]) == (trait, "default") and i.labels["kind"] != KIND
             ]
             drawn = [
-                sample(
-                    model,
-                    asked,
-                    settings.samples,
-                    seed=settings.seed,
-                    variant=name,
-                    max_new_tokens=settings.answer_tokens,
-                ).assign(variant=name, arm=arm, seed=seed)
-                for name, (arm, seed, _) in {"base": ("base", -1, None), **adapters}.items()
+                there.sample(asked, settings.samples, name).assign(variant=name, arm=one.arm, seed=one.seed)
+                for name, one in who.items()
             ]
             samples = pd.concat(drawn, ignore_index=True)
             _write_texts(samples, run.path / "samples.csv")
@@ -112,7 +107,7 @@ def _run(
             if settings.judges:
                 from mi_bsa.asking.judged import judged_results, judges_of
 
-                judges = judges_of(settings, asked, model)
+                judges = judges_of(settings, asked, there.model)
                 more, texts, lines = judged_results(
                     samples, judges, trait=trait, split=split, seed=settings.seed
                 )
@@ -125,7 +120,8 @@ def _run(
             found += [_number("self_report.effect", row, "gap", split) for row in gaps.to_dict("records")]
             poles = None if samples is None else samples[samples["variant"] != "base"]
             unread = list(looked.unread)
-            kept = looked.kept(table)
+            chosen = _chosen(table, looked)
+            kept = chosen[looked.keeps(chosen)]
             verdict = assess(kept, trait=trait, samples=poles, unread=unread, seed=settings.seed)
             verdict.frame().to_csv(run.path / "validity.csv", index=False)
             found += validity_results(verdict, behavior=verdict.trait, split=split)
@@ -138,22 +134,57 @@ def _run(
         click.echo(f"written to {run.path}")
 
 
+def _asked(
+    settings: BatteryConfig, out: Path, *, resume: bool, adapters: dict[str, tuple[str, int, Path]]
+) -> Any:
+    """Whom the config asks, `where.Here` or `where.There`, once the folder is seen to be free and all that is
+    named to be there.
+    """
+    from mi_bsa.asking.where import Here, There
+
+    if settings.hosted is not None:
+        from mi_bsa.core import record
+
+        record.check_free(out, resume=resume)
+        return There(settings.hosted, settings)
+    from mi_bsa.core.model_config import facts
+    from mi_bsa.core.variants import BASE, Variant
+    from mi_bsa.finetune import preflight
+
+    paths = {name: path for name, (_, _, path) in adapters.items()}
+    model = preflight.ready(settings, out, resume=resume, adapters=paths)
+    who = {BASE: Variant()} | {name: Variant(arm, seed) for name, (arm, seed, _) in adapters.items()}
+    return Here(model, who, settings, facts(model))
+
+
 def _of_read(estimate: Any, table: Any, looked: Any) -> Any:
     """The table by kind, with how each was asked; its rows of all kinds are of those that are read."""
     import pandas as pd
 
     from mi_bsa.asking.by_sampling import answered
+    from mi_bsa.asking.where import UNKNOWN
 
-    each, whole = (estimate(answered(part)) for part in (looked.chosen(table), looked.kept(table)))
+    chosen = _chosen(table, looked)
+    each, whole = (estimate(answered(part)) for part in (chosen, chosen[looked.keeps(chosen)]))
     asked = {one.kind: one.how for one in looked.each}
+    if UNKNOWN in table.columns:
+        asked = dict.fromkeys(asked, "asked by sampling")
     each["asked"] = each["kind"].map(asked).fillna("asked by log-probabilities")
     whole["asked"] = ", ".join(sorted({asked[kind] for kind in looked.read})) or "no kind is read"
     parts = [each[each["kind"] != "all"], whole[whole["kind"] == "all"]]
     return pd.concat(parts, ignore_index=True).sort_values(["trait", "person"], kind="stable")
 
 
+def _chosen(table: Any, looked: Any) -> Any:
+    """The answers of each kind as it is asked; where only samples are known, those."""
+    from mi_bsa.asking.by_sampling import by_sampling
+    from mi_bsa.asking.where import UNKNOWN
+
+    return table[by_sampling(table)] if UNKNOWN in table.columns else looked.chosen(table)
+
+
 def _kinds(
-    model: Any,
+    there: Any,
     raw: Any,
     items: list[Any],
     stated: list[Any],
@@ -161,23 +192,20 @@ def _kinds(
     out: Path,
     *,
     trait: str,
-    who: dict[str, Any],
 ) -> tuple[Any, Any]:
     """The answers with those that were sampled, and which kinds of question are read; the base is asked with
     stated poles for it.
     """
     import pandas as pd
 
-    from mi_bsa.asking import ask
     from mi_bsa.asking.kinds import asked_kinds
     from mi_bsa.asking.low_mass import low_kinds
     from mi_bsa.asking.statements import against_base, described_against_base
     from mi_bsa.causal.gate import BARS
-    from mi_bsa.core.variants import BASE
 
     table, described = against_base(raw), None
     if stated:
-        described = ask(model, stated, variant=BASE, max_tokens=settings.max_tokens)
+        described = there.ask(stated)
         described = described_against_base(described, raw)
         described.to_csv(out / "described.csv", index=False)
 
@@ -185,7 +213,7 @@ def _kinds(
         return answers[(answers["trait"] == trait) & (answers["person"] == "default")]
 
     if settings.instead and (low := low_kinds(own(table), bars=BARS)):
-        sampled, said = _sampled(model, items, stated, settings, low=low, trait=trait, who=who)
+        sampled, said = _sampled(there, items, stated, settings, low=low, trait=trait)
         pd.concat([sampled, said], ignore_index=True).to_csv(out / "sampled.csv", index=False)
         table = pd.concat([table, sampled], ignore_index=True)
         described = pd.concat([described, said], ignore_index=True) if len(said) else described
@@ -193,44 +221,37 @@ def _kinds(
 
 
 def _sampled(
-    model: Any,
+    there: Any,
     items: list[Any],
     stated: list[Any],
     settings: BatteryConfig,
     *,
     low: tuple[str, ...],
     trait: str,
-    who: dict[str, Any],
 ) -> tuple[Any, Any]:
     """Sampled answers to kinds whose options hold too little, and the base's with stated poles. The base is
     asked about itself first: where too little of what it says can be read, nobody else is.
     """
     import pandas as pd
 
-    from mi_bsa.asking.by_sampling import ask_by_sampling
     from mi_bsa.asking.low_mass import parsed_kinds
     from mi_bsa.causal.gate import BARS
     from mi_bsa.core.variants import BASE
 
     def sampled(some: list[Any], variant: str) -> Any:
-        answers = ask_by_sampling(
-            model,
-            some,
-            settings.instead,
-            seed=settings.seed,
-            variant=variant,
-            tokens=settings.answer_tokens,
-        )
-        return answers.assign(variant=variant, arm=who[variant].arm, seed=who[variant].seed)
+        answers, one = there.ask_by_sampling(some, settings.instead, variant), there.who[variant]
+        return answers.assign(variant=variant, arm=one.arm, seed=one.seed)
 
     def about(item: Any) -> bool:
         return bool(item.labels["trait"] == trait and item.labels["person"] == "default")
 
     tried = [item for item in items if item.labels["kind"] in low]
     frames = [sampled([item for item in tried if about(item)], BASE)]
-    kinds, said = parsed_kinds(frames[0], bars=BARS), []
+    # without log-probabilities samples are all that is known, of unread kinds too
+    kinds = parsed_kinds(frames[0], bars=BARS) if there.mass_known else low
+    said: list[Any] = []
     others = [item for item in tried if item.labels["kind"] in kinds]
-    for variant in who:
+    for variant in there.who:
         if some := [item for item in others if variant != BASE or not about(item)]:
             frames.append(sampled(some, variant))
     if some := [item for item in stated if item.labels["kind"] in kinds]:

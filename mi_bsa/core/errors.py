@@ -111,7 +111,11 @@ class BridgeError(MiBsaError, ValueError):
 
 
 class EndpointError(MiBsaError, ConnectionError):
-    """A chat endpoint that gives no answer, or none that can be read."""
+    """A chat endpoint that gives no answer, or none that can be read; `status` of HTTP, if one came."""
+
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class FetchError(MiBsaError, OSError):

@@ -1,23 +1,27 @@
-"""One JSON request to an endpoint that nobody need trust, and the only place where the toolkit speaks HTTP.
+"""JSON requests to an endpoint that nobody need trust, and the only place where the toolkit speaks HTTP.
 
 The law: a key goes to the host that was named and to no other, so no redirect is followed; no message holds
-it, also where a server sends it back; and an answer has a deadline and a size as a whole, since a server that
-sends a byte a second never lets a socket's own timeout pass.
+it, also where a server sends it back; an answer has a deadline and a size as a whole, since a server that
+sends a byte a second never lets a socket's own timeout pass; and of many requests each answer is handed on as
+soon as it is there, so that nothing is lost with a later one.
 """
 
+import asyncio
 import base64
 import contextlib
-import http.client
+import email.utils
 import json
 import os
 import re
-import socket
 import threading
-import urllib.error
-import urllib.request
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import httpx
 
 MOST_BYTES = 8 << 20
 """An answer of a chat model has kilobytes; what is larger is no such answer."""
@@ -28,14 +32,28 @@ REAL = 12
 PIECE = 6
 """Characters of a key that are as good as the key: what holds so many in a row is not shown."""
 VARIABLE = re.compile(r"MI_BSA_[A-Z0-9_]+")
+AT_ONCE = 8
+"""Requests under way beside each other: a server of one GPU batches so many, and hosts allow them."""
+RETRIES = 4
+"""Times a request is sent again where the server is busy or gone: with pauses of half a second and twice as
+much each time that is 7.5 s, as long as a restarted proxy takes.
+"""
+LONGEST_PAUSE = 60.0
+"""Seconds: a server that asks for a longer pause is not waited for, as a day's quota is spent."""
+AGAIN = (408, 429, 500, 502, 503, 504)
+"""Statuses of a server that may answer later; 529 and the like are of single hosts."""
 
 
 class PostError(Exception):
-    """What went wrong, in words without the key; `status` of HTTP, if one came; `again`: it may do later."""
+    """What went wrong, in words without the key; `status` of HTTP, if one came; `again`: it may do later,
+    after `wait` seconds where the server says how many.
+    """
 
-    def __init__(self, text: str, *, status: int | None = None, again: bool = False) -> None:
+    def __init__(
+        self, text: str, *, status: int | None = None, again: bool = False, wait: float | None = None
+    ) -> None:
         super().__init__(text)
-        self.status, self.again = status, again
+        self.status, self.again, self.wait = status, again, wait
 
 
 @dataclass(frozen=True)
@@ -117,111 +135,180 @@ def post(address: str, body: Any, *, key: Key, seconds: float | int) -> Any:
     Raises:
         PostError: no answer, another status than 200, a redirect, too slow, too large, or no JSON.
     """
+    return post_all(address, [body], key=key, seconds=seconds, retries=0)[0]
+
+
+def post_all(
+    address: str,
+    bodies: Sequence[Any],
+    *,
+    key: Key,
+    seconds: float | int,
+    retries: int = RETRIES,
+    at_once: int = AT_ONCE,
+    done: Callable[[int, Any], None] | None = None,
+) -> list[Any]:
+    """The JSON that a server answers to each of several bodies, in their order.
+
+    Args:
+        address: where all go.
+        bodies: JSON values.
+        key: sent as a bearer token where it is not empty.
+        seconds: for one answer, from first to last byte of one try.
+        retries: times a request is sent again after 408, 429, 500, 502, 503, 504 or a connection that broke,
+            when the server's `Retry-After` has passed, else after half a second and twice as much each time.
+            Where nobody listens there is no second try.
+        at_once: requests under way beside each other.
+        done: is told the place and the answer of each, as soon as it is there; not called twice at a time.
+
+    Raises:
+        PostError: of the first request that cannot be answered; those under way are given up.
+    """
     check_url(address)
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     if key.value:
         headers["Authorization"] = f"Bearer {key.value}"
-    request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-    exchange = _Exchange(request, float(seconds))
-    data = exchange.result(key)
+    found: list[Any] = [None] * len(bodies)
+
+    async def work() -> None:
+        import httpx
+
+        free = asyncio.Semaphore(at_once)
+        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+        # plain http has no certificate to check, and reading the list of authorities takes a tenth of a
+        # second
+        checked = urlsplit(address).scheme == "https"
+        async with httpx.AsyncClient(headers=headers, timeout=None, limits=limits, verify=checked) as client:
+
+            async def one(n: int, body: Any) -> None:
+                async with free:
+                    found[n] = await _patiently(client, address, body, key, float(seconds), retries)
+                    if done is not None:
+                        done(n, found[n])
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for n, body in enumerate(bodies):
+                        group.create_task(one(n, body))
+            except BaseExceptionGroup as several:
+                raise several.exceptions[0] from None
+
+    _in_a_loop(work)
+    return found
+
+
+async def _patiently(
+    client: "httpx.AsyncClient", address: str, body: Any, key: Key, seconds: float, retries: int
+) -> Any:
+    """One request, sent again where that may help."""
+    for attempt in range(retries + 1):
+        try:
+            return await _once(client, address, body, key, seconds)
+        except PostError as bad:
+            pause = 0.5 * 2**attempt if bad.wait is None else bad.wait
+            if not bad.again or attempt == retries:
+                raise
+            if pause > LONGEST_PAUSE:
+                raise PostError(
+                    f"{bad}, and it asks to wait {pause:.0f} s: go on then", status=bad.status
+                ) from None
+            await asyncio.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+async def _once(client: "httpx.AsyncClient", address: str, body: Any, key: Key, seconds: float) -> Any:
+    """One try of one request."""
+    import httpx
+
+    data = b""
+    try:
+        async with asyncio.timeout(seconds), client.stream("POST", address, json=body) as answer:
+            most = MOST_BYTES if answer.status_code == 200 else 1 << 16
+            with (
+                contextlib.nullcontext()
+                if answer.status_code == 200
+                else contextlib.suppress(httpx.HTTPError)
+            ):
+                async for (
+                    piece
+                ) in answer.aiter_raw():  # as it was sent: what is packed may unpack without end
+                    data += piece
+                    if len(data) > most:
+                        break
+    except TimeoutError:
+        raise PostError(
+            f"no whole answer within {seconds:g} s; raise the timeout, or look at the server"
+        ) from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as bad:
+        said = _shown(str(bad) or type(bad).__name__, key)
+        broken = isinstance(bad, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
+        raise PostError(f"no answer ({said})", again=broken) from None
+    if answer.status_code != 200:
+        raise _refused(answer, data[:most], key)
+    if len(data) > most:
+        raise PostError(f"the answer is larger than {MOST_BYTES >> 20} MiB; give a chat endpoint")
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
         raise PostError("the answer is no JSON; give an OpenAI-compatible endpoint") from None
 
 
-class _Exchange:
-    """One request in a thread of its own, cut off when its time is over."""
+def _in_a_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run to the end in a loop and a thread of its own, since a notebook's own thread has a loop already; an
+    interrupted caller leaves no request behind.
+    """
+    failed: list[BaseException] = []
+    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
-    def __init__(self, request: urllib.request.Request, seconds: float) -> None:
-        self.request, self.seconds = request, seconds
-        self.sockets: list[socket.socket] = []
-        self.data = b""
-        self.failed: Exception | None = None
-        self.said = b""
-        self.ended = threading.Event()
+    async def noted() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        begun.append((asyncio.get_running_loop(), task))
+        await work()
 
-    def result(self, key: Key) -> bytes:
-        threading.Thread(target=self._run, daemon=True).start()
-        if not self.ended.wait(self.seconds):
-            for connection in self.sockets:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-            raise PostError(
-                f"no whole answer within {self.seconds:g} s; raise the timeout, or look at the server"
-            )
-        if self.failed is None:
-            return self.data
-        raise _explained(self.failed, self.said, key) from None
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
-            opener = urllib.request.build_opener(_NoRedirect, _Keeping(self))
-            with opener.open(self.request, timeout=self.seconds) as answer:
-                self.data = bytes(answer.read(MOST_BYTES + 1))
-            if len(self.data) > MOST_BYTES:
-                raise PostError(f"the answer is larger than {MOST_BYTES >> 20} MiB; give a chat endpoint")
-        except urllib.error.HTTPError as bad:
-            with contextlib.suppress(OSError, http.client.HTTPException), bad:
-                self.said = bad.read(1 << 16)  # without it the status alone says enough
-            self.failed = bad
-        except Exception as bad:
-            self.failed = bad
-        finally:
-            self.ended.set()
+            asyncio.run(noted())
+        except BaseException as bad:
+            failed.append(bad)
 
-    def keep(self, connection: http.client.HTTPConnection) -> None:
-        """Remember a connection's socket, by which a slow exchange is ended."""
-        if connection.sock is not None:
-            self.sockets.append(connection.sock)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        for loop, task in begun:
+            with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(task.cancel)
+        raise
+    if failed:
+        raise failed[0]
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
+def _refused(answer: "httpx.Response", said: bytes, key: Key) -> PostError:
+    """What a status other than 200 means, in words that hold no key and no control character."""
+    status = answer.status_code
+    if 300 <= status < 400:
+        to = _shown(str(answer.headers.get("Location", "another address")), key)
+        return PostError(
+            f"it redirects to {to} (status {status}), which is not followed, for the key would go along; "
+            f"give "
+            "that address if you trust it",
+            status=status,
+        )
+    words = _shown(said.decode("utf-8", "replace"), key)
+    wait = _pause(answer.headers.get("Retry-After", ""))
+    return PostError(f"status {status} ({words})", status=status, again=status in AGAIN, wait=wait)
+
+
+def _pause(said: str) -> float | None:
+    """Seconds that a `Retry-After` asks for, in seconds or as a date; None where it says neither."""
+    if re.fullmatch(r"\d{1,9}", said.strip()):
+        return float(said)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         return None
-
-
-class _Keeping(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
-    """Opens http and https, and tells an exchange of every connection."""
-
-    def __init__(self, exchange: _Exchange) -> None:
-        super().__init__()
-        self.exchange = exchange
-
-    def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(self._kept(http.client.HTTPConnection), req)
-
-    def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(self._kept(http.client.HTTPSConnection), req)
-
-    def _kept(self, kind: type[http.client.HTTPConnection]) -> Any:
-        exchange = self.exchange
-
-        class Kept(kind):  # type: ignore[valid-type, misc]
-            def connect(self) -> None:
-                super().connect()
-                exchange.keep(self)
-
-        return Kept
-
-
-def _explained(bad: Exception, said: bytes, key: Key) -> PostError:
-    """What happened, in words that hold no key and no control character."""
-    if isinstance(bad, PostError):
-        return bad
-    if isinstance(bad, urllib.error.HTTPError):
-        if 300 <= bad.code < 400:
-            to = _shown(str(bad.headers.get("Location", "another address")), key)
-            return PostError(
-                f"it redirects to {to} (status {bad.code}), which is not followed, for the key would go "
-                "along; give that address if you trust it",
-                status=bad.code,
-            )
-        again = bad.code in (429, 500, 502, 503, 504)
-        words = _shown(said.decode("utf-8", "replace"), key)
-        return PostError(f"status {bad.code} ({words})", status=bad.code, again=again)
-    reason = getattr(bad, "reason", bad)
-    return PostError(f"no answer ({_shown(str(reason), key)})", again=not isinstance(bad, ValueError))
 
 
 def _shown(text: str, key: Key) -> str:

@@ -63,7 +63,7 @@ def test_a_server_that_sends_the_key_back(status: int, monkeypatch: pytest.Monke
         with serving(lambda h, body=body: say(h, body.encode(), status, **{"X-Key": SECRET})) as (port, _):
             url, said = f"http://127.0.0.1:{port}/v1", []
             for ask in (
-                lambda url=url: Endpoint(url, "m").complete(ASKED),
+                lambda url=url: Endpoint(url, "m", retries=0).complete(ASKED),
                 lambda url=url: EndpointJudge(url, "m", ("a", "b"), retries=0).score(["x"]),
             ):
                 try:

@@ -172,15 +172,14 @@ class EndpointPlayer:
         return self.model
 
     def speak(self, role: Role, games: Sequence[Conversation], seeds: Sequence[int]) -> list[str]:
-        """One answer a game, asked one after the other. Raises `GameError` where the endpoint gives none."""
+        """One answer a game, several asked beside each other. Raises `GameError` where the endpoint gives
+        none.
+        """
         endpoint = Endpoint(self.url, self.model, self.key_variable, float(self.timeout))
         views = [chat_view(role, turns, system=self.system, begin=self.begin) for turns in games]
         warm, most = float(self.temperature), self.max_new_tokens
         try:
-            return [
-                endpoint.complete(view, temperature=warm, max_tokens=most, seed=seed)
-                for view, seed in zip(views, seeds, strict=True)
-            ]
+            return endpoint.complete_all(views, list(seeds), temperature=warm, max_tokens=most)
         except EndpointError as error:
             raise GameError(str(error)) from None
 

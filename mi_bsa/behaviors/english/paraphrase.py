@@ -132,15 +132,12 @@ def asker(config: ParaphraseConfig) -> Ask:
     """The function that asks the configured model."""
     if config.endpoint is not None:
         there = Endpoint(config.endpoint, config.endpoint_model, config.key_variable)
-        return lambda prompts: [
-            there.complete(
-                [{"role": "user", "content": prompt}],
-                temperature=config.temperature,
-                max_tokens=config.max_new_tokens,
-                seed=config.seed + n,
-            )
-            for n, prompt in enumerate(prompts)
-        ]
+        return lambda prompts: there.complete_all(
+            [[{"role": "user", "content": prompt}] for prompt in prompts],
+            [config.seed + n for n in range(len(prompts))],
+            temperature=config.temperature,
+            max_tokens=config.max_new_tokens,
+        )
     assert config.model is not None
     model = load(config.model)
 
