@@ -66,6 +66,13 @@ def _make(fn: Any, typechecker: Any) -> Any:
 jaxtyping.jaxtyped = checks
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that read the smallest runs stand together, in front: several workers share them in long pieces,
+    and who needs a run that another is just making can only wait for it.
+    """
+    items.sort(key=lambda item: "smallest" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def smallest(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """`smallest(name)`: the smallest config of a study as data (`given`), and the folder of its finished run
