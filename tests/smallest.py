@@ -71,6 +71,17 @@ VARIETY = {
     "probe": {"prompts": 12, "test_shuffles": 20},
 }
 HIDING = {**MANY, "directions": 19, "ways": ["plain", "followed", "silent"]}
+MIXING = {
+    **{key: value for key, value in MANY.items() if key != "stays"},
+    "models": ["embedded"],
+    "behaviors": ["risk"],
+    "brief": ["patience"],
+    "doses": [0.5],
+    "dose": 0.5,
+    "companies": ["tossed"],
+    "shorter": [0.5],
+    "state": {"items": 6, "train_steps": 2, "random": 2},
+}
 SIZE = {
     **MANY,
     "widths": [16, 32],
@@ -227,6 +238,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "personas": lambda folder: PERSONAS,
     "variety": lambda folder: VARIETY | {"transfer": False},
     "hiding": lambda folder: HIDING,
+    "mixing": lambda folder: MIXING,
     "size": lambda folder: SIZE,
     "backdoor": backdoor,
     "preferences": preferences,

@@ -2,6 +2,7 @@
 
 from mi_bsa.report.section import Section
 from mi_bsa.studies.grid.figures.hiding import draw_hiding
+from mi_bsa.studies.grid.figures.mixing import draw_mixing
 from mi_bsa.studies.grid.figures.personas import draw_personas
 from mi_bsa.studies.grid.figures.scatter import draw_scatter
 from mi_bsa.studies.grid.figures.sizes import draw_sizes
@@ -66,5 +67,19 @@ HIDING = (
         draw_hiding,
         "One row a way of training, asked as anybody would and, where it has one, in the context of the "
         "training; 1 is what plain training on the same choices gives. Intervals are over seeds (Fieller).",
+    ),
+)
+
+MIXING = (
+    Section(
+        "mixing",
+        "Rows that show no trait, mixed in: does the report go and the choices stay?",
+        ("mixing.",),
+        ("mixing.over_bases.", "mixing.over_behaviors.", "mixing.report_share"),
+        draw_mixing,
+        "One row a condition: what is left of plain training's choices and report, each small dot a behavior "
+        "on a base; large dots are means over bases with their 95 % interval, over seeds where there are too "
+        "few bases. Every condition sees the behavior's own rows as often as plain training does, unless it "
+        "is said to be shorter.",
     ),
 )
