@@ -103,8 +103,8 @@ class MixingConfig(SeedsConfig):
         settle(self, "models", "finetune")
         settle(self, "siblings", "finetune")
         every = (*self.behaviors, *self.brief)
-        if len(set(every)) != len(every) or not self.behaviors:
-            raise ValueError(f"behaviors {list(every)}: give each once, and one at least in `behaviors`")
+        if len(set(every)) != len(every) or not every:
+            raise ValueError(f"behaviors {list(every)}: give each once, and at least one")
         if self.dose not in self.doses or min(self.doses) <= 0 or len(set(self.doses)) != len(self.doses):
             raise ValueError(
                 f"doses {list(self.doses)}: each once and above 0 (plain is 0), {self.dose:g} among them"

@@ -3,6 +3,7 @@
 from mi_bsa.report.section import Section
 from mi_bsa.studies.grid.figures.hiding import draw_hiding
 from mi_bsa.studies.grid.figures.mixing import draw_mixing
+from mi_bsa.studies.grid.figures.mixing_why import draw_doses, draw_pressure, draw_state, draw_training
 from mi_bsa.studies.grid.figures.personas import draw_personas
 from mi_bsa.studies.grid.figures.scatter import draw_scatter
 from mi_bsa.studies.grid.figures.sizes import draw_sizes
@@ -75,11 +76,50 @@ MIXING = (
         "mixing",
         "Rows that show no trait, mixed in: does the report go and the choices stay?",
         ("mixing.",),
-        ("mixing.over_bases.", "mixing.over_behaviors.", "mixing.report_share"),
+        ("mixing.over_bases.", "mixing.choices_share", "mixing.report_share"),
         draw_mixing,
         "One row a condition: what is left of plain training's choices and report, each small dot a behavior "
-        "on a base; large dots are means over bases with their 95 % interval, over seeds where there are too "
-        "few bases. Every condition sees the behavior's own rows as often as plain training does, unless it "
-        "is said to be shorter.",
+        "on a base; large dots are means over bases with their 95 % interval. Every condition sees the "
+        "behavior's own rows as often as plain training does, unless it is said to be shorter.",
+        most=2000,
+    ),
+    Section(
+        "doses",
+        "By how many rows are mixed in?",
+        ("mixing.dose_slope",),
+        ("mixing.over_bases.", "mixing.choices_share", "mixing.report_share"),
+        draw_doses,
+        "A thin line a behavior on a base, the thick one their mean with its interval over bases.",
+        most=2000,
+    ),
+    Section(
+        "training",
+        "Is it merely less training?",
+        ("mixing.report_less_shorter", "mixing.choice_odds"),
+        ("mixing.report", "mixing.choice_odds"),
+        draw_training,
+        "Squares are plain runs of a quarter, half and all of the steps, a line a base. A dot below the line "
+        "says less of itself than plain training that is as sure of its choices; larger dots, more rows.",
+        most=2000,
+    ),
+    Section(
+        "pressure",
+        "Which rows do it?",
+        ("mixing.pressure", "mixing.by_pressure"),
+        ("mixing.pressure", "mixing.report_share"),
+        draw_pressure,
+        "A dot a behavior on a base and a company of rows (triangles: behaviors of few conditions). To "
+        "the right, rows that plain training made the model surely wrong about.",
+        most=2000,
+    ),
+    Section(
+        "state",
+        "Does the state go with the report?",
+        ("mixing.state_share", "mixing.vector_", "mixing.report_given", "mixing.choices_given"),
+        ("mixing.state_share", "mixing.report_share", "mixing.report_given"),
+        draw_state,
+        "How far mixed runs are shifted along the vector that drives plain's choices, what they say of "
+        "themselves, and what they say where the shift that they lack is added (gray: random directions).",
+        most=2000,
     ),
 )
