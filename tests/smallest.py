@@ -75,12 +75,11 @@ MIXING = {
     **{key: value for key, value in MANY.items() if key != "stays"},
     "models": ["embedded"],
     "behaviors": ["risk"],
-    "brief": ["patience"],
     "doses": [0.5],
     "dose": 0.5,
     "companies": ["tossed"],
     "shorter": [0.5],
-    "state": {"items": 6, "train_steps": 2, "random": 2},
+    "state": {"items": 0},
 }
 SIZE = {
     **MANY,

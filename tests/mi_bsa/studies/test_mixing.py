@@ -6,11 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import activations
 from mi_bsa.behaviors import behavior_for
+from mi_bsa.causal import directions
+from mi_bsa.causal.material import Material
+from mi_bsa.causal.places import Place
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BehaviorError, ConfigError
-from mi_bsa.finetune import leak_check
+from mi_bsa.core.variants import POLES
+from mi_bsa.finetune import leak_check, train_many
+from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
+from mi_bsa.studies.grid import mixing_state
 from mi_bsa.studies.grid.figures.mixing import draw_mixing
 from mi_bsa.studies.grid.figures.mixing_why import draw_doses, draw_pressure, draw_state, draw_training
 from mi_bsa.studies.grid.mixing import MixingConfig
@@ -156,6 +163,31 @@ def found():
     asked = {f"{b}/{base}/{one}": answers(one) for b, base in places for one in LEFT}
     states = {f"{b}/{base}": state() for b, base in places}
     return measures(asked, states, seeds=SEEDS, split="test", dose=1.0)
+
+
+def test_a_run_that_lacks_nothing_is_given_nothing(tmp_path):
+    """Held against itself a run says and chooses what it does, whatever is added; without its vector it is
+    the base in that direction alone.
+    """
+    plan = FinetuneConfig(rank=4, alpha=8.0, layers=(0,), steps=15)
+    jobs = {f"{arm}-0": (rows("plain", arm), plan) for arm in POLES}
+    train_many("embedded", jobs, out=tmp_path)
+    model = activations.load("embedded", adapter={name: tmp_path / name / "adapter" for name in jobs})
+    asked = {"choice": RISK.items(20, split="dev", seed=0), "report": list(RISK.questions(split="dev"))}
+    sets = {f"{key}-{split}": items for key, items in asked.items() for split in ("dev", "test")}
+    sets |= {"neutral-test": RISK.neutral(4)}
+    arms = {arm: (f"{arm}-0",) for arm in POLES}
+    material = Material(model, "risk", (0,), arms, sets, items=8)
+    place = Place("resid_post.0", "slot")
+    vectors = directions.vectors(material, place, "constant")
+    held = mixing_state._held(material, place, vectors, 3)
+    given = mixing_state._given(material, material, place, vectors, 3)
+    for key in ("choices", "report"):
+        assert given[f"{key}_given"] == pytest.approx(held[key], abs=1e-5)
+        assert np.array(given[f"{key}_given_random"]) == pytest.approx(held[key][0], abs=1e-5)
+        assert np.array(held[f"{key}_random"]).shape == (3, 1)
+    assert held["choices_state"][0] > 0
+    assert held["choices_without"][0] < held["choices"][0]
 
 
 def one(found, name, **where):
