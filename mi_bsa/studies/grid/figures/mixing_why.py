@@ -85,7 +85,7 @@ def draw_training(results: Sequence[Result], *, narrow: bool = False) -> Figure:
         ax.set_xlabel("choices: difference of log odds")
         ax.set_ylim(-0.1, 1.0)
     axes[0].set_ylabel("report: pole against pole")
-    shown = dict.fromkeys(one for r in report.values() if (one := _company(r)))
+    shown = dict.fromkeys(c for r in report.values() if (c := _company(r)))
     handles = [
         style.key(style.INK, "plain, shorter to whole"),
         *(style.key(COLORS[c], TOLD[c]) for c in shown),
