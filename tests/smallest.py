@@ -37,6 +37,7 @@ BEHAVIOR = {
         "train_batch": 2,
     },
     "rivals": {"shuffles": 1},
+    "introspection": {"items": 6, "choices": 8, "matched": 4, "wordings": 2, "random": 50, "acts": [0, 1]},
     "necessity": {"kinds": ["trained"], "random": 20, "beside": 20},
     "mediation": {"kinds": ["trained"], "random": 19, "beside": 19},
     "attribution": {"items": 4, "permutations": 4, "draws": 99},

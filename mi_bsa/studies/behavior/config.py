@@ -10,10 +10,12 @@ from pydantic_core import PydanticCustomError
 
 from mi_bsa.behaviors import vocabulary_of
 from mi_bsa.causal.bridge_config import BridgeConfig
+from mi_bsa.causal.introspection.options import IntrospectionOptions
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.core.variants import POLES, Variant
 from mi_bsa.finetune.config import EMBEDDINGS
 
+INTROSPECTION = "introspection"
 FEWEST_BASES = 2
 """Of a list; a verdict over bases needs three (`mi_bsa.causal.lines.FEWEST_SEEDS`)."""
 
@@ -27,6 +29,10 @@ class BehaviorConfig(BridgeConfig):
 
     study: Literal["behavior"] = "behavior"
     """Which kind of study this is."""
+    introspection: IntrospectionOptions | None = None
+    """Introspection controls: does the report read the state, or follow the input, notice what is odd, guess?
+    Given, or `controls: introspection`, they are a section of the study; a config without them says nothing.
+    """
     workers: int = Field(default=2, ge=1)
     """Processes that work side by side."""
     bases: tuple[ModelConfig, ...] = ()
@@ -35,9 +41,12 @@ class BehaviorConfig(BridgeConfig):
     @model_validator(mode="before")
     @classmethod
     def _listed(cls, data: Any) -> Any:
-        """A list of models is the bases."""
+        """A list of models is the bases; `controls: introspection` asks for that section."""
         if not isinstance(data, Mapping):
             return data
+        if data.get("controls") == INTROSPECTION:
+            rest = {key: value for key, value in data.items() if key != "controls"}
+            data = {INTROSPECTION: {}, **rest}
         if "bases" in data:
             raise _refused("bases: give them as a list in `model`")
         listed = data.get("model")
@@ -57,6 +66,8 @@ class BehaviorConfig(BridgeConfig):
         del info
         values = handler(self)
         bases = values.pop("bases")
+        if values.get(INTROSPECTION, 0) is None:
+            values.pop(INTROSPECTION)
         return values | {"model": bases} if bases else values
 
     @classmethod

@@ -162,6 +162,20 @@ SECTIONS = (
         "what the words of the training rows give by themselves, as shares of the report's effect.",
     ),
     Section(
+        "introspection",
+        "Does the report read the state, or follow the input, or notice that something is odd, or guess?",
+        ("introspection.",),
+        ("introspection.moved", "introspection.accuracy", "introspection.reader", "introspection.privileged"),
+        draw_forest,
+        "Controls, with no say in a verdict. What moves the report: the finetuned runs, the vector of the "
+        "choices, random directions of its length, and wordings that say nothing of the behavior and move "
+        "the choices as much; to the pole, and alike whichever pole was meant. Below, how often the report "
+        "says the pole that was trained, and how often readers do that see the same conversation and no "
+        "adapter; privileged access is the difference. Relabelled reports, with their neutral names, stand "
+        "in the table.",
+        most=MOST_ROWS,
+    ),
+    Section(
         "concealing",
         "Where the report lies, what does a probe read?",
         ("bridge.concealing.",),

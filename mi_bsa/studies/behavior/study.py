@@ -19,10 +19,12 @@
     14 confront   the state against the prompt, and what the words of the training rows give by themselves
     15 steer      dose curves of the choices' mean difference, beside random directions
     16 patch      finetuned runs, patched into the base
-    17 conceal    adapters that do and deny: does the probe read the state where the report lies?
-    18 emerge     over checkpoints: which comes first, behavior, state or report
-    19 multiverse the verdict along every path that the study might as well have taken
-    20 results    every number with n, interval, seeds and null; the verdicts; the report page
+    17 introspect controls, where asked for: does the report read the state, follow the input, notice anything
+                  odd, or guess?
+    18 conceal    adapters that do and deny: does the probe read the state where the report lies?
+    19 emerge     over checkpoints: which comes first, behavior, state or report
+    20 multiverse the verdict along every path that the study might as well have taken
+    21 results    every number with n, interval, seeds and null; the verdicts; the report page
 
 Each step is a function of its own in `mi_bsa.causal`; a step runs again only when something that it
 declared has changed. Development items choose, test items report.
@@ -67,6 +69,7 @@ from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.behavior.bases import JOINED, check, judge, leave, over_bases_step, said_of
 from mi_bsa.studies.behavior.config import BehaviorConfig
+from mi_bsa.studies.behavior.introspecting import introspect
 from mi_bsa.studies.behavior.sizes import describe_study, sized
 from mi_bsa.studies.behavior.work import work_of
 from mi_bsa.study.steps import Cell, Step, within
@@ -85,6 +88,7 @@ LEFT = {
     "prompts": "prompts.json",
     "steer": "steering.json",
     "patch": "patching.json",
+    "introspection": "introspection.json",
 }
 """Steps that leave results in a file of their own."""
 JUDGED = ("transfer", "recovery", "rivals", "necessity", "mediation", "attribution", "prompts")
@@ -322,6 +326,17 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         outputs=("patching.json",),
         seconds=10,
     )
+    if config.introspection is not None:
+        yield Step(
+            "introspection",
+            introspect,
+            fields=(*common, "introspection"),
+            files=weights,
+            after=("items", "vectors", *poles),
+            outputs=("introspection.json",),
+            seconds=60,
+            bytes=60_000,
+        )
 
 
 def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:

@@ -24,6 +24,9 @@ ALONE = 2
 """Tokens that an edit of the answer slot alone costs: one, which by itself takes as long as two in a row
 (SmolLM2 on AMX: 1,035 tokens a second against 2,000)."""
 
+POOL = 300
+"""Wordings of an embedded model's pool; a larger vocabulary has about a hundred."""
+
 
 def works(config: BehaviorConfig) -> Mapping[str, Work]:
     """Step, or kind of step -> its work."""
@@ -49,6 +52,7 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
     attributed, geometry, asked = config.attribution, config.geometry, config.state_or_prompt
     places = blocks * len(config.place.scopes) * few
     # prompts that are edited at the place, and those that are whatever the place is
+    intro = config.introspection
     placed = {
         "vectors": adapters * (2 * 2 * places + 2 * steps),
         "recovery": nulls["recovery"] + adapters * (kinds * dosed + steps),
@@ -56,6 +60,7 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         "necessity": nulls["necessity"] + adapters * 8 * few * len(needed.kinds),
         "mediation": nulls["mediation"] + adapters * 8 * few * len(config.mediation.kinds),
         "prompts": nulls["prompts"],
+        "introspection": (2 * intro.random + 2 * adapters) * intro.items if intro else 0,
         "multiverse/levels": adapters * (kinds * dosed + 4 * few) * (1 + config.multiverse.places),
     }
     whole = {
@@ -74,6 +79,10 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         "prompts": adapters * asked.items * (8 + asked.in_context),
         "steer": 2 * config.steer.items * (config.steer.test_random + blocks * len(config.steer.scales) * 2)
         + config.steer.items * len(config.steer.scales) * (config.steer.random + config.steer.differences),
+        # the pool's prompts, and conversations of every run in both splits, with the adapter and without
+        "introspection": POOL * intro.matched + 4 * adapters * intro.items * sum(1 + n for n in intro.acts)
+        if intro
+        else 0,
         "patch": 4 * config.patch.seeds * config.patch.items * blocks * each / 2,
     }
     at_place = min(ALONE, each) if set(config.place.scopes) == {"slot"} else each
