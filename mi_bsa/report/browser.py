@@ -28,6 +28,31 @@ document.querySelector("iframe").addEventListener("load", event => {{
 }});
 </script>
 """
+CHECK = """<script>{axe}</script><script>
+axe.run(document, {{resultTypes: ["violations"]}}).then(found => {{
+  document.documentElement.dataset.faults = JSON.stringify(found.violations.map(
+    one => `${{one.id}} (${{one.nodes.length}}): ${{one.nodes[0].html.slice(0, 100)}}`));
+}});
+</script>"""
+
+
+def faults(page: Path, *, axe: str, dark: bool, folder: Path) -> list[str]:
+    """What axe-core finds wrong with a page for somebody who sees little or has no mouse: contrast, labels,
+    headings, what scrolls without a keyboard; a line a rule, with how many places and the first of them.
+
+    `axe`: the source of axe-core; `dark`: whether the reader prefers dark pages.
+    """
+    copy = folder / "checked.html"
+    script = CHECK.format(axe=axe.replace("</script", "<\\/script"))
+    copy.write_text(page.read_text().replace("</body>", script + "</body>"))
+    # axe runs after the page has loaded: the dump waits for so many milliseconds of the page's own time
+    flags = (*FLAGS, "--virtual-time-budget=20000", f"--blink-settings=preferredColorScheme={int(not dark)}")
+    command = [str(CHROMIUM), *flags, f"--user-data-dir={folder / 'profile'}", copy.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'data-faults="([^"]*)"', done.stdout)
+    assert found is not None
+    told: list[str] = json.loads(html.unescape(found.group(1)))
+    return told
 
 
 def look(page: Path, *, width: int, folder: Path) -> tuple[dict[str, int], list[str]]:

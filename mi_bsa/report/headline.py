@@ -14,6 +14,10 @@ CHOSEN = "bridge.transfer.chosen"
 """Transfer at the layer chosen without the test prompts; the best of many test cells is no headline."""
 
 
+LEAST = 0.1
+"""What a report must move by to count as one (docs/decisions/0006-verdict-rules.md, `NONE`)."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """One number of the headline.
@@ -46,7 +50,8 @@ def sentences(results: Sequence[Result]) -> list[str]:
         behavior = short(effect.where.get("behavior", "the behavior"))
         low, high = effect.ci
         against = "moves against them" if high < 0 else "does not measurably move"
-        moved = "moves with them" if low > 0 else against
+        little = f", but by less than counts as a report ({LEAST})" if high < LEAST else ""
+        moved = f"moves with them{little}" if low > 0 else against
         by = f"{number(effect.value)} {interval(effect)}"
         beside = control(results, str(effect.where.get("behavior", "the behavior"))) if low <= 0 else ""
         who = f"Finetuned on {behavior} choices alone, the model's description of itself"

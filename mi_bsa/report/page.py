@@ -22,7 +22,7 @@ from mi_bsa.core.record import RunFolder
 from mi_bsa.core.results import WHERE_KEYS, Place, Result
 from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.headline import at_most, interval, null_words, number, sentences, small, tiles
-from mi_bsa.report.names import short
+from mi_bsa.report.names import explained, in_words, short
 from mi_bsa.report.sections import Section, assign, figure_of, left_out
 from mi_bsa.report.svg import inline, save
 
@@ -192,15 +192,16 @@ def table(results: Sequence[Result]) -> dict[str, Any]:
     columns += ["seeds", *(["notes"] if noted else [])]
     rows = []
     for item in results:
-        row: list[object] = [item.name] if len(names) > 1 else []
+        row: list[object] = [explained(item.name)] if len(names) > 1 else []
         row += [item.where.get(key, "") for key in keys] + [number(item.value), interval(item), item.counted]
         row += [null_words(item, named=len(nulls) > 1)] if nulls else []
         row += [_p(item), _q(item.q)] if tests else []
         row += [item.test or ""] if len(tests) > 1 else []
         row += [len(item.seeds) or "", *([item.notes] if noted else [])]
         rows.append({"cells": row, "title": f"{item.unit}; {item.ci_method}; seeds {list(item.seeds)}"})
-    common = [names[0]] if len(names) == 1 else []
-    return {"columns": columns, "rows": rows, "common": common + [f"{key} {shared[key]}" for key in shared]}
+    common: list[object] = [explained(names[0])] if len(names) == 1 else []
+    common += [f"{key} {short(shared[key])}" for key in shared]
+    return {"columns": columns, "rows": rows, "common": common}
 
 
 def _headline(run: Run) -> dict[str, Any]:
@@ -242,7 +243,7 @@ def _pairs(first: Sequence[Result], second: Sequence[Result]) -> list[dict[str, 
         cells = [
             (number(item.value), interval(item), item.counted) if item else ("", "", "") for item in pair
         ]
-        rows.append({"name": key[0], "where": where, "cells": cells, "difference": difference})
+        rows.append({"name": explained(key[0]), "where": where, "cells": cells, "difference": difference})
     return rows
 
 
@@ -287,6 +288,7 @@ def _q(value: float | None) -> str:
 def _template(name: str) -> jinja2.Template:
     loader = jinja2.PackageLoader("mi_bsa.report", "templates")
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    made.filters["explained"] = in_words
     return made.get_template(name)
 
 

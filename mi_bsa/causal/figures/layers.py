@@ -27,6 +27,7 @@ from mi_bsa.report.figures.style import (
     plain,
     styled,
 )
+from mi_bsa.report.names import short
 
 KINDS: dict[str, tuple[str, str, Any, float]] = {
     "self_report": ("self-report prompts (transfer)", PAINTS["accent"], "-", 2.2),
@@ -91,7 +92,7 @@ def _draw_panel(ax: Axes, results: Sequence[Result]) -> None:
 
 def _group(item: Result) -> tuple[str, ...]:
     return tuple(
-        str(item.where[key]).replace("_", " ") for key in ("behavior", "method") if key in item.where
+        short(item.where[key]).replace("_", " ") for key in ("behavior", "method") if key in item.where
     )
 
 

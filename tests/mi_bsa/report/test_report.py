@@ -22,6 +22,7 @@ from mi_bsa.core.results import Place, Result
 from mi_bsa.report import compare, render
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
+from mi_bsa.report.names import explained, in_words, words
 from mi_bsa.report.page import rows_of, table
 from mi_bsa.report.section import MOST_LINES
 from mi_bsa.report.sections import assign, figure_of, left_out
@@ -126,6 +127,17 @@ def test_one_seed_and_gaps_are_drawn():
         assert figure_of(section, items, narrow=False) is not None
 
 
+def test_names_are_words_and_say_what_they_mean():
+    """A name of results is shown in words; the internal one and its meaning are on it; other dots stay."""
+    assert words("bridge.recovery.self_report") == "recovery: self-report"
+    assert words("behavior.effect") == "behavior: effect"
+    shown = str(in_words("fails (behavior.effect 0.1 <bar>, v. few.py, no.such_name)"))
+    assert 'title="behavior.effect: Level of the seeking arm' in shown
+    assert "&lt;bar&gt;, v. few.py, no.such_name)" in shown
+    assert shown.count("<abbr") == 1
+    assert str(explained("unheard.of")) == '<abbr title="unheard.of">unheard: of</abbr>'
+
+
 def test_unknown_names_have_a_place():
     """A result of a name that no section knows is drawn at the end, not lost."""
     strange = replace(made_up()[0], name="unheard.of")
@@ -136,7 +148,12 @@ def test_unknown_names_have_a_place():
 
 @pytest.mark.parametrize(
     ("ci", "says"),
-    [((0.1, 0.5), "moves with them"), ((-0.1, 0.5), "does not measurably move"), ((-0.5, -0.1), "against")],
+    [
+        ((0.1, 0.5), "moves with them: "),
+        ((0.01, 0.05), "by less than counts"),
+        ((-0.1, 0.5), "does not measurably move"),
+        ((-0.5, -0.1), "against"),
+    ],
 )
 def test_headline_says_what_the_interval_says(ci: tuple[float, float], says: str):
     """The headline claims a movement only where the interval lies beyond zero."""
