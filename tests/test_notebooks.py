@@ -18,9 +18,9 @@ def read(path: Path):
     return nbformat.read(path, as_version=4)
 
 
-def test_there_are_five():
-    """One's own adapter is shown by `mi-bsa inspect`; these are the others."""
-    assert len(NOTEBOOKS) >= 5
+def test_there_are_six():
+    """As the page of notebooks says."""
+    assert len(NOTEBOOKS) == 6
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
