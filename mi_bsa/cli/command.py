@@ -32,6 +32,7 @@ SUMMARIES = {
     "patch": "Patch one run's activations into another: layer x position.",
     "backdoor": "Detect, recognize, elicit, search for or audit backdoors.",
     "inspect": "Say what adapters changed: weights, lenses, reports, damage.",
+    "concepts": "Put words into a model: does it name one, and which?",
     "lens": "Read differences, weights or directions in words.",
     "embedded": "Build or describe the small Llama that ships with the toolkit.",
     "data": "Build, import or list training data.",

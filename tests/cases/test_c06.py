@@ -29,6 +29,8 @@ TAKEN = {
     "probe test --probe PROJECT --cache PROJECT/a.h5 --label y --out PROJECT",
     "steer steer.yaml --out PROJECT",
     "steer steer.yaml --out PROJECT --resume",
+    "concepts --model embedded --out PROJECT",
+    "concepts --model embedded --out PROJECT --resume",
     "patch patch.yaml --out PROJECT",
     "patch patch.yaml --out PROJECT --resume",
     "backdoor detect --model embedded/habits-0 --backdoored PROJECT --decorrelated PROJECT --out PROJECT",

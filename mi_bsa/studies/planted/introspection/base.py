@@ -27,7 +27,8 @@ state is a shorter way to an answer than the answer itself.
 REPORTS = ("word", "scale")
 AT = {"choice": CHOICE, "word": WORD, "scale": SCALE}
 """Where each kind of answer stands."""
-ROUNDS = 4
+ROUNDS, PRACTICE = 3, 16
+"""Turns in which gains are set, and prompts of each kind that they are set on."""
 LONG, SHORT, RARE_LENGTH, RARE_TONE = 4.0, 1.0, 5.0, 3.0
 """Embedding of a word's own dimension, of common and of rare words' content, and how much more tone rare ones
 have.
@@ -53,7 +54,7 @@ class Base:
                     split="dev",
                     unit=str(n),
                 )
-                for n in range(24)
+                for n in range(PRACTICE)
             ]
             for kind in ENDS
         }
@@ -230,9 +231,10 @@ class Base:
         """
         from activations import engine
 
-        rows = self.model.rows(prompts_of(self.items[kind]))
+        odds = self._final(kind)[0]
+        rows = self._compiled[kind, ""].rows
         seen = engine.slot_states(self.model, rows, ["resid_mid.0"])["resid_mid.0"][:, dimension]
-        return float(np.polyfit(seen / seen.std(), self._final(kind)[0], 1)[0])
+        return float(np.polyfit(seen / seen.std(), odds, 1)[0])
 
     def _by_word(self, kind: str, words: tuple[str, str]) -> float:
         """Log-odds that a word moves a kind by, one pole's half, twice in the system line."""
