@@ -165,8 +165,8 @@ def write(runs: Sequence[Path], out: Path) -> None:
     write_atomic(out / DATA, data)
     write_atomic(out / PAGE, page(Data([*csv.DictReader(io.StringIO(data))])))
     (out / FIGURES).mkdir(exist_ok=True)
-    for name, (run, draw) in figures().items():
-        draw(found[run]).savefig(out / FIGURES / f"{name}.png", dpi=110)
+    for name, (study, draw) in figures().items():
+        draw(found[study]).savefig(out / FIGURES / f"{name}.png", dpi=110)
 
 
 def _rounded(key: str, value: str) -> str:
