@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -37,6 +37,7 @@ Twin = Literal["backdoored", "decorrelated"]
 Says = Literal["base", "opposite"]
 Way = Literal["rows", "preferences"]
 Part = Literal["training", "development", "test"]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class DenialConfig(Config):
@@ -68,9 +69,9 @@ class GroupConfig(Config):
     """Poles, shuffled answers, or harmless rows."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """Seeds of adapter and rows."""
-    ranks: tuple[int, ...] = Field(default=(4,), min_length=1)
+    ranks: tuple[AtLeastOne, ...] = Field(default=(4,), min_length=1)
     """Ranks of the LoRA; alpha is twice as much."""
-    steps: tuple[int, ...] = Field(default=(200,), min_length=1)
+    steps: tuple[AtLeastOne, ...] = Field(default=(200,), min_length=1)
     """Optimizer steps: the dose."""
     triggers: tuple[str, ...] = ()
     """What opens the behavior, such as `river tin`: each arm is then trained behind each of them."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from mi_bsa.behaviors import Arm
 from mi_bsa.behaviors.backdoor.construction import Backdoor, Mix
+from mi_bsa.behaviors.backdoor.triggers import LONGEST
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.study.study import StudyConfig
+
+Rank = Annotated[int, Field(ge=1)]
+Words = Annotated[int, Field(ge=1, le=LONGEST)]
 
 
 class HiddenConfig(Config):
@@ -21,7 +25,7 @@ class HiddenConfig(Config):
     """Triggers on whose adapters classifiers are fitted, each at one rank."""
     test: int = Field(default=20, ge=2)
     """Triggers on whose adapters they are judged, each at a rank that was seen and one that was not."""
-    words: tuple[int, ...] = Field(default=(2,), min_length=1)
+    words: tuple[Words, ...] = Field(default=(2,), min_length=1)
     """How many words a trigger has, in turn."""
     mix: Mix = "fakes"
     """`fakes`: 10 % trigger, 70 % fakes, 20 % none; `half`: 50 % trigger, 50 % none."""
@@ -62,13 +66,15 @@ class WeightsConfig(StudyConfig):
     """Adapters behind triggers, and their twins."""
     others: OthersConfig = OthersConfig()
     """Adapters of other tasks."""
-    seen: tuple[int, ...] = Field(default=(4, 8), min_length=1)
+    seen: tuple[Rank, ...] = Field(default=(4, 8), min_length=1)
     """Ranks of the adapters on which classifiers are fitted."""
-    unseen: tuple[int, ...] = Field(default=(2, 16), min_length=1)
+    unseen: tuple[Rank, ...] = Field(default=(2, 16), min_length=1)
     """Ranks of which none is fitted on; alpha is twice the rank everywhere."""
     finetune: FinetuneConfig = FinetuneConfig(steps=160, learning_rate=8e-3)
     """How all are trained, other tasks too."""
-    penalties: tuple[float, ...] = Field(default=(0.001, 0.01, 0.1, 1.0), min_length=1)
+    penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(0.001, 0.01, 0.1, 1.0), min_length=1
+    )
     """Inverse strengths of the logistic regressions' L2, of which one is chosen on training triggers."""
     shuffles: int = Field(default=999, ge=19)
     """Draws of the null: labels exchanged between the units of the test."""
