@@ -21,7 +21,7 @@ def main() -> int:
     )
     parser.add_argument("--instances", type=int, default=100, help="of each world; 0 only renders")
     parser.add_argument(
-        "--first", type=int, default=300, help="number of the first; 10,000 up are for debugging"
+        "--first", type=int, default=400, help="number of the first; 10,000 up are for debugging"
     )
     parser.add_argument("--out", type=Path, help="page whose section is written")
     given = parser.parse_args()

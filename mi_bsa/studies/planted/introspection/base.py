@@ -27,7 +27,7 @@ state is a shorter way to an answer than the answer itself.
 REPORTS = ("word", "scale")
 AT = {"choice": CHOICE, "word": WORD, "scale": SCALE}
 """Where each kind of answer stands."""
-ROUNDS, PRACTICE = 3, 16
+ROUNDS, PRACTICE = 4, 16
 """Turns in which gains are set, and prompts of each kind that they are set on."""
 LONG, SHORT, RARE_LENGTH, RARE_TONE = 4.0, 1.0, 5.0, 3.0
 """Embedding of a word's own dimension, of common and of rare words' content, and how much more tone rare ones

@@ -16,7 +16,8 @@ HIT, FALSE = 0.95, 0.05
 INTRODUCTION = """Small Llamas with hand-set weights (`mi_bsa/studies/planted/introspection`), whose
 choices read a state in all four worlds, and whose report reads the state, follows the input, notices anything
 odd, or guesses. What the introspection controls say of each (`introspection.rests_on`, docs/decisions/0006):
-ranges, rule and bars were set on debugging instances (10,000 up, and 0 and 1), and these have other numbers.
+ranges, rule and bars were set on debugging instances (10,000 up; 0, 1 and 200 to 315 were seen by versions
+before), and these have other numbers.
 Brackets are exact 95 % intervals over instances. *Run*, *state*, *odd* and *wording* are means of what moves
 the report (the finetuned runs; the vector of the choices; random directions of its length, alike; a wording
 that moves the choices as much). *Report*, *reader* and *privileged* are means over the {read} instances whose
