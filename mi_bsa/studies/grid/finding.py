@@ -96,10 +96,11 @@ class Data:
 
     def span(self, name: str, *, column: str = "value", **where: str) -> str:
         """Smallest and largest of a column over the places that have these values: `.12 to .40`."""
+        wanted = {"run": name.partition(".")[0], **where}
         found = [
             float(row[column])
             for row in self.rows
-            if row["name"] == name and all(row[key] == value for key, value in where.items())
+            if row["name"] == name and all(row[key] == value for key, value in wanted.items())
         ]
         if not found:
             raise ResultError(f"{name} at {where}: no result")
@@ -156,11 +157,8 @@ def figures() -> dict[str, tuple[str, Callable[..., Figure]]]:
 
 
 def write(runs: Sequence[Path], out: Path) -> None:
-    """Data, page and figures of finished runs into a folder; a run goes by its study's name."""
-    found = {}
-    for run in runs:
-        own = results.read(run)
-        found[own[0].name.partition(".")[0]] = own
+    """Data, page and figures of finished runs into a folder; a run goes by its folder's name."""
+    found = {run.name: results.read(run) for run in runs}
     data = to_csv(found)
     write_atomic(out / DATA, data)
     write_atomic(out / PAGE, page(Data([*csv.DictReader(io.StringIO(data))])))
@@ -181,7 +179,12 @@ def _rounded(key: str, value: str) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Write docs/finding.md, its data and its figures.")
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs of its studies: mixing")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        help="folders of finished runs, by these names: mixing, mixing-preferences",
+    )
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where they go")
     given = parser.parse_args()
     write(given.runs, given.out)
