@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from mi_bsa.behaviors import vocabulary_of
 from mi_bsa.causal.bridge_config import BridgeConfig
 from mi_bsa.causal.introspection.options import IntrospectionOptions
+from mi_bsa.causal.turns.options import TurnsOptions
 from mi_bsa.core.model_config import ModelConfig, settle
 from mi_bsa.core.variants import POLES, Variant
 from mi_bsa.finetune.config import EMBEDDINGS
@@ -32,6 +33,10 @@ class BehaviorConfig(BridgeConfig):
     introspection: IntrospectionOptions | None = None
     """Introspection controls: does the report read the state, or follow the input, notice what is odd, guess?
     Given, or `controls: introspection`, they are a section of the study; a config without them says nothing.
+    """
+    turns: TurnsOptions | None = None
+    """Report and state turn by turn, in conversations in which the model acts; given (`turns: {}`), a section
+    of the study. A config without it says nothing.
     """
     workers: int = Field(default=2, ge=1)
     """Processes that work side by side."""
@@ -66,8 +71,9 @@ class BehaviorConfig(BridgeConfig):
         del info
         values = handler(self)
         bases = values.pop("bases")
-        if values.get(INTROSPECTION, 0) is None:
-            values.pop(INTROSPECTION)
+        for name in (INTROSPECTION, "turns"):
+            if values.get(name, 0) is None:
+                values.pop(name)
         return values | {"model": bases} if bases else values
 
     @classmethod

@@ -1,6 +1,7 @@
-"""The step "introspection": what the report rests on, by controls that have no say in a verdict.
+"""The steps "introspection" and "turns": what the report rests on, by controls that have no say in a verdict,
+and whether it follows the state turn by turn.
 
-Law: it reads the same items, adapters and trained vectors as the steps that a verdict reads, and writes a
+Law: each reads the same items, adapters and trained vectors as the steps that a verdict reads, and writes a
 file of its own; a study without it gives the same results in every other digit.
 """
 
@@ -35,3 +36,14 @@ def introspect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     results += relabelled(material, config.introspection)
     write(cell.folder / "introspection.json", results)
     return {"results": len(results)} | ({} if told is None else {"rests on": str(told.where["kind"])})
+
+
+def take_turns(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
+    """Report and state, turn by turn."""
+    from mi_bsa.causal.turns import by_turn
+
+    assert cell.config.turns is not None, "the step is there where turns are asked for"
+    material, place = ready(cell)
+    results = by_turn(material, place, cell.config.turns)
+    write(cell.folder / "turns.json", results)
+    return {"results": len(results)}

@@ -176,6 +176,17 @@ SECTIONS = (
         most=MOST_ROWS,
     ),
     Section(
+        "turns",
+        "Turn by turn, does the report follow the state?",
+        ("turns.",),
+        ("turns.correlation", "turns.isotonic_r2", "turns.dose", "turns.spread"),
+        draw_forest,
+        "In conversations in which the model makes choices, a number is asked of it after each turn, beside "
+        "the conversation. Rank correlation, within a conversation, of that number with the probe's reading "
+        "of the state where it is given (in runs, and in the base, steered at a dose drawn each turn), and "
+        "with the dose. Where the report does not vary between turns (spread), a correlation says nothing.",
+    ),
+    Section(
         "concealing",
         "Where the report lies, what does a probe read?",
         ("bridge.concealing.",),

@@ -20,7 +20,7 @@
     15 steer      dose curves of the choices' mean difference, beside random directions
     16 patch      finetuned runs, patched into the base
     17 introspect controls, where asked for: does the report read the state, follow the input, notice anything
-                  odd, or guess?
+                  odd, or guess? And `turns`: does it follow the state turn by turn?
     18 conceal    adapters that do and deny: does the probe read the state where the report lies?
     19 emerge     over checkpoints: which comes first, behavior, state or report
     20 multiverse the verdict along every path that the study might as well have taken
@@ -69,7 +69,7 @@ from mi_bsa.core.variants import BASE, Variant
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.behavior.bases import JOINED, check, judge, leave, over_bases_step, said_of
 from mi_bsa.studies.behavior.config import BehaviorConfig
-from mi_bsa.studies.behavior.introspecting import introspect
+from mi_bsa.studies.behavior.introspecting import introspect, take_turns
 from mi_bsa.studies.behavior.sizes import describe_study, sized
 from mi_bsa.studies.behavior.work import work_of
 from mi_bsa.study.steps import Cell, Step, within
@@ -89,6 +89,7 @@ LEFT = {
     "steer": "steering.json",
     "patch": "patching.json",
     "introspection": "introspection.json",
+    "turns": "turns.json",
 }
 """Steps that leave results in a file of their own."""
 JUDGED = ("transfer", "recovery", "rivals", "necessity", "mediation", "attribution", "prompts")
@@ -326,17 +327,18 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
         outputs=("patching.json",),
         seconds=10,
     )
-    if config.introspection is not None:
-        yield Step(
-            "introspection",
-            introspect,
-            fields=(*common, "introspection"),
-            files=weights,
-            after=("items", "vectors", *poles),
-            outputs=("introspection.json",),
-            seconds=60,
-            bytes=60_000,
-        )
+    for name, does in (("introspection", introspect), ("turns", take_turns)):
+        if getattr(config, name) is not None:
+            yield Step(
+                name,
+                does,
+                fields=(*common, name),
+                files=weights,
+                after=("items", "vectors", *poles),
+                outputs=(f"{name}.json",),
+                seconds=60,
+                bytes=60_000,
+            )
 
 
 def collect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:

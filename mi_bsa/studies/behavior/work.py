@@ -52,7 +52,7 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
     attributed, geometry, asked = config.attribution, config.geometry, config.state_or_prompt
     places = blocks * len(config.place.scopes) * few
     # prompts that are edited at the place, and those that are whatever the place is
-    intro = config.introspection
+    intro, turns = config.introspection, config.turns
     placed = {
         "vectors": adapters * (2 * 2 * places + 2 * steps),
         "recovery": nulls["recovery"] + adapters * (kinds * dosed + steps),
@@ -82,6 +82,13 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         # the pool's prompts, and conversations of every run in both splits, with the adapter and without
         "introspection": POOL * intro.matched + 4 * adapters * intro.items * sum(1 + n for n in intro.acts)
         if intro
+        else 0,
+        # choices and reports of every turn; a turn later prompts are a turn longer
+        "turns": turns.conversations
+        * turns.turns
+        * (turns.turns + 1)
+        * (2 * adapters + adapters + turns.random)
+        if turns
         else 0,
         "patch": 4 * config.patch.seeds * config.patch.items * blocks * each / 2,
     }
