@@ -67,10 +67,17 @@ def by_turn(
     """
     options = options or TurnsOptions()
     site, probes, told = _probes(material, place)
-    shape = {"conversations": options.conversations, "turns": options.turns}
+    several = options.conversations
     runs = [
         [
-            held(material, material.arms[pole][n], (site, probes[n]), **shape, seed=(seed, 0, p, n))
+            held(
+                material,
+                material.arms[pole][n],
+                (site, probes[n]),
+                conversations=several,
+                turns=options.turns,
+                seed=(seed, 0, p, n),
+            )
             for n in range(len(material.seeds))
         ]
         for p, pole in enumerate(POLES)
@@ -80,7 +87,7 @@ def by_turn(
     rng = np.random.default_rng([seed, 1])
 
     def steered_by(pair: Float[np.ndarray, "pole d"], n: int, *key: int) -> Turns:
-        doses = rng.integers(len(options.doses), size=(options.conversations, options.turns))
+        doses = rng.integers(len(options.doses), size=(several, options.turns))
         return held(
             material,
             "base",
@@ -88,7 +95,8 @@ def by_turn(
             doses,
             grid=options.doses,
             steered=_steering(material, place, pair),
-            **shape,
+            conversations=several,
+            turns=options.turns,
             seed=(seed, *key),
         )
 
