@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mi_bsa.causal.introspection.concepts import ConceptsRun
+from mi_bsa.causal.introspection.concept_options import ConceptsRun
 from mi_bsa.cli.options import config_options, run_options
 
 

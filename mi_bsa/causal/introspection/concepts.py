@@ -24,16 +24,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field
 
+from mi_bsa.causal.introspection.concept_options import FEWEST, POSITIONS, ConceptsRun
 from mi_bsa.causal.introspection.wordings import SMALL
-from mi_bsa.core.config import Config
 from mi_bsa.core.errors import BridgeError
-from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.results import Place, Result
 from mi_bsa.core.tested import Tested
 from probes import random_directions, statistics
@@ -42,31 +40,11 @@ if TYPE_CHECKING:
     from activations import Model
     from activations.tokens import Row
 
-Way = Literal["difference", "embedding", "unembedding"]
-POSITIONS = ("slot", "question")
-FEWEST = 50
 RIDGE = 1e-3
 """Of the mean variance of all rows, added before they are whitened by it."""
 USUAL = 0.01
 """Probability at which a word is a usual answer."""
 SHARE = "share of trials"
-
-
-class ConceptsRun(Config):
-    """`mi-bsa concepts`: words put into a model that is asked for a word."""
-
-    model: ModelConfig = ModelConfig(name="embedded")
-    """The base."""
-    concepts: int = Field(default=FEWEST, ge=FEWEST)
-    """Words, drawn of the model's own (small vocabularies) or of ours, one token each."""
-    ways: tuple[Way, ...] = Field(default=("difference", "embedding", "unembedding"), min_length=1)
-    """Vectors of a word."""
-    every: int = Field(default=1, ge=1)
-    """Every so many blocks, from the last."""
-    strengths: tuple[float, ...] = Field(default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1)
-    """In typical norms of the site."""
-    seed: int = 0
-    """Of the words that are drawn, and of random vectors."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def introspect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     """What moves the report, who else tells the pole, and what is left under other names."""
-    from mi_bsa.causal.introspection import moved, pool, privileged_access, relabelled, rests_on
+    from mi_bsa.causal.introspection.conditions import rests_on
+    from mi_bsa.causal.introspection.moved import moved
+    from mi_bsa.causal.introspection.readers import privileged_access
+    from mi_bsa.causal.introspection.relabelled import relabelled
+    from mi_bsa.causal.introspection.wordings import pool
 
     config = cell.config
     assert config.introspection is not None, "the step is there where the controls are asked for"
@@ -40,7 +44,7 @@ def introspect(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
 
 def take_turns(cell: Cell[BehaviorConfig]) -> dict[str, Any]:
     """Report and state, turn by turn."""
-    from mi_bsa.causal.turns import by_turn
+    from mi_bsa.causal.turns.correlated import by_turn
 
     assert cell.config.turns is not None, "the step is there where turns are asked for"
     material, place = ready(cell)

@@ -2,9 +2,11 @@
 
 import pytest
 
-from mi_bsa.causal.introspection import IntrospectionOptions, Wording, pool, privileged_access, rests_on
-from mi_bsa.causal.introspection.readers import trial
+from mi_bsa.causal.introspection.conditions import rests_on
+from mi_bsa.causal.introspection.options import IntrospectionOptions
+from mi_bsa.causal.introspection.readers import privileged_access, trial
 from mi_bsa.causal.introspection.relabelled import renamed
+from mi_bsa.causal.introspection.wordings import Wording, pool
 from mi_bsa.core.config import ConfigError, parse
 from mi_bsa.core.items import Item
 from mi_bsa.core.results import Result

@@ -9,9 +9,9 @@ from mi_bsa.asking.readouts import Readout
 from mi_bsa.causal.introspection.readers import trial
 from mi_bsa.causal.material import Material
 from mi_bsa.causal.places import Place
-from mi_bsa.causal.turns import TurnsOptions, by_turn
 from mi_bsa.causal.turns.conversations import held, scales
-from mi_bsa.causal.turns.correlated import begun, isotonic_r2, rank_correlation
+from mi_bsa.causal.turns.correlated import begun, by_turn, isotonic_r2, rank_correlation
+from mi_bsa.causal.turns.options import TurnsOptions
 from mi_bsa.core.config import ConfigError, parse
 from mi_bsa.core.errors import BridgeError
 from mi_bsa.studies.behavior.config import BehaviorConfig

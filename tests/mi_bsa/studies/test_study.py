@@ -106,6 +106,9 @@ def test_n_counts_what_was_drawn(finished):
         if r.ci_method.startswith("central 95 %"):
             assert f"{r.n} random d" in r.ci_method
             assert not r.seeds
+        elif " over directions" in r.ci_method or "random directions" in r.ci_method:
+            assert not r.seeds
+            assert (r.rows or 0) > r.n
         else:
             assert r.n <= (len(r.seeds) or wordings), (r.name, dict(r.where), r.n)
 

@@ -195,7 +195,7 @@ class Base:
         block, (vector, item); or with words added to their system line.
         """
         from activations import engine
-        from mi_bsa.causal.introspection import Wording
+        from mi_bsa.causal.introspection.wordings import Wording
 
         if (kind, system) not in self._compiled:
             asked = [Wording(system).of(one) if system else one for one in self.items[kind]]

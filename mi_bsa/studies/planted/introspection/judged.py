@@ -7,7 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mi_bsa.causal.introspection import IntrospectionOptions, moved, pool, privileged_access, rests_on
+from mi_bsa.causal.introspection.conditions import rests_on
+from mi_bsa.causal.introspection.moved import moved
+from mi_bsa.causal.introspection.options import IntrospectionOptions
+from mi_bsa.causal.introspection.readers import privileged_access
+from mi_bsa.causal.introspection.wordings import pool
 from mi_bsa.core.progress import Progress
 from mi_bsa.studies.planted.introspection.prompts import ACTS
 from mi_bsa.studies.planted.introspection.worlds import WORLDS, instance

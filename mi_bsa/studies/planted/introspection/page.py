@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mi_bsa.causal.introspection import TOLD
+from mi_bsa.causal.introspection.conditions import TOLD
 from mi_bsa.studies.planted.introspection.judged import Record
 from mi_bsa.studies.planted.introspection.worlds import WORLDS
 
