@@ -38,6 +38,8 @@ BEGINS = 3
 """Letters from which on a token may stand for the option that it begins: one or two begin too many other
 words.
 """
+MOST = 1.001
+"""A probability above it is none; servers round, so a little more than 1 is."""
 ANSWERS = "hosted.jsonl"
 """File of a run's folder with what was answered."""
 
@@ -203,13 +205,15 @@ class Hosted:
             found: dict[str, float] = {}
             for token in tokens:
                 p = math.exp(float(token["logprob"]))
+                if not 0 <= p <= MOST:  # also where it is no number
+                    raise ValueError(p)
                 found[str(token["token"])] = found.get(str(token["token"]), 0.0) + p
             return found
         except (KeyError, IndexError, TypeError, ValueError, OverflowError):
             raise EndpointError(
-                f"{self.config.url}: its answers hold no log-probabilities (choices[0].logprobs.content[0]"
-                ".top_logprobs); say `hosted.log_probs: false`, which asks by sampling, or give an endpoint "
-                "that has them"
+                f"{self.config.url}: its answers hold no usable log-probabilities "
+                "(choices[0].logprobs.content[0].top_logprobs); say `hosted.log_probs: false`, which asks by "
+                "sampling, or give an endpoint that has them"
             ) from None
 
 

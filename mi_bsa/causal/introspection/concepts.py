@@ -163,12 +163,19 @@ def measure(
     for position in POSITIONS:
         asked = _Position(given, position, step)
         cells = [(way, layer, s) for way, layer in given.vectors for s in settings.strengths]
+        if position == "question":
+            # what is added behind the last block to the tokens before the slot reaches no answer
+            cells = [cell for cell in cells if cell[1] < given.model.n_layers - 1] or cells
         score = {cell: asked.score("dev", cell) for cell in cells}
         best = max(cells, key=lambda cell: score[cell])
         notes = (
             f"{best[2]:g} typical norms, chosen on development questions: identified less false alarms "
             f"{score[best]:.2f}"
         )
+        if score[best] <= 0:
+            notes += (
+                "; no cell named more than random vectors did, so that this one is the first of many alike"
+            )
         found += asked.results(best, "chosen", notes)
         for cell in cells:
             if cell[0] == best[0]:

@@ -14,7 +14,8 @@ in it; what is drawn is seeds x conversations. The null exchanges the reports of
 steering, the null is the random directions.
 
 Results: `turns.correlation` (rank correlation of reading and report; `method` runs, steered, random),
-`turns.isotonic_r2` (the same as a rising curve of the reading, fitted on the other conversations),
+`turns.correlation_untrended` (the same less what each turn is on average: what a longer conversation does to
+all), `turns.isotonic_r2` (the same as a rising curve of the reading, fitted on the other conversations),
 `turns.dose` (rank correlation of dose and report), `turns.spread` (standard deviation of the report within a
 conversation: where nothing moves, no correlation says anything).
 """
@@ -215,6 +216,31 @@ def _followed(
         rows=sum(t.report.size for t in found),
         notes=f"{told}; {note}; {flat:.0%} of conversations have a report that never moves",
     )
+    # what a longer conversation does to every one: taken out, turns of one number are compared
+    level = np.stack([rank_correlation(untrended(t.reading), untrended(t.report)) for t in found])
+    leveled = np.array(
+        [
+            np.mean(
+                [
+                    rank_correlation(untrended(t.reading), rng.permuted(untrended(t.report), axis=0)).mean()
+                    for t in found
+                ]
+            )
+            for _ in range(options.shuffles)
+        ]
+    )
+    level_free = over_seeds_and_items(
+        "turns.correlation_untrended",
+        where,
+        level.reshape(shape).mean(0),
+        material.seeds,
+        unit=RANK,
+        items="conversations",
+        within=(-1.0, 1.0),
+        tested=among(float(level.mean()), leveled, "reports exchanged between conversations, turn by turn"),
+        rows=sum(t.report.size for t in found),
+        notes=told,
+    )
     curves = np.array([isotonic_r2(t.reading, t.report) for t in found]).reshape(arms, n).mean(0)
     some = min(options.shuffles, 99)  # a fit a conversation and draw; of 99 the band is known well enough
     flatter = [
@@ -223,6 +249,7 @@ def _followed(
     spread = np.stack([t.report.std(1) for t in found]).reshape(shape).mean(0)
     return [
         correlation,
+        level_free,
         over_seeds(
             "turns.isotonic_r2",
             where,
@@ -288,6 +315,12 @@ def rank_correlation(
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     return np.divide((a * b).sum(1), norm, out=np.zeros(len(a)), where=norm > 0)
+
+
+def untrended(values: Float[np.ndarray, "conversation turn"]) -> Float[np.ndarray, "conversation turn"]:
+    """Less the mean of each turn over a run's conversations."""
+    left: np.ndarray = values - values.mean(0)
+    return left
 
 
 def isotonic_r2(

@@ -281,9 +281,16 @@ def test_what_an_endpoint_cannot_be_asked(
         hosted = Hosted(HostedConfig(url=url, models={"base": "m"}))
         with pytest.raises(EndpointError, match="log_probs: false"):
             hosted.ask(items[:1])
-        one = Item("s", items[0].messages, items[0].options, {**items[0].labels, "kind": "statement"})
-        with pytest.raises(ItemError, match="two given sentences"):
-            hosted.ask([one])
+    for odd in (float("nan"), 0.5):
+        first = {"top_logprobs": [{"token": "bold", "logprob": odd}]}
+        told = {"choices": [{"message": {"content": "x"}, "logprobs": {"content": [first]}}]}
+        with serving(lambda _, told=told: (200, told)) as (url, _):
+            hosted = Hosted(HostedConfig(url=url, models={"base": "m"}))
+            with pytest.raises(EndpointError, match="no usable"):
+                hosted.ask(items[:1])
+    one = Item("s", items[0].messages, items[0].options, {**items[0].labels, "kind": "statement"})
+    with pytest.raises(ItemError, match="two given sentences"):
+        hosted.ask([one])
     for text, match in {
         "banks: [risk]\nhosted: {url: 'http://x/v1', models: {seeking-0: m}}": "needs `base`",
         "banks: [risk]\nhosted: {url: 'x', models: {base: m}}": "no address",

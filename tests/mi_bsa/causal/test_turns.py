@@ -10,7 +10,7 @@ from mi_bsa.causal.introspection.readers import trial
 from mi_bsa.causal.material import Material
 from mi_bsa.causal.places import Place
 from mi_bsa.causal.turns.conversations import held, scales
-from mi_bsa.causal.turns.correlated import begun, by_turn, isotonic_r2, rank_correlation
+from mi_bsa.causal.turns.correlated import begun, by_turn, isotonic_r2, rank_correlation, untrended
 from mi_bsa.causal.turns.options import TurnsOptions
 from mi_bsa.core.config import ConfigError, parse
 from mi_bsa.core.errors import BridgeError
@@ -38,6 +38,9 @@ def test_only_turns_of_one_conversation_are_compared():
     assert isotonic_r2(x + level, y + level) < 0.05
     assert rank_correlation(x, np.exp(x)).tolist() == pytest.approx([1.0] * 12)
     assert isotonic_r2(x, x + 0.1 * y) > 0.8
+    trend = 3.0 * np.arange(10)  # of all conversations alike: taken out, it correlates nothing
+    assert rank_correlation(x + trend, y + trend).mean() > 0.9
+    assert abs(rank_correlation(untrended(x + trend), untrended(y + trend)).mean()) < 0.2
     assert rank_correlation(x, np.ones_like(x)).tolist() == [0.0] * 12
     assert isotonic_r2(x, np.ones_like(x)) == 0.0
 
@@ -102,7 +105,7 @@ def test_the_results_have_their_nulls(material):
     assert names == {
         *(
             (f"turns.{what}", who)
-            for what in ("correlation", "isotonic_r2", "spread")
+            for what in ("correlation", "correlation_untrended", "isotonic_r2", "spread")
             for who in ("runs", "steered")
         ),
         ("turns.dose", "steered"),
