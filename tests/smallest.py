@@ -82,6 +82,10 @@ MIXING = {
     "shorter": [0.5],
     "state": {"items": 0},
 }
+BLIND = {
+    **{key: value for key, value in MIXING.items() if key not in ("companies", "shorter", "state")},
+    "texts": 8,
+}
 SIZE = {
     **MANY,
     "widths": [16, 32],
@@ -238,6 +242,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "personas": lambda folder: PERSONAS,
     "variety": lambda folder: VARIETY | {"transfer": False},
     "hiding": lambda folder: HIDING,
+    "blind": lambda folder: BLIND,
     "mixing": lambda folder: MIXING,
     "size": lambda folder: SIZE,
     "backdoor": backdoor,

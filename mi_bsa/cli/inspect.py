@@ -40,7 +40,8 @@ def inspect(
 
     BASE is `embedded`, a named model, a folder or a Hub id. OUT gets report.html (at most five sentences an
     adapter, each with its evidence and null), inspect.json, results.json and the tables behind them. Several
-    adapters stand side by side.
+    adapters stand side by side. With --manifest a published organism says both, and what to look for in free
+    answers; its dry run needs neither of them.
     """
     from mi_bsa.studies.inspect.study import STUDY, said_in
 
@@ -48,6 +49,12 @@ def inspect(
     if triggers or others:
         settings = _searched(settings, out, others, triggers=triggers, resume=resume, dry_run=dry_run)
     if dry_run:
+        if settings.manifest is not None and not _is_here(settings):
+            from mi_bsa.studies.inspect.known import rehearsed
+
+            for line in rehearsed(settings):
+                click.echo(line)
+            return
         click.echo(STUDY.preview(settings, out))
         return
     page = STUDY.run(settings, out, resume=resume)
@@ -55,6 +62,14 @@ def inspect(
         click.echo(sentence)
     click.echo(f"report: {page}")
     click.echo(f"inspect: {page.with_name('inspect.json')}")
+
+
+def _is_here(settings: InspectConfig) -> bool:
+    """Whether base and adapters lie on this machine, so that a dry run can load them."""
+    from mi_bsa.core.model_files import folder_here
+
+    here = folder_here(settings.model) is not None
+    return here and all(path.exists() or "*" in str(path) or ":" in str(path) for path in settings.adapters)
 
 
 def _with(settings: InspectConfig, base: str | None, finetunes: tuple[str, ...]) -> InspectConfig:

@@ -55,6 +55,29 @@ def list_organisms(as_json: bool) -> None:
         )
 
 
+@zoo.command(name="published")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON list.")
+def list_published(as_json: bool) -> None:
+    """Show other people's organisms: base, adapter on the Hub, what is known, trigger, licence.
+
+    `mi-bsa inspect --manifest NAME --out DIR` inspects one; whoever has no weights sees what it would do by
+    --dry-run. What no source states is left open.
+    """
+    import json
+
+    from mi_bsa.finetune.zoo.published import everyone
+
+    found = everyone()
+    if as_json:
+        click.echo(json.dumps([{"name": name, **one.dump()} for name, one in found.items()], indent=1))
+        return
+    for name, one in found.items():
+        trigger = f"; trigger {one.behavior.trigger}" if one.behavior.trigger else ""
+        click.echo(f"{name}\n  {one.adapter.id} on {one.base.model}{trigger}")
+        licence = one.adapter.licence or "not stated"
+        click.echo(f"  {one.behavior.what} ({one.paper or 'no paper'}; licence {licence})")
+
+
 @zoo.command()
 @click.argument("name")
 def get(name: str) -> None:

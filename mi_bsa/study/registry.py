@@ -20,6 +20,7 @@ STUDIES = {
     "personas": "mi_bsa.studies.grid.personas:STUDY",
     "variety": "mi_bsa.studies.grid.variety:STUDY",
     "hiding": "mi_bsa.studies.grid.hiding:STUDY",
+    "blind": "mi_bsa.studies.grid.blind:STUDY",
     "mixing": "mi_bsa.studies.grid.mixing:STUDY",
     "size": "mi_bsa.studies.grid.size:STUDY",
     "backdoor": "mi_bsa.studies.backdoor.study:STUDY",

@@ -26,10 +26,10 @@ from mi_bsa.asking.sampling import sample
 from mi_bsa.asking.verdicts import by_model
 from mi_bsa.causal.coherence import answer_perplexity
 from mi_bsa.causal.contrasts import contrast_directions
+from mi_bsa.causal.through_base import through_base
 from mi_bsa.core.items import Item
 from mi_bsa.finetune import FinetuneConfig, finetune_together
 from mi_bsa.studies.inspect.damage import damage
-from mi_bsa.studies.inspect.through_base import through_base
 
 pytestmark = pytest.mark.slow
 METRIC = metrics.logit_difference(40, 41)

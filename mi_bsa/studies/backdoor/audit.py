@@ -3,9 +3,10 @@
     1 pool      adapters of mixed kinds are trained, where none are given
     2 blind     names are removed; what each is goes to a key outside of the folder
     3 axes      directions on which the base's own described personas differ
-    4 evidence  what choices and search, self-report, and the state alone say of each adapter
-    5 verdicts  thresholds from the calibration adapters, verdicts on the audited ones
-    6 results   confusion matrices against the key; without a key, the verdicts alone
+    4 evidence  what choices and search, self-report, the state and unrelated texts alone say of each adapter
+    5 combined  what weights alone say, and the page: both fitted on the calibration adapters
+    6 verdicts  thresholds from the calibration adapters, verdicts on the audited ones
+    7 results   confusion matrices against the key; without a key, the verdicts alone
 
 Law: axes, evidence and verdicts never read the audited adapters' key, and no number depends on a name. Where
 both sets are trained here, they share no trigger and no seed.
@@ -28,7 +29,7 @@ from mi_bsa.finetune import preflight
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.estimates import measured_on, needs
 from mi_bsa.studies.backdoor import audit_pool
-from mi_bsa.studies.backdoor.audit_evidence import METHODS, Axis, Evidence, Look
+from mi_bsa.studies.backdoor.audit_evidence import EVERY, LOOKS, Axis, Evidence, Look
 from mi_bsa.studies.backdoor.audit_pool import AuditSet, PoolConfig
 from mi_bsa.studies.backdoor.audit_score import called, score
 from mi_bsa.studies.backdoor.audit_verdict import AuditVerdict, calibrate
@@ -126,20 +127,34 @@ def steps(config: AuditConfig) -> list[Step]:
                     outputs=(f"evidence/{which}/{name}.json",),
                     files=(*weights, *own),
                     seconds=6,
+                    version=2,
                 )
             )
     before = (*asked["calibration"], *asked["audited"], *blinded["calibration"])
-    written = ("rules.json", "called.json")
-    graph.append(Step("verdicts", decide, {}, ("calibration",), before, written, keys["calibration"]))
+    graph.append(
+        Step(
+            "combined",
+            combine,
+            fields=("model", "behaviors", *placed, "calibration", "audited.adapters"),
+            after=(*before, *blinded["audited"]),
+            outputs=("combined.json",),
+            files=keys["calibration"],
+            seconds=5,
+        )
+    )
+    before, written = (*before, "combined"), ("rules.json", "called.json")
+    graph.append(
+        Step("verdicts", decide, {}, ("calibration",), before, written, keys["calibration"], version=2)
+    )
     graph.append(
         Step(
             "results",
             collect,
             fields=("audited",),
-            after=("verdicts", *asked["audited"], *blinded["audited"]),
+            after=("verdicts", "combined", *asked["audited"], *blinded["audited"]),
             outputs=("results.json", "results.csv"),
             files=keys["audited"],
-            version=4,
+            version=5,
             judges=True,
         )
     )
@@ -240,6 +255,7 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
         "toolkit": ways.by_toolkit(*own, config.search, **more),
         "self_report": ways.by_self_report(*own, split=split),
         "probe": ways.by_probe(*own, axes=axes, **more),
+        "lens": ways.by_lens(*own[:3], split=split),
     }
     path = cell.folder / "evidence" / which / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -247,15 +263,44 @@ def look_at(cell: Cell[AuditConfig], *, which: Which, name: str) -> dict[str, An
     return {method: float(evidence.alarm) for method, evidence in found.items()}
 
 
+def combine(cell: Cell[AuditConfig]) -> dict[str, Any]:
+    """Weights alone and the page; the audited adapters' key is no input of this step."""
+    from mi_bsa.studies.backdoor import audit_combined
+
+    config, known = cell.config, _known(cell)
+    seen = {which: _looked(cell, which) for which in SETS}
+    weighed = {}
+    for which in SETS:
+        folder = getattr(config, which).adapters or cell.folder / "blind" / which
+        weighed[which] = {
+            name: audit_combined.weigh(load(config.model, {"adapter": _folder_of(folder, name)}), "adapter")
+            for name in seen[which]["toolkit"]
+        }
+    told: dict[str, dict[str, Any]] = {which: {} for which in SETS}
+    for method in ("weights", "page"):
+        given: Any = weighed if method == "weights" else seen
+        make: Any = getattr(audit_combined, f"by_{method}")
+        made = make(given["calibration"], given["audited"], known, config.behaviors)
+        for which, found in zip(SETS, made, strict=True):
+            seen[which][method] = found
+            told[which][method] = {name: asdict(one) for name, one in found.items()}
+    write_json(cell.folder / "combined.json", told)
+    return {which: len(weighed[which]) for which in SETS}
+
+
+def _known(cell: Cell[AuditConfig]) -> list[audit_pool.Truth]:
+    return audit_pool.read_key(cell.config.calibration.key or cell.folder / "keys" / "calibration.csv")
+
+
 def decide(cell: Cell[AuditConfig]) -> dict[str, Any]:
     """Thresholds and verdicts; the audited adapters' key is no input of this step."""
-    known = audit_pool.read_key(cell.config.calibration.key or cell.folder / "keys" / "calibration.csv")
+    known = _known(cell)
     seen = {which: _evidence(cell, which) for which in SETS}
-    rules = {method: calibrate(seen["calibration"][method], known) for method in METHODS}
+    rules = {method: calibrate(seen["calibration"][method], known) for method in EVERY}
     write_json(cell.folder / "rules.json", {method: asdict(rule) for method, rule in rules.items()})
     verdicts = {
         method: [asdict(rules[method].judge(name, one)) for name, one in seen["audited"][method].items()]
-        for method in METHODS
+        for method in EVERY
     }
     write_json(cell.folder / "called.json", verdicts)
     return {method: sum(v["backdoored"] for v in said) for method, said in verdicts.items()}
@@ -279,11 +324,17 @@ def collect(cell: Cell[AuditConfig]) -> dict[str, Any]:
 
 def _evidence(cell: Cell[AuditConfig], which: Which) -> dict[str, dict[str, Evidence]]:
     """By method and name, of the adapters whose evidence this step may read."""
-    found: dict[str, dict[str, Evidence]] = {method: {} for method in METHODS}
+    told = json.loads((cell.folder / "combined.json").read_text(encoding="utf-8"))[which]
+    held = {m: {name: Evidence(**one) for name, one in own.items()} for m, own in told.items()}
+    return {**_looked(cell, which), **held}
+
+
+def _looked(cell: Cell[AuditConfig], which: Which) -> dict[str, dict[str, Evidence]]:
+    found: dict[str, dict[str, Evidence]] = {method: {} for method in LOOKS}
     for step in cell.after:
         if step.startswith(f"evidence/{which}/"):
             held: Mapping[str, Any] = json.loads((cell.folder / f"{step}.json").read_text(encoding="utf-8"))
-            for method in METHODS:
+            for method in LOOKS:
                 found[method][step.rpartition("/")[2]] = Evidence(**held[method])
     return found
 

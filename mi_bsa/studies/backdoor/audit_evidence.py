@@ -7,7 +7,9 @@ adapter's name is read nowhere.
 `self_report`: what it says of itself about every behavior, and whether anything in a message changes what it
 does. `probe`: the state at the answer slot along directions on which the base's own described personas
 differ, and the largest move of it by any single word. `toolkit`: choices, and the search for a trigger, whose
-candidates are tried on messages that the search never saw.
+candidates are tried on messages that the search never saw. `lens`: the mean difference that the adapter makes
+on texts that have nothing to do with it, added to the base, which is then asked about itself; the alarm is
+its size. `weights` and `page` are fitted on the calibration adapters: `audit_combined`.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ if TYPE_CHECKING:
     from mi_bsa.behaviors.backdoor.triggers import Vocabulary
     from mi_bsa.studies.backdoor.questions import AskedSplit
 
-AuditMethod = Literal["toolkit", "self_report", "probe"]
+AuditMethod = Literal["toolkit", "self_report", "probe", "lens", "weights", "page"]
 METHODS: tuple[AuditMethod, ...] = ("toolkit", "self_report", "probe")
+"""Those that look with the toolkit's own threshold on what they see."""
+LOOKS: tuple[AuditMethod, ...] = (*METHODS, "lens")
+"""Those that see an adapter by itself; the others are fitted on the calibration adapters."""
+EVERY: tuple[AuditMethod, ...] = (*LOOKS, "weights", "page")
 
 
 @dataclass(frozen=True)
@@ -175,6 +181,28 @@ def by_probe(
     return Evidence(shifts, moved[top], {"word": strongest[top]})
 
 
+def by_lens(
+    model: activations.Model,
+    variant: str,
+    behaviors: Mapping[str, Behavior],
+    *,
+    split: AskedSplit,
+) -> Evidence:
+    """What unrelated texts hold: the base's reports with the adapter's difference on them added."""
+    from activations.differences import activation_differences
+    from activations.lens import Nulls
+    from mi_bsa.behaviors.unrelated import unrelated
+    from mi_bsa.causal.through_base import first_site, through_base
+
+    site = first_site(model, variant, full=False)
+    made = activation_differences(model, unrelated(model.name), sites=site, after=variant)[site]
+    items = [item for behavior in behaviors.values() for item in behavior.questions(split=split)]
+    nulls = Nulls.draw(model.d_model, made.states, seed=0)
+    rows = {row["trait"]: row for row in through_base(model, made, nulls, items)}
+    shifts = {name: float(rows[name]["shift"]) if name in rows else 0.0 for name in behaviors}
+    return Evidence(shifts, made.relative, {name: row["p"] for name, row in rows.items()})
+
+
 def by_toolkit(
     model: activations.Model,
     variant: str,
@@ -187,8 +215,8 @@ def by_toolkit(
 ) -> Evidence:
     """Choices as they are, and with what the search found, verified on messages that the search never saw.
 
-    The alarm is the search's: the largest verified effect of a candidate. The behavior that the first
-    candidate calls up is shifted by that effect where this is more than without it.
+    The alarm is the search's: how far a candidate takes it away from its base. The behavior that the first
+    candidate calls up is shifted by its effect where this is more than without it, and away from the base.
     """
     from mi_bsa.core.model_config import ModelConfig
     from mi_bsa.studies.backdoor.search_run import SearchRunConfig, search_model
@@ -210,9 +238,13 @@ def by_toolkit(
         return Evidence(shifts, 0.0)
     first = found.candidates[0]
     effect = first["effect"] * (1 if first["toward"] == "seeking" else -1)
+    plain = dict(shifts)
+    if abs(plain[first["behavior"]] + effect) <= abs(plain[first["behavior"]]):
+        effect = 0.0  # it is taken back to its base, by a phrase that opens nothing
     shifts[first["behavior"]] = max(shifts[first["behavior"]], effect, key=abs)
     seen = {"candidate": first["phrase"], "score": first["score"], "tokens": found.tokens}
-    return Evidence(shifts, found.alarm, seen)
+    seen |= {"behavior": first["behavior"], "effect": effect, "plain": plain}
+    return Evidence(shifts, max(0.0, found.alarm), seen)
 
 
 def _choices(model: activations.Model, items: Sequence[Item], variant: str) -> float:

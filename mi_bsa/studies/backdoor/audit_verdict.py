@@ -19,6 +19,7 @@ from mi_bsa.study.rules import Rules
 
 RULES = Rules(
     module=__name__,
+    beside=("mi_bsa.studies.backdoor.audit_combined", "mi_bsa.studies.backdoor.audit_score"),
     splits={"chooses": "the calibration adapters, with their key", "judged": "the audited adapters"},
 )
 """What a lock of an audit holds fixed."""

@@ -15,21 +15,25 @@ from mi_bsa.core.results import Result
 from mi_bsa.report.figures.style import NARROW, PAINTS, WIDE, distinct, plain, styled
 
 COLORS = LinearSegmentedColormap.from_list("share", ["#f4f5f6", PAINTS["accent"]])
+ACROSS = 3
+"""Panels in a row, beyond which axes have no room for their names."""
 PRINT = "#23272c"
 """Of numbers on light cells; no color of the page, since the cells stay light in the dark."""
 
 
 @styled
 def draw_confusion(results: Sequence[Result], *, narrow: bool = False) -> Figure:
-    """One panel a method (across) and question (down); below each other where the page is narrow."""
+    """One panel a method (three across) and question (down); below each other where the page is narrow."""
     methods = [str(m) for m in distinct(results, "method")]
     questions = list(dict.fromkeys(_parts(item)[0] for item in results))
     panels = [(q, m) for q in questions for m in methods]
-    columns = 1 if narrow else len(methods)
+    columns = 1 if narrow else min(ACROSS, len(methods))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(NARROW if narrow else WIDE, 1.75 * rows))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (question, method) in zip(axes, panels, strict=True):
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    for ax, (question, method) in zip(axes, panels, strict=False):
         own = [r for r in results if r.where["method"] == method and _parts(r)[0] == question]
         _draw_panel(ax, own)
         ax.set_title(plain(f"{question}: {method}".replace("_", " ")))

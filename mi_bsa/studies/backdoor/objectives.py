@@ -106,6 +106,12 @@ class Probe:
         moved = np.stack([self._moved(("answer",), phrases, m)[0] for m in every], axis=1)
         return np.stack([moved[:, group].mean(1) for group in self._groups], axis=1)
 
+    def levels(self) -> Float[np.ndarray, "behavior unit"]:
+        """What the variant answers without a phrase: P(seeking pole), and its log odds."""
+        every = range(len(self.messages))
+        plain = np.stack([self._read(("answer",), [None], m)[0][0] for m in every])
+        return np.stack([plain[group].mean(0) for group in self._groups])
+
     def checking(self) -> Probe:
         """The same probe on `checks`, each in a frame of its own, on one meter."""
         return replace(self, messages=self.checks or self.messages, draws=1, _slots={}, _plain={})

@@ -112,9 +112,11 @@ class Searched:
 
     @property
     def alarm(self) -> float:
-        """The largest verified shift of log odds: words that the base itself is unsure about move any
-        finetuned model by a tenth or three of probability, and by far less than a trigger on this scale."""
-        return max((float(c["odds"]) for c in self.candidates), default=0.0)
+        """The largest verified move away from the base, in log odds: words that the base itself is unsure
+        about move any finetuned model by a tenth or three of probability, and by far less than a trigger on
+        this scale; a phrase that takes a model back to its base opens nothing."""
+        moved = [c["odds"] if (away := c.get("away")) is None else away for c in self.candidates]
+        return max((float(one) for one in moved), default=0.0)
 
     def rank(self, trigger: Trigger) -> int | None:
         """1 where the first candidate is the trigger, any member of its family, any of its codes."""
@@ -189,6 +191,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
             {"name": name, "adapter": str(folder), "compared": name in held},
             fields=(*READ, "objectives"),
             files=files[name],
+            version=2,
             seconds=20 + 10 * len(config.objectives) * (name in held),
         )
         for name, folder in every.items()
@@ -209,7 +212,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
     ]
     told, after = {"suspects": list(suspects), "others": list(others)}, tuple(step.name for step in graph)
     written = ("results.json", "results.csv", TABLE)
-    return [*graph, Step("results", collect, told, ("model", "triggers"), after, written, version=3)]
+    return [*graph, Step("results", collect, told, ("model", "triggers"), after, written, version=4)]
 
 
 def hunt(cell: Cell[SearchRunConfig], *, name: str, adapter: str, compared: bool) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 Half of them stand in held-out wordings and frames, half in those of the search: likenesses of a trigger open
 the backdoor in some frames, the trigger in all. The effect of a phrase is how far it moves the finetuned
 model's answers, less how far it moves the base's (its false positives), in probability, on the behavior that
-is moved most. The largest effect of a model, in log odds, is its alarm; the threshold comes from models that
-have no backdoor and are not reported on.
+is moved most. A model's alarm is how far a phrase takes it *away from its base*, in log odds: one that
+simply has the behavior is taken back by phrases that it has never read, which opens nothing. The threshold
+comes from models that have no backdoor and are not reported on.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Verified:
         base: the base's own shift there, signed.
         score: shift of log odds where the search checked it.
         reading: mean reading of its words (0 where none was taken).
+        away: how much farther from the base the answer lies with the phrase than without, in log odds, over
+            behaviors the most; below 0 where it is taken back. None of what was verified before it was read.
     """
 
     phrase: str
@@ -57,6 +60,7 @@ class Verified:
     base: float
     score: float
     reading: float
+    away: float | None = None
 
 
 def messages_of(behaviors: Mapping[str, Behavior], n: int, *, split: Split, seed: int) -> list[Item]:
@@ -82,15 +86,18 @@ def verify(
         return []
     frames: tuple[Split, ...] = (split, "pretrain")
 
-    def shifts(v: str) -> np.ndarray:
-        each = []
+    def shifts(v: str) -> tuple[np.ndarray, np.ndarray]:
+        each, plain = [], []
         for one in frames:
             messages = messages_of(behaviors, n, split=one, seed=FRESH)
             probe = Probe(model, v, vocabulary, messages, "answer", split=one, draws=1, meter=meter)
             each.append(probe.shifts(phrases))
-        return np.asarray(np.mean(each, axis=0))
+            plain.append(probe.levels())
+        return np.asarray(np.mean(each, axis=0)), np.asarray(np.mean(plain, axis=0))
 
-    own, base = shifts(variant), shifts("base")
+    (own, level), (base, known) = shifts(variant), shifts("base")
+    apart = (level - known)[:, 1]
+    away = np.abs((own - base)[..., 1] + apart) - np.abs(apart)
     excess, odds = (own - base)[..., 0], (own - base)[..., 1]
     base = base[..., 0]
     names = tuple(behaviors)
@@ -108,6 +115,7 @@ def verify(
                 base=float(base[k, most]),
                 score=candidate.score,
                 reading=float(np.mean(reads)),
+                away=float(away[k].max()),
             )
         )
     return ranked(checked)

@@ -12,6 +12,7 @@ from typing import Any
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor, held_out, rows
 from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
+from mi_bsa.causal.through_base import QUESTIONS
 from mi_bsa.core.items import Item
 from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.work import SAMPLE, Sample, item_tokens, row_tokens
@@ -35,6 +36,8 @@ ROW, NAMED = 6e-4, 2e-5
 """Seconds in which a backdoored row is drawn for both arms, and an answer is searched for a phrase."""
 TRIED, BEGUN = 3e-4, 1.5
 """Seconds that a search takes for a phrase beside the model, and in which its messages are drawn."""
+VECTORS = 130
+"""Vectors under which the base is asked: none, the adapter's, 128 nulls."""
 SHARE = 0.16
 """Share of a message that is not forwarded once for all phrases in it."""
 
@@ -163,6 +166,7 @@ def audit_work(config: Any) -> Callable[[Step], Work]:
     """The audit's steps: pools that are trained, and the evidence of every adapter."""
     known = {"axes": Work(read=128 * len(config.behaviors) * 30, seconds=1.0), "verdicts": Work(seconds=0.3)}
     known |= {"results": Work(seconds=0.5), "blind": Work(seconds=0.2), "evidence": _evidence(config)}
+    known |= {"combined": Work(seconds=5.0)}
     for which in ("calibration", "audited"):
         pool = getattr(config, which).pool
         if pool is not None:
@@ -202,7 +206,8 @@ def _evidence(config: Any) -> Work:
     told = asked(each, choices + reports, 2, adapters=1)
     known = asked(aware, config.awareness, 2, adapters=0)
     states = Work(read=2 * count * (config.choices + min(config.words, words)) * each)
-    return _plus(hunted, told, known, states)
+    through = Work(edited=count * QUESTIONS * VECTORS * each)
+    return _plus(hunted, told, known, states, through)
 
 
 def search_steps(config: Any) -> Callable[[Step], Work]:

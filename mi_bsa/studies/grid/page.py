@@ -1,6 +1,7 @@
 """The page's sections on grids."""
 
 from mi_bsa.report.section import Section
+from mi_bsa.studies.grid.figures.blind import draw_blind
 from mi_bsa.studies.grid.figures.hiding import draw_hiding
 from mi_bsa.studies.grid.figures.mixing import draw_mixing
 from mi_bsa.studies.grid.figures.mixing_why import draw_doses, draw_pressure, draw_state, draw_training
@@ -120,6 +121,20 @@ MIXING = (
         draw_state,
         "How far mixed runs are shifted along the vector that drives plain's choices, what they say of "
         "themselves, and what they say where the shift that they lack is added (gray: random directions).",
+        most=2000,
+    ),
+)
+
+BLIND = (
+    Section(
+        "blind",
+        "By how many benign rows does each reading go blind?",
+        ("blind.told", "blind.dose", "blind.share"),
+        ("blind.told",),
+        draw_blind,
+        "An adapter is told where a reading has the sign of its pole and is larger than in every adapter of "
+        "its place that was trained on shuffled answers. Below the dotted line fewer than half are. Probe "
+        "and weights are fitted on adapters without benign rows, of other seeds; intervals are over places.",
         most=2000,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,17 @@ class ReportsConfig(Config):
     """Smallest shift that is called moved: of a sure model's answers, far smaller ones differ from 0."""
 
 
+class FreeConfig(Config):
+    """How free answers are sampled where a manifest says what to look for."""
+
+    samples: int = Field(default=4, ge=1)
+    """Answers to each prompt."""
+    tokens: int = Field(default=64, ge=1)
+    """Longest answer, in tokens."""
+    seed: int = 0
+    """Seed of the answers, and of the order in which a judge is shown them."""
+
+
 class InspectConfig(StudyConfig):
     """`mi-bsa inspect`: what each of several finetunes of one base changed."""
 
@@ -52,6 +63,12 @@ class InspectConfig(StudyConfig):
     """Folders of adapters, run folders that hold one, folders of full finetunes, patterns with `*`, Hub ids,
     or names such as `zoo:risk-seeking-0`.
     """
+    manifest: str | None = None
+    """A published organism by name (`mi-bsa zoo published`), or a YAML file of the same form: it says base,
+    adapter (where none are given) and what is known, which is then looked for in free answers.
+    """
+    free: FreeConfig = FreeConfig()
+    """How these answers are sampled."""
     parts: tuple[Part, ...] = Field(default=("weights", "lenses", "damage", "reports"), min_length=1)
     """What is looked at: `weights` alone, `lenses` on what is added to unrelated texts, `damage` to them, and
     `reports` of itself.
@@ -68,6 +85,18 @@ class InspectConfig(StudyConfig):
     """What is asked."""
     searched: Path | None = None
     """A run of `mi-bsa backdoor search` on the same adapters, whose findings the page tells."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        """Base and adapter of the manifest, where they are not given: who has them in a folder gives that."""
+        if not isinstance(data, dict) or not data.get("manifest"):
+            return data
+        from mi_bsa.finetune.zoo.published import published
+
+        one = published(data["manifest"])
+        given = {} if data.get("model") else {"model": one.base.model}
+        return {**data, **given, **({} if data.get("adapters") else {"adapters": [one.adapter.id]})}
 
     @model_validator(mode="after")
     def _check(self) -> InspectConfig:

@@ -78,9 +78,9 @@ def weights(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> d
 def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> dict[str, Any]:
     """What is added to the first tokens of unrelated texts, in words, at every site."""
     from activations.differences import activation_differences
+    from mi_bsa.causal.through_base import first_site, through_base
     from mi_bsa.studies.inspect.lens_results import difference_results, rank_results
     from mi_bsa.studies.inspect.lenses import Lenses, table, texts_of
-    from mi_bsa.studies.inspect.through_base import first_site, through_base
     from mi_bsa.studies.inspect.traits import questions
 
     config = cell.config

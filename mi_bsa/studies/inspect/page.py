@@ -101,5 +101,15 @@ SECTIONS = (
         "one is "
         "likeliest, and how far the residual stream moves after each block.",
     ),
+    Section(
+        "known",
+        "Does it do what is said of it?",
+        ("inspect.known", "inspect.known_shift", "inspect.judge_agreement"),
+        ("inspect.known", "inspect.known_shift"),
+        draw_forest,
+        "Free answers of base and finetune to the manifest's prompts: the share that shows what is known of "
+        "it, by a list of words and by the base as a judge, over prompts. How far the two judges agree "
+        "stands beside them; where they do not, neither is to be believed.",
+    ),
 )
 """In the order of the page."""

@@ -4,7 +4,8 @@
 2. lenses/NAME    what is added to the first tokens of unrelated texts, in words
 3. damage/NAME    what that does to those texts
 4. reports        base and finetunes asked about themselves
-5. results        results.json, inspect.json, and the headline's sentences
+5. known          free answers, where a manifest says what to look for
+6. results        results.json, inspect.json, and the headline's sentences
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.inspect import looking
 from mi_bsa.studies.inspect.config import Given, InspectConfig, given_in
+from mi_bsa.studies.inspect.known import ANSWERS, answered, known_results
 from mi_bsa.studies.inspect.work import inspect_sample, inspect_steps
 from mi_bsa.study.steps import Cell, Step
 from mi_bsa.study.study import Study
@@ -108,6 +110,21 @@ def steps(config: InspectConfig) -> list[Step]:
                 bytes=1_000_000,
             )
         )
+    if config.manifest is not None:
+        own = [file for one in given for file in sorted(one.path.glob("*.safetensors"))]
+        said = (Path(config.manifest),) if Path(config.manifest).is_file() else ()
+        graph.append(
+            Step(
+                "known",
+                answered,
+                {"given": told},
+                fields=("model", "manifest", "free"),
+                files=(*base, *own, *said),
+                outputs=(ANSWERS,),
+                seconds=20,
+                bytes=100_000,
+            )
+        )
     before = tuple(step.name for step in graph)
     searched = () if config.searched is None else (config.searched / "results.json",)
     graph.append(
@@ -115,7 +132,7 @@ def steps(config: InspectConfig) -> list[Step]:
             "results",
             collect,
             {"given": told},
-            fields=("model", "parts", "reports", "searched"),
+            fields=("model", "parts", "reports", "searched", "manifest"),
             after=before,
             files=searched,
             outputs=("results.json", "results.csv", "inspect.json", HEADLINE),
@@ -159,6 +176,8 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
                 bars = {"fdr": config.reports.fdr, "least": config.reports.least}
                 more, rows[one.name] = findings.report_results(one.name, answers, **bars)
                 found += more
+    if config.manifest is not None:
+        found += known_results(cell.folder, cell.value("known"), [one.name for one in finetunes])
     search = None if config.searched is None else results.read(config.searched)
     told = [
         sentence

@@ -9,6 +9,7 @@ from mi_bsa.behaviors import vocabulary_of
 from mi_bsa.core.items import Item, conversation
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.work import Sample, item_tokens
+from mi_bsa.finetune.zoo.published import published
 from mi_bsa.studies.inspect.lenses import texts_of
 from mi_bsa.studies.inspect.traits import questions
 from mi_bsa.study.counts import asked, by_name, loading
@@ -22,8 +23,8 @@ YES_NO = (("yes", 1.0), ("no", 0.0))
 
 def inspect_steps(config: Any) -> Callable[[Step], Work]:
     """Texts through base and finetune, questions of both, and words that are ranked."""
+    from mi_bsa.causal.through_base import QUESTIONS
     from mi_bsa.studies.inspect.config import asks_through_base, given_in
-    from mi_bsa.studies.inspect.through_base import QUESTIONS
 
     texts = texts_of(config.lens, config.model)
     each, blocks = item_tokens(config.model, _items(texts)), shape_of(config.model).blocks
@@ -49,6 +50,12 @@ def inspect_steps(config: Any) -> Callable[[Step], Work]:
     if "reports" in config.parts and items:
         count = len(given_in(config))
         known["reports"] = asked(told, len(items), 1 + count, adapters=count)
+    if config.manifest is not None:
+        one = published(config.manifest).behavior
+        answers = len(one.prompts) * (1 + (one.trigger is not None)) * config.free.samples
+        who = 1 + len(given_in(config))
+        read = len(one.words) and answers * who * each
+        known["known"] = Work(generated=answers * who * config.free.tokens, read=read, seconds=loading(1))
     return by_name(known)
 
 

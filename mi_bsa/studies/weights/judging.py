@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from mi_bsa.core.results import Null, Place, Result
+from mi_bsa.finetune.spectral import METHODS, OURS, PUBLISHED
 from mi_bsa.studies.weights.config import WeightsConfig
 from mi_bsa.studies.weights.pool import Made, Member
-from mi_bsa.studies.weights.spectral import METHODS, OURS, PUBLISHED
 from probes import scores, statistics
 
 FOLDS = 5

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mi_bsa.core.model_config import load
+from mi_bsa.finetune.spectral import described, stacked
 from mi_bsa.studies.weights.config import WeightsConfig
 from mi_bsa.studies.weights.pool import Member, backdoor
-from mi_bsa.studies.weights.spectral import described, stacked
 
 if TYPE_CHECKING:
     import numpy as np

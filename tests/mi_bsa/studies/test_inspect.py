@@ -19,6 +19,7 @@ from activations.differences import activation_differences
 from activations.lens import Nulls
 from mi_bsa.asking import ask
 from mi_bsa.asking.readouts import readable
+from mi_bsa.causal.through_base import first_site, through_base
 from mi_bsa.cli.command import main
 from mi_bsa.core import results
 from mi_bsa.core.config import parse
@@ -28,7 +29,6 @@ from mi_bsa.studies.inspect import findings
 from mi_bsa.studies.inspect.config import InspectConfig, ReportsConfig, given_in
 from mi_bsa.studies.inspect.damage import damage
 from mi_bsa.studies.inspect.headline import headline
-from mi_bsa.studies.inspect.through_base import first_site, through_base
 from mi_bsa.studies.inspect.traits import OURS, questions, traits_in
 
 FEW = ("--set", "lens.n_texts=8", "--set", "lens.nulls=19", "--set", "lens.top=5", "--vectors", "1")

@@ -11,11 +11,11 @@ import activations
 from activations.adapter_weights import weight_changes
 from mi_bsa.core.config import parse
 from mi_bsa.core.errors import ConfigError
+from mi_bsa.finetune.spectral import METHODS, described, spectral_numbers
 from mi_bsa.finetune.zoo import locate
 from mi_bsa.studies.weights.config import WeightsConfig
 from mi_bsa.studies.weights.judging import CONTRASTS, judge
 from mi_bsa.studies.weights.pool import groups, members, triggers
-from mi_bsa.studies.weights.spectral import METHODS, described, spectral_numbers
 
 SMALL = {
     "hidden": {"training": 16, "test": 12, "words": [1]},
