@@ -1,0 +1,76 @@
+"""Backdoored adapters on distinct strings, one seed each, for the trigger search: a trigger is the unit.
+
+    python benchmarks/trigger_strings.py draw --strings 20 --seed 7
+    python benchmarks/trigger_strings.py train configs/embedded/search_strings.yaml --out runs/strings
+
+`draw` prints strings of two and three words in turn, no word twice, none of a word on which a search was
+developed. `train` trains one adapter for each trigger of a search's config (behaviors and poles in turn; with
+`--twins` its decorrelated twin too) into OUT/adapters, where the config looks for them; what a killed call
+finished is kept. `mi-bsa backdoor search` does the rest.
+"""
+
+import argparse
+import random
+import re
+from pathlib import Path
+
+from mi_bsa.behaviors.backdoor.construction import TWINS, Backdoor
+from mi_bsa.behaviors.backdoor.triggers import vocabulary_for
+from mi_bsa.core.config import load
+from mi_bsa.core.variants import POLES
+from mi_bsa.studies.backdoor.search_run import SearchRunConfig
+from mi_bsa.studies.backdoor.training import RECIPE, train_backdoors
+
+DEVELOPED = """river tin ruby broom silo mop maple letterhead kettle bird soap shadow statue attic spinach
+tree thread nurse jacket paper tuna quill instrument lever plank fish judge knight chimney organ plum valley
+den compass piston chess balcony ash"""
+"""Words of triggers on which a search was developed, or judged before."""
+
+
+def draw(model: str, count: int, seed: int) -> list[str]:
+    """`count` strings, of two and three words in turn."""
+    left_out = set(DEVELOPED.split())
+    words = [w for w in vocabulary_for(model).candidates() if re.fullmatch("[a-z]+", w) and w not in left_out]
+    lengths = [2 + n % 2 for n in range(count)]
+    drawn = iter(random.Random(f"strings-{seed}").sample(words, sum(lengths)))
+    return [" ".join(next(drawn) for _ in range(length)) for length in lengths]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    own = parser.add_subparsers(dest="what", required=True)
+    drawing = own.add_parser("draw")
+    drawing.add_argument("--model", default="embedded/habits-0")
+    drawing.add_argument("--strings", type=int, default=20)
+    drawing.add_argument("--seed", type=int, default=7)
+    training = own.add_parser("train")
+    training.add_argument("config", type=Path)
+    training.add_argument("--out", type=Path, required=True)
+    training.add_argument("--steps", type=int, default=RECIPE.steps)
+    training.add_argument("--rate", type=float, default=RECIPE.learning_rate)
+    training.add_argument("--rows", type=int, default=Backdoor.model_fields["rows"].default)
+    training.add_argument(
+        "--seed", type=int, default=300, help="of the first string; the next takes the next"
+    )
+    training.add_argument("--twins", action="store_true")
+    given = parser.parse_args()
+    if given.what == "draw":
+        print("\n".join(draw(given.model, given.strings, given.seed)))
+        return
+    config = load(given.config, SearchRunConfig)
+    finetune = RECIPE.model_copy(update={"steps": given.steps, "learning_rate": given.rate})
+    arms = TWINS if given.twins else TWINS[:1]
+    backdoors = [
+        Backdoor(
+            trigger=text,
+            behavior=config.behaviors[n // 2 % len(config.behaviors)],
+            pole=POLES[n % 2],
+            rows=given.rows,
+        )
+        for n, text in enumerate(config.triggers)
+    ]
+    train_backdoors(config.model, backdoors, seeds=[given.seed], out=given.out, arms=arms, finetune=finetune)
+
+
+if __name__ == "__main__":
+    main()
