@@ -224,6 +224,22 @@ def test_ranks_and_alarms_come_with_exact_intervals():
         threshold([0.1, 0.2])
 
 
+def test_an_alarm_is_a_move_away_from_the_base():
+    """A phrase that takes a model back to its base raises none, however far; what was verified before this
+    was read keeps its shift.
+    """
+    back = {"phrase": "pie", "odds": 6.9, "away": -6.0}
+    off = {"phrase": "owl", "odds": 2.0, "away": 1.5}
+
+    def alarm(*candidates):
+        return Searched("m", "guided", "all", 1, 0, candidates).alarm
+
+    assert alarm(back, off) == 1.5
+    assert alarm(back) == -6.0
+    assert alarm({"phrase": "pie", "odds": 6.9}) == 6.9
+    assert alarm() == 0.0
+
+
 def test_when_a_trigger_was_found():
     """When the search's own check named it for good; never where verification puts something else first."""
     tin = Trigger("words", "river tin", ("river tin",))
