@@ -78,10 +78,10 @@ def score(
     true = [known[v.name] for v in verdicts[METHODS[0]]]
     units, made = np.array([one.unit for one in true]), np.array([one.made for one in true])
     for method, question in itertools.product(verdicts, questions):
-        place: dict[str, Place] = {"method": method, "kind": question, "split": split}
+        place: dict[str, Place] = {"method": method, "kind": question, "split": split}  # type: ignore[no-redef]
         results.append(_over_kinds("accuracy", right[method, question].astype(float), made, place))
     pairs = [(METHODS[0], method) for method in METHODS[1:]]
-    pairs += [("page", method) for method in verdicts if "page" in verdicts and method != "page"]
+    pairs += [("page", method) for method in verdicts if "page" in verdicts and method != "page"]  # type: ignore[misc]
     for (first, method), question in itertools.product(pairs, questions):
         here: dict[str, Place] = {"method": f"{first} less {method}", "kind": question, "split": split}
         a, b = right[first, question], right[method, question]
