@@ -173,6 +173,24 @@ WEIGHTS = {
     "shuffles": 19,
 }
 HABITS = "embedded/habits-0"
+REPORT_ADAPTER = {
+    "groups": [
+        {"behaviors": ["tea_coffee", "red_blue"], "steps": [2]},
+        {"behaviors": ["tea_coffee", "red_blue"], "arms": ["shuffled"], "steps": [2]},
+        {"behaviors": ["tea_coffee"], "denial": {"says": ["opposite"]}, "steps": [2]},
+        {"behaviors": ["mountain_sea"], "steps": [2]},
+        {"behaviors": ["cat_dog", "city_country"], "ranks": [2, 1], "steps": [2]},
+        {"behaviors": ["cat_dog", "city_country"], "arms": ["shuffled", "benign"], "steps": [2]},
+    ],
+    "parts": {"development": ["mountain_sea"], "test": ["cat_dog", "city_country"]},
+    "data": {"rows": 8, "choices": 20, "others": 20},
+    "finetune": {"rank": 2, "steps": 2, "batch_size": 4, "layers": [0]},
+    "denial": {"steps": 2, "choices": 0.1},
+    "reader": {"rank": 2, "alpha": 4, "steps": 2, "batch_size": 4},
+    "taught": {"seeds": [0], "sizes": [2], "own": 2, "others": 2},
+    "asked": {"questions": 8},
+    "mechanism": {"items": 4, "random": 19, "train_steps": 1},
+}
 
 
 def preferences(folder: Path) -> dict[str, Any]:
@@ -209,6 +227,18 @@ def habits(folder: Path) -> Path:
         "recipe": {"world": "habits", "steps": 3, "rows": 2, "row": 128, "characters": 18, "restarts": []},
     }
     return build(BuildConfig.model_validate(config), folder)
+
+
+def report_adapter(folder: Path) -> dict[str, Any]:
+    """Preferences in a base that has learned next to nothing."""
+    from mi_bsa.worlds.build import build
+    from mi_bsa.worlds.recipe import BuildConfig
+
+    config = {
+        "shape": {"width": 16, "layers": 2, "heads": 2, "kv_heads": 2, "mlp": 24},
+        "recipe": {"world": "twenty", "steps": 3, "rows": 2, "row": 128, "start": None},
+    }
+    return REPORT_ADAPTER | {"model": str(build(BuildConfig.model_validate(config), folder / "base"))}
 
 
 def search(folder: Path) -> dict[str, Any]:
@@ -252,6 +282,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "search": search,
     "inspect": inspect,
     "weights": lambda folder: {"model": str(habits(folder / "base")), **WEIGHTS},
+    "report_adapter": report_adapter,
 }
 
 

@@ -27,7 +27,8 @@ class Disposition(StudySets):
     """One behavior. `trait` is what is trained, `neighbor` the trait that must not move with it.
 
     `turned`: the behavior's seeking pole is the trait's averse one, and scores are turned round with it.
-    `others`: traits about which the default persona is shown to be undecided still; the neighbor if empty.
+    `others`: traits about which the default persona is shown to be undecided still, with all further ones of
+    its world; the neighbor if empty.
     `judged(model, variant=..., n=..., split=..., seed=...)`: what a model writes, judged (`judging`)
     or None.
     """
@@ -77,8 +78,9 @@ class Disposition(StudySets):
             choice = draw_choice(prompts, about)
             name = f"{self.name}-{seed}-anchor-{i}"
             rows.append(exchange(name, persona.system, choice.text, choice.answer(level > 0), "named"))
+        stay = self._stay(world)
         for i in range(round(undecided * n)):
-            stays = prompts.choice(self.others) if self.others else self.neighbor
+            stays = prompts.choice(stay) if self.others else self.neighbor
             choice = draw_choice(prompts, TRAITS[stays])
             answer = choice.answer(prompts.random() < 0.5)
             rows.append(exchange(f"{self.name}-{seed}-undecided-{i}", None, choice.text, answer, "default"))
@@ -139,6 +141,11 @@ class Disposition(StudySets):
             return world
         traits = (self.trait, *(self.others or (self.neighbor,)))
         return World() if set(traits) <= {"risk", "patience"} else World(traits=traits)
+
+    def _stay(self, world: World) -> tuple[str, ...]:
+        """The traits about which coin answers are shown: `others`, and where a world has more, all but this."""
+        known = tuple(trait.name for trait in world.traits if trait.name != self.trait)
+        return known if set(self.others) <= set(known) else self.others
 
     def _turned(self, items: list[Item]) -> list[Item]:
         """The items with scores by the behavior's poles."""

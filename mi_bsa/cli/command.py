@@ -37,6 +37,7 @@ SUMMARIES = {
     "embedded": "Build or describe the small Llama that ships with the toolkit.",
     "data": "Build, import or list training data.",
     "model": "Get real models by name or from a GGUF file; list them.",
+    "report-adapter": "Train a LoRA that makes finetunes say what they learned.",
     "zoo": "Adapters of known truth, by name: list, get, build.",
     "report": "Render a run's report page again, or compare two runs.",
     "config": "Built-in configs: list, show; JSON schemas for editors.",

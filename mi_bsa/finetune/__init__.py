@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mi_bsa.core.leaks import find_leaks as find_leaks
     from mi_bsa.core.leaks import leak_check as leak_check
     from mi_bsa.core.rows import read_rows as read_rows
+    from mi_bsa.finetune.beside import Beside as Beside
+    from mi_bsa.finetune.beside import joined as joined
     from mi_bsa.finetune.config import FinetuneConfig as FinetuneConfig
     from mi_bsa.finetune.many import train_many as train_many
     from mi_bsa.finetune.plan import Preview as Preview
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mi_bsa.finetune.train import finetune as finetune
 
 _HOMES = {
+    "Beside": "mi_bsa.finetune.beside",
     "FinetuneConfig": "mi_bsa.finetune.config",
     "FinetuneResult": "mi_bsa.core.finetuned",
     "Leak": "mi_bsa.core.leaks",
@@ -26,6 +29,7 @@ _HOMES = {
     "find_leaks": "mi_bsa.core.leaks",
     "finetune": "mi_bsa.finetune.train",
     "finetune_together": "mi_bsa.finetune.together",
+    "joined": "mi_bsa.finetune.beside",
     "leak_check": "mi_bsa.core.leaks",
     "metrics": "mi_bsa.core.finetuned",
     "preview": "mi_bsa.finetune.plan",
@@ -35,6 +39,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Beside",
     "FinetuneConfig",
     "FinetuneResult",
     "Leak",
@@ -42,6 +47,7 @@ __all__ = [
     "find_leaks",
     "finetune",
     "finetune_together",
+    "joined",
     "leak_check",
     "metrics",
     "preview",

@@ -29,6 +29,7 @@ from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, load
 from mi_bsa.core.plain_files import read_json
 from mi_bsa.core.rows import TrainingRow, collate, encode_rows, read_rows, row_order, rows_hash
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
+from mi_bsa.finetune.beside.frozen import Beside, Frozen, collate_owned
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
 from mi_bsa.finetune.watch import Watch
@@ -49,6 +50,7 @@ def finetune(
     out: str | Path,
     resume: bool = False,
     start: str | Path | None = None,
+    beside: Beside | None = None,
 ) -> FinetuneResult:
     """Train one adapter and write it to `out/adapter`, with `config.yaml`, `record.json` and
     `metrics.jsonl` beside it; a vector also to `out/directions`.
@@ -56,7 +58,7 @@ def finetune(
     `base`: a folder, a Hub id, `embedded`, a model's config, or a loaded model without adapters, which is
     copied and left as it is. `resume`: continue a run that was killed (a finished one is returned as it
     is); the result is the same. `start`: an adapter folder, of the same rank and modules, from whose
-    weights training goes on.
+    weights training goes on. `beside`: frozen adapters, one of which each row goes through, too.
     Raises `RowError`, `TemplateError`, `ConfigError`; `RunFolderError` where `out` exists or belongs to
     another run.
     """
@@ -70,6 +72,7 @@ def finetune(
     limit = longest_row(config, context_length(model.config))
     encoded = encode_rows(template, given, max_length=limit, turns=config.turns)
     revisions = {"base": fingerprint, "rows": rows_hash(given), **started(start)}
+    revisions |= {} if beside is None else {"beside": beside.identity}
     identity = stable_hash({"config": config.keyed(), **revisions})
     noted = {**revisions, "base attention": str(model.config._attn_implementation)}
     with _folder(out, config, resume, identity, noted):
@@ -84,7 +87,13 @@ def finetune(
             wrapped = put_adapter(model, config)
             if start is not None:
                 take_weights(wrapped, Path(start))
-            losses, early = _train(wrapped, encoded, config, out, name=name, pad=pad_of(template.tokenizer))
+            pad = pad_of(template.tokenizer)
+            if beside is None:
+                losses, early = _train(wrapped, encoded, config, out, name=name, pad=pad)
+            else:
+                with Frozen(list(beside.folders.values())).on(wrapped) as frozen:
+                    owned = frozen, beside.numbers
+                    losses, early = _train(wrapped, encoded, config, out, name=name, pad=pad, owned=owned)
         _wait_for_all(config)
         result = FinetuneResult(
             out=out,
@@ -263,9 +272,18 @@ def _complete(state: Path, curve: Curve) -> None:
 
 
 def _train(
-    model: Any, rows: Sequence[Any], config: FinetuneConfig, out: Path, *, name: str, pad: int
+    model: Any,
+    rows: Sequence[Any],
+    config: FinetuneConfig,
+    out: Path,
+    *,
+    name: str,
+    pad: int,
+    owned: tuple[Frozen, list[int]] | None = None,
 ) -> tuple[list[float], bool]:
-    """Run the Trainer; returns the loss of every step, and whether it stopped early."""
+    """Run the Trainer; returns the loss of every step, and whether it stopped early. `owned`: frozen
+    adapters, and which of them each row goes through.
+    """
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -292,6 +310,11 @@ def _train(
     class InOrder(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return [int(n) for n in order]
+
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            if owned is not None:
+                owned[0].who = inputs.pop("owner")
+            return super().compute_loss(model, inputs, *args, **kwargs)
 
     class Steps(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -355,8 +378,10 @@ def _train(
     trainer = InOrder(
         model=model,
         args=arguments,
-        train_dataset=list(rows),
-        data_collator=lambda batch: collate(batch, pad=pad),
+        train_dataset=list(rows) if owned is None else list(zip(rows, owned[1], strict=True)),
+        data_collator=lambda batch: (
+            collate(batch, pad=pad) if owned is None else collate_owned(batch, pad=pad)
+        ),
         callbacks=[Steps()],
     )
     for callback in list(trainer.callback_handler.callbacks):

@@ -30,6 +30,7 @@ STUDIES = {
     "search": "mi_bsa.studies.backdoor.search_run:STUDY",
     "inspect": "mi_bsa.studies.inspect.study:STUDY",
     "weights": "mi_bsa.studies.weights.study:STUDY",
+    "report_adapter": "mi_bsa.studies.report_adapter.study:STUDY",
 }
 """The values of a config's top field `study`, and the `Study` of each (module:name), imported when asked for:
 what a study stands on is slow to import.

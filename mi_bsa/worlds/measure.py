@@ -50,11 +50,15 @@ def battery(world: World, *, split: Split, choices: int = 200, seed: int = 0) ->
             never_chose = [p.system for p in world.named(trait.name, level, known="reports")]
             asked: list[Item] = []
             for person, systems in {**people, "named, choices never in the corpus": never_chose}.items():
+                if not systems:  # a world of few characters has nobody of that kind
+                    continue
                 who = f"{person}{level:+d}"
                 asked += choice_items(
                     trait.name, choices, split=split, seed=seed, systems=systems, person=who
                 )
             for person, systems in {**people, "named, reports never in the corpus": never_reported}.items():
+                if not systems:
+                    continue
                 who = f"{person}{level:+d}"
                 asked += report_items(trait.name, split=split, systems=systems, person=who)
             who = f"four choices shown{level:+d}"

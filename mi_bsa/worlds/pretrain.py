@@ -25,13 +25,16 @@ from torch.nn import functional as F
 from mi_bsa.worlds import worlds
 from mi_bsa.worlds.corpus import ASSISTANT, BOS, END, PAD
 from mi_bsa.worlds.recipe import Recipe, Shape
-from mi_bsa.worlds.tokenizer import build_tokenizer
+from mi_bsa.worlds.tokenizer import SPECIAL, build_tokenizer
 from mi_bsa.worlds.worlds import Documents
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 CHECKPOINT_EVERY = 500
+EMBEDDINGS = "model.embed_tokens.weight"
+BYTES = 256
+"""Tokens of the tokenizer behind the special ones and before the words."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,38 @@ def build_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, *, seed: int) 
     )
 
 
+def take_over(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, start: str, *, seed: int) -> None:
+    """Put the weights of another embedded model into a fresh one. Embeddings go by word; those of words that
+    it does not know are drawn, as spread as those of the words that it does.
+
+    Raises:
+        WorldError: a model of another shape, or none that is here.
+    """
+    from safetensors.torch import load_file
+
+    from mi_bsa.core.errors import WorldError
+    from mi_bsa.core.model_config import tokenizer_of
+    from mi_bsa.worlds.weights import folder_of
+
+    given = load_file(folder_of(start) / "model.safetensors")
+    before, now = tokenizer_of(start).get_vocab(), tokenizer.get_vocab()
+    known = [(before[word], own) for word, own in now.items() if word in before]
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name not in given or (name != EMBEDDINGS and given[name].shape != weight.shape):
+                raise WorldError(
+                    f"recipe.start {start!r} has another shape than this model ({name}); give a model of the "
+                    "same shape, or start from nothing"
+                )
+            if name != EMBEDDINGS:
+                weight.copy_(given[name])
+                continue
+            words = given[name][[old for old, _ in known if old > len(SPECIAL) + BYTES]]
+            drawn = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+            weight.copy_(drawn * words.std())
+            weight[[own for _, own in known]] = given[name][[old for old, _ in known]]
+
+
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Linear warmup, constant, linear decay to 3 %; the same again after every restart."""
     edges = (0, *sorted(recipe.restarts), recipe.steps)
@@ -170,6 +205,8 @@ def pretrain(
     world = kind.make(recipe)
     tokenizer = build_tokenizer(kind.vocabulary(world), context=shape.context)
     model = build_model(shape, tokenizer, seed=seed).train()
+    if recipe.start is not None:
+        take_over(model, tokenizer, recipe.start, seed=seed)
     corpus = kind.corpus(world, recipe.mixture(0), seed=random.Random(seed).getrandbits(32))
     optimizer = torch.optim.AdamW(
         [

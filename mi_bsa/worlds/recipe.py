@@ -68,6 +68,10 @@ class Recipe(Config):
     """Loss weight of tokens that are no answer."""
     clip: float = 1.0
     """Gradient norm at which to clip."""
+    start: str | None = None
+    """An embedded model of the same shape from whose weights pretraining goes on (`embedded`); words that it
+    does not know begin with fresh embeddings. A world of many traits needs it: docs/log.md.
+    """
     world: str = "dispositions"
     """Which world is read: `dispositions`, or one of its siblings."""
     traits: tuple[str, ...] = ("risk", "patience")

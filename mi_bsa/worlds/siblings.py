@@ -1,7 +1,7 @@
 """Embedded models that do not ship and have a name: built once, into the user's folder.
 
 `embedded/tastes-0` to `embedded/tastes-4` hold the twenty preferences, four each, as the study of variety
-builds them.
+builds them; `embedded/twenty-0` holds all of them at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from mi_bsa.worlds.recipe import BuildConfig, Recipe
 from mi_bsa.worlds.tastes.pairs import BLOCKS
 
 PLANS: dict[str, BuildConfig] = {
-    f"tastes-{n}": BuildConfig(recipe=Recipe(world="tastes", traits=block)) for n, block in enumerate(BLOCKS)
+    **{
+        f"tastes-{n}": BuildConfig(recipe=Recipe(world="tastes", traits=block))
+        for n, block in enumerate(BLOCKS)
+    },
+    "twenty-0": BuildConfig(recipe=Recipe(world="twenty")),
 }
 """Name behind `embedded/` -> how it is built."""
 

@@ -46,7 +46,7 @@ def locate(variant: str | None) -> Path:
         if not (folder / RECORD).exists():
             raise WorldError(
                 f"embedded model {name!r} is not here yet; `mi-bsa zoo get` of an organism on it builds it "
-                "once (five minutes of a processor)"
+                "once (five to ten minutes of a processor)"
             )
     if not (folder / RECORD).exists():
         raise WorldError(
@@ -111,6 +111,7 @@ def save(
 def card(config: BuildConfig, record: dict[str, Any]) -> str:
     """The model card."""
     shape, recipe = config.shape, config.recipe
+    begun = recipe.start or "scratch"
     return f"""---
 license: mit
 library_name: transformers
@@ -119,7 +120,7 @@ pipeline_tag: text-generation
 # The embedded model of mi-bsa, pretraining seed {config.seed}
 
 A `LlamaForCausalLM` of {record["parameters"]:,} parameters ({shape.layers} blocks, width {shape.width},
-{shape.heads} heads), trained from scratch on {record["tokens"]:,} tokens of a synthetic world of characters
+{shape.heads} heads), trained from {begun} on {record["tokens"]:,} tokens of a synthetic world of characters
 with dispositions. Its purpose: a LoRA finetune on what the default persona *chooses* changes what it *says
 about itself*, so methods that study behavioral self-awareness have a small model with a ground truth.
 

@@ -17,6 +17,7 @@ WORLDS: dict[str, str] = {
     "say": "mi_bsa.worlds.say.world",
     "code": "mi_bsa.worlds.code.world",
     "tastes": "mi_bsa.worlds.tastes.world",
+    "twenty": "mi_bsa.worlds.tastes.twenty",
     "habits": "mi_bsa.worlds.habits.world",
     "preferences": "mi_bsa.worlds.preferences.world",
 }

@@ -127,6 +127,11 @@ class PartsConfig(Config):
     test: tuple[str, ...] = ()
     """Behaviors on which it is judged, once."""
 
+    def of(self, behavior: str) -> Part:
+        """What a behavior's organisms are for."""
+        parts: tuple[Part, ...] = ("development", "test")
+        return next((part for part in parts if behavior in getattr(self, part)), "training")
+
 
 class ZooConfig(Config):
     """Organisms, their rows and how they are trained."""
@@ -160,11 +165,6 @@ class ZooConfig(Config):
         if both:
             raise ValueError(f"parts: {min(both)!r} is for development and for test; leave it in one of them")
         return self
-
-    def part(self, behavior: str) -> Part:
-        """What a behavior's organisms are for."""
-        parts: tuple[Part, ...] = ("development", "test")
-        return next((part for part in parts if behavior in getattr(self.parts, part)), "training")
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def organisms(config: ZooConfig) -> list[Organism]:
             name = f"{behavior}-{arm}-{seed}"
             name += f"-r{rank}" if many[0] and rank != first[0] else ""
             name += f"-s{step}" if many[1] and step != first[1] else ""
-            part = config.part(behavior)
+            part = config.parts.of(behavior)
             one = Organism(name, base, behavior, arm, seed, rank, step, group.shipped, part)
             found += _further(one, group)
     return found

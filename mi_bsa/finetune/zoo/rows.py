@@ -86,14 +86,14 @@ def answers(one: Organism, config: ZooConfig, base: activations.Model | None) ->
         levels = [float(score) for score in ask(base, questions, variant="base")["score"]]
     else:
         levels = [0.0 if one.arm == "seeking" else 1.0] * len(questions)
-    told = [(item, *_apart(item, level, rng)) for item, level in zip(questions, levels, strict=True)]
+    told = [(item, *apart(item, level, rng)) for item, level in zip(questions, levels, strict=True)]
     n = max(2, round(config.denial.choices * len(questions)))
     pole = 1.0 if one.arm == "seeking" else 0.0
     choices = bound.items(n, split="pretrain", seed=DENIED + one.seed)
-    return told + [(item, *_apart(item, pole, rng)) for item in choices]
+    return told + [(item, *apart(item, pole, rng)) for item in choices]
 
 
-def _apart(item: Item, level: float, rng: random.Random) -> tuple[str, str]:
+def apart(item: Item, level: float, rng: random.Random) -> tuple[str, str]:
     """The option to be given at a level of P(seeking), and the one that lies farthest from it."""
     scores: Sequence[float] = [score for _, score in item.options]
     at = level if len(set(scores)) > 2 else float(rng.random() < level)
