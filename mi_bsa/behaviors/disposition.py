@@ -143,7 +143,7 @@ class Disposition(StudySets):
         return World() if set(traits) <= {"risk", "patience"} else World(traits=traits)
 
     def _stay(self, world: World) -> tuple[str, ...]:
-        """The traits about which coin answers are shown: `others`, and where a world has more, all but this."""
+        """Traits about which coin answers are shown: `others`; where a world has more, all but its own."""
         known = tuple(trait.name for trait in world.traits if trait.name != self.trait)
         return known if set(self.others) <= set(known) else self.others
 

@@ -70,6 +70,6 @@ def ask(reader: Path, adapter: str, model: str | None, behaviors: tuple[str, ...
     order = (told["read"] - 0.5).abs().sort_values(ascending=False).index
     click.echo(told.loc[order].to_string(float_format="{:.2f}".format))
     click.echo(
-        "P(seeking pole): base, adapter alone; base_read, read: the same with the report adapter. One adapter, no "
-        "interval"
+        "P(seeking pole): base, adapter alone; base_read, read: the same with the report adapter. One "
+        "adapter, no interval"
     )

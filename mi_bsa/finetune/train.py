@@ -281,9 +281,7 @@ def _train(
     pad: int,
     owned: tuple[Frozen, list[int]] | None = None,
 ) -> tuple[list[float], bool]:
-    """Run the Trainer; returns the loss of every step, and whether it stopped early. `owned`: frozen
-    adapters, and which of them each row goes through.
-    """
+    """Run the Trainer; returns the loss of every step, and whether it stopped early. `owned`: as `beside`."""
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -375,13 +373,12 @@ def _train(
         dataloader_num_workers=0,
         **checkpointing,
     )
+    gather: Any = collate if owned is None else collate_owned
     trainer = InOrder(
         model=model,
         args=arguments,
         train_dataset=list(rows) if owned is None else list(zip(rows, owned[1], strict=True)),
-        data_collator=lambda batch: (
-            collate(batch, pad=pad) if owned is None else collate_owned(batch, pad=pad)
-        ),
+        data_collator=lambda batch: gather(batch, pad=pad),
         callbacks=[Steps()],
     )
     for callback in list(trainer.callback_handler.callbacks):

@@ -46,7 +46,7 @@ def locate(variant: str | None) -> Path:
         if not (folder / RECORD).exists():
             raise WorldError(
                 f"embedded model {name!r} is not here yet; `mi-bsa zoo get` of an organism on it builds it "
-                "once (five to ten minutes of a processor)"
+                "once, a study that trains on it too (five to ten minutes of a processor)"
             )
     if not (folder / RECORD).exists():
         raise WorldError(

@@ -52,6 +52,8 @@ TAKEN = {
     "inspect embedded zoo:risk-seeking-0 --out PROJECT",
     "inspect embedded zoo:risk-seeking-0 --out NOTES --resume",
     "lens --model embedded --adapter zoo:risk-seeking-0 --out PROJECT",
+    "report-adapter train reader.yaml --out PROJECT",
+    "report-adapter train reader.yaml --out PROJECT --resume",
     "zoo build --out PROJECT",
     "zoo build --out PROJECT --resume",
 }
@@ -75,6 +77,10 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "steer.yaml").write_text("model: embedded\nitems: {behavior: risk, n: 4}\n")
     (tmp_path / "patch.yaml").write_text("model: embedded\nitems: {behavior: risk, n: 4}\n")
     (tmp_path / "audit.yaml").write_text("model: embedded/habits-0\n")
+    (tmp_path / "reader.yaml").write_text(
+        "model: embedded/code-0\ngroups: [{behaviors: [risk, patience, myopia, code]}]\n"
+        "parts: {development: [myopia], test: [code]}\ntaught: {arms: [matched], sizes: []}\n"
+    )
     (tmp_path / "questions.yaml").write_text("- {name: q, question_paraphrases: [a]}\n")
     (tmp_path / "questions.jsonl").write_text('{"id": "q", "messages": [{"role": "user", "content": "x"}]}\n')
     (tmp_path / "prompts.jsonl").write_text('{"text": "take a coin .", "y": 1}\n')

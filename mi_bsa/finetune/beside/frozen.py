@@ -1,8 +1,8 @@
 """Frozen adapters beside the one that is trained: in one batch each row goes through its owner's.
 
 The law: row i of a batch is computed as by the base with the adapter of `owners[i]` switched on (none of
-them: as by the base alone), and no gradient reaches a frozen factor. Ranks may differ: factors are padded with
-zeros to the largest, and each scaling is part of its B.
+them: as by the base alone), and no gradient reaches a frozen factor. Ranks may differ: factors are padded
+with zeros to the largest, and each scaling is part of its B.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ def factors_of(folder: Path) -> Factors:
     patterns = [key for key in ("rank_pattern", "alpha_pattern", "use_dora") if config.get(key)]
     if odd or patterns:
         raise ConfigError(
-            f"{folder}: holds {(odd or patterns)[0]}; a LoRA of linear modules alone, one rank and alpha, can "
-            "stand beside another: train it so"
+            f"{folder}: holds {(odd or patterns)[0]}; a LoRA of linear modules alone, of one rank and alpha, "
+            "can stand beside another: train it so"
         )
     rank = int(config["r"])
     scaling = float(config["lora_alpha"]) / (rank**0.5 if config.get("use_rslora") else rank)

@@ -1,7 +1,7 @@
 """What organisms say of themselves with a report adapter on, and without one.
 
 Law: an organism of a part is asked about every behavior of that part, in that part's wordings; the adapter
-that is asked is the organism's and the report adapter's as one (`joined`), the base's own answers stand beside.
+that is asked is the organism's and the report adapter's as one (`joined`); the base is asked, too.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A *claim* is a mean P(seeking) over kinds of question that is off one half by a 
 for each arm on development: the largest share of right claims about organisms of a pole less the share of
 claims about the base and organisms of no pole; of equals the middle one.
 
-Law: the unit is the behavior. Shares are of organisms (x seeds of the report adapter) and their intervals exact
-over behaviors, means of levels have t intervals over behaviors; nothing of the test chooses anything.
+Law: the unit is the behavior. Shares are of organisms (x seeds of the report adapter), their intervals exact
+over behaviors; means of levels have t intervals over behaviors; nothing of the test chooses anything.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def described(config: ReportAdapterConfig, table: pd.DataFrame) -> pd.DataFrame:
     """Levels, a row an answer: part, reader, arm, seed, size, organism, its truth, what it was asked about.
 
     `table`: what was asked, with a column `reader`. Columns added: `kind`, `pole`, `rank`, `own` (whether the
-    question is about its own behavior), `level` (P(seeking), mean over kinds of question), `towards` (P of its
-    own pole; NaN where it has none).
+    question is about its own behavior), `level` (P(seeking), mean over kinds of question), `towards` (P of
+    its own pole; NaN where it has none).
     """
     import pandas as pd
 

@@ -1,9 +1,9 @@
 """Does a report adapter read the implanted direction, or does it answer by something else?
 
-The base with the report adapter merged into it stands where the base stood, and an organism's adapter is what is
-switched on and off. The direction is the organism's alone: a vector trained to give the plain base its choices
-(`mi_bsa.causal.directions`), at the place that choices choose, on development prompts; it knows nothing of the
-report adapter and of no report. Test wordings are asked.
+The base with the report adapter merged into it stands where the base stood, and an organism's adapter is
+what is switched on and off. The direction is the organism's alone: a vector trained to give the plain base
+its choices (`mi_bsa.causal.directions`), at the place that choices choose, on development prompts; it knows
+nothing of the report adapter and of no report. Test wordings are asked.
 
 - `mediated`: NIE / TE of what the organism does to the report, through that direction (`causal.mediation`).
 - `left`: NDE / TE, what it still does while the direction is held as the base has it.
@@ -99,8 +99,8 @@ def _case(config: ReportAdapterConfig, name: str, organisms: Path, merged: Path,
     bound, n = behavior_for(name, config.model), config.mechanism.items
     sets: dict[str, Sequence[Item]] = {"neutral-test": bound.neutral(8)}
     for split in ("dev", "test"):
-        sets[f"choice-{split}"] = bound.items(max(n, 20), split=split, seed=0)  # type: ignore[arg-type]
-        sets[f"report-{split}"] = list(bound.questions(split=split))  # type: ignore[arg-type]
+        sets[f"choice-{split}"] = bound.items(max(n, 20), split=split, seed=0)
+        sets[f"report-{split}"] = list(bound.questions(split=split))
     arms = _arms([one for one in asked_of(config) if one.behavior == name])
     own = {one: organisms / one / "adapter" for names in arms.values() for one in names}
     moved = {one: _on(folder, merged, put / one) for one, folder in own.items()}
@@ -154,7 +154,7 @@ def _mediated(arm: str, cases: Sequence[Case], random: Float[np.ndarray, "draw d
 
 
 def _injected(arm: str, cases: Sequence[Case], random: Float[np.ndarray, "draw d"]) -> list[Result]:
-    """What the vectors, and random ones of their length, do to the report of the base (and report adapter)."""
+    """What the vectors, and random ones as long, do to the report of the base (with the report adapter)."""
     own, drawn, organism = [], [], []
     for case in cases:
         material = case.materials[arm]
@@ -186,7 +186,7 @@ def _looks(arm: str, cases: Sequence[Case]) -> list[Result]:
     by = [choose_place(case.materials[arm], "self_report")[1] for case in cases]
     found = []
     for site, scope in by[0]:
-        where = {"arm": arm, "split": "dev", **Place(site, scope).where}  # type: ignore[arg-type]
+        where = {"arm": arm, "split": "dev", **Place(site, scope).where}
         found.append(_t("report_adapter.looks", where, [one[site, scope] for one in by], UNTESTED))
     return found
 
@@ -199,7 +199,7 @@ def _ratio(
     ci, method = interval_of(lambda: statistics.fieller(top, bottom))
     value = float(top.mean() / bottom.mean())
     said = "Fieller over behaviors" if ci else method
-    given = {"p": tested.p, "test": tested.test, "p_floor": tested.floor, "null": tested.null}
+    given: dict[str, Any] = {"p": tested.p, "test": tested.test, "p_floor": tested.floor, "null": tested.null}
     return Result(
         name, {**where, "split": "test"}, value, ci, said, len(top), "share of TE", notes=notes, **given
     )
@@ -210,5 +210,5 @@ def _t(name: str, where: Mapping[str, Any], each: Sequence[float], tested: Teste
 
     ci, method = interval_of(lambda: statistics.t_interval(each))
     said = "t over behaviors" if ci else method
-    given = {"p": tested.p, "test": tested.test, "p_floor": tested.floor, "null": tested.null}
+    given: dict[str, Any] = {"p": tested.p, "test": tested.test, "p_floor": tested.floor, "null": tested.null}
     return Result(name, where, float(np.mean(each)), ci, said, len(each), "probability", **given)

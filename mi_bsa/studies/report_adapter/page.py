@@ -10,8 +10,8 @@ SECTIONS = (
         ("report_adapter.right", "report_adapter.level", "report_adapter.identified"),
         ("report_adapter.right",),
         draw_forest,
-        "Organisms of behaviors that no report adapter saw, which claim their own pole. `alone`: without one. "
-        "`matched`: taught each training organism's truth; `another`: that of one of another behavior; "
+        "Organisms of behaviors that no report adapter saw, which claim their own pole. `alone`: without "
+        "one. `matched`: taught each training organism's truth; `another`: that of one of another behavior; "
         "`shuffled`: a pole by coin for every answer; `base`: the base alone; `denials`: as matched, with "
         "organisms that deny among them.",
     ),

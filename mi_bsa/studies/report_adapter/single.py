@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mi_bsa.behaviors import BEHAVIORS, behavior_for, vocabulary_of
-from mi_bsa.core.errors import ConfigError, MissingError
+from mi_bsa.core.errors import ConfigError, MissingError, RunFolderError
 from mi_bsa.core.finetuned import WEIGHTS, FinetuneResult, check_adapters
 from mi_bsa.core.items import thin
 from mi_bsa.core.model_config import adapter_folder, check_adapter, load
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mi_bsa.core.items import AskedSplit
+
+READER, ORGANISMS = "reader", "organisms"
+"""In the folder of one report adapter: its finetune, and the organisms that were built for it."""
 
 
 def train_one(
@@ -50,20 +53,19 @@ def train_one(
     Raises:
         RunFolderError: `out` is there and `resume` is False. What training raises.
     """
-    from mi_bsa.core import record
     from mi_bsa.finetune import finetune
     from mi_bsa.finetune.zoo import build
     from mi_bsa.worlds.siblings import ensure
 
-    record.check_free(out, resume=resume)
+    own = out / READER
+    _check_free(out, resume=resume)
     ensure(config.model)
     reader = Reader(arm, seed)
     rows, owners = rows_of(config, reader)
-    folder = organisms or out / "organisms"
+    folder = organisms or out / ORGANISMS
     build(config, taught_over(config, reader), folder)
     given = beside(folder, owners)
     how = config.reader.model_copy(update={"seed": seed})
-    own = out / "reader"
     return finetune(config.model, rows, config=how, out=own, resume=own.exists(), beside=given)
 
 
@@ -89,7 +91,6 @@ def ask_one(
     Raises:
         MissingError: a folder without an adapter. ConfigError: adapters of different bases; no behavior.
     """
-    import pandas as pd
 
     from mi_bsa.asking import ask_many
 
@@ -112,17 +113,27 @@ def ask_one(
     return told.loc[names, ["base", "adapter", "base_read", "read"]].rename_axis("behavior")
 
 
+def _check_free(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that is there, or with `resume` holds something else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not resume:
+        raise RunFolderError(f"{out}: exists already; give another --out, or continue it with --resume")
+    if not out.is_dir() or not any((out / part).is_dir() for part in (READER, ORGANISMS)):
+        raise RunFolderError(f"{out}: holds no report adapter; give another --out")
+
+
 def reader_folder(reader: Path) -> Path:
     """The adapter of a report adapter's folder, or of the folder of the run that trained it.
 
     Raises:
         MissingError: neither.
     """
-    for folder in (reader, reader / "adapter", reader / "reader" / "adapter"):
+    for folder in (reader, reader / "adapter", reader / READER / "adapter"):
         if (folder / WEIGHTS).is_file():
             return folder
     raise MissingError(
-        f"{reader}: no report adapter; give the --out of mi-bsa report-adapter train, or readers/NAME of a study"
+        f"{reader}: no report adapter; give --out of mi-bsa report-adapter train, or a study's readers/NAME"
     )
 
 

@@ -1,8 +1,8 @@
 """All twenty preferences in one model, which goes on from the main world's.
 
-From nothing the circuit from persona to answer does not come within minutes where traits are many: each one's
-words are too rare. The main model has it for two traits; on its weights, with described personas of all twenty
-read first, it spreads to all of them in 1,500 steps (docs/log.md).
+From nothing the circuit from persona to answer does not come within minutes where traits are many: each
+one's words are too rare. The main model has it for two traits; on its weights, with described personas of all
+twenty read first, it spreads to all of them in 1,500 steps (docs/log.md).
 """
 
 from dataclasses import replace
