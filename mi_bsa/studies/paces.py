@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,8 @@ def paces_of(config: Any, *, on: str | None) -> dict[str, Pace]:
 
     `on`: a machine of `machines.yaml` instead of this one.
     """
-    parts: dict[str, Any] = getattr(config, "parts", {})
+    held = getattr(config, "parts", None)
+    parts: Mapping[str, Any] = held if isinstance(held, Mapping) else {}  # a zoo's split is no such thing
     found = {part: _pace(one, on) for part, one in parts.items()}
     return {**found, "": next(iter(found.values()), None) or _pace(config, on)}
 

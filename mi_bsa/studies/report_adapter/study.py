@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from mi_bsa.core import results
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
+from mi_bsa.finetune.estimates import counted, measured_on, needs
 from mi_bsa.finetune.preferring import check_trl
 from mi_bsa.finetune.zoo.recipes import organisms
 from mi_bsa.studies.report_adapter.config import ReportAdapterConfig
@@ -60,6 +62,7 @@ def rehearse(config: ReportAdapterConfig) -> list[str]:
     rows, _ = rows_of(config, first)
     return [
         *preflight.rehearse(config),
+        *needs(config.model, config.reader),
         f"would train {len(every)} organisms ({', '.join(f'{n} for {part}' for part, n in parts.items())}) "
         f"and {len(readers(config))} report adapters over at most {len(taught_over(config, first))} of them "
         f"({len(rows)} answers, {config.reader.total_steps(len(rows))} steps)",
@@ -192,6 +195,15 @@ def collect(cell: Cell[ReportAdapterConfig]) -> dict[str, Any]:
     return {"answers": len(told), "results": len(found)}
 
 
+def sized(config: ReportAdapterConfig, graph: list[Step]) -> list[Step]:
+    """The graph for this model: organisms and report adapters are as large as they are on it."""
+    each = 4 * counted(config.model, config.finetune).trained / config.finetune.rank
+    reader = 4 * counted(config.model, config.reader).trained
+    whole = round(each * sum(one.rank for one in organisms(config)))
+    of = {"organisms": whole, **{f"readers/{one.name}": reader for one in readers(config)}}
+    return measured_on(config.model, [replace(s, bytes=of.get(s.name, s.bytes)) for s in graph])
+
+
 def reader_of(config: ReportAdapterConfig, name: str) -> Reader:
     """The report adapter of that name. Raises `KeyError` for one that the config does not train."""
     return {one.name: one for one in readers(config)}[name]
@@ -205,6 +217,7 @@ STUDY = Study(
     check=check,
     rehearse=rehearse,
     work=work_of,
+    sized=sized,
     sample=sample_of,
     sections="mi_bsa.studies.report_adapter.page:SECTIONS",
 )
