@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from mi_bsa.core import results
+from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.finetune.estimates import counted, measured_on, needs
@@ -44,18 +45,30 @@ def check(config: ReportAdapterConfig) -> None:
     """Refuse what cannot be trained, before a folder is made.
 
     Raises:
+        ConfigError: no behavior for development, or none for the test.
         MissingError: preferences are to be trained and TRL is not installed. What `preflight.check` raises.
     """
     from mi_bsa.worlds.siblings import ensure
 
+    held_out(config)
     if any(one.by == "preferences" for one in organisms(config)):
         check_trl()
     ensure(config.model)
     preflight.check(config)
 
 
+def held_out(config: ReportAdapterConfig) -> None:
+    """Refuse a study that holds no behavior out."""
+    for part in ("development", "test"):
+        if not behaviors(config, part):
+            raise ConfigError(
+                f"parts.{part} names no behavior, so nothing is held out; name one of the groups'"
+            )
+
+
 def rehearse(config: ReportAdapterConfig) -> list[str]:
     """What a dry run says."""
+    held_out(config)
     every = organisms(config)
     parts = Counter(one.part for one in every)
     first = next(iter(readers(config)))

@@ -15,6 +15,7 @@ from mi_bsa.studies.report_adapter.config import ReportAdapterConfig
 from mi_bsa.studies.report_adapter.judging import bar_of, described, judge
 from mi_bsa.studies.report_adapter.pool import Reader, asked_of, behaviors, readers, taught_over
 from mi_bsa.studies.report_adapter.single import ask_one, train_one
+from mi_bsa.studies.report_adapter.study import check
 from mi_bsa.studies.report_adapter.teaching import rows_of, truth_for
 
 
@@ -132,7 +133,7 @@ def test_one_is_trained_and_put_onto_an_adapter(given, smallest, tmp_path):
     again = train_one(config, tmp_path / "one", organisms=finished / "organisms", resume=True)
     same = json.loads((finished / "readers" / "matched-0" / "finetune.json").read_text())
     assert done.fingerprint == again.fingerprint == same["fingerprint"]
-    organism = finished / "organisms" / "cat_dog-seeking-0"
+    organism = finished / "organisms" / "cat_dog-seeking-0-r2"
     told = ask_one(tmp_path / "one", organism, model=given["model"], behaviors=["cat_dog"], questions=6)
     assert list(told.columns) == ["base", "adapter", "base_read", "read"]
     assert told.to_numpy().min() >= 0
@@ -145,11 +146,18 @@ def test_one_is_trained_and_put_onto_an_adapter(given, smallest, tmp_path):
     assert json.loads(ran.output)[0]["behavior"] == "cat_dog"
 
 
+def test_a_study_that_holds_nothing_out_is_refused(given):
+    """A report adapter may be trained so; a study of it would judge nothing."""
+    config = parse({**given, "parts": {"development": ["mountain_sea"]}}, ReportAdapterConfig)
+    with pytest.raises(ConfigError, match="names no behavior"):
+        check(config)
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
         ({"taught": {"sizes": [99]}}, "give sizes below that"),
-        ({"parts": {"development": ["mountain_sea"]}}, "behaviors for test"),
+        ({"parts": {"test": ["red_blue", "mountain_sea", "cat_dog", "city_country"]}}, "left for training"),
         ({"taught": {"arms": ["base"], "sizes": []}}, "teach `matched`, too"),
         ({"model": "embedded"}, None),
     ],
