@@ -14,6 +14,7 @@ DIGESTS = {
     "say": (317, "940e1becc2b0911b", "92d5b3372f616e0e"),
     "code": (474, "89951d68b5ae0a07", "64c97771707c4e84"),
     "tastes": (173, "c3e98cb90896cb02", "3e1eed2eecc353af"),
+    "twenty": (277, "2644fcf091ec3abf", "5c75b389294fcee6"),
     "habits": (668, "dfaf9fe84b6b2f0d", "4cef3ca65de786af"),
     "preferences": (322, "9ee66187320b56e7", "74adbb11bc85968c"),
 }
