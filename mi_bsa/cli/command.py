@@ -24,7 +24,7 @@ from mi_bsa.core.machine_faults import machine_fault
 SUMMARIES = {
     "study": "Run a study: behavior, self-report, and what links them.",
     "finetune": "Train LoRA adapters: arms x seeds, completion-only loss.",
-    "self-report": "Ask a model about itself; say whether the answer may be read.",
+    "self-report": "Ask a model about itself; say whether it may be read.",
     "ask": "Ask imported questions, free or closed; judge the answers.",
     "cache": "Build, check, repack or describe an activation cache.",
     "probe": "Train, test or sweep probes on activation caches.",
@@ -34,14 +34,14 @@ SUMMARIES = {
     "inspect": "Say what adapters changed: weights, lenses, reports, damage.",
     "concepts": "Put words into a model: does it name one, and which?",
     "lens": "Read differences, weights or directions in words.",
-    "embedded": "Build or describe the small Llama that ships with the toolkit.",
+    "embedded": "Build or describe the small Llama that ships.",
     "data": "Build, import or list training data.",
     "model": "Get real models by name or from a GGUF file; list them.",
     "report-adapter": "Train a LoRA that makes finetunes say what they learned.",
     "zoo": "Adapters of known truth, by name: list, get, build.",
     "report": "Render a run's report page again, or compare two runs.",
     "config": "Built-in configs: list, show; JSON schemas for editors.",
-    "init": "Begin with your own model and data: a config, a behavior file.",
+    "init": "Begin with your own model and data: config, behavior file.",
 }
 """Every subcommand and its line in `mi-bsa --help`; `a-b` is `a_b` in the module `mi_bsa.cli_a_b`."""
 

@@ -1,4 +1,4 @@
-"""Twenty preferences in one model: it goes on from another's weights, by word; its rows leave all others be."""
+"""Twenty preferences in one model: it goes on from another's weights; its rows leave all others be."""
 
 import pytest
 import torch
