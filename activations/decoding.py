@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from activations.cache_names import name_of
+
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
@@ -85,9 +87,9 @@ def decode(
                 input_ids=now,
                 attention_mask=seen,
                 position_ids=positions[:, -now.shape[1] :],
-                past_key_values=cache,
                 use_cache=use_cache,
                 logits_to_keep=1,
+                **{name_of(inner): cache},
             ).logits[:, -1]
             if after:
                 after()

@@ -17,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from activations.cache_names import NAMES
 from activations.errors import EditError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Tracker:
         ids = named.get("inputs_embeds") if ids is None else ids
         ids = arguments[0] if ids is None else ids
         examples, width = ids.shape[:2]
-        cache = named.get("past_key_values")
+        cache = next((named[name] for name in NAMES if named.get(name) is not None), None)
         past = int(cache.get_seq_length()) if cache is not None else 0
         mask = named.get("attention_mask")
         self._words = {}

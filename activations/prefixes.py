@@ -21,6 +21,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 
 from activations import families, lora
+from activations.cache_names import name_of
 from activations.decoding import Prefilled
 from activations.kept import standing_still
 
@@ -132,10 +133,10 @@ def logits(
                     inner, torch.from_numpy(seen)[None], depths[nodes][None], depths[columns][None], device
                 ),
                 position_ids=depths[nodes].to(device)[None],
-                past_key_values=cache,
                 use_cache=True,
                 # a list, for a tensor would have to lie where the last block does
                 logits_to_keep=(wanted[reads] - start).tolist(),
+                **{name_of(inner): cache},
             )
         if kept is not None:
             new = slice(len(path), None)

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from activations.batches import Batch
+from activations.cache_names import name_of
 from activations.errors import EditError, ModelError
 
 if TYPE_CHECKING:
@@ -115,13 +116,14 @@ def run_block(
 ) -> Float[Tensor, "row pos d_model"]:
     """One block over positions from `start` on; the result lies where `hidden` does."""
     width = hidden.shape[1]
-    output = model.anatomy.layers[layer](
+    block = model.anatomy.layers[layer]
+    output = block(
         hidden,
         attention_mask=mask(model, layer, start, width, like=hidden),
         position_embeddings=tuple(part[:, start : start + width] for part in rotary),
         position_ids=rearrange(torch.arange(start, start + width, device=hidden.device), "pos -> 1 pos"),
-        past_key_values=cache,
         use_cache=True,
+        **{name_of(block): cache},
     )
     return (output if isinstance(output, Tensor) else output[0]).to(hidden.device)
 
@@ -144,9 +146,12 @@ def trace(model: "Model", batch: Batch) -> Trace:
     caches = [_Recorder() for _ in model.anatomy.layers]
     with ExitStack() as stack, torch.no_grad():
         for layer, parts, cache in zip(model.anatomy.layers, model.anatomy.parts, caches, strict=True):
+            name = name_of(parts.attention)
 
-            def record(_: Any, arguments: Any, named: dict[str, Any], cache: _Recorder = cache) -> Any:
-                return arguments, {**named, "past_key_values": cache}
+            def record(
+                _: Any, arguments: Any, named: dict[str, Any], cache: _Recorder = cache, name: str = name
+            ) -> Any:
+                return arguments, {**named, name: cache}
 
             stack.callback(layer.register_forward_pre_hook(before, with_kwargs=True).remove)
             stack.callback(parts.attention.register_forward_pre_hook(record, with_kwargs=True).remove)

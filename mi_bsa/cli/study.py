@@ -78,14 +78,17 @@ def study(
         click.echo(kind.preview(settings, out, lock=where, paces=lambda: paces_of(settings, on=on)))
         return None
     page = kind.run(settings, out, resume=resume, lock=where)
-    from mi_bsa.core.results import read
-    from mi_bsa.report.headline import lines
-    from mi_bsa.report.page import read_verdicts
+    from mi_bsa.report.headline import numbers
+    from mi_bsa.report.page import first_of, read_run
 
-    for line in lines(read(page.parent)):
+    done = read_run(page.parent)
+    for line in numbers(done.results):
         click.echo(line)
-    judged = list(told(read_verdicts(page.parent)))
+    judged = list(told(done.verdicts))
     for line in judged or [registration.said_in(page.parent)]:
+        say(line)
+    click.echo()  # the answer last: it is what stands on the screen when a study is done
+    for line in first_of(done).lines:
         say(line)
     click.echo(f"report: {page}")
     click.echo(f"results: {page.with_name('results.json')}")

@@ -24,6 +24,10 @@ SEEN = 3
 """So many of the pieces that are at work are named; of more, how many."""
 
 
+SURE, SOON = 0.05, 120.0
+"""The share that is done, or the seconds, from which on a time left is told."""
+
+
 class Progress:
     """How far a piece of work is, in any unit that adds up (estimated seconds, batches).
 
@@ -149,7 +153,10 @@ class Progress:
                 self._print(f"[{self._share()}] at work: {self._at_work() or self.title}")
 
     def left(self) -> float | None:
-        """Seconds left at the pace so far, None before anything is done."""
-        if not self._done:
+        """Seconds left at the pace so far; None while it is of what comes first alone: loading libraries,
+        the small steps.
+        """
+        spent = time.monotonic() - self._began
+        if not self._done or (self._done < SURE * self.total and spent < SOON):
             return None
-        return max(0.0, (time.monotonic() - self._began) / self._done * (self.total - self._done))
+        return max(0.0, spent / self._done * (self.total - self._done))

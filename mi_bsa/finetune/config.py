@@ -100,6 +100,11 @@ class FinetuneConfig(Config):
     """Steps between the states from which a killed run resumes."""
     stop_below: float | None = Field(default=None, gt=0)
     """Stop early when the loss, averaged over the last ten steps, falls below this."""
+    report_to: tuple[Literal["wandb", "tensorboard", "mlflow"], ...] = ()
+    """Trackers that are sent the loss curve too, by the Trainer's own callbacks, which their usual variables
+    set up (`WANDB_PROJECT`, `TENSORBOARD_LOGGING_DIR`, `MLFLOW_TRACKING_URI`): step by step where an adapter
+    is trained by itself, when it is done where it is trained beside others. No number depends on it.
+    """
 
     @model_validator(mode="after")
     def _check(self) -> "FinetuneConfig":
@@ -132,6 +137,7 @@ class FinetuneConfig(Config):
         values = handler(self)
         if (info.context or {}).get("keys"):
             values |= {"threads": values["threads"] or 1}
+            del values["report_to"]
             if values["compute"] == "auto":
                 del values["compute"]
         return values

@@ -21,6 +21,7 @@ from mi_bsa.core.items import Item, Message
 from mi_bsa.core.model_config import ModelConfig, check_adapter, load, tokenizer_of
 from mi_bsa.core.model_files import check_whole, folder_here, weight_files
 from mi_bsa.core.plain_files import read_json_object
+from mi_bsa.finetune import trackers
 
 if TYPE_CHECKING:
     from activations import Model
@@ -45,11 +46,13 @@ def check(config: Config, *, dry: bool = False) -> None:
     Raises:
         BehaviorError: a behavior that is unknown, or whose file cannot be run.
         MissingError, ModelError: a model or an adapter that is not there.
+        ConfigError: a tracker that is not installed.
         JudgeError: what a behavior is judged with is not installed.
         SiteError, PositionError: a site that the model does not have, a position that is none.
     """
     for node, models in _nodes(config):
         _check_places(node, models)
+        trackers.check(getattr(node, "report_to", ()))
         for name in _names(node):
             for vocabulary in _vocabularies(models):
                 behavior = behaviors.get(name, vocabulary)

@@ -23,6 +23,7 @@ from mi_bsa.core.files import digest, stable_hash, write_json
 from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, read_result, write_result
 from mi_bsa.core.model_config import ModelLike
 from mi_bsa.core.rows import Encoded, TrainingRow, encode_rows, read_rows, row_order, rows_hash
+from mi_bsa.finetune import trackers
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, tidy, weights_of
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.plan import longest_row
@@ -64,6 +65,7 @@ def finetune_together(
     if not jobs:
         raise ConfigError("no jobs to train; give at least one name -> (rows, config)")
     config = _common([config for _, config in jobs.values()])
+    trackers.check(config.report_to)
     model, template, name, fingerprint = base_of(base, config)
     model = model.to(devices.parse(config.device)).requires_grad_(False).eval()
     compute = dtype_of(config, model)
@@ -203,6 +205,8 @@ def _train(
         )
         write_result(done[job])
     states.clear()
+    for k, job in enumerate(jobs):
+        trackers.send(curves[k], config, out / job)
     return done
 
 

@@ -28,6 +28,7 @@ from mi_bsa.core.finetuned import RESULT, Curve, FinetuneResult, rank, read_resu
 from mi_bsa.core.model_config import ModelConfig, ModelLike, as_config, load
 from mi_bsa.core.plain_files import read_json
 from mi_bsa.core.rows import TrainingRow, collate, encode_rows, read_rows, row_order, rows_hash
+from mi_bsa.finetune import trackers
 from mi_bsa.finetune.adapters import WEIGHTS, put_adapter, started, take_weights, vector_of, write_adapter
 from mi_bsa.finetune.beside.frozen import Beside, Frozen, collate_owned
 from mi_bsa.finetune.config import FinetuneConfig
@@ -320,13 +321,11 @@ def _train(
                 if not math.isfinite(logs["loss"]):
                     raise RowError(
                         f"step {state.global_step}: the loss is {logs['loss']}; lower "
-                        "finetune.learning_rate or "
-                        "look at the rows"
+                        "finetune.learning_rate or look at the rows"
                     )
                 curve.add(state.global_step, logs)
-                seen = order[
-                    (state.global_step - 1) * config.batch_size : state.global_step * config.batch_size
-                ]
+                first, size = (state.global_step - 1) * config.batch_size, config.batch_size
+                seen = order[first : first + size]
                 watch.step(logs["loss"], sum(lengths[n] for n in seen))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -365,7 +364,8 @@ def _train(
         logging_nan_inf_filter=False,
         save_strategy="no",
         save_total_limit=2,
-        report_to=[],
+        report_to=[],  # ours below, whose files stay when this folder goes
+        run_name=trackers.run_name(out),
         disable_tqdm=True,
         log_level="error",
         remove_unused_columns=False,
@@ -379,7 +379,7 @@ def _train(
         args=arguments,
         train_dataset=list(rows) if owned is None else list(zip(rows, owned[1], strict=True)),
         data_collator=lambda batch: gather(batch, pad=pad),
-        callbacks=[Steps()],
+        callbacks=[Steps(), *trackers.callbacks(config, out)],
     )
     for callback in list(trainer.callback_handler.callbacks):
         if type(callback).__name__ == "PrinterCallback":
@@ -392,6 +392,7 @@ def _train(
         warnings.filterwarnings("ignore", message=".*LoRA tensor.*invalid shape.*")
         with _new_garbage_only(config), watch:
             trainer.train(resume_from_checkpoint=str(states[-1]) if states else None)
+    trackers.end(config)
     save(out / "adapter")
     model.eval()
     if torch.cuda.is_available():

@@ -154,13 +154,18 @@ def tiles(results: Sequence[Result]) -> list[Tile]:
 
 
 def lines(results: Sequence[Result]) -> list[str]:
-    """The answer as plain lines: what a command prints when a study is done."""
+    """The answer as plain lines, with the numbers that it rests on."""
+    return [*sentences(results), *numbers(results)]
+
+
+def numbers(results: Sequence[Result]) -> list[str]:
+    """What the answer rests on, a line a number, and what may be read: what a command prints before it."""
     shown = [
         f"  {tile.title:<28}{tile.value:>6} {tile.interval:<15}{tile.note}"
         + (f"; {tile.null}" if tile.null else "")
         for tile in tiles(results)
     ]
-    return [*sentences(results), *shown, *components(results)]
+    return [*shown, *components(results)]
 
 
 def components(results: Sequence[Result]) -> list[str]:

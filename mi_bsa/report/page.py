@@ -21,6 +21,7 @@ from mi_bsa.core.plain_files import parse_yaml, read_json
 from mi_bsa.core.record import RunFolder
 from mi_bsa.core.results import WHERE_KEYS, Place, Result
 from mi_bsa.report.figures.style import PAINTS
+from mi_bsa.report.first import First, first
 from mi_bsa.report.headline import at_most, interval, null_words, number, sentences, small, tiles
 from mi_bsa.report.names import explained, in_words, short
 from mi_bsa.report.sections import Section, assign, figure_of, left_out
@@ -98,10 +99,15 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
         shown = {"figure": figure, "note": note, "table": table(items), "rows": rows_of(folder, section.file)}
         parts.append({"section": section, **shown})
     page = folder / "report.html"
-    said = {"title": title_of(run), "headline": _headline(run), "anchors": anchors}
+    said = {"first": first_of(run), "headline": _headline(run), "anchors": anchors}
     text = _template("page.jinja").render(run=run, parts=parts, **said, **_shared())
     write_atomic(page, text)
     return page
+
+
+def first_of(run: Run) -> First:
+    """What its first screen says."""
+    return first(title_of(run), run.results, run.verdicts)
 
 
 def title_of(run: Run) -> str:

@@ -39,7 +39,7 @@ SHOWN = 12
 """Digits of a hash that people are shown."""
 HOW = ("workers", "engine")
 """Top fields of a config that say how a study is run and not what it is."""
-WHERE = ("device", "device_map")
+WHERE = ("device", "device_map", "report_to")
 """The same at any depth."""
 PACKAGES = ("activations", "mi_bsa", "probes")
 """Whose source is the code that measures."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from activations.cache_names import name_of
 from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 from mi_bsa.core.errors import ItemError
 from mi_bsa.core.items import Item
@@ -146,7 +147,7 @@ def forward(
         past: Any = DynamicCache()
         if shared:
             first = torch.tensor([list(rows[0][:shared])], device=model.device)
-            decoder(input_ids=first, past_key_values=past, use_cache=True)
+            decoder(input_ids=first, use_cache=True, **{name_of(decoder): past})
         for start in range(0, len(rests), at_once):
             some = rests[start : start + at_once]
             width = max(map(len, some))
@@ -155,7 +156,7 @@ def forward(
             own = copy.deepcopy(past)
             if shared:
                 own.batch_repeat_interleave(len(some))
-            how: dict[str, Any] = {"past_key_values": own, "output_hidden_states": bool(last)}
+            how: dict[str, Any] = {name_of(decoder): own, "output_hidden_states": bool(last)}
             given = decoder(input_ids=ids, use_cache=True, **how)
             every = torch.arange(len(some), device=model.device)
             finals.append(given.last_hidden_state[every, end].float().cpu())

@@ -21,6 +21,18 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]):
     assert lines[1] == "[100 %] second"
 
 
+def test_no_end_is_told_of_what_comes_first(capsys: pytest.CaptureFixture[str]):
+    """A hundredth that took seconds, most of them for libraries, says nothing of the rest."""
+    with Progress("study", 100.0) as progress:
+        for amount in (1.0, 3.0, 6.0):
+            progress.advance(amount, "rows")
+    assert [line[:12] for line in capsys.readouterr().err.splitlines()] == [
+        "[  1 %] rows",
+        "[  4 %] rows",
+        "[ 10 %, abou",
+    ]
+
+
 def test_interval_limits_lines(capsys: pytest.CaptureFixture[str]):
     """Lines closer together than the interval are left out, but not the last."""
     with Progress("study", 100.0, interval=3600.0) as progress:

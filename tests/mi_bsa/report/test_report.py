@@ -327,7 +327,8 @@ def test_verdicts_are_a_table_whose_first_line_decides(run: Path, tmp_path: Path
         "and 2 more lines that did not hold</summary>two is missing (b (of c))<br>three fails (d 0.3)<"
         in page
     )
-    assert page.index("mi-bsa") < page.index("undecided") < page.index('class="tile"')
+    assert page.index("Not known: whether it reads &lt;it&gt;") < page.index('class="tile"')
+    assert page.index('class="tile"') < page.index("<b>undecided</b>")
 
 
 def test_a_behavior_of_ones_own_goes_by_its_name():
