@@ -22,6 +22,10 @@ PLAIN: Mapping[Any, str] = {int: "INTEGER", float: "FLOAT", str: "TEXT", Path: "
 """Types whose values are one word, and how help shows them."""
 
 
+ALIKE = {"adapters": "--adapter"}
+"""Fields whose flag is called as other commands call it; the field's own name does too."""
+
+
 class Word(click.ParamType[Any]):
     """One value of a field, as what its type wants."""
 
@@ -74,7 +78,7 @@ def flag(name: str, field: FieldInfo, *further: str, whole: bool, bare: str | No
     kind, absent = plain(field.annotation)
     spelled = "--" + name.replace("_", "-")
     told: dict[str, Any] = {"default": None, "help": _help(field, kind)}
-    names = (*dict.fromkeys((spelled, *further)), name)
+    names = (*dict.fromkeys((ALIKE.get(name, spelled), spelled, *further)), name)
     if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not ModelConfig:
         return None
     if kind is bool and not absent:
