@@ -19,7 +19,7 @@ CUDA_TORCH ?= torch==2.14.1
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 to 3 minutes)"
 	@echo "make test    run the tests (9 minutes), also on a real model where it can be had"
-	@echo "make pages   run the guides and the notebooks (3 minutes)"
+	@echo "make pages   run the guides and the notebooks, install wheel and sdist elsewhere (3 minutes)"
 	@echo "make check   format, lint, types, layers, the site, then the tests"
 	@echo "make check-cuda  everything on a CUDA device that is pretended: no GPU (5 GB once; 6 minutes)"
 	@echo "make static  format, lint, types, layers: no tests (1 minute)"
@@ -56,9 +56,9 @@ test: $(READY)
 	echo "== all tests passed in $$(($$(date +%s) - began)) s"
 
 pages: $(READY)
-	@echo "== pytest: guides and notebooks, run as a reader would"
+	@echo "== pytest: guides and notebooks, run as a reader would; wheel and sdist outside of the repository"
 	@MI_BSA_FETCH=$${MI_BSA_FETCH:-"make test could not have it"} OMP_NUM_THREADS=1 \
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "pages and not slow" tests/test_docs.py tests/test_notebooks.py
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "pages and not slow" tests/test_docs.py tests/test_notebooks.py tests/test_wheel.py
 
 check: static site
 	@$(MAKE) --no-print-directory test

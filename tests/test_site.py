@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,16 @@ def test_an_api_page_is_current(file):
     )
 
 
-@pytest.mark.parametrize("package", [activations, probes], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [*docs_api.PACKAGES])
 def test_every_public_name_has_its_entry(package):
-    """Each name of `__all__` is a heading of its package's page, under the name by which it is imported."""
-    page = (DOCS / "api" / f"{package.__name__}.md").read_text()
-    shown = set(re.findall(rf'^(?:###|      heading:) "?{package.__name__}\.(\w+)"?$', page, re.MULTILINE))
-    assert set(package.__all__) - shown == set()
+    """Each name of `__all__`, of a package and of what stands on its page, is a heading there, under the name
+    by which it is imported.
+    """
+    page = (DOCS / "api" / f"{package}.md").read_text()
+    for module in (package, *docs_api.PACKAGES[package]):
+        heading = rf'^(?:###|      heading:) "?{re.escape(module)}\.(\w+)"?$'
+        shown = set(re.findall(heading, page, re.MULTILINE))
+        assert set(getattr(import_module(module), "__all__", ())) - shown == set()
 
 
 def messages() -> list[str]:

@@ -1,6 +1,7 @@
 """The wheel and the sdist, installed in an environment outside of the repository, in an empty folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def wheel(built, tmp_path_factory):
     return installed(next(built.glob("*.whl")), tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.mark.pages
 def test_the_wheel_holds_all_that_the_packages_hold(built):
     """Every file of the three packages, and `configs/` inside of `mi_bsa`; nothing else."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
@@ -71,6 +72,7 @@ def test_the_wheel_holds_all_that_the_packages_hold(built):
     assert {name for name in names if ".dist-info/" not in name} == wanted
 
 
+@pytest.mark.pages
 def test_the_sdist_holds_docs_and_tests(built):
     """All that is tracked but for what only a checkout needs."""
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
@@ -79,12 +81,26 @@ def test_the_sdist_holds_docs_and_tests(built):
     assert {name for name in tracked if not name.startswith(".")} <= names
 
 
+@pytest.mark.pages
 def test_the_sdist_installs(built, tmp_path):
     """Installed by itself, it finds its configs by name."""
     run, _ = installed(next(built.glob("*.tar.gz")), tmp_path)
     assert "embedded/risk_short" in run("mi-bsa", "config", "list")
 
 
+@pytest.mark.pages
+def test_the_wheel_answers_outside_of_the_repository(wheel):
+    """Help, configs by name, a folder to begin with and its dry run, in an empty folder."""
+    run, here = wheel
+    assert "mi-bsa study embedded/risk_short" in run("mi-bsa")
+    assert "embedded/risk_short" in run("mi-bsa", "config", "list")
+    run("mi-bsa", "init", "mine")
+    assert "steps to run" in run("mi-bsa", "study", "mine/study.yaml", "--dry-run")
+    assert not (here / "runs").exists()
+    shutil.rmtree(here / "mine")
+
+
+@pytest.mark.slow
 def test_a_study_by_name_ends_with_a_page(wheel):
     """From nothing but the wheel, in an empty folder: `mi-bsa study embedded/risk_short`."""
     run, here = wheel
@@ -93,6 +109,7 @@ def test_a_study_by_name_ends_with_a_page(wheel):
     assert (here / "x/report.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_folder_to_begin_with_ends_with_a_page(wheel):
     """From nothing but the wheel, in an empty folder: `mi-bsa init mine && mi-bsa study mine/study.yaml`."""
     run, here = wheel
