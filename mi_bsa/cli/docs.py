@@ -30,9 +30,9 @@ from) and `--json` (results and verdicts as one object on stdout, lines for peop
 `--adapter`, `--dtype` and `--device` mean the same everywhere, but for `cache build`, where `--dtype` is the
 type of what is stored and `--model-dtype` the model's.
 
-A shell completes commands, flags, built-in configs and the values of flags, once its file has this line:
-`eval "$(_MI_BSA_COMPLETE=bash_source mi-bsa)"` (bash, `~/.bashrc`; zsh: `zsh_source`; fish:
-`_MI_BSA_COMPLETE=fish_source mi-bsa | source`).
+A shell completes commands, flags, built-in configs, models, behaviors and the values of flags, once its
+file has this line: `eval "$(_MI_BSA_COMPLETE=bash_source mi-bsa)"` (bash, `~/.bashrc`; zsh: `zsh_source`;
+fish: `_MI_BSA_COMPLETE=fish_source mi-bsa | source`).
 """
 
 

@@ -13,6 +13,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mi_bsa.cli import completing
 from mi_bsa.core.config import Config
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_config import ModelConfig
@@ -24,6 +25,10 @@ PLAIN: Mapping[Any, str] = {int: "INTEGER", float: "FLOAT", str: "TEXT", Path: "
 
 ALIKE = {"adapters": "--adapter"}
 """Fields whose flag is called as other commands call it; the field's own name does too."""
+
+
+COMPLETED = {"behavior": completing.behaviors, "behaviors": completing.behaviors}
+"""Fields whose names a shell completes; where a field is a model, models are."""
 
 
 class Word(click.ParamType[Any]):
@@ -78,6 +83,8 @@ def flag(name: str, field: FieldInfo, *further: str, whole: bool, bare: str | No
     kind, absent = plain(field.annotation)
     spelled = "--" + name.replace("_", "-")
     told: dict[str, Any] = {"default": None, "help": _help(field, kind)}
+    if name in COMPLETED or kind is ModelConfig:
+        told["shell_complete"] = COMPLETED.get(name, completing.models)
     names = (*dict.fromkeys((ALIKE.get(name, spelled), spelled, *further)), name)
     if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not ModelConfig:
         return None

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from mi_bsa.cli import flags
+from mi_bsa.cli import completing, flags
 from mi_bsa.core import builtin
 from mi_bsa.core.config import ConfigT, override, parse, read_config
 from mi_bsa.core.errors import ConfigError
@@ -211,7 +211,8 @@ def model_options(*, adapters: bool = False, short_dtype: bool = True) -> Callab
             its own.
     """
     fields = ModelConfig.model_fields
-    options = [click.Option(["--model"], help=fields["name"].description)]
+    named = fields["name"].description
+    options = [click.Option(["--model"], help=named, shell_complete=completing.models)]
     if adapters:
         told = fields["adapters"].description
         options.append(click.Option(["--adapter"], multiple=True, metavar="PATH | NAME=PATH", help=told))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mi_bsa.cli.completing import behaviors
 from mi_bsa.cli.options import config_argument, model_changes, model_options, set_option, study_options
 from mi_bsa.cli.registering import lock_of, register_options, say, write_lock
 from mi_bsa.study.pace import MACHINES
@@ -14,7 +15,11 @@ from mi_bsa.study.pace import MACHINES
 
 @click.command()
 @config_argument
-@click.option("--behavior", help="Instead of the config's: a behavior by its name, or path/to/file.py:NAME.")
+@click.option(
+    "--behavior",
+    shell_complete=behaviors,
+    help="Instead of the config's: a behavior by its name, or path/to/file.py:NAME.",
+)
 @model_options()
 @set_option
 @study_options

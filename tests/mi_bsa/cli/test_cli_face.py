@@ -221,6 +221,10 @@ def test_a_shell_completes_configs_commands_and_values():
     assert completed("mi-bsa stu", 1) == {"study"}
     assert "embedded/risk_short" in completed("mi-bsa study embedded/ri", 2)
     assert completed("mi-bsa study x --dtype b", 4) == {"bfloat16"}
+    assert completed("mi-bsa steer --model smo", 3) == {"smollm2"}
+    assert completed("mi-bsa finetune --behavior pat", 3) == {"patience"}
+    assert completed("mi-bsa study x --behavior my", 4) == {"myopia"}
+    assert completed("mi-bsa study x --model ./m", 4) == {"./m"}  # a path, for the shell to go on with
 
 
 def test_code_is_judged_only_where_bandit_is(monkeypatch):
