@@ -9,7 +9,7 @@ import pytest
 
 from activations import testing
 from mi_bsa.cli.command import cli, main
-from mi_bsa.core import results
+from mi_bsa.core import record, results
 from mi_bsa.core.errors import RenamedKeyWarning
 from mi_bsa.core.results import Result
 from mi_bsa.study.study import Study
@@ -35,7 +35,7 @@ def finished(monkeypatch):
     """Studies that are finished at once, with one number and one verdict."""
 
     def at_once(study, config, out, **more):
-        out.mkdir(parents=True)
+        record.start(out, config=config, resume=False, seeds=[0], revisions={}).release()
         found = Result("cache.rows", {"variant": "base"}, 3, None, "none: a count", 3, "rows")
         results.write([found], out)
         verdict = {"conjecture": "It holds.", "verdict": "undecided", "because": "of a test"}
