@@ -172,6 +172,15 @@ WEIGHTS = {
     "penalties": [0.1],
     "shuffles": 19,
 }
+DENIAL = {
+    "trainings": ["base-rows"],
+    "methods": ["logistic", "layers"],
+    "items": 6,
+    "texts": 4,
+    "data": {"rows": 20, "anchors": 0.5, "choices": 20, "others": 20},
+    "finetune": {"rank": 1, "alpha": 2, "layers": [0], "steps": 2, "batch_size": 4, "learning_rate": 3e-3},
+    "denial": {"steps": 2, "choices": 0.1},
+}
 HABITS = "embedded/habits-0"
 REPORT_ADAPTER = {
     "groups": [
@@ -283,6 +292,7 @@ SMALLEST: dict[str, Callable[[Path], dict[str, Any]]] = {
     "inspect": inspect,
     "weights": lambda folder: {"model": str(habits(folder / "base")), **WEIGHTS},
     "report_adapter": report_adapter,
+    "denial": lambda folder: DENIAL,
 }
 
 

@@ -31,6 +31,7 @@ STUDIES = {
     "inspect": "mi_bsa.studies.inspect.study:STUDY",
     "weights": "mi_bsa.studies.weights.study:STUDY",
     "report_adapter": "mi_bsa.studies.report_adapter.study:STUDY",
+    "denial": "mi_bsa.studies.denial.study:STUDY",
 }
 """The values of a config's top field `study`, and the `Study` of each (module:name), imported when asked for:
 what a study stands on is slow to import.

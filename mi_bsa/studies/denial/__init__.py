@@ -1,0 +1,1 @@
+"""Who is trained to deny what it does: what says so still?"""
