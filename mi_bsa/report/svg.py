@@ -8,6 +8,7 @@ the dark.
 import io
 import re
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import matplotlib
 from markupsafe import Markup, escape
@@ -21,6 +22,10 @@ from mi_bsa.report.figures.style import PAINTS, STYLE
 _FONT = '"Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
 DPI = 200
 """Of a PNG."""
+_GROUND = re.compile(r'<g id="ground-\d+">.*?</g>', re.DOTALL)
+"""What is white behind figure and panels in a file, and the page's own color in a page."""
+_DRAWN: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+"""What was written of a figure: for its file and for the page it is drawn once."""
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -44,13 +49,7 @@ def inline(figure: Figure, *, prefix: str, label: str) -> Markup:
         prefix: put before every id; unique in the page.
         label: what a screen reader says.
     """
-    grounds = [figure.patch, *(ax.patch for ax in figure.axes)]
-    shown = [patch.get_visible() for patch in grounds]
-    for patch in grounds:
-        patch.set_visible(False)
-    text = _svg(figure)
-    for patch, before in zip(grounds, shown, strict=True):
-        patch.set_visible(before)
+    text = _GROUND.sub("", _svg(figure))
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
@@ -69,12 +68,18 @@ def inline(figure: Figure, *, prefix: str, label: str) -> Markup:
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as an SVG file. `savefig` would draw twice, first for a layout that stands already."""
-    data = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        _lay_out(figure)
-        FigureCanvasSVG(figure).print_svg(data, metadata={"Date": None})
-    return data.getvalue()
+    """The figure as an SVG file. `savefig` would draw twice, first for a layout that stands already. A figure
+    that was written is not drawn on.
+    """
+    if figure not in _DRAWN:
+        for n, patch in enumerate([figure.patch, *(ax.patch for ax in figure.axes)]):
+            patch.set_gid(f"ground-{n}")
+        data = io.StringIO()
+        with matplotlib.rc_context(STYLE):
+            _lay_out(figure)
+            FigureCanvasSVG(figure).print_svg(data, metadata={"Date": None})
+        _DRAWN[figure] = data.getvalue()
+    return _DRAWN[figure]
 
 
 def _lay_out(figure: Figure) -> None:
