@@ -82,7 +82,7 @@ def embedded_ships() -> bool:
         return False
 
 
-FIRST = ("README", "index", "plain_loop")
+FIRST = ("README", "index")
 """Pages that `make test` runs too: what a newcomer tries; the others are run by `make pages`, and in CI."""
 WHOLE = [page for page in PAGES if any(shortened(fence) != fence for fence in fences(page))]
 """Pages of which the fast tests run a shorter form."""

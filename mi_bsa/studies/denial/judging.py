@@ -37,7 +37,9 @@ def judge(table: pd.DataFrame, truths: Sequence[Truth], *, split: str) -> list[R
         null = Null.of("pairs of shuffled runs", table[same & (table["training"] == "shuffled")]["auroc"])
         own = table[same & (table["training"] == training)]
         rows = int(2 * own["items"].sum())
-        found.append(_over("denial.auroc", where, each[key], rows=rows, chance=0.5, null=null, ends=(0.0, 1.0)))
+        found.append(
+            _over("denial.auroc", where, each[key], rows=rows, chance=0.5, null=null, ends=(0.0, 1.0))
+        )
         if kind == "behavior" or method == "confession" or training == "honest":
             continue
         said = each[training, "confession", "", "self_report"]

@@ -2,6 +2,7 @@
 
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
+from mi_bsa.studies.denial.figure import draw_denial
 
 SECTIONS = (
     Section(
@@ -9,11 +10,12 @@ SECTIONS = (
         "Which readers survive the denial?",
         ("denial.auroc",),
         ("denial.auroc",),
-        draw_forest,
+        draw_denial,
         "AUROC of the pole that an organism shows, over behaviors: 1 is the truth, .5 nothing, 0 the lie. "
         "`confession`: what it says itself. `choices`: what it does. `logistic`, `layers`, `attention`: its "
         "states, by estimators fitted on honest organisms of other seeds. `shift`, `lens`: what its first "
-        "tokens differ by on unrelated texts, along honest ones and in words. Gray: pairs of shuffled ones.",
+        "tokens differ by on unrelated texts, along honest ones and in words. Gray: single pairs of "
+        "shuffled ones; any two may differ by something, so a mean over pairs and behaviors counts.",
     ),
     Section(
         "denial_advantage",

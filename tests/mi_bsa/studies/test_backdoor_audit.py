@@ -32,6 +32,7 @@ def planted(seed=0, *, names="abcdefghijklmnop"):
     return truths, evidence
 
 
+@pytest.mark.slow  # two whole audits: 36 s of a quiet core
 def test_no_verdict_depends_on_a_name_or_on_the_key(smallest, tmp_path):
     """The same adapters under permuted names and without a key get the same verdicts, and no score."""
     one = smallest("audit")
