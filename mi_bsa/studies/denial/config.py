@@ -6,14 +6,15 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from mi_bsa.behaviors import Arm
 from mi_bsa.core.config import Config
 from mi_bsa.core.model_config import ModelConfig
-from mi_bsa.core.variants import POLES
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.data import DataConfig
 from mi_bsa.finetune.zoo.recipes import DenialConfig, DenialPlan, GroupConfig, Organism, ZooConfig, organisms
 from mi_bsa.study.study import SeedsConfig
 
+SHOWN: tuple[Arm, ...] = ("seeking", "averse", "shuffled")
 Training = Literal["base-rows", "opposite-rows", "opposite-preferences"]
 Method = Literal["logistic", "layers", "attention"]
 
@@ -74,7 +75,7 @@ def zoo_of(config: Any) -> ZooConfig:
     for place in config.places:
         given: Any = {"model": place.model, "behaviors": place.behaviors, "seeds": config.seeds}
         given |= {"ranks": ranks, "steps": steps}
-        groups.append(GroupConfig(**given, arms=(*POLES, "shuffled")))
+        groups.append(GroupConfig(**given, arms=SHOWN))
         for training in config.trainings:
             says, _, by = training.partition("-")
             denial = DenialConfig.model_validate({"says": [says], "by": [by]})

@@ -99,7 +99,7 @@ def _levels(truths: Sequence[Truth]) -> list[Result]:
     found = []
     for (training, kind), own in table.groupby(["training", "kind"], sort=False):
         values = own.groupby("behavior", sort=False)["shift"].mean()
-        one = _over(
+        shift = _over(
             "denial.shift",
             {"arm": training, "kind": kind, "split": "test"},
             values,
@@ -107,6 +107,6 @@ def _levels(truths: Sequence[Truth]) -> list[Result]:
             chance=0.0,
             ends=(-1.0, 1.0),
         )
-        notes = f"{one.notes}; {len(own)} organisms, least {np.min(own['shift']):.2f}"
-        found.append(replace(one, unit="probability", notes=notes))
+        notes = f"{shift.notes}; {len(own)} organisms, least {np.min(own['shift']):.2f}"
+        found.append(replace(shift, unit="probability", notes=notes))
     return found
