@@ -1,5 +1,6 @@
 """The page's sections on grids."""
 
+from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
 from mi_bsa.studies.grid.figures.blind import draw_blind
 from mi_bsa.studies.grid.figures.hiding import draw_hiding
@@ -129,12 +130,21 @@ BLIND = (
     Section(
         "blind",
         "By how many benign rows does each reading go blind?",
-        ("blind.told", "blind.dose", "blind.share"),
+        ("blind.told", "blind.dose"),
         ("blind.told",),
         draw_blind,
         "An adapter is told where a reading has the sign of its pole and is larger than in every adapter of "
         "its place that was trained on shuffled answers. Below the dotted line fewer than half are. Probe "
         "and weights are fitted on adapters without benign rows, of other seeds; intervals are over places.",
         most=2000,
+    ),
+    Section(
+        "blind_share",
+        "How much of each reading is left?",
+        ("blind.share", "blind.gap"),
+        ("blind.share",),
+        draw_forest,
+        "A reading's gap between the poles over what it is without benign rows, on the same base, paired by "
+        "seed; the table has the gaps in each reading's own unit beside those of shuffled adapters.",
     ),
 )

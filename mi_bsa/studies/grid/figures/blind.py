@@ -17,7 +17,7 @@ CALLED = {
     "lens": "lens on unrelated texts",
     "through": "the same, added to the base",
     "probe": "probe of its states",
-    "weights": "weights alone",
+    "weights": "weights alone (dashed)",
 }
 
 
