@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activations import engine
-from activations.conditions import adding
 from mi_bsa.asking.readouts import Readout, readable
 from mi_bsa.core.items import Item, thin
 
@@ -49,6 +47,9 @@ def through_base(
     Raises:
         ItemError: no question can be read.
     """
+    from activations import engine
+    from activations.conditions import adding
+
     traits = list(dict.fromkeys(str(item.labels["trait"]) for item in items))
     able = readable(model, items)
     some = [
