@@ -5,7 +5,7 @@ import pytest
 from mi_bsa.study.registry import STUDIES
 from mi_bsa.study.testing import StudyLaws
 
-SLOW = ("variety", "size", "preferences", "audit", "report_adapter")
+SLOW = ("variety", "size", "preferences", "audit", "denial", "report_adapter")
 """Half a minute and more."""
 
 
