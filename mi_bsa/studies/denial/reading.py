@@ -268,7 +268,7 @@ def _on_unrelated(
 def _words(behavior: str, config: DenialStudyConfig, vocabulary: Any, pole: int) -> list[int]:
     """Places of the trait's own words for a pole among the model's."""
     bound = behavior_for(behavior, base_of(config, behavior))
-    said = [text.removeprefix("you are ").rstrip(".") for text in bound.described(pole)]
+    said = [text.lower().removeprefix("you are ").rstrip(".") for text in bound.described(pole)]
     return [one.index for one in vocabulary.spelled(said)]
 
 

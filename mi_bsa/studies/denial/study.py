@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mi_bsa.behaviors import behavior_for
 from mi_bsa.core import results
+from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.finetune.preferring import check_trl
@@ -27,11 +29,20 @@ def check(config: DenialStudyConfig) -> None:
     """Refuse what cannot be trained, before a folder is made.
 
     Raises:
-        MissingError: preferences are to be trained and TRL is not installed; what `preflight.check` refuses.
+        MissingError: preferences are to be trained and TRL is not installed.
+        BankError: a behavior whose bank has no training wordings, on which denial is trained.
+        BehaviorError: one that has no words for its poles. What `preflight.check` refuses.
     """
     if any(training.endswith("preferences") for training in config.trainings):
         check_trl()
     preflight.check(config)
+    for name in behaviors_of(config):
+        bound = behavior_for(name, base_of(config, name))
+        list(bound.questions(split="pretrain"))
+        if not hasattr(bound.behavior, "described"):
+            raise BehaviorError(
+                f"behavior {name!r} has no words for its poles, which the lens looks for; give it `described`"
+            )
 
 
 def rehearse(config: DenialStudyConfig) -> list[str]:

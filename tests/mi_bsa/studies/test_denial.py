@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from mi_bsa.core.config import parse
-from mi_bsa.core.errors import ConfigError
+from mi_bsa.core.errors import BankError, ConfigError
 from mi_bsa.core.results import read
 from mi_bsa.finetune.zoo.manifest import Truth
+from mi_bsa.studies.denial import study
 from mi_bsa.studies.denial.config import DenialStudyConfig, base_of, behaviors_of, organisms_of, training_of
 from mi_bsa.studies.denial.judging import judge
 from mi_bsa.studies.denial.reading import Told, auroc
@@ -53,6 +54,14 @@ def test_a_config_that_could_tell_nothing_is_refused(changes, says):
     """One behavior has no interval; a base that is undecided teaches nothing by preferences."""
     with pytest.raises(ConfigError, match=says):
         config(**changes)
+
+
+def test_a_bank_without_training_wordings_is_refused_before_anything_is_trained(monkeypatch):
+    """Denial is trained on the training wordings of questions, which English banks do not have."""
+    monkeypatch.setattr(study.preflight, "check", lambda config: None)
+    given = config(places=[{"model": "smollm2", "behaviors": ["risk", "myopia"]}], trainings=["base-rows"])
+    with pytest.raises(BankError, match="no 'word' question in split 'pretrain'"):
+        study.check(given)
 
 
 def test_a_pair_is_told_by_its_order():
