@@ -134,11 +134,15 @@ def factors_of(folder: Path) -> Factors:
     """The factors of a LoRA's folder, float32.
 
     Raises:
+        AdapterError: no plain LoRA, as everywhere: another kind, or one that was made by rewriting its base.
         ConfigError: an adapter that is more than a LoRA of linear modules (embeddings, a bias, DoRA).
     """
     from safetensors.torch import load_file
 
+    from activations import adapter_files
+
     config = read_json_object(Path(folder) / CONFIG, "r", "lora_alpha", remedy="train the adapter again")
+    adapter_files.check(str(folder), config)
     weights = load_file(Path(folder) / WEIGHTS)
     odd = [key for key in weights if not key.endswith((".lora_A.weight", ".lora_B.weight"))]
     patterns = [key for key in ("rank_pattern", "alpha_pattern", "use_dora") if config.get(key)]

@@ -1,15 +1,20 @@
 """One adapter beside many frozen ones, and LoRAs added up, on a tiny Llama."""
 
+import json
+import shutil
+
 import pytest
 import tiny_llama
 import torch
 from safetensors.torch import load_file
 
 import activations
+from activations.errors import AdapterError
 from mi_bsa.core.errors import ConfigError, RunFolderError
 from mi_bsa.finetune import FinetuneConfig, finetune
 from mi_bsa.finetune.beside import Beside, Frozen, joined
 from mi_bsa.finetune.beside.frozen import PREFIX
+from mi_bsa.finetune.zoo import locate
 
 WORDS = ["bold", "cautious", "yes", "no"]
 ROWS = [
@@ -129,3 +134,15 @@ def test_what_cannot_stand_beside_is_said(base, folders, tmp_path):
         joined([far, folders["narrow"]], tmp_path / "two")
     with pytest.raises(ConfigError, match="at least one folder"):
         joined([], tmp_path / "none")
+
+
+@pytest.mark.parametrize(("field", "value"), [("init_lora_weights", "pissa"), ("peft_type", "LOHA")])
+def test_an_adapter_that_is_no_plain_lora_is_refused_here_too(tmp_path, field, value):
+    """One that rewrote its base would stand beside the base as another adapter, without a word."""
+    folder = tmp_path / "adapter"
+    shutil.copytree(locate("risk-seeking-0"), folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {field: value}))
+    with pytest.raises(AdapterError, match=value.lower() if field.startswith("init") else value):
+        joined([folder, folder], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
