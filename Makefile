@@ -87,6 +87,7 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m mi_bsa.cli.docs > docs/cli.md
+	$(BIN)/python -m mi_bsa.cli.docs_helps > mi_bsa/cli/helps.txt
 	$(BIN)/python -m mi_bsa.cli.docs_results > docs/results.md
 	$(BIN)/python -m mi_bsa.cli.docs_api docs/api
 	$(BIN)/python benchmarks/page.py

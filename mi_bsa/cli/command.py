@@ -1,6 +1,6 @@
 """The command `mi-bsa`: a group whose subcommands are imported only when they are called.
 
-The law it keeps: `mi-bsa --help` imports no torch and answers within half a second, and every error leaves
+The law it keeps: help of any command imports no config and answers at once (`helps`), and every error leaves
 through one place, `describe`: a user's mistake is one line on stderr and exit code 2, never a traceback; a
 failure of ours is exit code 1, with the traceback under `mi-bsa --debug`.
 """
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
+from mi_bsa.cli.helps import kept
 from mi_bsa.cli.manner import dress
 from mi_bsa.core.machine_faults import machine_fault
 
@@ -123,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _warning
     try:
-        code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False)
+        told = None if "_MI_BSA_COMPLETE" in os.environ else kept(given)
+        if told is not None:
+            print(told, end="")
+        code = cli.main(args=given, prog_name="mi-bsa", standalone_mode=False) if told is None else 0
         sys.stdout.flush()
     except SystemExit as error:  # click ends by its own exceptions, but for the first two of these
         if "_MI_BSA_COMPLETE" in os.environ:  # a shell asks what may stand here

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from mi_bsa.cli import helps
 from mi_bsa.cli.command import SUMMARIES, cli, describe, main
 from mi_bsa.core.errors import ConfigError
 
@@ -21,15 +22,40 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_is_light():
-    """`mi-bsa --help` imports no framework."""
+    """`mi-bsa --help` imports no framework; help of any command no config either, and nothing of ours but the
+    command line.
+    """
     code = (
-        "import atexit, sys\n"
-        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules]))\n"
-        "from mi_bsa.cli.command import main\n"
-        "main(['--help'])\n"
+        "import io, sys\n"
+        "from contextlib import redirect_stdout, suppress\n"
+        "from mi_bsa.cli.command import SUMMARIES, main\n"
+        "shown = io.StringIO()\n"
+        "asked = [['--help'], *([name, '--help'] for name in SUMMARIES), ['backdoor', 'search', '-h']]\n"
+        "with redirect_stdout(shown):\n"
+        "    for arguments in asked:\n"
+        "        with suppress(SystemExit):\n"
+        "            main(arguments)\n"
+        "assert shown.getvalue().count('Usage: mi-bsa') == len(asked)\n"
+        "print(*sorted(name for name in sys.modules if name.partition('.')[0] in "
+        f"('mi_bsa', 'activations', 'probes', 'numpy', 'yaml', *{HEAVY})))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    light = {"command", "completing", "helps", "manner"}
+    allowed = {"mi_bsa", "mi_bsa.cli", "mi_bsa.core", "mi_bsa.core.machine_faults"}
+    assert set(done.stdout.split()) <= allowed | {f"mi_bsa.cli.{name}" for name in light}
+
+
+def test_kept_help_is_that_of_a_wide_terminal(monkeypatch: pytest.MonkeyPatch):
+    """Both ways of asking; on a narrow terminal, and of what is no command, the command itself answers."""
+    monkeypatch.setenv("COLUMNS", "120")
+    found = helps.kept(["backdoor", "search", "--help"])
+    assert found is not None
+    assert found.startswith("Usage: mi-bsa backdoor search")
+    assert helps.kept(["backdoor", "search", "-h"]) == found
+    for other in (["--help"], ["studdy", "--help"], ["study", "x.yaml", "--help"], ["study"], []):
+        assert helps.kept(other) is None
+    monkeypatch.setenv("COLUMNS", "60")
+    assert helps.kept(["backdoor", "search", "--help"]) is None
 
 
 def test_help_of_every_command_is_light():
