@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mi_bsa.cli.options import config_options, run_options, study_options
-from mi_bsa.cli.registering import lock_of, register_options, say, write_lock
+from mi_bsa.cli.registering import lock_of, register_options, say, say_first, write_lock
 from mi_bsa.studies.backdoor import commands
 from mi_bsa.studies.backdoor.audit import AuditConfig
 from mi_bsa.studies.backdoor.search_run import SearchRunConfig
@@ -126,6 +126,7 @@ def _study(
         return None
     page: Path = kind.run(settings, out, resume=resume, lock=where)
     say(said_in(page.parent))
+    say_first(page.parent, kind.page())
     return page
 
 

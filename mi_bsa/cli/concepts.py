@@ -6,6 +6,7 @@ import click
 
 from mi_bsa.causal.introspection.concept_options import ConceptsRun
 from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.registering import say_first
 
 
 @click.command()
@@ -24,3 +25,6 @@ def concepts(settings: ConceptsRun, out: Path, resume: bool, dry_run: bool) -> N
         click.echo("\n".join([*concept_run.rehearse(settings), settings.to_yaml().rstrip()]))
     else:
         concept_run.run(settings, out, resume=resume, say=click.echo)
+        from mi_bsa.studies.behavior.page import SECTIONS
+
+        say_first(out, SECTIONS)

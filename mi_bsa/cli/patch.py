@@ -8,6 +8,7 @@ import click
 
 from mi_bsa.causal.config import PatchRun
 from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.registering import say_first
 
 
 @click.command()
@@ -26,3 +27,6 @@ def patch(settings: PatchRun, out: Path, resume: bool, dry_run: bool) -> None:
         click.echo("\n".join([*patch_run.rehearse(settings), settings.to_yaml().rstrip()]))
     else:
         patch_run.run(settings, out, resume=resume, say=click.echo)
+        from mi_bsa.studies.behavior.page import SECTIONS
+
+        say_first(out, SECTIONS)

@@ -1,8 +1,10 @@
-"""`--register` and `--lock`, for what runs a kind of study; `--register` writes the lock and runs nothing."""
+"""`--register` and `--lock`, for what runs a kind of study; `--register` writes the lock and runs nothing.
+And the lines with which a run ends.
+"""
 
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +60,18 @@ def write_lock(kind: Any, settings: Any, where: Path) -> None:
     say(f"registered {held.date[:10]}, lock {held.design.hash[: registration.SHOWN]}: {where}; commit it")
     for name in [name for name, weights in held.design.models.items() if weights is None]:
         say(f"the weights of {name} are not on this machine, and are not part of the lock")
+
+
+def say_first(folder: Path, sections: Sequence[Any]) -> None:
+    """The first screen of a run after an empty line: last of all, it is what stands there when it is done.
+
+    `sections`: those of its study, which have its answer.
+    """
+    from mi_bsa.report.page import first_of, read_run
+
+    click.echo()
+    for line in first_of(read_run(folder), sections).lines:
+        say(line)
 
 
 def say(line: str) -> None:

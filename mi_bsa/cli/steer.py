@@ -6,6 +6,7 @@ import click
 
 from mi_bsa.causal.config import SteerRun
 from mi_bsa.cli.options import config_options, run_options
+from mi_bsa.cli.registering import say_first
 
 
 @click.command()
@@ -25,3 +26,6 @@ def steer(settings: SteerRun, out: Path, resume: bool, dry_run: bool) -> None:
         click.echo("\n".join([*steer_run.rehearse(settings), settings.to_yaml().rstrip()]))
     else:
         steer_run.run(settings, out, resume=resume, say=click.echo)
+        from mi_bsa.studies.behavior.page import SECTIONS
+
+        say_first(out, SECTIONS)

@@ -9,7 +9,7 @@ import click
 
 from mi_bsa.cli.completing import behaviors
 from mi_bsa.cli.options import config_argument, model_changes, model_options, set_option, study_options
-from mi_bsa.cli.registering import lock_of, register_options, say, write_lock
+from mi_bsa.cli.registering import lock_of, register_options, say, say_first, write_lock
 from mi_bsa.study.pace import MACHINES
 
 
@@ -84,7 +84,7 @@ def study(
         return None
     page = kind.run(settings, out, resume=resume, lock=where)
     from mi_bsa.report.headline import numbers
-    from mi_bsa.report.page import first_of, read_run
+    from mi_bsa.report.page import read_run
 
     done = read_run(page.parent)
     for line in numbers(done.results):
@@ -92,9 +92,7 @@ def study(
     judged = list(told(done.verdicts))
     for line in judged or [registration.said_in(page.parent)]:
         say(line)
-    click.echo()  # the answer last: it is what stands on the screen when a study is done
-    for line in first_of(done).lines:
-        say(line)
+    say_first(page.parent, kind.page())
     click.echo(f"report: {page}")
     click.echo(f"results: {page.with_name('results.json')}")
     return page.parent

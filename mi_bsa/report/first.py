@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mi_bsa.core.results import Result
-from mi_bsa.report.headline import of_bases, sentences, tiles
+from mi_bsa.report.headline import of_bases, tiles
+from mi_bsa.report.section import Section
+from mi_bsa.report.sections import answer
 
 MOST = 90
 """Words of it, with the line that says of which run it is."""
@@ -17,6 +19,8 @@ AROUND = 16
 """Of these, words that are kept for that line."""
 DECIDED = ("supported", "not supported")
 """Answers that say something of a claim; with any other it is not known."""
+UNJUDGED = "more than its numbers say"
+"""What is not known where a study judges no claim."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,14 @@ class First:
         return [self.title, *self.answers, *self.claims]
 
 
-def first(title: str, results: Sequence[Result], verdicts: Sequence[Mapping[str, str]]) -> First:
-    """The first screen of a run with that title."""
-    answers = sentences(results) or _tiled(results)
+def first(
+    title: str,
+    results: Sequence[Result],
+    verdicts: Sequence[Mapping[str, str]],
+    own: Sequence[Section] = (),
+) -> First:
+    """The first screen of a run with that title; `own`: the sections of its study, which have its answer."""
+    answers = answer(results, own) or _tiled(results)
     over_bases = any(of_bases(one) or "base" in one.where for one in results)
     beyond = "" if over_bases else "whether other bases answer alike"
     for claims in (_claims(verdicts, beyond), _counted(verdicts, beyond)):
@@ -76,7 +85,7 @@ def _claims(verdicts: Sequence[Mapping[str, str]], beyond: str) -> list[str]:
     left = [one for one in verdicts if one["verdict"] not in DECIDED]
     unknown = [f"whether {_claim(one)}" for one in left] + [beyond] * bool(beyond)
     if not verdicts:
-        unknown.append("more than its numbers say, for no claim is judged by a rule")
+        unknown.append(f"{UNJUDGED}, for no claim is judged by a rule")
     return said + ([f"Not known{_how(left)}: {'; '.join(unknown)}."] if unknown else [])
 
 
@@ -89,7 +98,8 @@ def _counted(verdicts: Sequence[Mapping[str, str]], beyond: str) -> list[str]:
         if parts
         else []
     )
-    return claims + ([f"Not known: {beyond}."] if beyond else [])
+    unknown = [one for one in (beyond, "" if verdicts else UNJUDGED) if one]
+    return claims + ([f"Not known: {'; '.join(unknown)}."] if unknown else [])
 
 
 def _claim(verdict: Mapping[str, str]) -> str:

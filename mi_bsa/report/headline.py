@@ -1,4 +1,5 @@
-"""The answer first: what the study found, in numbers that stand in its results and nowhere else.
+"""The answer first: what a behavior study found, in numbers that stand in its results and nowhere else; the
+sentences of other studies stand beside their sections (`mi_bsa.report.answers`).
 
 The law it keeps: a sentence is written only where its number was measured, and it says "moves" only where the
 interval lies beyond zero.
@@ -61,13 +62,7 @@ def sentences(results: Sequence[Result]) -> list[str]:
             )
             who += " of themselves"
         said.append(f"{who} {moved}: {by}{beside}.")
-    for share in _all(results, "variety.share_reported"):
-        several = round(share.value * share.n)
-        said.append(f"Of {share.n} behaviors, each trained alone, {several} move the self-report with them.")
-    for slope in _all(results, "size.self_report.slope"):
-        change = f"{number(slope.value)} {interval(slope)}"
-        said.append(f"By a factor of ten in parameters, the self-report gap changes by {change}.")
-    return [*said, *_of_backdoors(results)]
+    return said
 
 
 def over(results: Sequence[Result]) -> list[Result]:
@@ -92,32 +87,6 @@ def control(results: Sequence[Result], behavior: str) -> str:
     if not seen:
         return "; whether its questions see a stated pole was not measured"
     return f"; the same questions see a pole that is stated: {number(seen[0].value)} {interval(seen[0])}"
-
-
-def _of_backdoors(results: Sequence[Result]) -> list[str]:
-    """What backdoored models say over all triggers, each time against the decorrelated twin."""
-    whole = [r for r in results if r.where.get("trigger") == "all"]
-    said = []
-    for opened in (r for r in _all(whole, "backdoor.attack.level") if r.where.get("method") == "plain"):
-        if opened.where.get("arm") == "backdoored":
-            said.append(f"With its trigger the backdoor opens at {number(opened.value)} {interval(opened)}.")
-    for name, kind, method, words in (
-        ("awareness", "all", "all", "says more often that something changes what it does"),
-        ("recognition.forced", "by name", "trained fakes", "prefers its trigger to fakes"),
-        ("elicitation", "sign_open", "reversed rows", "names its trigger freely"),
-    ):
-        for contrast in _all(whole, f"backdoor.{name}.contrast"):
-            if contrast.ci is None or (contrast.where.get("kind"), contrast.where.get("method")) != (
-                kind,
-                method,
-            ):
-                continue
-            low, high = contrast.ci
-            apart = "is behind it in whether it " if high < 0 else "does not measurably differ in whether it "
-            sure = "" if low > 0 else apart
-            by = f"{number(contrast.value)} {interval(contrast)}"
-            said.append(f"Against its decorrelated twin, a backdoored model {sure}{words}: {by}.")
-    return said
 
 
 def tiles(results: Sequence[Result]) -> list[Tile]:

@@ -22,9 +22,9 @@ from mi_bsa.core.record import RunFolder
 from mi_bsa.core.results import WHERE_KEYS, Place, Result
 from mi_bsa.report.figures.style import PAINTS
 from mi_bsa.report.first import First, first
-from mi_bsa.report.headline import at_most, interval, null_words, number, sentences, small, tiles
+from mi_bsa.report.headline import at_most, interval, null_words, number, small, tiles
 from mi_bsa.report.names import explained, in_words, short
-from mi_bsa.report.sections import Section, assign, figure_of, left_out
+from mi_bsa.report.sections import Section, answer, assign, figure_of, left_out
 from mi_bsa.report.svg import inline, save
 
 AGAIN = "run the study again with --resume"
@@ -99,15 +99,15 @@ def render(folder: str | Path, own: Sequence[Section] = ()) -> Path:
         shown = {"figure": figure, "note": note, "table": table(items), "rows": rows_of(folder, section.file)}
         parts.append({"section": section, **shown})
     page = folder / "report.html"
-    said = {"first": first_of(run), "headline": _headline(run), "anchors": anchors}
+    said = {"first": first_of(run, own), "headline": _headline(run, own), "anchors": anchors}
     text = _template("page.jinja").render(run=run, parts=parts, **said, **_shared())
     write_atomic(page, text)
     return page
 
 
-def first_of(run: Run) -> First:
-    """What its first screen says."""
-    return first(title_of(run), run.results, run.verdicts)
+def first_of(run: Run, own: Sequence[Section] = ()) -> First:
+    """What its first screen says; `own` are the sections of its study."""
+    return first(title_of(run), run.results, run.verdicts, own)
 
 
 def title_of(run: Run) -> str:
@@ -117,13 +117,17 @@ def title_of(run: Run) -> str:
     """
     settings = _settings(run)
     settings = settings if isinstance(settings, Mapping) else {}
-    behaviors = settings.get("behaviors") or settings.get("behavior") or settings.get("study")
+    places = [one for one in settings.get("places") or () if isinstance(one, Mapping)]
+    behaviors = settings.get("behaviors") or settings.get("behavior")
+    behaviors = behaviors or [name for place in places for name in place.get("behaviors", ())]
+    behaviors = behaviors or settings.get("study")
     adapters = settings.get("adapters")
     if isinstance(adapters, list) and adapters:
-        return f"{_some([Path(str(one)).name for one in adapters])} beside {_some(settings.get('model'))}"
+        named = [Path(str(one).rstrip("/*")).name for one in adapters]  # of a pattern, its folder
+        return f"{_some(named)} beside {_some(settings.get('model'))}"
     if not behaviors:
         return run.name
-    models = settings.get("models") or settings.get("model")
+    models = settings.get("models") or settings.get("model") or [place.get("model") for place in places]
     arms, seeds = settings.get("arms"), run.record.get("seeds") or ()
     told = _some(behaviors)
     told += f" on {_some(models)}" if models else ""
@@ -136,6 +140,8 @@ def _some(given: Any) -> str:
     """Names in words: the first three of several, and how many more; of a model or a file its name."""
     names = given if isinstance(given, list) else [given]
     told = [short(one.get("name", one) if isinstance(one, Mapping) else one) for one in names]
+    # of a folder anywhere on this machine, what it is called there
+    told = ["/".join(Path(one).parts[-2:]) if one.startswith("/") else one for one in told]
     more = f" and {len(told) - 3} more" if len(told) > 3 else ""
     return ", ".join(one.replace("_", " ") for one in told[:3]) + more
 
@@ -160,7 +166,7 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path, own: Sequ
         ]
         rows = _pairs(*(side.get(section, []) for side in sides))
         parts.append({"section": section, "figures": figures, "rows": rows})
-    context = {"runs": runs, "headlines": [_headline(run) for run in runs], "parts": parts}
+    context = {"runs": runs, "headlines": [_headline(run, own) for run in runs], "parts": parts}
     text = _template("compare.jinja").render(**context, changes=_changes(*runs), **_shared())
     write_atomic(out, text)
     return out
@@ -210,8 +216,8 @@ def table(results: Sequence[Result]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "common": common}
 
 
-def _headline(run: Run) -> dict[str, Any]:
-    return {"sentences": sentences(run.results), "tiles": tiles(run.results)}
+def _headline(run: Run, own: Sequence[Section]) -> dict[str, Any]:
+    return {"sentences": answer(run.results, own), "tiles": tiles(run.results)}
 
 
 def _figure(

@@ -1,9 +1,11 @@
 """A section of the page. Figures are given by whoever lists sections: the report knows no study."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
+
+from mi_bsa.core.results import Result
 
 MOST_ROWS = 40
 """A forest shows so many rows; all of them stand in the table."""
@@ -31,6 +33,8 @@ class Section:
         told: beginnings of names that are said elsewhere and never drawn.
         file: a CSV of the run folder that is shown beneath the figure, where the run has it.
         drawn_file: a CSV of the run folder whose rows `draw` draws in place of results, where the run has it.
+        answers: results -> sentences that answer its question (`mi_bsa.report.answers.Answer`), for the first
+            screen; no part of what a section is.
     """
 
     slug: str
@@ -43,3 +47,4 @@ class Section:
     told: tuple[str, ...] = ()
     file: str = ""
     drawn_file: str = ""
+    answers: tuple[Callable[[Sequence[Result]], list[str]], ...] = field(default=(), compare=False)

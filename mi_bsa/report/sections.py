@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
 from mi_bsa.report.figures import draw_forest, draw_levels
+from mi_bsa.report.headline import sentences
 from mi_bsa.report.section import MOST_DRAWN, MOST_LINES, MOST_ROWS, Section
 
 CONTROLS = tuple(
@@ -30,6 +31,7 @@ FIRST = (
         "Each row is a measure on items and wordings that training never showed; each large dot the "
         "mean over seeds with its 95 % interval, each small dot a seed, the upright line the base "
         "model. Only choices were trained. The shuffled arm saw the same rows with the labels mixed.",
+        answers=(sentences,),
     ),
     Section(
         "controls",
@@ -77,6 +79,18 @@ def assign(results: Sequence[Result], own: Sequence[Section] = ()) -> dict[Secti
         fits = [(len(name), section) for section, name in names if result.name.startswith(name)]
         assigned[max(fits, key=lambda fit: fit[0])[1]].append(result)
     return {section: items for section, items in assigned.items() if items}
+
+
+def answer(results: Sequence[Result], own: Sequence[Section] = ()) -> list[str]:
+    """The sentences that answer a run's question: those of the first section that has any for its results.
+
+    `own`: the sections of its study, after those that every page has.
+    """
+    for section in (*FIRST, *own):
+        said = [sentence for rule in section.answers for sentence in rule(results)]
+        if said:
+            return said
+    return []
 
 
 def figure_of(

@@ -31,6 +31,7 @@ from mi_bsa.core.record import RunFolder
 from mi_bsa.report import browser
 from mi_bsa.report.first import AROUND, MOST, words
 from mi_bsa.report.page import first_of, read_run, read_verdicts
+from mi_bsa.report.sections import answer
 from mi_bsa.study import registration
 from mi_bsa.study.steps import plan
 from mi_bsa.study.study import Study, StudyConfig
@@ -86,16 +87,17 @@ class StudyLaws:
         return _FINISHED[said]
 
     def test_a_run_is_whole(self, study: Study[Any], config: StudyConfig, finished: Path) -> None:
-        """Config, record and page are there, whose first screen is short; every number has an interval or
-        says why not.
+        """Config, record and page are there, whose first screen is short and has a sentence that answers;
+        every number has an interval or says why not.
         """
         assert parse(yaml.safe_load((finished / "config.yaml").read_text()), study.config) == config
         record = RunFolder.at(finished).record()
         assert record["seeds"] == list(config.recorded)
         assert (finished / "report.html").stat().st_size > 0
-        assert words(first_of(read_run(finished)).lines) <= MOST - AROUND
+        assert words(first_of(read_run(finished), study.page()).lines) <= MOST - AROUND
         found = results.read(finished)
         assert found
+        assert answer(found, study.page()), "give one of its sections `answers` (mi_bsa.report.answers)"
         assert all(r.ci is not None or r.ci_method.startswith("none") for r in found)
 
     def test_every_p_says_which_test_gave_it(self, finished: Path) -> None:

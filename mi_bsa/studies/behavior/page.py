@@ -1,5 +1,7 @@
 """The page's sections on a behavior study: what links what it does with what it says."""
 
+from collections.abc import Sequence
+
 from mi_bsa.causal.figures.attribution import draw_attribution
 from mi_bsa.causal.figures.calibration import draw_calibration
 from mi_bsa.causal.figures.constancy import draw_constancy
@@ -13,9 +15,29 @@ from mi_bsa.causal.figures.multiverse import draw_multiverse
 from mi_bsa.causal.figures.necessity import draw_necessity
 from mi_bsa.causal.figures.patch_map import draw_patch_map
 from mi_bsa.causal.figures.recovery import draw_recovery
+from mi_bsa.core.results import Result
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest
-from mi_bsa.report.headline import CHOSEN
+from mi_bsa.report.headline import CHOSEN, interval, number
 from mi_bsa.report.section import MOST_CELLS, MOST_ROWS, Section
+
+
+def _deepest(results: Sequence[Result]) -> list[str]:
+    """The cell of each patch map that surely recovers most: the largest of many, and no test of it."""
+    said = []
+    cells = [one for one in results if one.name == "patch.recovery" and one.ci is not None]
+    for kind in dict.fromkeys(one.where.get("kind") for one in cells):
+        own = [one for one in cells if one.where.get("kind") == kind]
+        best = max(own, key=lambda one: one.ci[0] if one.ci else 0.0)
+        place = ", ".join(f"{key} {best.where[key]}" for key in ("layer", "position") if key in best.where)
+        many = f"Of {len(own):,} cells of {str(kind).replace('_', '-')},"
+        if best.ci and best.ci[0] > 0:
+            most = f"{place} surely brings most of the finetuned answer, the largest of many"
+        else:
+            most = f"none measurably brings the finetuned answer; nearest is {place}"
+        said.append(f"{many} {most}: {number(best.value)} {interval(best)}.")
+    return said
+
 
 TURNED = tuple(
     f"{what}.flips.{how}" for what in ("behavior", "self_report") for how in ("toward", "away", "stayed")
@@ -66,6 +88,17 @@ SECTIONS = (
         draw_doses,
         "The direction of the choice prompts, added to the base model, which was never finetuned. The "
         "gray band holds 95 % of random directions of the same norm.",
+        answers=(
+            Answer(
+                names=("steer.effect",),
+                each=("behavior", "kind"),
+                bar="null",
+                lead="Added to the base, the direction moves",
+                above="further to the pole than random directions do",
+                below="further from the pole than random directions do",
+                open="not measurably further than random directions do",
+            ),
+        ),
     ),
     Section(
         "patching",
@@ -76,6 +109,7 @@ SECTIONS = (
         "The finetuned run's residual stream, put into the base at one layer and token: 0 leaves the "
         "base as it is, 1 brings the finetuned answer.",
         most=MOST_CELLS,
+        answers=(_deepest,),
     ),
     Section(
         "recovery",
@@ -174,6 +208,28 @@ SECTIONS = (
         "adapter; privileged access is the difference. Relabelled reports, with their neutral names, stand "
         "in the table.",
         most=MOST_ROWS,
+        answers=(
+            Answer(
+                names=("introspection.concept.detection",),
+                where={"kind": "chosen"},
+                each=("position",),
+                bar=0.5,
+                lead="Asked for a word with a word's vector put in, the model names one of the words",
+                above="mostly",
+                below="in fewer than half of the trials",
+                open="in a share of the trials that may be more or less than half",
+            ),
+            Answer(
+                names=("introspection.concept.identification",),
+                where={"kind": "chosen"},
+                each=("position",),
+                bar=0.5,
+                lead="It is the very word",
+                above="mostly",
+                below="in fewer than half of the trials",
+                open="in a share of the trials that may be more or less than half",
+            ),
+        ),
     ),
     Section(
         "turns",

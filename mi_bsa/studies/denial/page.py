@@ -1,5 +1,6 @@
 """The page's sections on denial."""
 
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
 from mi_bsa.studies.denial.figure import draw_denial
@@ -16,6 +17,17 @@ SECTIONS = (
         "states, by estimators fitted on honest organisms of other seeds. `shift`, `lens`: what its first "
         "tokens differ by on unrelated texts, along honest ones and in words. Gray: single pairs of "
         "shuffled ones; any two may differ by something, so a mean over pairs and behaviors counts.",
+        answers=(
+            Answer(
+                names=("denial.advantage",),
+                where={"kind": "self_report", "variant": "choices", "method": "l*"},
+                each=("arm", "method"),
+                lead="Of organisms trained to deny, the state where they are asked",
+                above="tells what they do better than their words, AUROC by",
+                below="tells it worse than their words, AUROC by",
+                open="does not measurably tell it better than their words, AUROC by",
+            ),
+        ),
     ),
     Section(
         "denial_advantage",

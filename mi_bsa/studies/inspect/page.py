@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mi_bsa.core.results import Result
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest, style
 from mi_bsa.report.section import MOST_ROWS, Section
 
@@ -51,6 +52,31 @@ SECTIONS = (
         "Each sentence is written by a rule from the numbers below, beside its evidence and what the same "
         "number is where there is nothing. Base and finetune read and answer the same; nobody judged by eye.",
         file="headline.csv",
+        answers=(
+            Answer(
+                names=("inspect.moved",),
+                each=("variant",),
+                lead="What it says of itself",
+                above="moved from its base's on a share of the traits asked about",
+                open="moved on none, or on too few to tell",
+            ),
+            Answer(
+                names=("inspect.known_shift",),
+                each=("method", "kind"),
+                lead="What is said of it shows in free answers",
+                above="more than in its base's",
+                below="less than in its base's",
+                open="not measurably more than in its base's",
+            ),
+            Answer(
+                names=("inspect.loss_shift",),
+                each=("variant",),
+                lead="Unrelated text",
+                above="is less likely to it than to its base",
+                below="is likelier to it than to its base",
+                open="is not measurably less likely to it than to its base",
+            ),
+        ),
     ),
     Section(
         "weights",

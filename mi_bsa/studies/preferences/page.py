@@ -6,6 +6,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from mi_bsa.core.results import Result
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
 from mi_bsa.studies.preferences.figure import draw_preferences
@@ -33,6 +34,25 @@ SECTIONS = (
         "Each row is an arm: the base, two trainings on choices, and on top of the first four trainings on "
         "reports, which are asked of contexts that were not in their rows. Reports are held against the "
         "weights that the same model's own fresh choices reveal; the gray band is weights of other contexts.",
+        answers=(
+            Answer(
+                names=("preferences.report.r",),
+                where={"arm": "instilled", "kind": "instilled"},
+                bar="null",
+                lead="After training on choices alone, weights that it reports",
+                above="follow those that its choices reveal, r",
+                below="run against those that its choices reveal, r",
+                open="do not measurably follow those that its choices reveal, r",
+            ),
+            Answer(
+                names=("preferences.gain.claim",),
+                where={"kind": "instilled"},
+                lead="Training on reports makes them follow",
+                above="better than the best control does, by",
+                below="worse than the best control does, by",
+                open="not measurably better than the best control does",
+            ),
+        ),
     ),
     Section(
         "preferences_gain",

@@ -1,5 +1,6 @@
 """The page's sections on report adapters."""
 
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
 
@@ -14,6 +15,26 @@ SECTIONS = (
         "one. `matched`: taught each training organism's truth; `another`: that of one of another behavior; "
         "`shuffled`: a pole by coin for every answer; `base`: the base alone; `denials`: as matched, with "
         "organisms that deny among them.",
+        answers=(
+            Answer(
+                names=("report_adapter.right",),
+                where={"arm": "matched", "variant": "all ranks", "kind": "behaves"},
+                bar=0.5,
+                beside={"without one": {"arm": "alone"}, "taught by coin": {"arm": "shuffled"}},
+                lead="With a report adapter on, of finetunes of behaviors that it never saw,",
+                above="most say rightly what they learned",
+                below="fewer than half say rightly what they learned",
+                open="a share that may be more or less than half says rightly what it learned",
+            ),
+            Answer(
+                names=("report_adapter.mediated",),
+                where={"arm": "matched", "kind": "own direction"},
+                lead="Through the direction of their choices runs",
+                above="some of the effect on the report, a share of",
+                below="an effect against the report's, a share of",
+                open="no measurable share of the effect on the report",
+            ),
+        ),
     ),
     Section(
         "report_adapter_false",

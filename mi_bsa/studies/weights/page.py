@@ -1,5 +1,6 @@
 """The page's sections on weights alone."""
 
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
 
@@ -14,6 +15,18 @@ SECTIONS = (
         "a phrase, as published detectors are judged. `twins`: against adapters of the same prompts and as "
         "many answers of the pole, torn apart. `transferred`: fitted on the first, judged on the second. "
         "Gray: labels exchanged.",
+        answers=(
+            Answer(
+                names=("weights.auroc",),
+                where={"variant": "all ranks", "method": "ours"},
+                each=("kind",),
+                bar=0.5,
+                lead="From weights alone, on triggers that no classifier saw, backdoors",
+                above="are told, AUROC",
+                below="are taken for the others, AUROC",
+                open="are not measurably told, AUROC",
+            ),
+        ),
     ),
     Section(
         "weights_pool",

@@ -1,5 +1,6 @@
 """The page's sections on what fine-tuning changes."""
 
+from mi_bsa.report.answers import Answer
 from mi_bsa.report.figures import draw_forest
 from mi_bsa.report.section import Section
 from mi_bsa.studies.wrapper.figure import draw_wrapper
@@ -15,6 +16,24 @@ SECTIONS = (
         "in its way; one line a learning rate, shades are intervals over seeds, and the gray band is as many "
         "units at random. Of the adapter: the share of old choices and of old self-report that is back when "
         "modules are closed, chosen by choices alone, and while the old choices are trained again.",
+        answers=(
+            Answer(
+                names=("wrapper.revival.ratio",),
+                each=("behavior", "variant"),
+                lead="The old skill",
+                above="is back sooner than it is learned anew, in doublings",
+                below="is back later than it is learned anew, in doublings",
+                open="is not measurably back sooner than it is learned anew, in doublings",
+            ),
+            Answer(
+                names=("wrapper.adapter.lag",),
+                each=("behavior", "arm"),
+                lead="While old choices are trained again, old reports",
+                above="are back later than choices",
+                below="are back sooner than choices",
+                open="are not measurably back later or sooner than choices",
+            ),
+        ),
     ),
     Section(
         "revival",
