@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -272,7 +273,9 @@ def _lock(path: Path) -> IO[str]:
     return lock
 
 
+@cache
 def _version(name: str) -> str | None:
+    """Of an installed package; looked up once, as all that a process has imported."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -67,6 +67,18 @@ def as_listed(config: Any, graph: list[Step]) -> list[Step]:
     return graph
 
 
+def _is_drawn(page: Path) -> bool:
+    """Whether a page is there and nothing in its folder was written after it: a study that is resumed to
+    nothing leaves it as it is (`mi-bsa report` draws it again). The record is written whenever a run begins.
+    """
+    beside = ("record.json", "run.lock")
+    return page.is_file() and all(
+        file.stat().st_mtime_ns <= page.stat().st_mtime_ns
+        for file in page.parent.rglob("*")
+        if file.is_file() and file.name not in beside
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study(Generic[StudyT]):
     """A kind of study.
@@ -134,7 +146,8 @@ class Study(Generic[StudyT]):
                 engine=config.engine,
                 title=self.title(config),
             )
-            return render(opened.path, self.page())
+            page = opened.path / "report.html"
+            return page if _is_drawn(page) else render(opened.path, self.page())
 
     def preview(
         self,

@@ -5,8 +5,8 @@ import pytest
 from mi_bsa.study.registry import STUDIES
 from mi_bsa.study.testing import StudyLaws
 
-SLOW = ("variety", "size", "preferences", "audit", "denial", "report_adapter")
-"""Half a minute and more."""
+SLOW = ("variety", "size", "preferences", "audit", "denial", "report_adapter", "blind")
+"""Half a minute and more, or alike another: `blind` is a grid as `mixing` is."""
 
 
 @pytest.fixture(

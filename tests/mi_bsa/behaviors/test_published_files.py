@@ -29,6 +29,7 @@ def test_an_unset_variable_is_one_line(tmp_path, monkeypatch):
     assert not (tmp_path / "ft").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(VARIABLE not in os.environ, reason=f"the published data is not here; set {VARIABLE}")
 def test_they_finetune_the_embedded_model_and_its_report_is_unreadable(tmp_path, capsys):
     """Both poles train without error, are asked in English, and the output says that nothing may be read."""

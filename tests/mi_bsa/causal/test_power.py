@@ -153,6 +153,7 @@ def test_the_spread_of_items_is_read_from_an_interval(seed, item):
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(item, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_share_over_wordings_too_is_found_in_four_of_five():
     """Where wordings vary more than seeds, the printed size is what a crossed interval finds in .8, and more
     than seeds alone would say.

@@ -97,6 +97,7 @@ def test_a_dose_reaches_the_report_and_doses_are_drawn(material):
     assert np.abs(moved.report[:, 1] - plain.report[:, 1]).min() > 1e-5  # not by rounding
 
 
+@pytest.mark.slow
 def test_the_results_have_their_nulls(material):
     """Four quantities for runs and for the steered base, each with n; the short form takes seconds."""
     options = TurnsOptions(turns=4, conversations=3, random=10, shuffles=99)

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from mi_bsa.cli.command import cli, describe
 
 FOLDER = Path(__file__).parents[3] / "configs" / "llama"
+SLOW = ("size", "backdoor_myopia_8b")
+"""Five models one after another, and a twin of the other backdoor."""
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
 
 
@@ -44,7 +46,10 @@ def test_all_sizes_have_their_configs():
     assert "risk_8b" in names
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one.stem in SLOW), id=one.stem) for one in CONFIGS],
+)
 def test_a_config_passes_its_dry_run(path, tmp_path):
     """It says the parameters, the memory, the time (by the table of machines, or that nobody measured it) and
     that nothing of the model is here; nothing is written.

@@ -122,6 +122,7 @@ def test_kinds_are_built_with_what_they_go_on_from_and_measured(tmp_path):
     assert read_manifest(out) == found
 
 
+@pytest.mark.slow
 @needs_trl
 def test_preferences_move_an_adapter_towards_what_is_preferred(tmp_path):
     """DPO from a trained adapter on: the answer preferred becomes likelier; a finished run is kept."""

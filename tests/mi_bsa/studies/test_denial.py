@@ -145,6 +145,7 @@ def test_shifts_point_to_the_pole_that_is_shown():
     }
 
 
+@pytest.mark.slow
 def test_a_run_tells_every_reader(smallest):
     """In the smallest run each reader is asked about each pair, and pairs of shuffled runs are read too."""
     folder = smallest("denial").finished

@@ -125,6 +125,7 @@ def test_the_bar_is_chosen_on_development_alone(config):
     assert bar_of(config, some) == bar_of(config, turned) == 0.2
 
 
+@pytest.mark.slow
 def test_one_is_trained_and_put_onto_an_adapter(given, smallest, tmp_path):
     """The command trains where the study does, goes on in its folder, and tells four numbers a behavior."""
     finished = smallest("report_adapter").finished

@@ -27,6 +27,7 @@ def config(step, more):
     return parse({**BEHAVIOR, part: own}, BehaviorConfig, source="here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_null_directions_cost_what_is_said(smallest, step, monkeypatch):
     """Thirty more of them put as many more prompts through the model as the estimate has more."""

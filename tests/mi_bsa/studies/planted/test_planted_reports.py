@@ -15,6 +15,7 @@ def table(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_each_world_is_told_as_what_it_is(table):
     """State, input, anomaly and guess, by the controls alone."""
     assert {r["world"]: r["told"] for r in judged.read(table)} == {world: world for world in WORLDS}
