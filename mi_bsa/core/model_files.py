@@ -25,11 +25,11 @@ def folder_here(model: ModelLike) -> Path | None:
     Raises:
         ModelError: a name that is neither a folder nor known nor a Hub id.
     """
-    from importlib.metadata import entry_points
+    from activations.locating import named_by
 
     given = as_config(model)
     model = given.name
-    shipped = {point.name for point in entry_points(group="activations.models")}
+    shipped = {point.name for point in named_by("activations.models")}
     hub = model.count("/") == 1 and not model.startswith((".", "/", "~"))
     if not hub or Path(model).is_dir() or model.partition("/")[0] in shipped:
         import activations
