@@ -22,6 +22,7 @@ import activations
 import probes
 from activations import adapter_files, families
 from mi_bsa.cli import docs_api
+from mi_bsa.cli.docs_used import home, used
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -71,6 +72,27 @@ def test_every_public_name_has_its_entry(package):
         heading = rf'^(?:###|      heading:) "?{re.escape(module)}\.(\w+)"?$'
         shown = set(re.findall(heading, page, re.MULTILINE))
         assert set(getattr(import_module(module), "__all__", ())) - shown == set()
+
+
+def test_every_name_that_a_guide_imports_has_its_entry():
+    """What pages tell a reader to import, also attributes of a module, and from a module that is not here."""
+    found = used()
+    assert "brier" in found["probes.reliability"]  # of `from probes import reliability`
+    assert "answers" in found["mi_bsa.behaviors.inspect_tasks"]  # which needs an extra
+    pages = "\n".join((DOCS / "api" / file).read_text() for file in docs_api.pages())
+    whole = set(
+        re.findall(r"^::: (\S+)\n    options:\n      show_root_heading: false\n(?!      m)", pages, re.M)
+    )
+    entries = set(re.findall(r'^(?:###|      heading:) "?([\w.]+)"?$', pages, re.M))
+    entries |= set(re.findall(r"^::: (\S+)$", pages, re.M))
+    missing = [
+        f"{module}.{name}"
+        for module, names in found.items()
+        for name in names
+        if not {f"{module}.{name}", home(module, name)} & entries
+        and not {module, home(module, name).rpartition(".")[0]} & whole
+    ]
+    assert missing == []
 
 
 def messages() -> list[str]:

@@ -8,10 +8,19 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from mi_bsa.cli.docs_used import home, used
+
 PACKAGES = {
     "activations": ("activations.metrics", "activations.testing"),
     "probes": ("probes.statistics", "probes.testing"),
-    "mi_bsa": ("mi_bsa.report", "mi_bsa.core.results", "mi_bsa.core.items"),
+    "mi_bsa": (
+        "mi_bsa.report",
+        "mi_bsa.report.section",
+        "mi_bsa.report.answers",
+        "mi_bsa.core.results",
+        "mi_bsa.core.quantities",
+        "mi_bsa.core.items",
+    ),
     "mi_bsa.behaviors": ("mi_bsa.behaviors.english", "mi_bsa.behaviors.data"),
     "mi_bsa.finetune": ("mi_bsa.finetune.zoo",),
     "mi_bsa.asking": ("mi_bsa.asking.readouts", "mi_bsa.asking.make_me_say"),
@@ -19,6 +28,9 @@ PACKAGES = {
 }
 """A page -> its package, and the packages and modules that stand on the page below it."""
 
+ABOUT_USED = """What guides and notebooks import from inner modules, beyond the names of the packages.
+Such a name may move between versions; the changelog then says where it is.
+"""
 ERRORS = ("activations.errors", "probes.errors", "mi_bsa.core.errors")
 HEAD = """# {title}
 
@@ -46,7 +58,26 @@ def pages() -> dict[str, str]:
     errors += [f"## {module}\n\n{_whole(module)}" for module in ERRORS]
     told = {f"{module}.{name}": "errors.md" for module in ERRORS for name in vars(import_module(module))}
     made = {f"{package}.md": _page(package, below, told) for package, below in PACKAGES.items()}
-    return made | {"errors.md": "\n".join(errors)}
+    return made | {"errors.md": "\n".join(errors), "used.md": _used(told)}
+
+
+def _used(told: dict[str, str]) -> str:
+    """Names of inner modules that guides use; those that have an entry already are left to it.
+
+    `told`: where a name is defined -> its page.
+    """
+    on_pages = [module for package, below in PACKAGES.items() for module in (package, *below)]
+    listed = {f"{module}.{name}" for module in on_pages for name in names(module)}
+    whole = {module for module in on_pages if not hasattr(import_module(module), "__all__")}
+    parts = [HEAD.format(title="Names that guides use"), ABOUT_USED]
+    for module, found in used().items():
+        homes = {name: home(module, name) for name in found if f"{module}.{name}" not in listed}
+        new = [one for one in homes.items() if one[1] not in told and one[1].rpartition(".")[0] not in whole]
+        if new:
+            parts.append(f"## {module}\n")
+            parts += [_entry(f"{module}.{name}", place, None) for name, place in new]
+            told |= {place: "used.md" for _, place in new}
+    return "\n".join(parts)
 
 
 def _page(package: str, below: tuple[str, ...], told: dict[str, str]) -> str:
@@ -55,9 +86,9 @@ def _page(package: str, below: tuple[str, ...], told: dict[str, str]) -> str:
         listed = names(module)
         if module != package:
             parts.append(f"## {module}\n\n{_about(module) if listed else _whole(module)}")
-        for name, home in listed.items():
-            parts.append(_entry(f"{module}.{name}", home, told.get(home)))
-            told.setdefault(home, f"{package}.md")
+        for name, place in listed.items():
+            parts.append(_entry(f"{module}.{name}", place, told.get(place)))
+            told.setdefault(place, f"{package}.md")
     return "\n".join(part for part in parts if part)
 
 
