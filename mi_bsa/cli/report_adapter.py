@@ -20,7 +20,13 @@ def report_adapter() -> None:
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the report adapter.")
 @click.option("--arm", default="matched", show_default=True, help="Whose truth it is taught.")
-@click.option("--seed", default=0, show_default=True, help="Seed of adapter, rows and order.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of adapter, rows and order.",
+)
 @click.option(
     "--organisms", type=click.Path(path_type=Path), help="Folder of the organisms; missing ones are built."
 )

@@ -9,7 +9,7 @@ import importlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -135,10 +135,24 @@ def parse(
     data: Mapping[str, Any], kind: type[ConfigT], *, overrides: Sequence[str] = (), source: str = "config"
 ) -> ConfigT:
     """Validate plain data as a config; `source` begins the message of an error."""
+    given = override(data, overrides, same=kind.same)
     try:
-        return kind.model_validate(override(data, overrides, same=kind.same))
+        return kind.model_validate(given)
     except ValidationError as error:
+        if (other := _another_study(given, kind)) is not None:
+            raise ConfigError(
+                f"{source}: the config of a study of kind {other!r}, which this command does not read; run "
+                "`mi-bsa study` with it, or give a config of this command"
+            ) from error
         raise ConfigError(f"{source}: {explain(error)}") from error
+
+
+def _another_study(data: Mapping[str, Any], kind: type[Config]) -> str | None:
+    """The kind of study that data say they are of, where a config of `kind` is of none, or of another."""
+    said, field = data.get("study"), kind.model_fields.get("study")
+    if not isinstance(said, str) or (field is not None and said in get_args(field.annotation)):
+        return None
+    return said if field is None or get_args(field.annotation) else None
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

@@ -127,3 +127,21 @@ def test_unknown_study_lists_the_known(path: Path):
         load_study(path, overrides=["study=zzz"])
     with pytest.raises(ConfigError, match="did you mean 'behavior'"):
         load_study(path, overrides=["study=behaviour"])
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["steer", "embedded/denial"], "denial"),
+        (["finetune", "embedded/risk_short"], "behavior"),
+        (["backdoor", "audit", "embedded/risk_short"], "behavior"),
+        (["report-adapter", "train", "embedded/denial"], "denial"),
+    ],
+)
+def test_a_study_given_to_another_command_is_named(words, kind, tmp_path):
+    """Its config is refused by what it is, and not by the first key that another command does not know."""
+    from mi_bsa.cli.command import cli
+
+    with pytest.raises(ConfigError, match=f"of a study of kind '{kind}'.*run `mi-bsa study`"):
+        cli.main([*words, "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
