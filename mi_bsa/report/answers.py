@@ -41,6 +41,7 @@ class Answer:
         lacking: keys that its cell must not have.
         each: keys that tell the results of one sentence apart; their values stand before the numbers.
         furthest: key of which only the largest number at the end of a value is read ("benign-2", of doses).
+        first: key of which only the value of the first result is read, such as the first method of a config.
         bar: what the interval is held against; "null" is the band of the result's own null.
         unless: names of results that say it better; where there are any, this is not said.
         beside: what is said for comparison: its words, and what is different in its cell.
@@ -55,6 +56,7 @@ class Answer:
     lacking: tuple[str, ...] = ()
     each: tuple[str, ...] = ()
     furthest: str = ""
+    first: str = ""
     bar: float | Literal["null"] = 0.0
     unless: tuple[str, ...] = ()
     beside: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -92,7 +94,7 @@ class Answer:
             for key in ("base", "behavior"):
                 found = [one for one in found if key not in one.where] or found
             if found:
-                return self._furthest(found)
+                return self._furthest([one for one in found if self._like(one, found[0])])
         return []
 
     def case(self, one: Result) -> Case:
@@ -114,6 +116,9 @@ class Answer:
         return not any(key in given for key in self.lacking) and all(
             key in given and fnmatchcase(given[key], value) for key, value in self.where.items()
         )
+
+    def _like(self, one: Result, first: Result) -> bool:
+        return not self.first or one.where.get(self.first) == first.where.get(self.first)
 
     def _furthest(self, found: list[Result]) -> list[Result]:
         if not self.furthest:

@@ -15,6 +15,8 @@ CHOSEN = "bridge.transfer.chosen"
 """Transfer at the layer chosen without the test prompts; the best of many test cells is no headline."""
 
 
+NOTHING = 1e-6
+"""A number so small is what arithmetic leaves, or the end of an exact interval that goes to 0."""
 LEAST = 0.1
 """What a report must move by to count as one (docs/decisions/0006-verdict-rules.md, `NONE`)."""
 
@@ -157,7 +159,10 @@ def components(results: Sequence[Result]) -> list[str]:
 
 
 def number(value: float | int) -> str:
-    """A number with two digits behind the point, three significant ones where it is small or large."""
+    """A number with two digits behind the point, three significant ones where it is small or large; what is
+    next to nothing is 0.00.
+    """
+    value = 0.0 if abs(value) < NOTHING else value
     return f"{value:.2f}" if 0.01 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
 
 

@@ -301,7 +301,17 @@ def _template(name: str) -> jinja2.Template:
     loader = jinja2.PackageLoader("mi_bsa.report", "templates")
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     made.filters["explained"] = in_words
+    made.filters["coded"] = _coded
     return made.get_template(name)
+
+
+def _coded(text: str) -> Markup:
+    """A text in which what stands between backticks is set as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else Markup("{}").format(part)
+        for n, part in enumerate(parts)
+    )
 
 
 def _shared() -> dict[str, Any]:

@@ -20,12 +20,13 @@ SECTIONS = (
         answers=(
             Answer(
                 names=("denial.advantage",),
-                where={"kind": "self_report", "variant": "choices", "method": "l*"},
-                each=("arm", "method"),
-                lead="Of organisms trained to deny, the state where they are asked",
+                where={"kind": "self_report", "variant": "choices", "method": "*"},
+                first="method",
+                each=("arm",),
+                lead="Of organisms trained to deny, the state where they are asked ({method})",
                 above="tells what they do better than their words, AUROC by",
                 below="tells it worse than their words, AUROC by",
-                open="does not measurably tell it better than their words, AUROC by",
+                open="does not measurably tell what they do better than their words, AUROC by",
             ),
         ),
     ),

@@ -1,13 +1,17 @@
 """The sentence that answers: every kind of study has one, and its words follow from the number alone."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mi_bsa.core.quantities import lookup
 from mi_bsa.core.results import Null, Result
+from mi_bsa.report import render
 from mi_bsa.report.answers import SHOWN, Answer
 from mi_bsa.report.first import AROUND, MOST, first, words
+from mi_bsa.report.headline import number as shown_as
 from mi_bsa.report.sections import FIRST, answer
 from mi_bsa.studies.behavior.page import SECTIONS as BEHAVIOR
 from mi_bsa.study.registry import STUDIES, named
@@ -152,3 +156,31 @@ def test_a_first_screen_of_it_is_short_and_says_what_is_not_known(rule: Answer):
     assert words(found.lines) <= MOST - AROUND
     assert "Not known: " in found.claims[-1]
     assert "more than its numbers say" in found.claims[-1]
+
+
+def test_the_first_way_alone_is_read():
+    """Of several methods that a config names, the first: not that which gave most."""
+    rule = Answer(names=("a.b",), lead="By {method} it", above="does", open="may", first="method")
+    found = [
+        Result("a.b", {"method": method}, value, (value, value), "t over seeds", 3, "share")
+        for method, value in (("logistic", 0.1), ("layers", 0.9))
+    ]
+    assert rule(found) == ["By logistic it does: 0.10 [0.10, 0.10]."]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0.00"), (-9.95e-10, "0.00"), (2e-6, "2e-06"), (0.0047, "0.0047"), (123.4, "123")],
+)
+def test_a_number_that_is_next_to_nothing_is_none(value: float, shown: str):
+    """The lower end of an exact interval may be 1e-9."""
+    assert shown_as(value) == shown
+
+
+def test_what_stands_between_backticks_is_code(made_up_pages: dict[str, Path], tmp_path: Path):
+    """Names of methods in what a section says, escaped all the same."""
+    folder = tmp_path / "run"
+    shutil.copytree(made_up_pages["run"].parent, folder)
+    told = [replace(one, reading="Read `a<b>`; <i> is not set.") for one in BEHAVIOR]
+    page = render(folder, told).read_text()
+    assert "<p>Read <code>a&lt;b&gt;</code>; &lt;i&gt; is not set.</p>" in page
