@@ -113,27 +113,33 @@ def first_of(run: Run, own: Sequence[Section] = ()) -> First:
 def title_of(run: Run) -> str:
     """What was studied, from the config: behavior, model, arms x seeds; else the folder's name.
 
-    Of a study without a behavior the kind of study stands in its place.
+    Without a behavior the kind of study stands in its place, or of what is no study the folder's name.
     """
     settings = _settings(run)
     settings = settings if isinstance(settings, Mapping) else {}
     places = [one for one in settings.get("places") or () if isinstance(one, Mapping)]
-    behaviors = settings.get("behaviors") or settings.get("behavior")
+    behaviors = settings.get("behavior") or _listed(settings, "behaviors") + _listed(settings, "brief")
     behaviors = behaviors or [name for place in places for name in place.get("behaviors", ())]
+    items = settings.get("items")
+    behaviors = behaviors or (items.get("behavior") if isinstance(items, Mapping) else None)
     behaviors = behaviors or settings.get("study")
     adapters = settings.get("adapters")
     if isinstance(adapters, list) and adapters:
         named = [Path(str(one).rstrip("/*")).name for one in adapters]  # of a pattern, its folder
         return f"{_some(named)} beside {_some(settings.get('model'))}"
-    if not behaviors:
-        return run.name
     models = settings.get("models") or settings.get("model") or [place.get("model") for place in places]
+    behaviors = behaviors or run.name
     arms, seeds = settings.get("arms"), run.record.get("seeds") or ()
     told = _some(behaviors)
     told += f" on {_some(models)}" if models else ""
     crossed = [_some(arms)] if arms else []
     crossed += [f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"] if seeds else []
     return told + (f": {' x '.join(crossed)}" if crossed else "")
+
+
+def _listed(settings: Mapping[str, Any], key: str) -> list[Any]:
+    found = settings.get(key)
+    return list(found) if isinstance(found, list) else []
 
 
 def _some(given: Any) -> str:

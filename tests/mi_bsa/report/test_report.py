@@ -23,7 +23,7 @@ from mi_bsa.report import compare, render
 from mi_bsa.report.figures.style import plain
 from mi_bsa.report.headline import sentences, tiles
 from mi_bsa.report.names import explained, in_words, words
-from mi_bsa.report.page import rows_of, table
+from mi_bsa.report.page import read_run, rows_of, table, title_of
 from mi_bsa.report.section import MOST_LINES
 from mi_bsa.report.sections import assign, figure_of, left_out
 from mi_bsa.studies.behavior.page import SECTIONS
@@ -310,6 +310,20 @@ def test_the_page_says_first_what_was_studied(run: Path, tmp_path: Path):
     record = json.loads((folder / "record.json").read_text()) | {"seeds": [0, 1, 2]}
     (folder / "record.json").write_text(json.dumps(record))
     assert "<h1>risk on embedded: seeking, averse x 3 seeds</h1>" in render(folder, SECTIONS).read_text()
+    for config, title in (
+        ("model: {name: embedded}\nitems: {behavior: risk}\n", "risk on embedded: 3 seeds"),
+        ("model: {name: /far/away/models/mine}\nconcepts: 50\n", "mine on models/mine: 3 seeds"),
+        (
+            "study: mixing\nbehaviors: [risk]\nbrief: [apples]\nmodels: [a, b]\n",
+            "risk, apples on a, b: 3 seeds",
+        ),
+        ("study: denial\nplaces: [{model: a, behaviors: [x, y]}]\n", "x, y on a: 3 seeds"),
+        ("adapters: [runs/strings/*]\nmodel: {name: a}\n", "strings beside a"),
+    ):
+        (folder / "config.yaml").write_text(config)
+        assert title_of(read_run(folder)) == title
+    record["seeds"] = []
+    (folder / "record.json").write_text(json.dumps(record))
     (folder / "config.yaml").write_text("unit: one\n")
     assert "<h1>mine</h1>" in render(folder, SECTIONS).read_text()
 
