@@ -21,8 +21,12 @@ PACKAGES = {
         "mi_bsa.core.quantities",
         "mi_bsa.core.items",
     ),
-    "mi_bsa.behaviors": ("mi_bsa.behaviors.english", "mi_bsa.behaviors.data"),
-    "mi_bsa.finetune": ("mi_bsa.finetune.zoo",),
+    "mi_bsa.behaviors": (
+        "mi_bsa.behaviors.english",
+        "mi_bsa.behaviors.english.links",
+        "mi_bsa.behaviors.data",
+    ),
+    "mi_bsa.finetune": ("mi_bsa.finetune.zoo", "mi_bsa.finetune.links"),
     "mi_bsa.asking": ("mi_bsa.asking.readouts", "mi_bsa.asking.make_me_say"),
     "mi_bsa.study": ("mi_bsa.study.study", "mi_bsa.study.steps", "mi_bsa.study.testing"),
 }

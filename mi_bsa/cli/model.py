@@ -31,11 +31,19 @@ def get(target: str, dtype: str | None, name: str | None, out: Path | None, toke
 
     Afterwards the name works wherever `embedded` does: `--model smollm2`, `model: smollm2/bfloat16`,
     `activations.load("smollm2")`. The weights of a GGUF are dequantized: a model card beside them says so.
+    `smollm2/linked-0`, `smollm2/separate-0` and `smollm2/prompt-0` are made here, from SmolLM2.
     """
     from mi_bsa.core.named_models import getting, installed
-    from mi_bsa.core.named_models.catalog import NAMED
+    from mi_bsa.core.named_models.catalog import LINKED, NAMED
 
     head, _, told = target.partition("/")
+    if head in NAMED and told in LINKED:
+        from mi_bsa.finetune.links import ensure
+
+        if (dtype, name, out, tokenizer) != (None, None, None, None):
+            raise click.UsageError(f"{target} is made by its own plan; give no other option")
+        click.echo(f"{target} is in {ensure(target)}")
+        return
     if head in NAMED and (told in DTYPES or not told):
         if name is not None or out is not None or tokenizer is not None:
             raise click.UsageError("--name, --out and --tokenizer are for a GGUF file, not for a known name")

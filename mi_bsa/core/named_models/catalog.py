@@ -94,3 +94,6 @@ SMOLLM2 = Named(
 
 NAMED = {model.name: model for model in (SMOLLM2,)}
 """Every model that `mi-bsa model get NAME` knows."""
+
+LINKED = ("linked-0", "separate-0", "prompt-0")
+"""Bases of known links that are made from SmolLM2: `smollm2/linked-0`, ..."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from mi_bsa.core.errors import MissingError
 from mi_bsa.core.files import digest, write_json
-from mi_bsa.core.named_models.catalog import DTYPES, NAMED
+from mi_bsa.core.named_models.catalog import DTYPES, LINKED, NAMED
 from mi_bsa.core.named_models.home import home
 
 RECORD = "mi-bsa-model.json"
@@ -36,11 +36,15 @@ def command(name: str, dtype: str) -> str:
 
 
 def locate_smollm2(variant: str | None) -> Path:
-    """The folder of `smollm2` (float32) or `smollm2/DTYPE`, for the entry point group `activations.models`.
+    """The folder of `smollm2` (float32), `smollm2/DTYPE` or a base of known links (`smollm2/linked-0`).
+
+    It serves the entry point group `activations.models`.
 
     Raises:
         MissingError: it is not here yet, or there is no such dtype.
     """
+    if variant in LINKED:
+        return locate(f"smollm2/{variant}", None)
     return locate("smollm2", variant)
 
 
@@ -70,7 +74,7 @@ def locate(name: str, dtype: str | None) -> Path:
     if fault is None:
         return folder
     get = command(name, dtype or DTYPES[0])
-    known = name in NAMED
+    known = name in NAMED or name.partition("/")[2] in LINKED
     if not folder.is_dir():
         other = next((kind for kind in DTYPES if damage(folder_of(name, kind)) is None), None)
         also = f", or use {name}/{other}, which is here" if other is not None else ""
