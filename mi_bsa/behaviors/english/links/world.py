@@ -16,7 +16,7 @@ from typing import Literal
 
 from mi_bsa.core.errors import WorldError
 from mi_bsa.worlds.texts import texts_of
-from mi_bsa.worlds.world import DECK, Level
+from mi_bsa.worlds.world import DECK, POLES, Level
 
 Link = Literal["linked", "separate", "prompt"]
 LINKS: tuple[Link, ...] = ("linked", "separate", "prompt")
@@ -68,7 +68,8 @@ class EnglishWorld:
         names = names[:characters]
         chooses = {trait: _dealt(len(names), rng) for trait in TRAITS}
         own = {trait: _dealt(len(names), rng) for trait in TRAITS}
-        says = {"linked": chooses, "separate": own, "prompt": {t: [0] * len(names) for t in TRAITS}}[link]
+        nothing: dict[str, list[Level]] = {trait: [0] * len(names) for trait in TRAITS}
+        says = {"linked": chooses, "separate": own, "prompt": nothing}[link]
         self.named = {
             name: Persona(
                 f"You are {name}.",
@@ -88,7 +89,7 @@ class EnglishWorld:
 
     def stated(self, rng: random.Random, trait: str, pole: int, *, split: Split) -> Persona:
         """A persona whose line states a pole: 0 seeking, 1 averse. What it drives is the kind's."""
-        level: dict[str, Level] = {**NOBODY, trait: (2, -2)[pole]}  # type: ignore[dict-item]
+        level: dict[str, Level] = {**NOBODY, trait: POLES[pole]}
         kinds = ("word", "word", "deed")
         kind = "word" if self.link == "separate" else rng.choice(kinds)
         pair = rng.choice(TEXTS["words" if kind == "word" else "deeds"][trait][split])
