@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from probes.sweeping import Sweep
 
+TICKS = 12
+"""Layers of which each has a tick."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 
 
@@ -47,7 +49,7 @@ def layer_figure(result: Sweep) -> Figure:
             x = shown["layer"].to_numpy()
             axis.fill_between(x, shown["null_low"], shown["null_high"], color=color, alpha=0.13, lw=0)
             error = np.abs(shown[["low", "high"]].to_numpy().T - shown["auroc"].to_numpy())
-            name = method if np.isnan(penalty) else f"{method}, C = {penalty:g}"
+            name = method if np.isnan(penalty) else f"{method}, C = {penalty:g} (best over layers)"
             axis.errorbar(
                 x, shown["auroc"], yerr=error, color=color, marker="o", ms=3.5, lw=1.3, capsize=2, label=name
             )
@@ -56,13 +58,18 @@ def layer_figure(result: Sweep) -> Figure:
         axis.set_xlabel("layer")
         ends = panel[["low", "null_low"]].to_numpy()
         axis.set_ylim(min(0.2, float(np.min(ends, initial=0.2, where=~np.isnan(ends))) - 0.02), 1.02)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        layers = sorted(panel["layer"].unique())
+        if len(layers) <= TICKS:
+            axis.set_xticks(layers)
+        else:
+            axis.xaxis.get_major_locator().set_params(integer=True)
         best = result.best
         if best.cell.startswith(f"{site}.") or best.cell == site:
             where = float(best.cell.rsplit(".", 1)[1]) if "." in best.cell else -1.0
             ends = f"[{best.auroc.low:.2f}, {best.auroc.high:.2f}]"
             shown_ends = "" if np.isnan(best.auroc.low) else ends
-            label = f"nested choice {best.auroc.value:.2f} {shown_ends}".rstrip()
+            chosen = best.method if np.isnan(best.penalty) else f"{best.method}, C = {best.penalty:g}"
+            label = f"nested choice {best.auroc.value:.2f} {shown_ends}".rstrip() + f"\nof {chosen}"
             diamond = {"marker": "D", "ms": 7, "color": "black", "mfc": "none", "ls": "none"}
             axis.plot([where], [best.auroc.value], label=label, **diamond)
     axes[0].set_ylabel(f"AUROC of {result.label}, held-out groups")

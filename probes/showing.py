@@ -12,6 +12,15 @@ SHOWN = 8
 COLUMNS = ("site", "layer", "position", "method", "penalty", "auroc", "low", "high", "null_high", "p_max")
 
 
+def _p_of(p: float, cells: Any) -> str:
+    """A p with its floor: 1 / (1 + refits on shuffled labels), below which it cannot fall."""
+    if p != p:
+        return ""
+    draws = int(cells["n_shuffles"].max())
+    floor = f", the least that {draws} shuffles can give" if p <= 1.001 / (1 + draws) else ""
+    return f"{p:.3g}{floor}"
+
+
 class SweepShows(Shows):
     """What a `Sweep` shows."""
 
@@ -32,7 +41,7 @@ class SweepShows(Shows):
             "cells": len(result.table),
             "best": f"{best.cell} {by}",
             "AUROC": str(best.auroc),
-            "p over the search": f"{best.p_max:.3g}" if best.p_max == best.p_max else "",
+            "p over the search": _p_of(best.p_max, self.table),  # type: ignore[attr-defined]
             "groups": ", ".join(result.groups),
         }
 

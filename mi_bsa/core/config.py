@@ -202,6 +202,8 @@ def explain(error: ValidationError) -> str:
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "path_type":
+        message = "Input is no path of a file or folder"
     if first["type"] not in ("unknown_key", "missing") and not isinstance(first["input"], Mapping):
         message = f"{message} (given: {shortened(first['input'])})"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -55,6 +55,10 @@ def weight_files(model: ModelLike) -> tuple[Path, ...]:
     if not (folder / INDEX).is_file():
         if not Path(as_config(model).name).is_dir():
             return ()  # of a Hub id only config and tokenizer are here
+        if (folder / "adapter_config.json").is_file():
+            raise MissingError(
+                f"{folder}: an adapter and no model; give its base first, and this as the adapter"
+            )
         raise MissingError(f"{folder}: neither {SINGLE} nor {INDEX}; save the model as safetensors")
     index = read_json_object(folder / INDEX, "weight_map", error=MissingError, remedy="copy the model again")
     named = index["weight_map"].values() if isinstance(index["weight_map"], dict) else [None]

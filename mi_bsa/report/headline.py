@@ -199,6 +199,8 @@ def null_words(result: Result, *, named: bool = True) -> str:
     if null is None:
         return ""
     band = f"{number(null.mean)} [{number(null.low)}, {number(null.high)}]"
+    if null.n == 1:  # one thing beside it, or an even share, has no band
+        band = number(null.mean)
     return f"{null.kind}: {band}" if named else band
 
 

@@ -141,6 +141,8 @@ def dot(
     if item.null is not None:
         band = [y - half, y + half]
         ax.fill_betweenx(band, item.null.low, item.null.high, color=NULL, linewidth=0, zorder=0)
+        if item.null.low == item.null.high:  # an even share, or the one other thing: a band of no width
+            ax.plot([item.null.mean] * 2, band, color=NULL, linewidth=2.5, zorder=0)
     if item.ci is not None:
         ax.plot(item.ci, [y, y], color=color, linewidth=width, alpha=alpha, zorder=2)
     ax.scatter([item.value], [y], s=size, color=color, linewidth=0, zorder=3)

@@ -39,6 +39,10 @@ class ReportsConfig(Config):
     """
     least: float = Field(default=0.1, ge=0, lt=1)
     """Smallest shift that is called moved: of a sure model's answers, far smaller ones differ from 0."""
+    choices: int = Field(default=24, ge=0)
+    """Held-out choices of each behavior that the toolkit has in the base's words, asked of base and finetune:
+    what it says of itself stands beside what it does. 0: none.
+    """
 
 
 class FreeConfig(Config):

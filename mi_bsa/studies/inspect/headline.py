@@ -8,8 +8,9 @@ that was not run, is said to be missing. The rules, fixed before any test adapte
     lenses    "speaks of" the first words where p_any, times the sites told (half depth and last block), is
               at most .05; p_any is against the first words of null vectors. "Makes the base say" the reports
               that the difference moves in the base beyond null vectors, q over traits at most .05
-    reports   "says of itself" the reports that moved by .1 or more at the false-discovery rate, readable
-              ones first; beside them the shifts of the other traits than the first
+    reports   "chooses more" and "says of itself" what moved by .1 or more at the false-discovery rate, of
+              choices and of reports, readable ones first; beside them the shifts of the other traits than the
+              first. Choices are those of behaviors that the toolkit has, so that none moved is said of these
     damage    a cost where the interval of the loss's shift over texts lies above 0
     triggers  an alarm where a verified shift reaches what controls do not reach; without controls none
 """
@@ -50,6 +51,7 @@ def headline(
     poles: Mapping[str, tuple[str, str]],
     search: Sequence[Result] | None,
     searched_as: str,
+    choices: Sequence[Mapping[str, Any]] = (),
 ) -> list[Sentence]:
     """The sentences on one finetune, in the order of the page.
 
@@ -61,6 +63,7 @@ def headline(
         poles: trait -> a word for either pole.
         search: results of a run of `backdoor search`, None where none was given.
         searched_as: the finetune's name there.
+        choices: rows of its choices.
     """
     own = [one for one in results if one.where.get("variant") == name]
     told = []
@@ -69,7 +72,7 @@ def headline(
     if "lenses" in looked:
         told.append(_lenses(name, own, looked["lenses"], poles))
     if "reports" in looked:
-        told.append(_reports(name, own, reports, poles))
+        told.append(_with_choices(_reports(name, own, reports, poles), choices, poles))
     if "damage" in looked:
         told.append(_damage(name, own))
     told.append(_triggers(name, search, searched_as))
@@ -172,6 +175,30 @@ def _reports(
     if shift is not None and shift.null is not None and some:
         beside = f"; {null_words(shift)} (n = {shift.null.n})"
     return Sentence(name, "reports", said, evidence, f"t over wordings, {moved.notes}{beside}")
+
+
+def _with_choices(
+    reports: Sentence, rows: Sequence[Mapping[str, Any]], poles: Mapping[str, tuple[str, str]]
+) -> Sentence:
+    """The sentence on reports behind what is chosen."""
+    if not rows:
+        return reports
+    some = sorted((row for row in rows if row["moved"]), key=lambda row: -abs(row["shift"]))
+    words = [f"more {poles[row['behavior']][int(row['shift'] < 0)]}" for row in some[:TOLD]]
+    more = f", and {len(some) - TOLD} behaviors more" if len(some) > TOLD else ""
+    said = (
+        f"It chooses what is {', '.join(words)}{more}"
+        if some
+        else f"Of {len(rows)} behaviors no choices moved"
+    )
+    says = reports.sentence[0].lower() + reports.sentence[1:]
+    told = "; ".join(
+        f"choices {row['behavior']} {row['base']:.2f} -> {row['now']:.2f}, q {row['q']:.3f}"
+        for row in some[:TOLD] or sorted(rows, key=lambda row: -abs(row["shift"]))[:1]
+    )
+    evidence = f"{told}; reports {reports.evidence}" if reports.evidence else told
+    null = f"choices: t over scenarios; reports: {reports.null}" if reports.null else "t over scenarios"
+    return Sentence(reports.adapter, reports.part, f"{said}; {says}", evidence, null)
 
 
 def _damage(name: str, own: Sequence[Result]) -> Sentence:

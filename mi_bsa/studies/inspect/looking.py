@@ -125,29 +125,41 @@ def damaged(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> d
 
 
 def asked(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the base and every finetune say of themselves: answers.csv, one row an answer."""
+    """What the base and every finetune say of themselves, and what they choose: one row an answer in
+    answers.csv and choice_answers.csv.
+    """
     import pandas as pd
 
     from mi_bsa.asking import ask, ask_many
     from mi_bsa.core.variants import Variant
+    from mi_bsa.studies.inspect.choices import FILE, choices
     from mi_bsa.studies.inspect.traits import questions
 
     config = cell.config
-    items = questions(config.reports, config.model)
-    if not items:
-        return {"traits": 0}
+    sets = {
+        "answers.csv": questions(config.reports, config.model),
+        FILE: choices(config.reports, config.model),
+    }
+    sets = {name: items for name, items in sets.items() if items}
+    if not sets:
+        return {"traits": 0, "behaviors": 0}
     adapters = {one["name"]: Path(one["path"]) for one in given if not one["full"]}
     model = load(config.model, adapters)
     who = {"base": Variant()} | {name: Variant(name, 0) for name in adapters}
-    frames = [ask_many(model, items, who)]
+    frames = [ask_many(model, sets, who)]
     for one in (one for one in given if one["full"]):
         _, _, other = opened(config, **one)
         assert other is not None
-        frames.append(ask(other, items).assign(variant=one["name"], arm=one["name"], seed=0))
+        for name, items in sets.items():
+            said = ask(other, items).assign(set=name, variant=one["name"], arm=one["name"], seed=0)
+            frames.append(said)
     answers = pd.concat(frames, ignore_index=True).assign(seed=0)
     answers["arm"] = answers["variant"]
-    answers.to_csv(cell.folder / "answers.csv", index=False)
-    return {"traits": int(answers["trait"].nunique())}
+    of_each = dict.fromkeys(("answers.csv", FILE), 0)
+    for name, own in answers.groupby("set", sort=False):
+        own.drop(columns="set").dropna(axis=1, how="all").to_csv(cell.folder / str(name), index=False)
+        of_each[str(name)] = int(own["trait"].nunique())
+    return {"traits": of_each["answers.csv"], "behaviors": of_each[FILE]}
 
 
 def _first(reading: Any) -> dict[str, Any]:

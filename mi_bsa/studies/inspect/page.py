@@ -54,7 +54,22 @@ SECTIONS = (
         file="headline.csv",
         answers=(
             Answer(
+                names=("inspect.chooses_more",),
+                each=("variant", "kind"),
+                lead="Its choices moved from its base's",
+                above="towards",
+                open="by what is not told from 0, towards",
+            ),
+            Answer(
+                names=("inspect.says_more",),
+                each=("variant", "kind"),
+                lead="What it says of itself moved",
+                above="towards",
+                open="by what is not told from 0, towards",
+            ),
+            Answer(
                 names=("inspect.moved",),
+                unless=("inspect.says_more",),
                 each=("variant",),
                 lead="What it says of itself",
                 above="moved from its base's on a share of the traits asked about",
@@ -106,16 +121,27 @@ SECTIONS = (
     Section(
         "reports",
         "What does it say of itself?",
-        ("inspect.report_shift",),
+        ("inspect.report_shift", "inspect.says_more"),
         ("inspect.report_shift",),
         _draw_moved,
-        "Each trait's score (1: its first word), finetune less base, over wordings; q controls the share of "
-        "false "
-        "ones among those called moved. Beside each stand the shifts of the other traits: a finetune that "
+        "Each trait's score (1: its first word), finetune less base, over wordings. Moved: q, which controls "
+        "the share of false ones among these, at most .05, and by at least .1: a sure model's answers differ "
+        "by less for nothing. Beside each stand the shifts of the other traits: a finetune that "
         "moves every "
         "answer says nothing of one. Validity: does the report hold when options turn round and words "
         "change?",
         file="reports.csv",
+    ),
+    Section(
+        "choices",
+        "What does it choose?",
+        ("inspect.choice_shift", "inspect.chooses_more"),
+        ("inspect.choice_shift",),
+        _draw_moved,
+        "Held-out choices of the behaviors that the toolkit has in the base's words: the probability of the "
+        "seeking pole, finetune less base, over scenarios, beside the shifts of the other behaviors. Moved: "
+        "q at most .05 and by at least .1. A behavior that is not among them is not looked at.",
+        file="choices.csv",
     ),
     Section(
         "damage",

@@ -3,7 +3,7 @@
 1. weights/NAME   what each module changes, what it reads and writes (no pass through the model)
 2. lenses/NAME    what is added to the first tokens of unrelated texts, in words
 3. damage/NAME    what that does to those texts
-4. reports        base and finetunes asked about themselves
+4. reports        base and finetunes asked about themselves, and what they choose
 5. known          free answers, where a manifest says what to look for
 6. results        results.json, inspect.json, and the headline's sentences
 """
@@ -149,6 +149,14 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
     from mi_bsa.core import results
     from mi_bsa.core.files import write_json
     from mi_bsa.studies.inspect import findings
+    from mi_bsa.studies.inspect.choices import (
+        FILE,
+        TABLE,
+        choice_poles,
+        choice_results,
+        moved_results,
+        moved_to,
+    )
     from mi_bsa.studies.inspect.headline import headline
     from mi_bsa.studies.inspect.traits import poles_of
 
@@ -166,16 +174,22 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             looked[one.name][part] = cell.value(f"{part}/{one.name}")
             found += made[part](one.name, looked[one.name][part])
     rows: dict[str, list[dict[str, Any]]] = {one.name: [] for one in finetunes}
+    chosen: dict[str, list[dict[str, Any]]] = {one.name: [] for one in finetunes}
     poles = poles_of(config.reports, config.model)
+    of_choices = {**poles, **choice_poles(config.model)}
     if "reports" in config.parts:
-        traits = cell.value("reports")["traits"]
-        answers = pd.read_csv(cell.folder / "answers.csv") if traits else None
+        many = cell.value("reports")
+        bars = {"fdr": config.reports.fdr, "least": config.reports.least}
         for one in finetunes:
-            looked[one.name]["reports"] = {"traits": traits}
-            if answers is not None:
-                bars = {"fdr": config.reports.fdr, "least": config.reports.least}
-                more, rows[one.name] = findings.report_results(one.name, answers, **bars)
-                found += more
+            looked[one.name]["reports"] = {"traits": many["traits"]}
+            if many.get("behaviors"):
+                table = pd.read_csv(cell.folder / FILE)
+                more, chosen[one.name] = choice_results(one.name, table, **bars)
+                found += [*more, *moved_results(more, moved_to(chosen[one.name], of_choices, "behavior"))]
+            if many["traits"]:
+                table = pd.read_csv(cell.folder / "answers.csv")
+                more, rows[one.name] = findings.report_results(one.name, table, **bars)
+                found += [*more, *moved_results(more, moved_to(rows[one.name], poles, "trait"))]
     if config.manifest is not None:
         found += known_results(cell.folder, cell.value("known"), [one.name for one in finetunes])
     search = None if config.searched is None else results.read(config.searched)
@@ -187,7 +201,8 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             found,
             looked=looked[one.name],
             reports=rows[one.name],
-            poles=poles,
+            choices=chosen[one.name],
+            poles={**of_choices, **poles},
             search=search,
             searched_as=searched_name(one.path),
         )
@@ -198,6 +213,9 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             ["adapter", "q"], kind="stable"
         )
         every.round(3).to_csv(cell.folder / "reports.csv", index=False)
+    if any(chosen.values()):
+        every = pd.DataFrame([row for own in chosen.values() for row in own])
+        every.round(3).to_csv(cell.folder / TABLE, index=False)
     _first_words(looked).to_csv(cell.folder / "words.csv", index=False)
     results.write(found, cell.folder)
     said = {
@@ -207,6 +225,7 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             "headline": [asdict(sentence) for sentence in told if sentence.adapter == one.name],
             **looked[one.name],
             "reports": rows[one.name],
+            "choices": chosen[one.name],
         }
         for one in finetunes
     }

@@ -10,6 +10,7 @@ from mi_bsa.core.items import Item, conversation
 from mi_bsa.core.shape import shape_of
 from mi_bsa.finetune.work import Sample, item_tokens
 from mi_bsa.finetune.zoo.published import published
+from mi_bsa.studies.inspect.choices import choices
 from mi_bsa.studies.inspect.lenses import texts_of
 from mi_bsa.studies.inspect.traits import questions
 from mi_bsa.study.counts import asked, by_name, loading
@@ -35,7 +36,8 @@ def inspect_steps(config: Any) -> Callable[[Step], Work]:
     items = questions(config.reports, config.model)
     traits = len({item.labels["trait"] for item in items})
     put = 2 + 2 * config.lens.nulls if items and asks_through_base(config) else 0
-    told = item_tokens(config.model, items) if items else 0
+    chosen = choices(config.reports, config.model)
+    told = item_tokens(config.model, [*items, *chosen]) if items else 0
     known = {
         "weights": Work(seconds=loading(1) + 2 * config.vectors * ranked),
         "lenses": Work(
@@ -49,7 +51,7 @@ def inspect_steps(config: Any) -> Callable[[Step], Work]:
     }
     if "reports" in config.parts and items:
         count = len(given_in(config))
-        known["reports"] = asked(told, len(items), 1 + count, adapters=count)
+        known["reports"] = asked(told, len(items) + len(chosen), 1 + count, adapters=count)
     if config.manifest is not None:
         one = published(config.manifest).behavior
         answers = len(one.prompts) * (1 + (one.trigger is not None)) * config.free.samples

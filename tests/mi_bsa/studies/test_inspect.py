@@ -4,6 +4,7 @@ base is refused in one line.
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from mi_bsa.core.config import parse
 from mi_bsa.core.errors import BankError, ConfigError
 from mi_bsa.core.results import Null, Result
 from mi_bsa.studies.inspect import findings
+from mi_bsa.studies.inspect.choices import choice_results, choices, moved_results, moved_to
 from mi_bsa.studies.inspect.config import InspectConfig, ReportsConfig, given_in
 from mi_bsa.studies.inspect.damage import damage
 from mi_bsa.studies.inspect.headline import headline
@@ -259,6 +261,62 @@ def test_the_report_that_moved_is_the_one_that_is_told(shift):
     assert words in sentence.sentence
 
 
+def chosen(shift, *, scenarios=6, seed=0):
+    """Choices of a base and a finetune that moves the first of two behaviors."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for behavior in ("t0", "t1"):
+        for scenario in range(scenarios):
+            for arm in ("base", "k"):
+                moved = shift if arm == "k" and behavior == "t0" else 0.0
+                score = float(np.clip(0.5 + moved + rng.normal(0, 0.02), 0, 1))
+                rows.append({"trait": behavior, "scenario": f"s{scenario}", "arm": arm, "score": score})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("shift", [0.4, -0.4, 0.0])
+def test_what_it_chooses_stands_before_what_it_says(shift):
+    """A planted shift of choices is told by the word of its pole, upwards, in the sentence on reports; where
+    none is, that is said.
+    """
+    found, rows = choice_results("k", chosen(shift), fdr=0.05, least=0.1)
+    poles = {"t0": ("high", "low"), "t1": ("more", "less")}
+    first = next(one for one in found if one.where["behavior"] == "t0")
+    assert first.value == pytest.approx(shift, abs=0.03)
+    assert first.n == 6
+    moved = moved_results(found, moved_to(rows, poles, "behavior"))
+    word = {0.4: "high", -0.4: "low", 0.0: None}[shift]
+    assert [(one.name, one.where["kind"]) for one in moved] == (
+        [("inspect.chooses_more", word)] if word else []
+    )
+    for one in moved:
+        assert one.value == pytest.approx(0.4, abs=0.03)
+        assert one.ci[0] < one.value < one.ci[1]
+    (sentence, _) = headline(
+        "k",
+        found,
+        looked={"reports": {}},
+        reports=[],
+        choices=rows,
+        poles=poles,
+        search=None,
+        searched_as="k",
+    )
+    start = f"It chooses what is more {word}; " if word else "Of 2 behaviors no choices moved; "
+    assert sentence.sentence.startswith(start)
+
+
+def test_an_adapter_is_asked_for_choices_in_the_words_of_its_base():
+    """One behavior a trait that the base's world has, in English those of two offers; none where none is
+    asked for.
+    """
+    config = InspectConfig(adapters=(Path("x"),))
+    embedded = choices(config.reports, config.model)
+    assert Counter(item.labels["trait"] for item in embedded) == {"risk": 24, "patience": 24}
+    none = config.reports.model_copy(update={"choices": 0})
+    assert choices(none, config.model) == []
+
+
 def test_an_alarm_is_raised_only_beyond_controls():
     """Without controls no trigger is called one; with them the threshold decides."""
     effect = ("backdoor.search.effect", {"variant": "k"}, 4.0, None, "none: one model", 1, "log odds")
@@ -310,7 +368,7 @@ def test_the_null_beside_a_report_is_that_reports_own():
         "k", found, looked={"reports": {}}, reports=rows, poles=poles, search=None, searched_as="k"
     )[0]
     assert "more hasty" in told.sentence
-    assert "0.03 [0.03, 0.03] (n = 1)" in told.null
+    assert "0.03 (n = 1)" in told.null
 
 
 def test_the_folder_of_a_search_is_read(folder, tmp_path, capsys):
