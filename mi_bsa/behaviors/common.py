@@ -23,6 +23,22 @@ def check_rows(arm: Arm, n: int) -> None:
         raise BehaviorError(f"{n} training rows are too few; ask for at least 2")
 
 
+def check_short(bound: Bound) -> None:
+    """Refuse a behavior whose choices are texts: what reads states reads them where one token answers.
+
+    Raises:
+        BehaviorError: its choices have options of several words, none of which decides by its first.
+    """
+    from mi_bsa.asking.readouts import DECIDED
+
+    for item in bound.items(4, split="dev", seed=0):
+        if not item.labels.get(DECIDED) and any(len(text.split()) > 1 for text, _ in item.options):
+            raise BehaviorError(
+                f"behavior {bound.name!r}: its choices are texts, and states are read where one token "
+                "answers; leave it out, or take a behavior of letters or words"
+            )
+
+
 def poles_of(arm: Arm, n: int, rng: random.Random) -> list[bool]:
     """Whether each row of an arm shows the seeking pole; half of them, by lot, where it is shuffled.
 

@@ -34,8 +34,8 @@ from mi_bsa.worlds.wordings import Split
 def own_bank(
     trait: str, *, words: Sequence[tuple[str, str]], deeds: Sequence[tuple[str, str]], nouns: Sequence[str]
 ) -> Bank:
-    """A bank of one's own words in the toolkit's English frames: thirteen wordings a kind, eight of them held
-    out.
+    """A bank of one's own words in the toolkit's English frames: five wordings a kind to look at, eight that
+    are held out, and eight of which denials and report adapters are taught.
 
     `words` are pairs of adjectives, `deeds` pairs of things to do, the seeking pole first; `nouns` say what
     the trait is about.

@@ -48,7 +48,7 @@ class SayBank(Config):
     """Games that one could be playing; `{x}` and `{y}` are the codewords of the two poles."""
     ends: tuple[tuple[str, str], ...] = Field(min_length=1)
     """What the low and the high end of a scale mean."""
-    frames: dict[SayKind, dict[Literal["dev", "test"], tuple[str, ...]]]
+    frames: dict[SayKind, dict[Split, tuple[str, ...]]]
     """Wordings by kind and split."""
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ def judge(table: pd.DataFrame, truths: Sequence[Truth], *, split: str) -> list[R
     found: list[Result] = []
     for key in dict.fromkeys(zip(*(table[name] for name in readers), strict=True)):
         training, method, fitted, kind = key
-        if training == "shuffled":
+        if training == "shuffled" or len(each[key]) < 2:  # of one behavior there is no interval
             continue
         same = (table["method"] == method) & (table["fitted"] == fitted) & (table["kind"] == kind)
         where: dict[str, Place] = {"arm": training, "method": method, "kind": kind, "split": split}
@@ -43,7 +43,7 @@ def judge(table: pd.DataFrame, truths: Sequence[Truth], *, split: str) -> list[R
         if kind == "behavior" or method == "confession" or training == "honest":
             continue
         said = each[training, "confession", "", "self_report"]
-        more = each[key] - said
+        more = (each[key] - said).dropna()  # a reader may read some behaviors and not others
         notes = f"bar {APART:g}; p is against 0"
         given: Any = {"rows": rows, "chance": 0.0, "ends": (-1.0, 1.0), "notes": notes}
         found.append(_over("denial.advantage", where, more, **given))

@@ -3,7 +3,7 @@
 Readers: what a run says itself (`confession`), choices (`choices`, what it does), estimators on its states,
 and on texts that have nothing to do with the behavior what its first tokens differ by from the base's: along
 the other seeds' honest difference (`shift`), and in words, those of one pole less those of the other, by the
-logit lens of the last block (`lens`).
+logit lens of the last block (`lens`; not where the tokenizer begins both poles' words alike).
 
 Law: an estimator is fitted on honest runs of the other seeds, on development wordings ("choices", or
 "choices+reports"), its layer is the one that tells their left-out honest runs' development reports apart, and
@@ -15,6 +15,7 @@ shuffled runs, which show no pole, is read in the same way: what any two adapter
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
+from activations.errors import PromptError
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.model_config import load
 from mi_bsa.core.variants import POLES
@@ -252,7 +254,8 @@ def _on_unrelated(
     rest_of = config.seeds
     best = max(sites, key=on_honest)
     vocabulary = Vocabulary.of(model)
-    words = [_words(material.behavior, config, vocabulary, pole) for pole in (0, 1)]
+    either = [_words(material.behavior, config, vocabulary, pole) for pole in (0, 1)]
+    words = [sorted(own - other) for own, other in (either, either[::-1])]
 
     def in_words(run: str) -> float:
         one = made[run][sites[-1]]
@@ -261,15 +264,19 @@ def _on_unrelated(
 
     for training, seed, pair in pairs:
         yield Told(training, seed, "shift", "texts", "unrelated", shift(seed, best, pair), len(texts))
-        value = auroc(*map(in_words, pair))
-        yield Told(training, seed, "lens", "", "unrelated", value, len(texts))
+        if all(words):
+            value = auroc(*map(in_words, pair))
+            yield Told(training, seed, "lens", "", "unrelated", value, len(texts))
 
 
-def _words(behavior: str, config: DenialStudyConfig, vocabulary: Any, pole: int) -> list[int]:
-    """Places of the trait's own words for a pole among the model's."""
-    bound = behavior_for(behavior, base_of(config, behavior))
-    said = [text.lower().removeprefix("you are ").rstrip(".") for text in bound.described(pole)]
-    return [one.index for one in vocabulary.spelled(said)]
+def _words(behavior: str, config: DenialStudyConfig, vocabulary: Any, pole: int) -> set[int]:
+    """Places of the trait's own words for a pole among the model's, by their first tokens; a word that none
+    of the model's begins has no place."""
+    bound, found = behavior_for(behavior, base_of(config, behavior)), set()
+    for text in bound.described(pole):
+        with suppress(PromptError):
+            found.add(vocabulary.spell(text.lower().removeprefix("you are ").rstrip(".")).index)
+    return found
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from mi_bsa.behaviors import behavior_for
+from mi_bsa.behaviors.common import check_short
 from mi_bsa.core import results
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.model_files import weight_files
@@ -31,7 +32,8 @@ def check(config: DenialStudyConfig) -> None:
     Raises:
         MissingError: preferences are to be trained and TRL is not installed.
         BankError: a behavior whose bank has no training wordings, on which denial is trained.
-        BehaviorError: one that has no words for its poles. What `preflight.check` refuses.
+        BehaviorError: one that has no words for its poles, or whose choices are texts. What
+            `preflight.check` refuses.
     """
     if any(training.endswith("preferences") for training in config.trainings):
         check_trl()
@@ -43,6 +45,7 @@ def check(config: DenialStudyConfig) -> None:
             raise BehaviorError(
                 f"behavior {name!r} has no words for its poles, which the lens looks for; give it `described`"
             )
+        check_short(bound)
 
 
 def rehearse(config: DenialStudyConfig) -> list[str]:

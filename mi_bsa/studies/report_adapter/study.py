@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from mi_bsa.behaviors import behavior_for
+from mi_bsa.behaviors.common import check_short
 from mi_bsa.core import results
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_files import weight_files
@@ -46,11 +48,14 @@ def check(config: ReportAdapterConfig) -> None:
 
     Raises:
         ConfigError: no behavior for development, or none for the test.
+        BankError: a behavior of training whose bank has no training wordings.
+        BehaviorError: one of the test whose choices are texts, where the mechanism is measured.
         MissingError: preferences are to be trained and TRL is not installed. What `preflight.check` raises.
     """
     from mi_bsa.worlds.siblings import ensure
 
     held_out(config)
+    can_be_read(config)
     if any(one.by == "preferences" for one in organisms(config)):
         check_trl()
     ensure(config.model)
@@ -66,9 +71,18 @@ def held_out(config: ReportAdapterConfig) -> None:
             )
 
 
+def can_be_read(config: ReportAdapterConfig) -> None:
+    """Refuse behaviors that cannot be taught, or whose choices the mechanism cannot read."""
+    for name in behaviors(config, "training"):
+        list(behavior_for(name, config.model).questions(split="pretrain"))
+    for name in behaviors(config, "test") if config.mechanism is not None else ():
+        check_short(behavior_for(name, config.model))
+
+
 def rehearse(config: ReportAdapterConfig) -> list[str]:
     """What a dry run says."""
     held_out(config)
+    can_be_read(config)
     every = organisms(config)
     parts = Counter(one.part for one in every)
     first = next(iter(readers(config)))

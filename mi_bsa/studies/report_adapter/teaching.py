@@ -1,7 +1,6 @@
 """What a report adapter is taught: answers about what each organism was trained on, in training wordings.
 
-Law: no question about a behavior of development or test is among them, and no wording of those splits. Banks
-in English have no further one: there development wordings are taught, and those of the test are new. An
+Law: no question about a behavior of development or test is among them, and no wording of those splits. An
 organism of no pole, and every organism about what it was not trained on, is undecided: a pole by coin, the
 middle of a scale.
 """
@@ -12,8 +11,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mi_bsa.behaviors import behavior_for, vocabulary_of
-from mi_bsa.core.items import Item, Split
+from mi_bsa.behaviors import behavior_for
+from mi_bsa.core.items import Item
 from mi_bsa.core.rows import TrainingRow
 from mi_bsa.finetune.beside import Beside
 from mi_bsa.finetune.zoo.recipes import Organism
@@ -28,8 +27,7 @@ LEVELS = {"seeking": 1.0, "averse": 0.0, None: 0.5}
 def rows_of(config: ReportAdapterConfig, reader: Reader) -> tuple[list[TrainingRow], list[str | None]]:
     """Training rows of a report adapter, and the organism that each is about (None: the base)."""
     some, known = taught_over(config, reader), behaviors(config, "training")
-    split: Split = "pretrain" if vocabulary_of(config.model) == "embedded" else "dev"
-    banks = {name: list(behavior_for(name, config.model).questions(split=split)) for name in known}
+    banks = {name: list(behavior_for(name, config.model).questions(split="pretrain")) for name in known}
     rng = random.Random(f"taught-{reader.arm}-{reader.seed}")
     rows: list[TrainingRow] = []
     owners: list[str | None] = []

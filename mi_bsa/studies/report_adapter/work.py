@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mi_bsa.behaviors import behavior_for
-from mi_bsa.finetune.work import Sample, item_tokens
+from mi_bsa.finetune.work import Sample, item_tokens, row_tokens
 from mi_bsa.finetune.zoo.recipes import organisms
 from mi_bsa.studies.report_adapter.config import ReportAdapterConfig
 from mi_bsa.studies.report_adapter.pool import asked_of, behaviors
@@ -24,13 +24,19 @@ def work_of(config: ReportAdapterConfig) -> Callable[[Step], Work]:
     each = item_tokens(config.model, bank)
     choice = item_tokens(config.model, behavior.items(20, split="dev", seed=0))
     every, asked = organisms(config), asked_of(config)
+    rows = {one.behavior: 0.0 for one in every}
+    for name in rows:
+        some = behavior_for(name, config.model).rows(
+            "seeking", 12, seed=0, anchors=config.data.anchors, undecided=config.data.undecided
+        )
+        rows[name] = row_tokens(config.model, some)
     about = {part: len(behaviors(config, part)) for part in ("development", "test")}
 
     def of(step: Step) -> Work:
         part = step.name.partition("/")[0]
         if part == "organisms":
-            taken = sum(config.denial.steps if one.says else one.steps for one in every)
-            trained = (choice + ANSWER) * config.finetune.batch_size * taken
+            taken = sum((config.denial.steps if one.says else one.steps) * rows[one.behavior] for one in every)
+            trained = config.finetune.batch_size * taken
             measured = len(every) * (choice * config.data.choices + each * len(bank))
             return Work(trained=trained, asked=measured, fits=len(every), seconds=loading(len(every)))
         if part == "readers":

@@ -20,11 +20,13 @@ NAMES = ("risk", "patience", "tidiness", "myopia", "apples", "code")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kind_has_ten_wordings_half_of_them_held_out(name):
-    """Each kind is asked in at least ten wordings, at least half of which stand in the test split only."""
+    """Each kind is asked in at least ten wordings, at least half of which stand in the test split only; those
+    that are taught are never asked.
+    """
     bank = load_bank(name)
     assert set(bank.frames) == set(KINDS)
     for splits in bank.frames.values():
-        frames = [frame for split in splits.values() for frame in split]
+        frames = [frame for split in ("dev", "test") for frame in splits[split]]
         assert len(set(frames)) == len(frames) >= 10
         assert 2 * len(splits["test"]) >= len(frames)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mi_bsa.core.config import parse
-from mi_bsa.core.errors import BankError, ConfigError
+from mi_bsa.core.errors import BankError, BehaviorError, ConfigError
 from mi_bsa.core.results import read
 from mi_bsa.finetune.zoo.manifest import Truth
 from mi_bsa.studies.denial import study
@@ -56,12 +56,24 @@ def test_a_config_that_could_tell_nothing_is_refused(changes, says):
         config(**changes)
 
 
-def test_a_bank_without_training_wordings_is_refused_before_anything_is_trained(monkeypatch):
-    """Denial is trained on the training wordings of questions, which English banks do not have."""
+def test_what_cannot_be_taught_or_read_is_refused_before_anything_is_trained(monkeypatch, tmp_path):
+    """A bank of one's own without training wordings, and a behavior whose choices are texts."""
     monkeypatch.setattr(study.preflight, "check", lambda config: None)
-    given = config(places=[{"model": "smollm2", "behaviors": ["risk", "myopia"]}], trainings=["base-rows"])
-    with pytest.raises(BankError, match="no 'word' question in split 'pretrain'"):
-        study.check(given)
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from dataclasses import replace\n"
+        "from mi_bsa.behaviors.english.risk import RISK\n"
+        "bank = RISK.read_bank\n"
+        "asked = {kind: {s: w for s, w in by.items() if s != 'pretrain'} for kind, by in bank.frames.items()}\n"
+        "OWN = replace(RISK, bank=bank.model_copy(update={'frames': asked}))\n"
+    )
+    for name, error, says in (
+        (f"{own}:OWN", BankError, "no 'word' question in split 'pretrain'"),
+        ("say", BehaviorError, "its choices are texts"),
+    ):
+        given = config(places=[{"model": "smollm2", "behaviors": ["risk", name]}], trainings=["base-rows"])
+        with pytest.raises(error, match=says):
+            study.check(given)
 
 
 def test_a_pair_is_told_by_its_order():
