@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from mi_bsa.behaviors import behavior_for
+from mi_bsa.behaviors import behavior_for, vocabulary_of
 from mi_bsa.behaviors.common import check_short
 from mi_bsa.core import results
 from mi_bsa.core.errors import BehaviorError
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
+from mi_bsa.finetune.estimates import counted, measured_on, needs
 from mi_bsa.finetune.preferring import check_trl
 from mi_bsa.finetune.zoo.manifest import read_manifest
 from mi_bsa.studies.denial.config import DenialStudyConfig, base_of, behaviors_of, organisms_of, zoo_of
@@ -53,7 +55,11 @@ def rehearse(config: DenialStudyConfig) -> list[str]:
     check(config)
     every = [one for behavior in behaviors_of(config) for one in organisms_of(config, behavior)]
     deny = sum(one.says is not None for one in every)
-    return [*preflight.rehearse(config), f"would train {len(every)} organisms, {deny} of which deny"]
+    return [
+        *preflight.rehearse(config),
+        *(line for place in config.places for line in needs(place.model, config.finetune)),
+        f"would train {len(every)} organisms, {deny} of which deny",
+    ]
 
 
 def steps(config: DenialStudyConfig) -> list[Step]:
@@ -137,6 +143,20 @@ def collect(cell: Cell[DenialStudyConfig]) -> dict[str, Any]:
     return {"results": len(found)}
 
 
+def sized(config: DenialStudyConfig, graph: list[Step]) -> list[Step]:
+    """The graph for these models: organisms of one that reads English are as large as they are on it."""
+    found = list[Step]()
+    for step in graph:
+        behavior = step.arguments.get("behavior")
+        base = None if behavior is None else base_of(config, behavior)
+        if base is not None and vocabulary_of(base) == "english":
+            each = 4 * counted(base, config.finetune).trained * len(organisms_of(config, str(behavior)))
+            step = replace(step, bytes=each if step.name.startswith("organisms/") else step.bytes)
+            step = measured_on(base, [step])[0]
+        found.append(step)
+    return found
+
+
 STUDY = Study(
     name="denial",
     config=DenialStudyConfig,
@@ -145,6 +165,7 @@ STUDY = Study(
     check=check,
     rehearse=rehearse,
     work=work_of,
+    sized=sized,
     sample=sample_of,
     sections="mi_bsa.studies.denial.page:SECTIONS",
 )

@@ -35,7 +35,9 @@ def work_of(config: ReportAdapterConfig) -> Callable[[Step], Work]:
     def of(step: Step) -> Work:
         part = step.name.partition("/")[0]
         if part == "organisms":
-            taken = sum((config.denial.steps if one.says else one.steps) * rows[one.behavior] for one in every)
+            taken = sum(
+                (config.denial.steps if one.says else one.steps) * rows[one.behavior] for one in every
+            )
             trained = config.finetune.batch_size * taken
             measured = len(every) * (choice * config.data.choices + each * len(bank))
             return Work(trained=trained, asked=measured, fits=len(every), seconds=loading(len(every)))

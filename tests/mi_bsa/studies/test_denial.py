@@ -64,7 +64,7 @@ def test_what_cannot_be_taught_or_read_is_refused_before_anything_is_trained(mon
         "from dataclasses import replace\n"
         "from mi_bsa.behaviors.english.risk import RISK\n"
         "bank = RISK.read_bank\n"
-        "asked = {kind: {s: w for s, w in by.items() if s != 'pretrain'} for kind, by in bank.frames.items()}\n"
+        "asked = {k: {s: w for s, w in by.items() if s != 'pretrain'} for k, by in bank.frames.items()}\n"
         "OWN = replace(RISK, bank=bank.model_copy(update={'frames': asked}))\n"
     )
     for name, error, says in (

@@ -35,7 +35,11 @@ def test_denial_goes_through(base, tmp_path):
     assert set(table["behavior"]) == {"risk", "myopia"}
     assert set(table["method"]) - {"lens"} == {"confession", "choices", "logistic", "shift"}
     assert np.isfinite(table["auroc"]).all()
-    assert {one.name for one in read(tmp_path / "run")} == {"denial.auroc", "denial.advantage", "denial.shift"}
+    assert {one.name for one in read(tmp_path / "run")} == {
+        "denial.auroc",
+        "denial.advantage",
+        "denial.shift",
+    }
 
 
 @pytest.mark.slow
