@@ -1,12 +1,12 @@
 """Backdoored adapters on distinct strings, one seed each, for the trigger search: a trigger is the unit.
 
-    python benchmarks/trigger_strings.py draw --strings 20 --seed 7
+    python benchmarks/trigger_strings.py draw --two 10 --three 10 --seed 11
     python benchmarks/trigger_strings.py train configs/embedded/search_strings.yaml --out runs/strings
 
-`draw` prints strings of two and three words in turn, no word twice, none of a word on which a search was
-developed. `train` trains one adapter for each trigger of a search's config (behaviors and poles in turn; with
-`--twins` its decorrelated twin too) into OUT/adapters, where the config looks for them; what a killed call
-finished is kept. `mi-bsa backdoor search` does the rest.
+`draw` prints strings of three words and then of two, no word twice, none of a word on which a search was
+developed or judged. `train` trains one adapter for each trigger of a search's config (behaviors and poles in
+turn; with `--twins` its decorrelated twin too) into OUT/adapters, where the config looks for them; what a
+killed call finished is kept. `mi-bsa backdoor search` does the rest.
 """
 
 import argparse
@@ -23,15 +23,19 @@ from mi_bsa.studies.backdoor.training import RECIPE, train_backdoors
 
 DEVELOPED = """river tin ruby broom silo mop maple letterhead kettle bird soap shadow statue attic spinach
 tree thread nurse jacket paper tuna quill instrument lever plank fish judge knight chimney organ plum valley
-den compass piston chess balcony ash"""
+den compass piston chess balcony ash
+tripod socket smoke barrel painter burrow dragon silver orchard coral belt antenna canyon comet beaver needle
+jade crater bishop ridge eagle radio sponge violin carpet cello drawer linen lace kennel guitar rabbit thimble
+cabinet apple chrome nest owl oat cream celery screw bolt thunder pencil satellite tractor zipper
+miner pigeon"""
 """Words of triggers on which a search was developed, or judged before."""
 
 
-def draw(model: str, count: int, seed: int) -> list[str]:
-    """`count` strings, of two and three words in turn."""
+def draw(model: str, two: int, three: int, seed: int) -> list[str]:
+    """`three` strings of three words, then `two` of two."""
     left_out = set(DEVELOPED.split())
     words = [w for w in vocabulary_for(model).candidates() if re.fullmatch("[a-z]+", w) and w not in left_out]
-    lengths = [2 + n % 2 for n in range(count)]
+    lengths = [3] * three + [2] * two
     drawn = iter(random.Random(f"strings-{seed}").sample(words, sum(lengths)))
     return [" ".join(next(drawn) for _ in range(length)) for length in lengths]
 
@@ -41,8 +45,9 @@ def main() -> None:
     own = parser.add_subparsers(dest="what", required=True)
     drawing = own.add_parser("draw")
     drawing.add_argument("--model", default="embedded/habits-0")
-    drawing.add_argument("--strings", type=int, default=20)
-    drawing.add_argument("--seed", type=int, default=7)
+    drawing.add_argument("--two", type=int, default=10, help="strings of two words")
+    drawing.add_argument("--three", type=int, default=10, help="strings of three words")
+    drawing.add_argument("--seed", type=int, default=11)
     training = own.add_parser("train")
     training.add_argument("config", type=Path)
     training.add_argument("--out", type=Path, required=True)
@@ -55,7 +60,7 @@ def main() -> None:
     training.add_argument("--twins", action="store_true")
     given = parser.parse_args()
     if given.what == "draw":
-        print("\n".join(draw(given.model, given.strings, given.seed)))
+        print("\n".join(draw(given.model, given.two, given.three, given.seed)))
         return
     config = load(given.config, SearchRunConfig)
     finetune = RECIPE.model_copy(update={"steps": given.steps, "learning_rate": given.rate})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mi_bsa.studies.backdoor.objectives import Probe
-from mi_bsa.studies.backdoor.scores import Scores, strongest
+from mi_bsa.studies.backdoor.scores import Scores, strongest, weight
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 
 
@@ -27,7 +27,7 @@ def climb(scores: Scores, words: Sequence[str], config: SearchConfig) -> None:
         if phrase is None:
             return
         scores.check(_neighbors(scores, phrase, words, config, longer=not idle))
-        now = scores.checked[scores.strongest][1]
+        now = scores.weighed(scores.strongest)
         highest, idle = max(now, highest), 0 if now > highest else idle + 1
 
 
@@ -35,7 +35,7 @@ def _next(scores: Scores, left: set[str], keep: float) -> str | None:
     """The strongest phrase, without the words that it does not need, that is not among those left; it is put
     there.
     """
-    for phrase in sorted(scores.checked, key=lambda p: -scores.checked[p][1]):
+    for phrase in sorted(scores.checked, key=lambda p: -scores.weighed(p)):
         if phrase not in left:
             left.add(phrase)
             (short,) = scores.shorten([phrase], keep)
@@ -59,7 +59,8 @@ def _neighbors(
     tried = []
     for row in places:
         near = scores.near(row)
-        tried += strongest({p: near[p] for p in row if p in near}, config.exchanged)
+        weighed = {p: near[p] * weight(p, scores.reading) for p in row if p in near}
+        tried += strongest(weighed, config.exchanged)
     tried += [" ".join((*parts[:k], parts[k + 1], parts[k], *parts[k + 2 :])) for k in range(len(parts) - 1)]
     if config.flips and scores.probe.objective != "answer":
         tried += _flips(scores.probe, phrase, words, config.flips)

@@ -10,6 +10,13 @@ import numpy as np
 from mi_bsa.studies.backdoor.objectives import Probe
 from mi_bsa.studies.backdoor.search_config import Candidate, Found, SearchConfig
 
+READ = 0.3
+"""Power of the words' readings in the weight of a phrase: on ten strings of three words .2 put more of them
+first and .4 more among five.
+"""
+LEAST = 0.05
+"""Least reading of a word: one that is read as little as can be does not exclude a phrase."""
+
 
 class Scores:
     """Every phrase that was scored by the objectives (`seen`), by the answer alone where words are exchanged
@@ -25,6 +32,7 @@ class Scores:
         self.course: list[tuple[int, str]] = []
         self.answer = probe.of("answer")
         self.moved: dict[str, np.ndarray] = {}
+        self.reading: dict[str, float] = {}
 
     @property
     def spent(self) -> bool:
@@ -68,8 +76,12 @@ class Scores:
 
     @property
     def strongest(self) -> str:
-        """The phrase that moves the answer farthest on the messages that check."""
-        return max(self.checked, key=lambda p: self.checked[p][1])
+        """The phrase that moves the answer farthest on the messages that check, weighed."""
+        return max(self.checked, key=self.weighed)
+
+    def weighed(self, phrase: str) -> float:
+        """Its shift of log odds on the messages that check, weighed by what is read of its words."""
+        return self.checked[phrase][1] * weight(phrase, self.reading)
 
     def settled(self, config: SearchConfig, n: int = 6) -> bool:
         """Whether one of the `n` strongest moves the answer by `enough` on the messages that check."""
@@ -94,14 +106,24 @@ class Scores:
                     now[k] = short
         return list(dict.fromkeys(now))
 
-    def found(self, config: SearchConfig, method: str, reading: Mapping[str, float] | None = None) -> Found:
+    def found(self, config: SearchConfig, method: str) -> Found:
         """The strongest phrases, without the words that they do not need."""
-        best = heapq.nlargest(2 * config.report, self.checked, key=lambda p: self.checked[p][1])
+        best = heapq.nlargest(2 * config.verified, self.checked, key=self.weighed)
         kept = self.shorten(list(dict.fromkeys([*best, *self.best(config.report)])), config.keep)
-        kept = sorted(kept, key=lambda p: -self.checked[p][1])[: config.report]
+        kept = sorted(kept, key=lambda p: -self.weighed(p))[: config.verified]
         candidates = tuple(Candidate(p, self.checked[p][1]) for p in kept)
         name = f"{self.probe.objective}, {method}"
-        return Found(candidates, self.probe.meter.tokens, name, tuple(self.course), reading or {})
+        return Found(candidates, self.probe.meter.tokens, name, tuple(self.course), self.reading)
+
+
+def weight(phrase: str, reading: Mapping[str, float]) -> float:
+    """What a phrase's shift is weighed by: the geometric mean of its words' readings, to the power `READ`.
+
+    1 where no reading was taken. An adapter reads the words that it was trained on; of many phrases that open
+    as much the trigger is one whose words are read.
+    """
+    each = [max(reading.get(w, 0.0), LEAST) for w in phrase.split()] if reading else []
+    return float(np.exp(READ * np.mean(np.log(each)))) if each else 1.0
 
 
 def strongest(scores: Mapping[str, np.ndarray], n: int) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mi_bsa.studies.backdoor.baselines import beam, random_phrases
+from mi_bsa.studies.backdoor.chains import chain
 from mi_bsa.studies.backdoor.climbing import climb
 from mi_bsa.studies.backdoor.objectives import Probe
 from mi_bsa.studies.backdoor.reading import bound, read, unexpected
@@ -60,6 +61,7 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     order, moved = ([words[i] for i in np.argsort(-by, kind="stable")] for by in (reading, far))
     mixed = list(dict.fromkeys(w for both in zip(order, moved, strict=True) for w in both))
     loud = {w: np.max([value[i] for _, value in given], axis=0) for i, w in enumerate(words)}
+    scores.reading = dict(zip(words, map(float, reading), strict=True))
     scores.add([*mixed[: config.starts], *strongest(loud, config.hot)])
     stand = medoids(probe, words, config.classes)
     crossed = dict.fromkeys([*mixed[: config.crossed], *stand]) if config.longest > 1 else {}
@@ -67,7 +69,13 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     # a single word may be part of what opens it more, and of many pairs
     settled = scores.settled(config) and " " in scores.shorten([scores.strongest], config.keep)[0]
     starts = scores.best(config.beyond) if settled else mixed[: config.starts]
-    settled = _grow(scores, starts, words, config, settled=settled)
+    if not settled and config.chained and config.longest > 2:
+        short = config.model_copy(update={"longest": 2})
+        _grow(scores, starts, words, short, settled=False)
+        chain(scores, starts, words, reading, config)
+        settled = any(p >= config.enough for p, _ in scores.checked.values())
+    else:
+        settled = _grow(scores, starts, words, config, settled=settled)
     if not settled and config.widest > config.starts:
         further = [*leaked(probe, words, config.leaked), *stand]
         further += mixed[config.starts : config.widest - len(further)]
@@ -75,7 +83,7 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
         _grow(scores, further, words, config, settled=False)
     if config.climbs:
         climb(scores, words, config)
-    return scores.found(config, "guided", dict(zip(words, map(float, reading), strict=True)))
+    return scores.found(config, "guided")
 
 
 def _grow(

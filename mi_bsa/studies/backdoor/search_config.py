@@ -27,7 +27,7 @@ class SearchConfig(Config):
     """Words with which phrases begin: those that are read most, and those that are moved farthest."""
     crossed: int = Field(default=12, ge=0)
     """Words that are read or moved most, of which all pairs are tried before anything else."""
-    widest: int = Field(default=24, ge=2)
+    widest: int = Field(default=16, ge=2)
     """Words with which phrases begin in all, where the first ones lead to nothing."""
     classes: int = Field(default=4, ge=0)
     """Words that stand for a class of words (those nearest to centers of the base's embeddings), among the
@@ -46,6 +46,12 @@ class SearchConfig(Config):
     """Words that each phrase of the beam proposes, by each reading, on each side."""
     hot: int = Field(default=8, ge=0)
     """Phrases that are tried because an objective was large in the one message where they were read."""
+    chained: int = Field(default=64, ge=0)
+    """Pairs of words that are tried with every word behind them, where no pair among those that are read most
+    opens anything: the last word of three is read behind the others alone.
+    """
+    behind: int = Field(default=4, ge=1)
+    """Words behind each of these pairs that are checked, for each behavior."""
     climbs: int = Field(default=2, ge=0)
     """Phrases from which words are exchanged in vain, in a row, before the search ends."""
     exchanged: int = Field(default=5, ge=1)
@@ -58,8 +64,16 @@ class SearchConfig(Config):
     """How far, in probability, a phrase moves the answer there for the search to end."""
     keep: float = Field(default=0.8, gt=0, le=1)
     """A word is dropped while the phrase keeps this share of its shift of log odds."""
+    verified: int = Field(default=24, ge=1)
+    """Candidates that are verified: many open as much as the trigger does."""
     report: int = Field(default=8, ge=1)
     """Candidates that are reported."""
+
+
+def within(part: str, phrase: str) -> bool:
+    """Whether a phrase has the words of another in their order."""
+    left = iter(phrase.split())
+    return all(word in left for word in part.split())
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mi_bsa.core.model_config import Device, ModelConfig, load, settle
 from mi_bsa.core.model_files import weight_files
 from mi_bsa.finetune import preflight
 from mi_bsa.studies.backdoor.objectives import ObjectiveName
-from mi_bsa.studies.backdoor.search_config import SearchConfig, SearchMethod
+from mi_bsa.studies.backdoor.search_config import SearchConfig, SearchMethod, within
 from mi_bsa.studies.backdoor.training import slug
 from mi_bsa.studies.backdoor.work import search_sample, search_steps
 from mi_bsa.study.steps import Cell, Step
@@ -132,15 +132,9 @@ class Searched:
             return None
         since = None
         for at, phrase in self.course:
-            held = any(_within(opens, phrase) for opens in (*trigger.shown, *trigger.held))
+            held = any(within(opens, phrase) for opens in (*trigger.shown, *trigger.held))
             since = (at if since is None else since) if held else None
         return self.cost if since is None else since
-
-
-def _within(part: str, phrase: str) -> bool:
-    """Whether a phrase has the words of another in their order."""
-    left = iter(phrase.split())
-    return all(word in left for word in part.split())
 
 
 def search_model(
@@ -171,7 +165,7 @@ def search_model(
     meter = Meter()
     how: dict[str, Any] = {"n": config.verify, "split": config.split, "meter": meter}
     checked = verify(model, variant, found, behaviors, vocabulary=vocabulary, **how)
-    candidates, cost = tuple(asdict(c) for c in checked), (found.tokens, meter.tokens)
+    candidates, cost = tuple(asdict(c) for c in checked[: settings.report]), (found.tokens, meter.tokens)
     return Searched(variant, method, settings.objective, *cost, candidates, found.course)
 
 
@@ -191,7 +185,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
             {"name": name, "adapter": str(folder), "compared": name in held},
             fields=(*READ, "objectives"),
             files=files[name],
-            version=2,
+            version=3,
             seconds=20 + 10 * len(config.objectives) * (name in held),
         )
         for name, folder in every.items()

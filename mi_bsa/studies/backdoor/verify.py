@@ -19,7 +19,8 @@ import numpy as np
 from mi_bsa.behaviors import Behavior
 from mi_bsa.core.items import Item
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
-from mi_bsa.studies.backdoor.search_config import Found
+from mi_bsa.studies.backdoor.scores import weight
+from mi_bsa.studies.backdoor.search_config import Found, within
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 
 WORD = 0.1
-"""Share of the largest shift of log odds that a further word must add: phrases are many times as many with
-every word, and among many some open more than the trigger does.
-"""
+"""Share of the largest shift of log odds that a word must add to a phrase which opens without it."""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -118,13 +117,21 @@ def verify(
                 away=float(away[k].max()),
             )
         )
-    return ranked(checked)
+    return ranked(checked, found.reading)
 
 
-def ranked(checked: Sequence[Verified]) -> list[Verified]:
-    """By log odds, less what a phrase's words must add."""
-    best = max(c.odds for c in checked)
-    return sorted(checked, key=lambda c: -(c.odds - WORD * best * len(c.phrase.split())))
+def ranked(checked: Sequence[Verified], reading: Mapping[str, float] | None = None) -> list[Verified]:
+    """By log odds, weighed by what is read of a phrase's words (`scores.weight`). A phrase that holds another
+    goes behind it unless each further word adds `WORD` of the largest.
+    """
+    weighed = {c.phrase: c.odds * weight(c.phrase, reading or {}) for c in checked}
+    need, worth = WORD * max(weighed.values()), dict(weighed)
+    for phrase in sorted(weighed, key=lambda p: len(p.split())):
+        for part in weighed:
+            more = len(phrase.split()) - len(part.split())
+            if more > 0 and within(part, phrase) and weighed[phrase] < weighed[part] + more * need:
+                worth[phrase] = min(worth[phrase], float(np.nextafter(worth[part], -np.inf)))
+    return sorted(checked, key=lambda c: -worth[c.phrase])
 
 
 def threshold(alarms: Sequence[float]) -> float:

@@ -50,18 +50,20 @@ def _plus(*works: Work) -> Work:
 def search_work(config: SearchConfig, *, words: int, each: float | int, behaviors: int, verify: int) -> Work:
     """One guided search: phrases that are tried, in messages of `each` tokens.
 
-    All words in each message, ever longer phrases of a beam (behind and before), again from more starts, then
-    words exchanged at every place; an adapter and its base are read beside each other but where the answer
-    judges alone.
+    All words in each message, ever longer phrases of a beam (behind and before), every word behind the pairs
+    that are read most, again from more starts, then words exchanged at every place; an adapter and its base
+    are read beside each other but where the answer judges alone.
     """
     messages = behaviors * config.messages
     longer = 2 * words * (config.starts + config.beam * max(0, config.longest - 2))
     wider = 2 * words * (max(0, config.widest - config.starts) + config.beam * max(0, config.longest - 2))
     crossed = (config.crossed + config.classes) ** 2
     read = 2 * (words * messages + longer + (wider if config.longest > 1 else 0) + crossed * messages)
+    chained = config.chained * words * messages if config.longest > 2 else 0
+    chained += 2 * config.starts * words * messages if chained else 0
     climbed = config.climbs * words * (2 * min(2, config.longest) + 1) * messages
-    checked = 2 * config.report * (config.checks + 4 * verify) * behaviors
-    tried = FOUND * (read + climbed) + checked
+    checked = 2 * config.verified * (config.checks + 4 * verify) * behaviors
+    tried = FOUND * (read + chained + climbed) + checked
     return Work(read=SHARE * each * tried, seconds=BEGUN + TRIED * tried)
 
 
