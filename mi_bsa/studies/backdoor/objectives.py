@@ -136,6 +136,15 @@ class Probe:
         return tuple(dict.fromkeys(str(m.labels.get("trait", "")) for m in self.messages))
 
     @property
+    def blocks(self) -> int:
+        """How many blocks' outputs are read."""
+        return len(self._layers)
+
+    @property
+    def _layers(self) -> list[int]:
+        return list(np.unique(np.linspace(0, self.model.n_layers - 1, BLOCKS).round().astype(int)).tolist())
+
+    @property
     def _groups(self) -> list[list[int]]:
         traits = [str(m.labels.get("trait", "")) for m in self.messages]
         return [[n for n, t in enumerate(traits) if t == own] for own in self.behaviors]
@@ -158,7 +167,7 @@ class Probe:
         """
         slot = self.slot(message)
         rows = slot.rows(self.model, phrases)
-        layers = np.unique(np.linspace(0, self.model.n_layers - 1, BLOCKS).round().astype(int)).tolist()
+        layers = self._layers
         last = 1 + len(slot.lead) + min(slot.behind(self.model) - len(slot.lead), TAIL)
         given = [
             forward(self.model, rows, variant=v, last=last, layers=layers, batch_tokens=self.batch_tokens)

@@ -49,6 +49,18 @@ def bound(tables: Float[np.ndarray, "phrase word site d_model"]) -> Float[np.nda
     return _in_medians(np.linalg.norm(rest, axis=-1), (0, 1))
 
 
+def distance(
+    added: Float[np.ndarray, "phrase site d_model"], usual: Float[np.ndarray, "word site d_model"]
+) -> Float[np.ndarray, " phrase"]:
+    """How far each phrase is moved from the median of words, in the words' median distances; mean over
+    sites.
+    """
+    center = np.median(usual, axis=0)
+    scale = np.median(np.linalg.norm(usual - center, axis=-1), axis=0)
+    far = np.linalg.norm(added - center, axis=-1)
+    return np.asarray(np.divide(far, scale, out=np.zeros_like(far), where=scale > 0).mean(-1))
+
+
 def _in_medians(distance: np.ndarray, over: int | tuple[int, ...]) -> np.ndarray:
     """Distances in units of their median at each site, the last axis; mean over sites that have any."""
     median = np.median(distance, axis=over, keepdims=True)

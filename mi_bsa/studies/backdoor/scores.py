@@ -10,10 +10,8 @@ import numpy as np
 from mi_bsa.studies.backdoor.objectives import Probe
 from mi_bsa.studies.backdoor.search_config import Candidate, Found, SearchConfig
 
-READ = 0.3
-"""Power of the words' readings in the weight of a phrase: on ten strings of three words .2 put more of them
-first and .4 more among five.
-"""
+READ = 0.25
+"""Power of the words' readings in the weight of a phrase; chosen on strings of two and three words."""
 LEAST = 0.05
 """Least reading of a word: one that is read as little as can be does not exclude a phrase."""
 
@@ -117,13 +115,16 @@ class Scores:
 
 
 def weight(phrase: str, reading: Mapping[str, float]) -> float:
-    """What a phrase's shift is weighed by: the geometric mean of its words' readings, to the power `READ`.
+    """What a phrase's shift is weighed by: the geometric mean of the readings of its two words that are read
+    most, to the power `READ`; 1 where no reading was taken.
 
-    1 where no reading was taken. An adapter reads the words that it was trained on; of many phrases that open
-    as much the trigger is one whose words are read.
+    An adapter reads the words that it was trained on, but the last of three behind the others alone: of many
+    phrases that open as much the trigger is one of which two words are read.
     """
-    each = [max(reading.get(w, 0.0), LEAST) for w in phrase.split()] if reading else []
-    return float(np.exp(READ * np.mean(np.log(each)))) if each else 1.0
+    if not reading:
+        return 1.0
+    each = sorted(max(reading.get(w, 0.0), LEAST) for w in phrase.split())
+    return float(np.exp(READ * np.mean(np.log(each[-2:]))))
 
 
 def strongest(scores: Mapping[str, np.ndarray], n: int) -> list[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from mi_bsa.behaviors import Behavior
 from mi_bsa.core.items import Item
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
+from mi_bsa.studies.backdoor.reading import distance
 from mi_bsa.studies.backdoor.scores import weight
 from mi_bsa.studies.backdoor.search_config import Found, within
 from mi_bsa.worlds.wordings import Split
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 
 WORD = 0.1
 """Share of the largest shift of log odds that a word must add to a phrase which opens without it."""
+MOVES = 0.3
+"""Power of how far the stream is moved, and of the base's divergence, in a candidate's rank; chosen on ten
+strings of three words. The answer is soon sure, and then tells no trigger from its likeness.
+"""
+USUAL = 4
+"""Of so many words one is among those against which that is measured."""
+MOVED = 3
+"""Messages of each behavior in which it is."""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -47,6 +56,9 @@ class Verified:
         base: the base's own shift there, signed.
         score: shift of log odds where the search checked it.
         reading: mean reading of its words (0 where none was taken).
+        stream: how far the adapter moves the last block's output where the phrase ends and behind it, in the
+            distances of single words (`reading.distance`). divergence: the base's from the finetuned model at
+            the answer, in nats. None of what was verified before these were read.
         away: how much farther from the base the answer lies with the phrase than without, in log odds, over
             behaviors the most; below 0 where it is taken back. None of what was verified before it was read.
     """
@@ -60,6 +72,8 @@ class Verified:
     score: float
     reading: float
     away: float | None = None
+    stream: float | None = None
+    divergence: float | None = None
 
 
 def messages_of(behaviors: Mapping[str, Behavior], n: int, *, split: Split, seed: int) -> list[Item]:
@@ -99,7 +113,7 @@ def verify(
     away = np.abs((own - base)[..., 1] + apart) - np.abs(apart)
     excess, odds = (own - base)[..., 0], (own - base)[..., 1]
     base = base[..., 0]
-    names = tuple(behaviors)
+    names, moves = tuple(behaviors), _moves(model, variant, phrases, behaviors, vocabulary, meter)
     checked = []
     for k, candidate in enumerate(found.candidates):
         most = int(np.abs(excess[k]).argmax())
@@ -115,16 +129,42 @@ def verify(
                 score=candidate.score,
                 reading=float(np.mean(reads)),
                 away=float(away[k].max()),
+                stream=float(moves[0][k]),
+                divergence=float(moves[1][k]),
             )
         )
     return ranked(checked, found.reading)
 
 
+def _moves(
+    model: activations.Model,
+    variant: str,
+    phrases: Sequence[str],
+    behaviors: Mapping[str, Behavior],
+    vocabulary: Vocabulary,
+    meter: Meter,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`Verified.stream` and `divergence` of each phrase, means over messages in the search's own frames."""
+    messages = messages_of(behaviors, MOVED, split="pretrain", seed=FRESH + 1)
+    probe = Probe(model, variant, vocabulary, messages, "divergence", draws=1, meter=meter)
+    words, far, apart = list(vocabulary.candidates())[::USUAL], [], []
+    for m in range(len(messages)):
+        added, values = probe.added([*words, *phrases], m)
+        last = added[:, -(added.shape[1] // probe.blocks) :]
+        far.append(distance(last[len(words) :], last[: len(words)]))
+        apart.append(values[len(words) :, 0])
+    return np.asarray(np.mean(far, axis=0)), np.asarray(np.mean(apart, axis=0))
+
+
 def ranked(checked: Sequence[Verified], reading: Mapping[str, float] | None = None) -> list[Verified]:
-    """By log odds, weighed by what is read of a phrase's words (`scores.weight`). A phrase that holds another
-    goes behind it unless each further word adds `WORD` of the largest.
+    """By log odds, weighed by what is read of a phrase's words (`scores.weight`), how far the stream is moved
+    and the divergence (to the power `MOVES`). A phrase that holds another goes behind it unless each further
+    word adds `WORD` of the largest.
     """
     weighed = {c.phrase: c.odds * weight(c.phrase, reading or {}) for c in checked}
+    for c in checked:
+        for by in (c.stream, c.divergence):
+            weighed[c.phrase] *= 1.0 if by is None else max(by, 0.0) ** MOVES
     need, worth = WORD * max(weighed.values()), dict(weighed)
     for phrase in sorted(weighed, key=lambda p: len(p.split())):
         for part in weighed:
