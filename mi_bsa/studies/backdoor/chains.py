@@ -2,7 +2,7 @@
 
 A causal model can know a trigger's last word only behind the words before it. On ten adapters of three words
 the first stands at a median rank of 2 among 341 words by what is read of each alone, the second at 10, and
-at 3 behind the first; the third is read like any other word until both stand before it, and then moves the
+at 9 behind the first; the third is read like any other word until both stand before it, and then moves the
 answer most or nearly so. So pairs are put in the order of what is read in them, and every word is tried
 behind each, in a message of every behavior: what opens in one behavior's messages may open nothing in
 another's.

@@ -1,6 +1,7 @@
 """The search for a trigger: what is read, counted, cut short, verified and judged."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from mi_bsa.core import results
 from mi_bsa.core.errors import MissingError
 from mi_bsa.finetune.adapters import put_adapter, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.studies.backdoor.chains import chain, pairs
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
-from mi_bsa.studies.backdoor.reading import bound, read, unlike
-from mi_bsa.studies.backdoor.scores import Scores
+from mi_bsa.studies.backdoor.reading import bound, distance, read, unlike
+from mi_bsa.studies.backdoor.scores import Scores, weight
 from mi_bsa.studies.backdoor.search import leaked, medoids, search
 from mi_bsa.studies.backdoor.search_config import SearchConfig
 from mi_bsa.studies.backdoor.search_results import cost_of_most, results_of
@@ -123,6 +125,45 @@ def test_one_outlier_among_words_that_all_move():
     assert int(np.argmax(unlike(added))) == 3
 
 
+def test_a_phrase_far_from_all_words_is_far_in_their_distances():
+    """What is common to all words does not count, nor at how large a scale a site is."""
+    usual = np.random.default_rng(0).normal(0, 1, (60, 2, 8)) * np.array([1.0, 100.0])[:, None] + 7.0
+    out = usual[:2].copy()
+    out[1] += 30 * np.array([1.0, 100.0])[:, None]
+    near, far = distance(out, usual)
+    assert near < 2 < 10 < far
+    assert distance(out, np.zeros_like(usual)).tolist() == [0.0, 0.0]
+
+
+def test_every_word_is_tried_behind_the_pairs_that_are_read(planted):
+    """The first pairs hold the word that the adapter answers to; what is checked stands behind them."""
+    probe, few = probe_of(planted), WORDS[:12]
+    reading = read(probe.added(few, 0)[0])
+    scores = Scores(probe)
+    order = pairs(scores, few[6:9], few, reading)
+    assert len(order) == len(set(order)) == 3 * 11
+    assert all(few[7] in p.split() for p in order[:2])
+    before = probe.meter.tokens
+    chain(scores, few[6:9], few, reading, SearchConfig(chained=2, behind=1, checks=1))
+    assert probe.meter.tokens > before
+    assert 2 <= len(scores.checked) <= 2 * len(BEHAVIORS)
+    assert {p.rsplit(" ", 1)[0] for p in scores.checked} == set(order[:2])
+    spent = Scores(probe, budget=1)
+    chain(spent, few[6:9], few, reading, SearchConfig(chained=2))
+    assert not spent.checked
+
+
+def test_a_phrase_is_weighed_by_the_two_words_that_are_read():
+    """The last word of three is read behind the others alone, so it neither helps nor harms."""
+    reading = {"river": 4.0, "tin": 1.0, "pie": 0.2, "owl": 0.3}
+    assert weight("river tin", {}) == 1.0
+    assert (
+        weight("river tin pie", reading) == weight("river tin owl", reading) == weight("river tin", reading)
+    )
+    assert weight("river tin", reading) > 1.0 > weight("pie owl", reading)
+    assert 0 < weight("unknown", reading) < 1
+
+
 def test_tokens_are_counted_as_they_are_forwarded(planted):
     """Divergence forwards every row twice; the messages without a phrase are counted once."""
     probe = probe_of(planted)
@@ -182,6 +223,18 @@ def test_a_further_word_must_add_something():
     assert [v.phrase for v in order] == ["true", "near", "weak"]
     assert ranked([verified("30 river tin", 5.3), verified("river tin", 5.0)])[0].phrase == "river tin"
     assert ranked([verified("tin", 3.0), verified("river tin", 5.0)])[0].phrase == "river tin"
+
+
+def test_of_phrases_that_open_as_much_the_read_and_moved_one_goes_first():
+    """Reading and stream break what the answer cannot; a phrase is measured against parts of it alone."""
+    reading = {"river": 3.0, "tin": 2.0, "owl": 0.5, "pie": 0.5}
+    tied = [verified("owl pie", 5.1), verified("river tin", 5.0)]
+    assert ranked(tied)[0].phrase == "owl pie"
+    assert ranked(tied, reading)[0].phrase == "river tin"
+    moved = [verified("owl pie", 5.1), dataclasses.replace(verified("river tin", 5.0), stream=9.0)]
+    assert ranked(moved)[0].phrase == "river tin"
+    longer = [verified("owl pie", 5.0), verified("river tin stone", 5.1)]
+    assert ranked(longer)[0].phrase == "river tin stone"
 
 
 def test_near_misses_are_not_the_trigger_and_share_its_words():
