@@ -111,7 +111,7 @@ def test_the_snippets_of_a_page_run(
     if page.name == "README.md":  # what its study leaves, of the smallest one; as printed it takes minutes
         finished = request.getfixturevalue("smallest")("behavior").finished
         Path("runs").mkdir()
-        Path("runs/risk").symlink_to(finished)
+        Path("runs/risk_short").symlink_to(finished)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for fence in code:
         name = next((flag.removeprefix("file=") for flag in fence.flags if flag.startswith("file=")), None)
@@ -128,7 +128,7 @@ def test_the_readme_runs_as_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its study by the command that it prints, then its example on what that left; nothing is made by hand,
-    and the base says what the page says that it says.
+    and its direction moves the report beyond every random one.
     """
     monkeypatch.chdir(tmp_path)
     page = ROOT / "README.md"
@@ -139,7 +139,8 @@ def test_the_readme_runs_as_printed(
     for fence in fences(page):
         if fence.language == "python":
             exec(compile(fence.text, str(page), "exec"), {"__name__": "__main__"})
-    assert capsys.readouterr().out == "bold\n"
+    own, least, most = map(float, re.findall(r"\d\.\d\d", capsys.readouterr().out))
+    assert least < 0.5 < most < own
 
 
 def test_commands_of_the_readme_name_what_there_is() -> None:

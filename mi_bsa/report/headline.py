@@ -205,7 +205,7 @@ def null_words(result: Result, *, named: bool = True) -> str:
 
 
 def _tile(title: str, result: Result) -> Tile:
-    keys = [key for key in ("behavior", "method", "site", "layer") if key in result.where]
+    keys = [key for key in ("behavior", "arm", "variant", "method", "site", "layer") if key in result.where]
     place = ", ".join(f"{'layer ' * (key == 'layer')}{short(result.where[key])}" for key in keys)
     note = f"{place}; {'bases' if of_bases(result) else 'n'} = {result.counted}".replace(
         "_", " "
