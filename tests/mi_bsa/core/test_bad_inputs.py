@@ -28,7 +28,8 @@ MISTAKES = {
     "finetune --model no-such-model --rows rows.jsonl --steps 3 --out NEW": "no-such-model",
     "finetune --model embedded --rows none.jsonl --steps 3 --out NEW": "none.jsonl",
     "finetune --model embedded --behavior risk --steps 3 --out TAKEN": "TAKEN",
-    "finetune wrong_key.yaml --out NEW": "seeds",
+    "finetune wrong_key.yaml --out NEW": "of a study of kind 'behavior'",
+    "finetune finetune_key.yaml --out NEW": "seeds",
     "self-report --model no-such-model --bank risk --out NEW": "no-such-model",
     "self-report --model embedded --bank none.yaml --out NEW": "none.yaml",
     "report NEW": "no such run folder",
@@ -51,6 +52,7 @@ def test_mistake_is_one_line(
     (tmp_path / "TAKEN").mkdir()
     (tmp_path / "TAKEN" / "a-file").write_text("kept")
     (tmp_path / "wrong_key.yaml").write_text("study: behavior\nsedes: 5\n")
+    (tmp_path / "finetune_key.yaml").write_text("sedes: [5]\n")
     (tmp_path / "wrong_study.yaml").write_text("study: behaviour\n")
     row = {"id": "a", "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
