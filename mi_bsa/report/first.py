@@ -19,7 +19,7 @@ AROUND = 16
 """Of these, words that are kept for that line."""
 DECIDED = ("supported", "not supported")
 """Answers that say something of a claim; with any other it is not known."""
-UNJUDGED = "what follows from these numbers"
+UNJUDGED = "any claim beyond these numbers"
 """What is not known where a study judges no claim."""
 
 

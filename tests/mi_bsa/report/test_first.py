@@ -78,7 +78,7 @@ def test_a_study_without_verdicts_or_sentence_says_so():
     found = first("mixing on embedded", [one], [])
     assert "1 are given" in found.answers[0]
     assert found.claims[0].startswith(
-        "Not known: whether other bases answer alike; what follows from these numbers"
+        "Not known: whether other bases answer alike; any claim beyond these numbers"
     )
 
 
