@@ -66,4 +66,6 @@ def sample_memory(sample: Sample) -> Memory:
 
 def _line(most: float | int, parts: str, pace: Pace, download: str) -> str:
     of = f" of {size_in_words(pace.memory)} on {pace.machine}" if pace.memory else ""
+    if pace.memory and most > pace.memory:
+        of += ", where it does not fit"
     return f"memory: about {size_in_words(most)}{of} ({parts}); to download: {download}"
