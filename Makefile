@@ -18,8 +18,8 @@ CUDA_TORCH ?= torch==2.14.1
 
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 to 3 minutes)"
-	@echo "make test    run the tests (9 minutes), also on a real model where it can be had"
-	@echo "make pages   run the guides and the notebooks, install wheel and sdist elsewhere (3 minutes)"
+	@echo "make test    run the tests (12 minutes), also on a real model where it can be had"
+	@echo "make pages   run the guides and the notebooks, install wheel and sdist elsewhere (4 minutes)"
 	@echo "make check   format, lint, types, layers, the site, then the tests"
 	@echo "make check-cuda  everything on a CUDA device that is pretended: no GPU (5 GB once; 6 minutes)"
 	@echo "make static  format, lint, types, layers: no tests (1 minute)"
