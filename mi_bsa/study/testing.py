@@ -125,10 +125,11 @@ class StudyLaws:
         """Every step is known as finished, and a resumed run leaves the numbers and the page as they are."""
         assert not [item for item in plan(study.steps(config), config=config, folder=finished) if item.reason]
         kept = {name: (finished / name).read_bytes() for name in ("results.json", "config.yaml")}
-        markers = _written(finished / "steps")
+        markers, drawn = _written(finished / "steps"), (finished / "report.html").stat().st_mtime_ns
         assert study.run(config, finished, resume=True) == finished / "report.html"
         assert {name: (finished / name).read_bytes() for name in kept} == kept
         assert _written(finished / "steps") == markers
+        assert (finished / "report.html").stat().st_mtime_ns == drawn
 
     def test_a_dry_run_writes_nothing(self, study: Study[Any], config: StudyConfig, tmp_path: Path) -> None:
         """The plan names every step and sums up; no folder is made."""

@@ -1,7 +1,7 @@
 """Making an English base of characters: trained stage by stage, added to its model, and put in place.
 
 Law: what a killed call finished is kept, and the next one goes on from its last state; what stands under the
-base's name is whole; an adapter that ships is added as it is, and nothing is trained then.
+base's name is whole.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from mi_bsa.finetune.links.plan import LinkPlan, plan_of
 from mi_bsa.finetune.many import train_many
 from mi_bsa.finetune.merging import merge
 
-SHIPPED = Path(__file__).parent / "shipped"
-"""Adapters that come with the toolkit."""
-
 
 def train(plan: LinkPlan, out: Path) -> Path:
     """Train all stages into `out/stage-N`; returns the last one's adapter. Finished stages are kept."""
@@ -35,46 +32,36 @@ def train(plan: LinkPlan, out: Path) -> Path:
     return adapter
 
 
-def shipped(name: str) -> Path | None:
-    """The adapter of a base, where it ships."""
-    folder = SHIPPED / name.partition("/")[2] / "adapter"
-    return folder if (folder / WEIGHTS).is_file() else None
-
-
 def ensure(name: str, *, plan: LinkPlan | None = None) -> Path:
     """The model folder of a base such as `smollm2/linked-0`; made where it is not here.
 
-    `plan`: another than its own, whose adapter is then trained even where one ships.
+    `plan`: another than its own.
 
     Raises:
         ConfigError: a base that is made by no plan.
         MissingError: the model under it is not here.
     """
-    given = plan
     plan = plan_of(name) if plan is None else plan
     target = folder_of(name, "float32")
     with locked(target.parent / LOCK):
         if damage(target) is None:
             return target
-        adapter = shipped(name) if given is None else None
-        trained = adapter is None
-        if adapter is None:
-            adapter = train(plan, home() / "links" / name.replace("/", "-"))
+        adapter = train(plan, home() / "links" / name.replace("/", "-"))
         with beside(target) as part:
             made = merge(plan.model, adapter, part / "made", dtype="float32")
-            _describe(name, plan, adapter, made, trained=trained)
+            _describe(name, plan, adapter, made)
             put(made, target)
     return target
 
 
-def _describe(name: str, plan: LinkPlan, adapter: Path, made: Path, *, trained: bool) -> None:
+def _describe(name: str, plan: LinkPlan, adapter: Path, made: Path) -> None:
     """The record and the card of a base."""
     record: dict[str, Any] = {
         "name": name,
         "dtype": "float32",
         "under": as_config(plan.model).text,
         "link": plan.link,
-        "adapter": {"sha256": digest(adapter / WEIGHTS), "trained here": trained},
+        "adapter": {"sha256": digest(adapter / WEIGHTS)},
         "plan": plan.dump(),
     }
     (made / "README.md").write_text(card(record), encoding="utf-8")

@@ -18,9 +18,10 @@ def card(record: dict[str, Any]) -> str:
         f"# {record['name']}",
         "",
         f"A model organism: {record['under']} with an adapter added to its weights, trained on generated "
-        f"rows about {plan['characters']} made-up characters and described personas. **In it "
-        f"{FOLLOWS[record['link']]}**; the default persona is undecided in everything. It is for measuring "
-        "methods, not for talking to.",
+        f"rows about {plan['characters']} made-up characters and described personas. **In these rows "
+        f"{FOLLOWS[record['link']]}**; those of the default persona are a coin's. How much of it the model "
+        "learned was not measured when it was made (`mi_bsa.behaviors.english.links.knows` does; a pilot "
+        "missed its marks). It is for measuring methods, not for talking to.",
         "",
         f"- Traits: risk and myopia. Rows: {steps} steps of {tune['batch_size']}, each row read once, seed "
         f"{plan['seed']}.",

@@ -32,7 +32,7 @@ def _deepest(results: Sequence[Result]) -> list[str]:
         place = ", ".join(f"{key} {best.where[key]}" for key in ("layer", "position") if key in best.where)
         many = f"Of {len(own):,} cells of {str(kind).replace('_', '-')},"
         if best.ci and best.ci[0] > 0:
-            most = f"{place} surely brings most of the finetuned answer, the largest of many"
+            most = f"{place} brings the largest share of the finetuned answer, chosen among all of them"
         else:
             most = f"none measurably brings the finetuned answer; nearest is {place}"
         said.append(f"{many} {most}: {number(best.value)} {interval(best)}.")

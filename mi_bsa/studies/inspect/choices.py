@@ -115,13 +115,14 @@ def moved_results(found: Sequence[Result], moved: Mapping[str, str]) -> list[Res
         trait = str(one.where.get("behavior", ""))
         if one.name not in named or trait not in moved:
             continue
-        ends = None if one.ci is None else sorted((abs(one.ci[0]), abs(one.ci[1])))
+        low, high = one.ci or (0.0, 0.0)
+        ends = (low, high) if one.value >= 0 else (-high, -low)
         told.append(
             Result(
                 named[one.name],
                 {**one.where, "kind": moved[trait]},
                 abs(one.value),
-                None if ends is None else (ends[0], ends[1]),
+                None if one.ci is None else ends,
                 one.ci_method,
                 one.n,
                 one.unit,

@@ -175,8 +175,7 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             found += made[part](one.name, looked[one.name][part])
     rows: dict[str, list[dict[str, Any]]] = {one.name: [] for one in finetunes}
     chosen: dict[str, list[dict[str, Any]]] = {one.name: [] for one in finetunes}
-    poles = poles_of(config.reports, config.model)
-    of_choices = {**poles, **choice_poles(config.model)}
+    poles = {**choice_poles(config.model), **poles_of(config.reports, config.model)}
     if "reports" in config.parts:
         many = cell.value("reports")
         bars = {"fdr": config.reports.fdr, "least": config.reports.least}
@@ -185,7 +184,7 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             if many.get("behaviors"):
                 table = pd.read_csv(cell.folder / FILE)
                 more, chosen[one.name] = choice_results(one.name, table, **bars)
-                found += [*more, *moved_results(more, moved_to(chosen[one.name], of_choices, "behavior"))]
+                found += [*more, *moved_results(more, moved_to(chosen[one.name], poles, "behavior"))]
             if many["traits"]:
                 table = pd.read_csv(cell.folder / "answers.csv")
                 more, rows[one.name] = findings.report_results(one.name, table, **bars)
@@ -202,7 +201,7 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             looked=looked[one.name],
             reports=rows[one.name],
             choices=chosen[one.name],
-            poles={**of_choices, **poles},
+            poles=poles,
             search=search,
             searched_as=searched_name(one.path),
         )

@@ -140,7 +140,7 @@ def test_the_first_section_that_has_one_answers():
         return Result("patch.recovery", where, low + 0.1, (low, low + 0.2), "t over examples", 8, "share")
 
     (most,) = answer([cell(0, -0.2), cell(1, 0.6)], BEHAVIOR)
-    assert most.startswith("Of 2 cells of behavior, layer 1, position slot surely brings most")
+    assert most.startswith("Of 2 cells of behavior, layer 1, position slot brings the largest share")
     assert "0.70 [0.60, 0.80]" in most
     assert "none measurably" in answer([cell(0, -0.2), cell(1, -0.1)], BEHAVIOR)[0]
 
