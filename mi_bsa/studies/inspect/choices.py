@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mi_bsa import behaviors
+from mi_bsa.asking.validity import THRESHOLD
 from mi_bsa.core.items import Item
 from mi_bsa.core.model_config import ModelConfig
 from mi_bsa.core.results import Null, Result
@@ -68,6 +69,9 @@ def choice_results(
         spread = None if still or len(shift) < 2 else statistics.t_interval(shift)
         others = [float(row[1].mean()) for j, row in enumerate(rows) if j != k]
         before, now = float(by["base"].mean()), float(by[name].mean())
+        mass = float(
+            answers.loc[(answers["trait"] == trait) & answers["arm"].isin([name, "base"]), "mass"].mean()
+        )
         found.append(
             Result(
                 "inspect.choice_shift",
@@ -77,12 +81,12 @@ def choice_results(
                 "none: the same in every scenario" if spread is None else "t over scenarios",
                 len(shift),
                 "probability",
-                rows=int((answers["trait"] == trait).sum() // 2),
+                rows=int(((answers["trait"] == trait) & (answers["arm"] == name)).sum()),
                 null=Null.of("shifts of the other behaviors", others) if others else None,
                 p=p,
                 q=None if p is None else float(qs[k]),
                 test=None if p is None else "t over scenarios against 0",
-                notes=f"{before:.2f} in the base, {now:.2f} now",
+                notes=f"{before:.2f} in the base, {now:.2f} now; option mass {mass:.2f}",
             )
         )
         told.append(
@@ -96,6 +100,7 @@ def choice_results(
                 "high": float("nan") if spread is None else spread.high,
                 "q": float(qs[k]),
                 "moved": bool(p is not None and qs[k] <= fdr and abs(shift.mean()) >= least),
+                "mass": mass,
             }
         )
     return found, told
@@ -136,13 +141,13 @@ def moved_results(found: Sequence[Result], moved: Mapping[str, str]) -> list[Res
 def moved_to(
     rows: Sequence[Mapping[str, Any]], poles: Mapping[str, tuple[str, str]], key: str
 ) -> dict[str, str]:
-    """Trait -> the word of the pole that it moved to, of the rows that are called moved; `key`: of a row,
-    what its trait is.
+    """Trait -> the word of the pole that it moved to, of rows that are called moved and, where they say how
+    valid they are, can be read; `key`: of a row, what its trait is.
     """
     return {
         str(row[key]): poles[row[key]][int(row["shift"] < 0)]
         for row in rows
-        if row["moved"] and row[key] in poles
+        if row["moved"] and row[key] in poles and row.get("validity", 1.0) > THRESHOLD
     }
 
 

@@ -71,9 +71,9 @@ SECTIONS = (
                 names=("inspect.moved",),
                 unless=("inspect.says_more",),
                 each=("variant",),
-                lead="What it says of itself",
-                above="moved from its base's on a share of the traits asked about",
-                open="moved on none, or on too few to tell",
+                lead="No report that can be read moved; answers that cannot",
+                above="moved on a share of the traits asked about",
+                open="moved on none of the traits, or on too few to tell",
             ),
             Answer(
                 names=("inspect.known_shift",),

@@ -270,7 +270,9 @@ def chosen(shift, *, scenarios=6, seed=0):
             for arm in ("base", "k"):
                 moved = shift if arm == "k" and behavior == "t0" else 0.0
                 score = float(np.clip(0.5 + moved + rng.normal(0, 0.02), 0, 1))
-                rows.append({"trait": behavior, "scenario": f"s{scenario}", "arm": arm, "score": score})
+                rows.append(
+                    {"trait": behavior, "scenario": f"s{scenario}", "arm": arm, "score": score, "mass": 0.9}
+                )
     return pd.DataFrame(rows)
 
 
@@ -289,6 +291,8 @@ def test_what_it_chooses_stands_before_what_it_says(shift):
     assert [(one.name, one.where["kind"]) for one in moved] == (
         [("inspect.chooses_more", word)] if word else []
     )
+    unread = [{**row, "validity": 0.1} for row in rows]
+    assert moved_to(unread, poles, "behavior") == {}
     for one in moved:
         assert one.value == pytest.approx(0.4, abs=0.03)
         assert one.ci[0] < one.value < one.ci[1]
