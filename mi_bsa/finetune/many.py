@@ -61,6 +61,8 @@ def groups(
         beside = isinstance(key, tuple)
         config = jobs[names[0]][0]
         most = _most(base, config) if beside and len(names) > 1 else GROUP
+        # as even as can be: with ten and three one of two workers stands idle for half of the training
+        most = -(-len(names) // -(-len(names) // most))
         for start in range(0, len(names), most):
             some = tuple(names[start : start + most])
             yield Group(some, beside=beside and (len(some) > 1 or config.on_cpu))
