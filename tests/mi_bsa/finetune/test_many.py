@@ -58,7 +58,7 @@ def test_what_memory_allows_stands_side_by_side(base, monkeypatch):
 
 
 def test_groups_are_bounded_and_a_longer_run_has_its_own(base):
-    """At most `GROUP` at once, and groups as even as can be; runs of unequal length cannot share their steps."""
+    """At most `GROUP` at once, as even as can be; runs of unequal length cannot share their steps."""
     for runs, sizes in ((GROUP, [GROUP]), (GROUP + 3, [7, 6]), (2 * GROUP + 1, [7, 7, 7])):
         many = {f"run-{seed}": (config(seed=seed), 3) for seed in range(runs)}
         assert [len(group.names) for group in groups(base, many)] == sizes
