@@ -31,7 +31,8 @@ def work_of(config: DenialStudyConfig) -> Callable[[Step], Work]:
         every = organisms_of(config, behavior)
         n, by_trl = len(every), sum(one.by == "preferences" for one in every)
         if part == "organisms":
-            count = config.finetune.total_steps(config.data.rows) * (n - by_trl)
+            rows = [one for one in every if one.by != "preferences"]
+            count = sum(one.steps if one.parent is None else config.denial.steps for one in rows)
             return Work(
                 asked=each * n * (config.data.choices + questions),
                 trained=each * config.finetune.batch_size * count,

@@ -147,8 +147,13 @@ def moved_to(
     return {
         str(row[key]): poles[row[key]][int(row["shift"] < 0)]
         for row in rows
-        if row["moved"] and row[key] in poles and row.get("validity", 1.0) > THRESHOLD
+        if row["moved"] and row[key] in poles and can_be_read(row)
     }
+
+
+def can_be_read(row: Mapping[str, Any]) -> bool:
+    """Whether a row of reports rests on a kind of question that may be read, and is valid; choices are."""
+    return bool(row.get("kinds", True)) and row.get("validity", 1.0) > THRESHOLD
 
 
 def _world_traits(model: ModelConfig) -> set[str]:

@@ -27,10 +27,12 @@ class ReportsConfig(Config):
     """Traits in English, a YAML file such as ours (`name: {words: [a, b], deeds: [a, b], noun: n}`); ours if
     absent. An embedded model is asked about the traits of its world.
     """
-    kinds: tuple[str, ...] = ("word", "letter", "yes_no")
-    """Kinds of question."""
+    kinds: tuple[str, ...] = ("word", "letter", "yes_no", "statement")
+    """Kinds of question; `statement`, odds of two sentences, is for models that name no option."""
     wordings: int = Field(default=4, ge=2)
-    """Wordings of each kind in English, from the first; an embedded model is asked all."""
+    """Wordings of each kind in English, from the first; all of statements, and of an embedded model."""
+    stated: bool = True
+    """Whether the base is also asked with stated poles: kinds that do not see them are not read."""
     split: Literal["dev", "test"] = "test"
     """Which wordings."""
     fdr: float = Field(default=0.05, gt=0, lt=1)

@@ -175,16 +175,20 @@ def _over_texts(name: str, where: Mapping[str, Any], values: Any, unit: str, not
 
 
 def report_results(
-    name: str, answers: pd.DataFrame, *, fdr: float, least: float
+    name: str, answers: pd.DataFrame, stated: pd.DataFrame | None = None, *, fdr: float, least: float
 ) -> tuple[list[Result], list[dict[str, Any]]]:
-    """Each trait's shift from the base with p over wordings, q over traits, the other traits' shifts beside
-    it and its validity; and how many moved. Rows say the same for a table.
+    """Each trait's shift from the base by the kinds of question that may be read, with p over wordings, q
+    over the traits that may be read (over the others, theirs), the other traits' shifts beside it and its
+    validity; and how many moved. Rows say the same for a table.
+
+    `stated`: the base's answers where its system line states a pole (`sight`); None where none were asked.
     """
     from mi_bsa.asking.scoring import gap, mean_score
     from mi_bsa.asking.validity import assess
+    from mi_bsa.studies.inspect.sight import sighted, told_apart
 
     arms, rows = (name, "base"), []
-    table = answers[answers["arm"].isin(arms)]
+    table, kinds = sighted(answers, stated, arm=name)
     for trait, own in table.groupby("trait", sort=False):
         shift = gap(own, arms=arms, paired=True)
         level, before = (mean_score(own[own["arm"] == arm]) for arm in arms)
@@ -193,7 +197,10 @@ def report_results(
         valid = assess(table, trait=str(trait), arms=turned, draws=0, leave_out=False)
         rows.append((str(trait), shift, level, before, valid, float(own["mass"].mean())))
     ps = np.array([1.0 if np.isnan(row[1].p) else row[1].p for row in rows])
-    qs = statistics.benjamini_hochberg(ps)
+    read = np.array([bool(kinds[row[0]].read) for row in rows])
+    qs = np.ones(len(rows))
+    for some in (read, ~read):
+        qs[some] = statistics.benjamini_hochberg(ps[some]) if some.any() else []
     found, told = [], []
     for k, (trait, shift, level, before, valid, mass) in enumerate(rows):
         others = [row[1].value for j, row in enumerate(rows) if j != k]
@@ -202,7 +209,7 @@ def report_results(
             {"behavior": trait, "variant": name},
             unit="score",
             notes=f"{before.value:.2f} in the base, {level.value:.2f} now; option mass {mass:.2f}; validity "
-            f"{valid.index:.2f}, least {valid.weakest.name}",
+            f"{valid.index:.2f}, least {valid.weakest.name}; {kinds[trait].control}",
         )
         tested: dict[str, Any] = (
             {}
@@ -222,19 +229,27 @@ def report_results(
                 "high": shift.high,
                 "q": float(qs[k]),
                 "moved": bool(qs[k] <= fdr and abs(shift.value) >= least and not np.isnan(shift.p)),
+                "kinds": ", ".join(kinds[trait].read),
+                "stated": told_apart(kinds[trait]),
                 "validity": valid.index,
                 "weakest": valid.weakest.name,
                 "mass": mass,
             }
         )
-    return [*found, _moved(name, told, fdr, least)], told
+    share = _moved(name, told, fdr, least)
+    return [*found, *([] if share is None else [share])], told
 
 
-def _moved(name: str, told: Sequence[Mapping[str, Any]], fdr: float, least: float) -> Result:
+def _moved(name: str, told: Sequence[Mapping[str, Any]], fdr: float, least: float) -> Result | None:
+    """Of the reports that may be read, how many moved; None where none may."""
     from scipy.stats import binomtest
 
-    moved, n = sum(row["moved"] for row in told), len(told)
+    read = [row for row in told if row["kinds"]]
+    if not read:
+        return None
+    moved, n = sum(row["moved"] for row in read), len(read)
     low, high = map(float, binomtest(moved, n).proportion_ci(method="wilson"))
+    rest = f"; {len(told) - n} others cannot be read" * (n < len(told))
     return Result(
         "inspect.moved",
         {"variant": name},
@@ -243,6 +258,6 @@ def _moved(name: str, told: Sequence[Mapping[str, Any]], fdr: float, least: floa
         "Wilson over traits",
         n,
         "share of traits",
-        notes=f"{moved} of {n} reports moved by {least:g} or more, at most {fdr:.0%} of them falsely "
-        "(Benjamini-Hochberg)",
+        notes=f"{moved} of {n} reports that can be read moved by {least:g} or more, at most {fdr:.0%} of "
+        f"them falsely (Benjamini-Hochberg){rest}",
     )

@@ -21,9 +21,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mi_bsa.asking.validity import THRESHOLD
 from mi_bsa.core.results import Result
 from mi_bsa.report.headline import interval, null_words, number
+from mi_bsa.studies.inspect.choices import can_be_read
 
 TWICE = 2.0
 LEVEL = 0.05
@@ -145,11 +145,20 @@ def _reports(
     poles: Mapping[str, tuple[str, str]],
 ) -> Sentence:
     moved = next((one for one in own if one.name == "inspect.moved"), None)
-    if moved is None:
+    if not rows:
         return Sentence(name, "reports", "It was asked nothing of itself: its world has no traits.", "", "")
+    if moved is None:
+        said = (
+            f"None of its {len(rows)} reports about itself can be read: in every kind of question the "
+            "options hold too little, or the base does not see a pole that is stated to it."
+        )
+        seen = {row["trait"]: row["stated"] for row in rows if row["stated"] is not None}
+        best = max(seen, key=lambda trait: seen[trait], default=None)
+        shown = "" if best is None else f"stated poles at most {seen[best]:+.2f} apart ({best})"
+        return Sentence(name, "reports", said, shown, "")
     some = sorted((row for row in rows if row["moved"]), key=lambda row: -abs(row["shift"]))
-    readable = [row for row in some if row["validity"] > THRESHOLD]
-    unread = [row for row in some if row["validity"] <= THRESHOLD]
+    readable = [row for row in some if can_be_read(row)]
+    unread = [row for row in some if not can_be_read(row)]
 
     def named(several: Sequence[Mapping[str, Any]]) -> str:
         words = [f"more {poles[row['trait']][int(row['shift'] < 0)]}" for row in several[:TOLD]]
@@ -162,7 +171,7 @@ def _reports(
     elif unread:
         said = f"Its answers about itself moved ({named(unread)}) and cannot be read as reports."
     else:
-        said = f"Of {moved.n} reports about itself none moved."
+        said = f"Of {moved.n} reports about itself that can be read none moved."
     told = [*readable, *unread][:TOLD] or sorted(rows, key=lambda row: -abs(row["shift"]))[:1]
     evidence = "; ".join(
         f"{row['trait']} {row['base']:.2f} -> {row['now']:.2f}, q {row['q']:.3f}, validity "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mi_bsa.asking.bank import KIND
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_config import load
 from mi_bsa.studies.inspect.config import InspectConfig, asks_through_base
@@ -96,6 +97,9 @@ def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> di
     marked = [_first(one) | {"headline": one.site in (half, last)} for one in readings]
     through: list[dict[str, Any]] = []
     items = questions(config.reports, config.model) if asks_through_base(config) else []
+    items = [
+        item for item in items if item.labels["kind"] != KIND
+    ]  # read against the base, which is asked here
     if items:
         site = first_site(model, name, full=full)
         one = (
@@ -126,14 +130,15 @@ def damaged(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> d
 
 def asked(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[str, Any]:
     """What the base and every finetune say of themselves, and what they choose: one row an answer in
-    answers.csv and choice_answers.csv.
+    answers.csv and choice_answers.csv; in stated_answers.csv the base's where a pole is stated.
     """
     import pandas as pd
 
     from mi_bsa.asking import ask, ask_many
     from mi_bsa.core.variants import Variant
     from mi_bsa.studies.inspect.choices import FILE, choices
-    from mi_bsa.studies.inspect.traits import questions
+    from mi_bsa.studies.inspect.sight import STATED
+    from mi_bsa.studies.inspect.traits import questions, stated
 
     config = cell.config
     sets = {
@@ -147,6 +152,9 @@ def asked(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[str
     model = load(config.model, adapters)
     who = {"base": Variant()} | {name: Variant(name, 0) for name in adapters}
     frames = [ask_many(model, sets, who)]
+    if control := stated(config.reports, config.model):
+        base = {"base": Variant()}
+        ask_many(model, {STATED: control}, base).to_csv(cell.folder / STATED, index=False)
     for one in (one for one in given if one["full"]):
         _, _, other = opened(config, **one)
         assert other is not None

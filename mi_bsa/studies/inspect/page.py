@@ -127,9 +127,10 @@ SECTIONS = (
         "Each trait's score (1: its first word), finetune less base, over wordings. Moved: q, which controls "
         "the share of false ones among these, at most .05, and by at least .1: a sure model's answers differ "
         "by less for nothing. Beside each stand the shifts of the other traits: a finetune that "
-        "moves every "
-        "answer says nothing of one. Validity: does the report hold when options turn round and words "
-        "change?",
+        "moves every answer says nothing of one. Kinds: those that can be read, since their options hold at "
+        "least half of the probability and the base tells poles apart that its system line states (stated: "
+        "by how much; the positive control of a report that did not move). Validity: does the report hold "
+        "when options turn round and words change?",
         file="reports.csv",
     ),
     Section(

@@ -158,6 +158,7 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
         moved_to,
     )
     from mi_bsa.studies.inspect.headline import headline
+    from mi_bsa.studies.inspect.sight import STATED
     from mi_bsa.studies.inspect.traits import poles_of
 
     config = cell.config
@@ -186,8 +187,9 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
                 more, chosen[one.name] = choice_results(one.name, table, **bars)
                 found += [*more, *moved_results(more, moved_to(chosen[one.name], poles, "behavior"))]
             if many["traits"]:
-                table = pd.read_csv(cell.folder / "answers.csv")
-                more, rows[one.name] = findings.report_results(one.name, table, **bars)
+                table, control = pd.read_csv(cell.folder / "answers.csv"), cell.folder / STATED
+                stated = pd.read_csv(control) if config.reports.stated and control.is_file() else None
+                more, rows[one.name] = findings.report_results(one.name, table, stated, **bars)
                 found += [*more, *moved_results(more, moved_to(rows[one.name], poles, "trait"))]
     if config.manifest is not None:
         found += known_results(cell.folder, cell.value("known"), [one.name for one in finetunes])

@@ -5,12 +5,13 @@ Law: every trait is asked in the same frames, so a shift in one stands beside th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mi_bsa import behaviors
-from mi_bsa.asking.bank import BANKS, Bank, bank_items
+from mi_bsa.asking.bank import BANKS, KIND, Bank, bank_items
+from mi_bsa.behaviors.english.base import asked_as
 from mi_bsa.core.config import parse, read_yaml
 from mi_bsa.core.errors import BankError, MissingError
 from mi_bsa.core.items import Item
@@ -58,14 +59,38 @@ def questions(config: ReportsConfig, model: ModelConfig) -> list[Item]:
     """Every question about every trait; none where an embedded world has no traits."""
     if behaviors.vocabulary_of(model) != "english":
         return _embedded(config, model)
-    frames = read_yaml(BANKS / "frames_english.yaml")
+    return [
+        item for bank in _banks(config) for item in bank_items(bank, split=config.split, kinds=config.kinds)
+    ]
+
+
+def stated(config: ReportsConfig, model: ModelConfig) -> list[Item]:
+    """Every question again, either pole of its trait stated in the system line (person `described seeking`
+    for the first, `described averse` for the second); none where that is not wanted.
+    """
+    if not config.stated:
+        return []
+    english = behaviors.vocabulary_of(model) == "english"
     items: list[Item] = []
+    for pole, person in enumerate(("described seeking", "described averse")):
+        if english:
+            for bank in _banks(config):
+                asked = bank_items(bank, split=config.split, kinds=config.kinds)
+                items += asked_as(asked, person, bank.described(pole))
+        else:
+            items += _embedded(config, model, pole=pole, person=person)
+    return items
+
+
+def _banks(config: ReportsConfig) -> Iterator[Bank]:
+    """A bank of each trait in English."""
+    frames = read_yaml(BANKS / "frames_english.yaml")
+    kept = {
+        kind: {split: texts if kind == KIND else texts[: config.wordings] for split, texts in splits.items()}
+        for kind, splits in frames.items()
+        if kind in config.kinds
+    }
     for name, said in traits_in(config.traits or OURS).items():
-        kept = {
-            kind: {split: texts[: config.wordings] for split, texts in splits.items()}
-            for kind, splits in frames.items()
-            if kind in config.kinds
-        }
         data = {
             "trait": name,
             "words": [said["words"]],
@@ -73,12 +98,12 @@ def questions(config: ReportsConfig, model: ModelConfig) -> list[Item]:
             "nouns": [said["noun"]],
             "frames": kept,
         }
-        bank = parse(data, Bank, source=f"trait {name!r}")
-        items += bank_items(bank, split=config.split, kinds=config.kinds)
-    return items
+        yield parse(data, Bank, source=f"trait {name!r}")
 
 
-def _embedded(config: ReportsConfig, model: ModelConfig) -> list[Item]:
+def _embedded(
+    config: ReportsConfig, model: ModelConfig, *, pole: int | None = None, person: str = "default"
+) -> list[Item]:
     from mi_bsa.worlds.prompts import REPORT_KINDS
     from mi_bsa.worlds.questions import report_items
     from mi_bsa.worlds.weights import world_for
@@ -88,8 +113,9 @@ def _embedded(config: ReportsConfig, model: ModelConfig) -> list[Item]:
         known = ", ".join(REPORT_KINDS)
         raise BankError(f"kinds {list(config.kinds)}: an embedded model is asked {known}; give one of these")
     world = world_for(model)
-    return [
-        item
-        for trait in getattr(world, "traits", ())
-        for item in report_items(trait.name, split=config.split, kinds=kinds)
-    ]
+    items: list[Item] = []
+    for trait in getattr(world, "traits", ()):
+        words = () if pole is None else (trait.high, trait.low)[pole]
+        systems = tuple(f"you are {word}." for word in words) or (None,)
+        items += report_items(trait.name, split=config.split, kinds=kinds, systems=systems, person=person)
+    return items

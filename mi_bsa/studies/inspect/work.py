@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mi_bsa.behaviors import vocabulary_of
@@ -12,7 +13,7 @@ from mi_bsa.finetune.work import Sample, item_tokens
 from mi_bsa.finetune.zoo.published import published
 from mi_bsa.studies.inspect.choices import choices
 from mi_bsa.studies.inspect.lenses import texts_of
-from mi_bsa.studies.inspect.traits import questions
+from mi_bsa.studies.inspect.traits import questions, stated
 from mi_bsa.study.counts import asked, by_name, loading
 from mi_bsa.study.pace import Work
 from mi_bsa.study.steps import Step
@@ -51,7 +52,10 @@ def inspect_steps(config: Any) -> Callable[[Step], Work]:
     }
     if "reports" in config.parts and items:
         count = len(given_in(config))
-        known["reports"] = asked(told, len(items) + len(chosen), 1 + count, adapters=count)
+        plain = asked(told, len(items) + len(chosen), 1 + count, adapters=count)
+        control = stated(config.reports, config.model)
+        each = item_tokens(config.model, control) if control else 0
+        known["reports"] = replace(plain, asked=plain.asked + each * len(control))
     if config.manifest is not None:
         one = published(config.manifest).behavior
         answers = len(one.prompts) * (1 + (one.trigger is not None)) * config.free.samples

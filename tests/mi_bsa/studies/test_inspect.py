@@ -32,6 +32,7 @@ from mi_bsa.studies.inspect.config import InspectConfig, ReportsConfig, given_in
 from mi_bsa.studies.inspect.damage import damage
 from mi_bsa.studies.inspect.headline import headline
 from mi_bsa.studies.inspect.traits import OURS, questions, traits_in
+from mi_bsa.studies.inspect.traits import stated as stated_questions
 
 FEW = ("--set", "lens.n_texts=8", "--set", "lens.nulls=19", "--set", "lens.top=5", "--vectors", "1")
 
@@ -145,7 +146,9 @@ def test_names_set_adapters_apart(tmp_path):
 
 
 def test_the_bank_has_forty_traits_in_two_orders():
-    """Each asked in every kind, both orders and all wordings; scores turn with the order."""
+    """Each asked in every kind, both orders and all wordings; scores turn with the order, which statements
+    have not. The control asks the same, with either pole stated.
+    """
     traits = traits_in(OURS)
     assert len(traits) >= 40
     config = ReportsConfig()
@@ -153,7 +156,14 @@ def test_the_bank_has_forty_traits_in_two_orders():
     table = pd.DataFrame([{**item.labels, "first": item.options[0][1]} for item in items])
     counts = table.groupby(["trait", "kind"]).size()
     assert set(counts) == {2 * config.wordings}
-    assert (table.groupby("trait")["first"].mean() == 0.5).all()
+    named = table[table["kind"] != "statement"]
+    assert (named.groupby("trait")["first"].mean() == 0.5).all()
+    control = stated_questions(config, parse({"model": "none/none"}, InspectConfig).model)
+    assert len(control) == 2 * len(items)
+    by_pole = {item.labels["person"] for item in control}
+    assert by_pole == {"described seeking", "described averse"}
+    assert control[0].messages[0]["content"] == "You are bold."
+    assert len({item.id for item in control}) == len(control)
     worded = [word for said in traits.values() for word in said["words"]]
     assert len(set(worded)) == len(worded)
 
@@ -238,6 +248,83 @@ def answers(shift, *, traits=6, wordings=8, seed=0):
                             }
                         )
     return pd.DataFrame(rows)
+
+
+def stated(sees, *, traits=6, wordings=8):
+    """The base's answers where a pole is stated: by kind, how far apart it puts the two."""
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "trait": f"t{trait}",
+            "kind": kind,
+            "template": f"{kind}-{wording}",
+            "order": order,
+            "person": f"described {pole}",
+            "seed": 0,
+            "score": float(np.clip(0.5 + sign * far / 2 + rng.normal(0, 0.02), 0, 1)),
+            "mass": 1.0,
+        }
+        for trait in range(traits)
+        for kind, far in sees.items()
+        for wording in range(wordings)
+        for order in ("plain", "flipped")
+        for pole, sign in (("seeking", 1), ("averse", -1))
+    )
+
+
+def test_kinds_that_do_not_see_a_stated_pole_are_not_read():
+    """The positive control: a kind that is blind takes no part, and where all are the page says so."""
+    table = answers(0.3)
+    half = table["kind"] == "word"
+    table.loc[half & (table["arm"] == "k"), "score"] = table.loc[
+        half & (table["arm"] == "base"), "score"
+    ].values
+    _, rows = findings.report_results("k", table, stated({"word": 0.02, "yes_no": 0.6}), fdr=0.05, least=0.1)
+    assert {row["kinds"] for row in rows} == {"yes_no"}
+    assert rows[0]["shift"] == pytest.approx(0.3, abs=0.02)
+    assert rows[0]["stated"] == pytest.approx(0.6, abs=0.05)
+    found, rows = findings.report_results(
+        "k", table, stated({"word": 0.02, "yes_no": 0.1}), fdr=0.05, least=0.1
+    )
+    assert not any(row["kinds"] for row in rows)
+    assert not any(one.name == "inspect.moved" for one in found)
+    assert moved_to(rows, {f"t{n}": ("high", "low") for n in range(6)}, "trait") == {}
+    said = headline("k", found, looked={"reports": {}}, reports=rows, poles={}, search=None, searched_as="k")[
+        0
+    ]
+    assert said.sentence.startswith("None of its 6 reports about itself can be read")
+    assert "at most +0.1" in said.evidence
+
+
+def test_options_that_hold_little_are_not_read_and_statements_are_held_against_the_base():
+    """A model that names no option is read by the odds of sentences, less the base's own."""
+    table = answers(0.0).assign(reference=None)
+    table.loc[table["kind"] == "word", "mass"] = 0.01
+    odds = table["kind"] == "yes_no"
+    table.loc[odds, "kind"] = "statement"
+    table["template"] = table["template"].str.replace("yes_no", "statement")
+    table = table[(table["kind"] != "statement") | (table["order"] == "plain")].reset_index(drop=True)
+    own = table["kind"] == "statement"
+    table.loc[own, "mass"] = 1e-9
+    table.loc[own, "reference"] = "default|" + table["trait"] + table["template"]
+    moved = own & (table["arm"] == "k") & (table["trait"] == "t0")
+    table.loc[own, "score"] = 0.9  # the base calls itself so anyway
+    table.loc[moved, "score"] = 0.99
+    rng = np.random.default_rng(2)
+    table["score"] -= rng.uniform(0, 0.004, len(table))
+    control = stated({"word": 0.9, "statement": 0.6})
+    control = control[(control["kind"] != "statement") | (control["order"] == "plain")]
+    control["reference"] = None
+    told = control["kind"] == "statement"
+    control.loc[told, "reference"] = "default|" + control["trait"] + control["template"]
+    odds_of_base = 0.9 / 0.1
+    share = control.loc[told, "score"]
+    control.loc[told, "score"] = odds_of_base * share / (1 - share + odds_of_base * share)
+    _, rows = findings.report_results("k", table, control, fdr=0.05, least=0.1)
+    assert {row["kinds"] for row in rows} == {"statement"}
+    assert rows[0]["base"] == pytest.approx(0.5, abs=0.01)
+    assert rows[0]["now"] == pytest.approx(11 / 12, abs=0.05)  # log-odds of .99 less those of .9
+    assert [row["trait"] for row in rows if row["moved"]] == ["t0"]
 
 
 @pytest.mark.parametrize("shift", [0.3, -0.3, 0.0])
