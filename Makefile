@@ -13,11 +13,12 @@ CUDA := .venv-cuda
 # has the CUDA build
 CUDA_TORCH ?= torch==2.14.1
 
-.PHONY: demo test pages check check-cuda static format docs site mutants setup help
+.PHONY: demo real test pages check check-cuda static format docs site mutants setup help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 to 3 minutes)"
+	@echo "make real    finetune and inspect a real chat Llama of 135M parameters on choices (93 MB once; 15 minutes)"
 	@echo "make test    run the tests (12 minutes), also on a real model where it can be had"
 	@echo "make pages   run the guides and the notebooks, install wheel and sdist elsewhere (4 minutes)"
 	@echo "make check   format, lint, types, layers, the site, then the tests"
@@ -46,6 +47,15 @@ demo: $(READY)
 	echo "== mi-bsa study configs/embedded/risk_short.yaml --out runs/demo-$$n"; \
 	$(BIN)/mi-bsa study configs/embedded/risk_short.yaml --out runs/demo-$$n && \
 	echo "== the report: $(CURDIR)/runs/demo-$$n/report.html"
+
+real: $(READY)
+	@n=1; while [ -e runs/real-$$n ]; do n=$$((n + 1)); done; began=$$(date +%s); \
+	$(BIN)/mi-bsa model get smollm2 && \
+	echo "== mi-bsa finetune configs/smollm2/risk_real.yaml --out runs/real-$$n" && \
+	$(BIN)/mi-bsa finetune configs/smollm2/risk_real.yaml --out runs/real-$$n && \
+	echo "== mi-bsa inspect smollm2 \"runs/real-$$n/adapters/*\" --dtype bfloat16 --out runs/real-$$n-inspected" && \
+	$(BIN)/mi-bsa inspect smollm2 "runs/real-$$n/adapters/*" --dtype bfloat16 --out runs/real-$$n-inspected && \
+	echo "== the report: $(CURDIR)/runs/real-$$n-inspected/report.html ($$(($$(date +%s) - began)) s)"
 
 test: $(READY)
 	@echo "== the real model and three real tokenizers (once: 170 MB; what cannot be had, its tests are skipped)"

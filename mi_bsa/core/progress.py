@@ -5,6 +5,7 @@ themselves (`activations.progress`): in a terminal beside the one bar, in a log 
 `LINE_SECONDS`. So a step of an hour is no silence.
 """
 
+import math
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ SEEN = 3
 
 SURE, SOON = 0.05, 120.0
 """The share that is done, or the seconds, from which on a time left is told."""
+MOST = 0.9
+"""Of a piece that is at work at most this share counts as done: it may take longer than was thought."""
 
 
 class Progress:
@@ -49,7 +52,7 @@ class Progress:
         self.interval = interval
         self._done = 0.0
         self._began = self._printed = time.monotonic()
-        self._working: dict[str, float] = {}
+        self._working: dict[str, tuple[float, float]] = {}
         self._parts: list[Shown] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -80,10 +83,13 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def start(self, label: str) -> None:
-        """This is worked on from now, until an `advance` says that it is done."""
+    def start(self, label: str, seconds: float | int = 0.0) -> None:
+        """This is worked on from now, until an `advance` says that it is done; `seconds`: how long it will
+        take, where the unit is estimated seconds.
+        """
         with self._lock:
-            self._working.setdefault(label, time.monotonic())
+            known = float(seconds) if math.isfinite(seconds) else 0.0
+            self._working.setdefault(label, (time.monotonic(), known))
         self._describe()
 
     def advance(self, amount: float | int, label: str, *, of: str | None = None) -> None:
@@ -124,7 +130,7 @@ class Progress:
 
     def _share(self) -> str:
         left = self.left()
-        text = f"{100 * self._done / self.total if self.total else 100:3.0f} %"
+        text = f"{100 * self._so_far() / self.total if self.total else 100:3.0f} %"
         return text + (
             f", about {duration(left)} left" if left is not None and self._done < self.total else ""
         )
@@ -133,7 +139,7 @@ class Progress:
         """`train/0 (40 s), train/1 (12 s): finetuning: 300 of 1,000 steps`; empty where nothing is."""
         now = time.monotonic()
         with self._lock:
-            names = [f"{name} ({duration(now - began)})" for name, began in self._working.items()]
+            names = [f"{name} ({duration(now - began)})" for name, (began, _) in self._working.items()]
             inside = [f"{part.title}: {part.line()}" for part in self._parts[-1:]]  # the innermost
         more = [f"{len(names) - SEEN} more"] if len(names) > SEEN else []
         return ": ".join(filter(None, [", ".join(names[:SEEN] + more), *inside]))
@@ -156,7 +162,16 @@ class Progress:
         """Seconds left at the pace so far; None while it is of what comes first alone: loading libraries,
         the small steps.
         """
-        spent = time.monotonic() - self._began
-        if not self._done or (self._done < SURE * self.total and spent < SOON):
+        spent, done = time.monotonic() - self._began, self._so_far()
+        if not done or (done < SURE * self.total and spent < SOON):
             return None
-        return max(0.0, spent / self._done * (self.total - self._done))
+        return max(0.0, spent / done * (self.total - done))
+
+    def _so_far(self) -> float:
+        """What is done, and of what is at work as many of its seconds as have passed, up to most of them: a
+        study whose first steps take an hour would say for an hour that it takes days.
+        """
+        now = time.monotonic()
+        with self._lock:
+            begun = [min(now - began, MOST * seconds) for began, seconds in self._working.values()]
+        return self._done + sum(begun)

@@ -110,7 +110,7 @@ def execute(
             pass
         elif workers == 1 and engine == "local":
             for item in todo:
-                progress.start(item.step.name)
+                progress.start(item.step.name, item.seconds)
                 seconds = run_step(item, config=config, folder=folder)
                 progress.advance(item.seconds, f"{item.step.name} ({duration(seconds)})")
                 ran.append(item.step.name)
@@ -182,7 +182,7 @@ def _run_beside(
                 for item in ready[: at_once - len(running)]:
                     with _interrupt_held():
                         running[pool.submit(_call, item, config, folder)] = waiting.pop(item.step.name)
-                    progress.start(item.step.name)
+                    progress.start(item.step.name, item.seconds)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     item = running.pop(future)

@@ -33,6 +33,27 @@ def test_no_end_is_told_of_what_comes_first(capsys: pytest.CaptureFixture[str]):
     ]
 
 
+def test_what_is_at_work_counts_while_it_is(monkeypatch: pytest.MonkeyPatch):
+    """Two steps of an hour beside each other, half done: an hour and a half is left of four, not a day; a step
+    that takes longer than was thought counts for most of its time, one of which none is known for nothing.
+    """
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress("study", 4 * 3600.0 + 1)
+    progress.advance(1.0, "rows")
+    progress.start("train/0", 3600.0)
+    progress.start("train/1", 3600.0)
+    progress.start("unknown", float("nan"))
+    now[0] = 1800.0
+    left = progress.left()
+    assert left is not None
+    assert left == pytest.approx(3 * 1800, rel=0.01)
+    now[0] = 7200.0
+    left = progress.left()
+    assert left is not None
+    assert left == pytest.approx(7200 * (4 - 1.8) / 1.8, rel=0.01)
+
+
 def test_interval_limits_lines(capsys: pytest.CaptureFixture[str]):
     """Lines closer together than the interval are left out, but not the last."""
     with Progress("study", 100.0, interval=3600.0) as progress:
