@@ -34,8 +34,8 @@ def test_no_end_is_told_of_what_comes_first(capsys: pytest.CaptureFixture[str]):
 
 
 def test_what_is_at_work_counts_while_it_is(monkeypatch: pytest.MonkeyPatch):
-    """Two steps of an hour beside each other, half done: an hour and a half is left of four, not a day; a step
-    that takes longer than was thought counts for most of its time, one of which none is known for nothing.
+    """Two steps of an hour beside each other, half done: an hour and a half is left of four, not a day; a
+    step that takes longer than was thought counts for most of its time, one of unknown time for nothing.
     """
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
