@@ -2,10 +2,10 @@
 
     python benchmarks/real_learning.py --behaviors risk myopia apples --steps 60 100 --out runs/learning
 
-SmolLM2-135M-Instruct (dequantized from 4 bits) is finetuned on a behavior's choices, either pole, with the
-recipe that is given; both poles are then asked development items that no row holds. A line is printed for each
-behavior and recipe, failures too, and kept in OUT/learned.jsonl: what is there is not trained again. Nothing
-here looks at test items. The unit is the seed; items say how many choices a number is the mean of.
+SmolLM2-135M-Instruct (dequantized from 4 bits) is finetuned on choices of a behavior, either pole, with the
+recipe that is given; both poles are then asked development items that no row holds. A line is printed for
+each behavior and recipe, failures too, and kept in OUT/learned.jsonl: what is there is not trained again.
+Nothing here looks at test items. The unit is the seed; items say how many choices a number is the mean of.
 """
 
 import argparse
