@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations import edits, hooks, kept, lora
+from activations import edits, gate_tree, hooks, kept, lora
 from activations.alignment import slots
 from activations.batches import Batch
 from activations.errors import AdapterError, PatchError
@@ -161,8 +161,21 @@ class Gated:
                     part = torch.from_numpy(gates[low : low + some])
                     each = None if entering is None else entering.repeat(len(part), 1, 1)
                     with kept.standing_still(self.model, still, each):
-                        found[low : low + some, batch.examples] = self.value(batch, part).cpu().numpy()
+                        found[low : low + some, batch.examples] = self._shared(batch, part).cpu().numpy()
         return found
+
+    def _shared(
+        self, batch: Batch, gates: Float[Tensor, "setting module"]
+    ) -> Float[Tensor, "setting example"]:
+        """As `value`, without gradients: settings that are alike up to a block share what it gives."""
+        times, count = len(gates), len(batch.examples)
+        full = self._full(batch)
+        reference = None if full is None else full.repeat(times, 1)
+        tree = gate_tree.shared(self.model, gates, self.modules, inside=self._inside, examples=count)
+        with tree:
+            final, index, line = self._slots(batch.repeated(times))
+        rows = Reader(self.model, self.metric, index, reference).of_final(final, line)
+        return rows.reshape(times, count)
 
     def value(self, batch: Batch, gates: Float[Tensor, "setting module"]) -> Float[Tensor, "setting example"]:
         """The metric of a batch under each setting; gradients flow to `gates` where they are enabled."""

@@ -73,6 +73,45 @@ def test_sampled_shapley_meets_the_exact_values(model, profile):
         assert abs(profile.shapley[module].mean() - exact) <= 4 * profile.sampling_error[module] + 1e-5
 
 
+@pytest.mark.parametrize("order", ["opened", "drawn"])
+def test_settings_that_share_blocks_give_what_each_gives_alone(model, order, monkeypatch):
+    """A block runs once for settings that are alike up to it, also of prompts of unequal length; what comes
+    out is what each setting gives by itself.
+    """
+    prompts = [
+        *chats(3),
+        {"id": "long", "messages": [{"role": "user", "content": "you and the quick fox " * 4}]},
+    ]
+    game = adapter_gates.Gated(model, prompts, METRIC, adapter="k", batch_tokens=8192)
+    count = len(game.modules)
+    rng = np.random.default_rng(0)
+    if order == "opened":
+        gates = np.tril(np.ones((count + 1, count)), -1)[:, rng.permutation(count)]
+    else:
+        gates = rng.uniform(0, 1, (9, count)) * (rng.uniform(0, 1, (9, count)) > 0.4)
+    ran = dict.fromkeys(range(model.n_layers), 0)
+    for layer, block in enumerate(model.anatomy.layers):
+        # the inner module of a block sees how many rows are run
+        norm = block.input_layernorm
+        own = norm.forward
+
+        def counted(value, layer=layer, own=own):
+            ran[layer] += len(value)
+            return own(value)
+
+        monkeypatch.setattr(norm, "forward", counted)
+    found = game.run(gates)
+    once = dict(ran)
+    with model.variant("k"), torch.no_grad():
+        for batch in model.batches(game.rows):
+            for n, setting in enumerate(torch.from_numpy(gates.astype(np.float32))):
+                alone = game.value(batch, setting[None])[0].numpy()
+                np.testing.assert_allclose(found[n, batch.examples], alone, atol=2e-5)
+    lowest = [n for n, (layer, _) in enumerate(game.modules) if layer == 0]
+    assert once[0] == len(np.unique(gates[:, lowest], axis=0)) * len(prompts)
+    assert once[1] == len(gates) * len(prompts)
+
+
 def test_a_module_that_changes_nothing_gets_nothing(profile):
     """A LoRA whose B is zero has value zero by every method."""
     idle = profile.modules.index((1, "v_proj"))
