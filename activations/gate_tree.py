@@ -47,7 +47,7 @@ def shared(
             for n, (at, name) in enumerate(modules):
                 if at == layer:
                     factor = gates[one, n].repeat_interleave(examples)
-                    stack.enter_context(altering(model, Site(inside, layer, name), _times(factor)))  # type: ignore[arg-type]
+                    stack.enter_context(altering(model, Site(inside, layer, name), _times(factor)))
             stack.enter_context(_once(model, layer, _rows(one, examples), _rows(first[groups], examples)))
         yield
 

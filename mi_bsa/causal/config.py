@@ -138,6 +138,8 @@ class SteerRun(Config):
     """Random-difference directions of the drawn band."""
     n_test: int = Field(default=999, ge=999)
     """Random directions behind the p value."""
+    positions: Literal["all", "slot"] = "all"
+    """Where directions are added: at every token, or at the answer slot alone (a twentieth of the time)."""
     seed: int = 0
     """Of the null directions."""
 

@@ -56,8 +56,14 @@ def curve_table(
     texts: Sequence[Any],
     neutral: Sequence[Any],
     doses: tuple[float, ...],
+    *,
+    alone: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The chosen direction on the report items, asked as every item is asked, under `activations.edit`."""
+    """The chosen direction on the report items, asked as every item is asked, under `activations.edit`.
+
+    `alone`: it is added at the answer slot alone, of which no edit knows where it lies in prompts of unequal
+    length: items are asked as null directions are, and neither option mass nor perplexity is told (NaN).
+    """
     import activations
 
     model = at.model
@@ -70,6 +76,13 @@ def curve_table(
     answers = []
     frames = []
     for n, dose in enumerate(doses):
+        if alone:
+            for name, readout in late.items():
+                scores = at.scores(readout, direction.vector[None], (dose,))[0, 0]
+                told = {"id": [item.id for item in readout.items], "score": scores, "mass": float("nan")}
+                frames.append(pd.DataFrame(told).assign(strength=dose, read_out=name))
+            answers.append((float(cost[n]), float("nan")))
+            continue
         steered = activations.add(direction, scale=dose)
         for name, readout in late.items():
             with activations.edit(model, steered):

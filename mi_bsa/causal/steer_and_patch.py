@@ -29,7 +29,7 @@ READ_OUTS = (("behavior", "choice"), ("self_report", "report"))
 
 def steer_base(cell: Cell[BridgeConfig]) -> dict[str, Any]:
     """Steer the base with the directions of the choice prompts, one a layer; layer and strength by
-    development.
+    development. Where the study looks for the state at the answer slot alone, it is steered there alone.
     """
     import probes
     from mi_bsa.asking.readouts import readable
@@ -60,6 +60,7 @@ def steer_base(cell: Cell[BridgeConfig]) -> dict[str, Any]:
         n_difference=config.steer.differences,
         n_test=config.steer.test_random,
         seed=0,
+        positions="slot" if set(config.place.scopes) == {"slot"} else "all",
     )
     results = found.results(behavior=config.behavior, method="mean_difference")
     write(cell.folder / "steering.json", results)

@@ -72,6 +72,7 @@ def run(settings: SteerRun, out: Path, *, resume: bool, say: Callable[[str], Non
             n_difference=settings.n_difference,
             n_test=settings.n_test,
             seed=settings.seed,
+            positions=settings.positions,
             progress=lambda stage: say(f"{stage} ..."),
         )
         for name in ("development", "curve", "items", "matched", "others"):

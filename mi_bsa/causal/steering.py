@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from mi_bsa.asking.readouts import Readout
 from mi_bsa.causal.curves import banded, curve_table, development_table, matched_table, others_table
-from mi_bsa.causal.doses import Doses, dose_in_words, random_differences
+from mi_bsa.causal.doses import Doses, Many, dose_in_words, random_differences
 from mi_bsa.core.errors import SteeringError
 from mi_bsa.core.items import Item
 from mi_bsa.core.results import Null, Place, Result
@@ -31,6 +31,8 @@ from probes.statistics import permutation_p
 
 if TYPE_CHECKING:
     from activations import Model
+    from activations.engine import AtSite
+    from activations.tokens import Row
 
 Items = Mapping[str, Sequence[Item]]
 BAND = "random and random-difference directions"
@@ -178,6 +180,7 @@ def steer(
     n_difference: int = 20,
     n_test: int = 999,
     seed: int,
+    positions: Literal["all", "slot"] = "all",
     batch_tokens: int = 8192,
     progress: Callable[[str], None] | None = None,
 ) -> Steering:
@@ -201,6 +204,8 @@ def steer(
         n_difference: random-difference directions of the band, at least 20.
         n_test: random directions behind p, at least 999.
         seed: of all random directions.
+        positions: where directions are added: at every token, or at the answer slot alone, which costs a
+            twentieth; the gate is then of the KL there.
         batch_tokens: token positions that run at once.
         progress: called with the name of each stage.
 
@@ -238,14 +243,14 @@ def steer(
                     "give items of at least two"
                 )
         texts = model.rows(neutral)
-        at = {d.site: _doses(model, d, batch_tokens) for d in given}
+        at = {d.site: _doses(model, d, batch_tokens, positions) for d in given}
         table = pd.concat(
             [development_table(at[d.site], d, early, texts, doses, max_kl) for d in given], ignore_index=True
         )
         chosen, strength = _choose(table, given, choose_by, max_kl)
         here = at[chosen.site]
         say("curve")
-        curve, items = curve_table(here, chosen, late, texts, neutral, doses)
+        curve, items = curve_table(here, chosen, late, texts, neutral, doses, alone=positions == "slot")
         say("band")
         width = model.d_model
         random = random_directions(n_random, width, rng=rng)
@@ -284,13 +289,34 @@ def shifts(
     return _doses(model, direction, batch_tokens).scores(readout, direction.vector[None], doses)[:, 0]
 
 
-def _doses(model: Model, direction: Direction, batch_tokens: int) -> Doses:
-    """Of the active variant, at every token of the direction's site."""
+class SlotDoses(Doses):
+    """Vectors added at the answer slot alone."""
+
+    def _added(self, rows: Sequence[Row], vectors: np.ndarray, doses: Many) -> AtSite:
+        from activations import engine
+        from activations.alignment import slots
+
+        scaled = np.concatenate([vectors * (dose * self.norm) for dose in doses])
+        return engine.adding(self.site, scaled, slots(rows)[:, None])
+
+    def costs(
+        self, texts: Sequence[Row], vectors: Float[np.ndarray, "vector d"], doses: Many = (1.0,)
+    ) -> Float[np.ndarray, "vector dose"]:
+        """KL at the slot of neutral prompts, in nats: no other token is changed, and the mean over all of
+        them would hide what is.
+        """
+        tokens = float(np.mean([len(row) - row.n_bos for row in texts]))  # of which the engine takes the mean
+        return super().costs(texts, vectors, doses) * tokens
+
+
+def _doses(model: Model, direction: Direction, batch_tokens: int, positions: str = "all") -> Doses:
+    """Of the active variant, at every token of the direction's site or at the slot."""
     if direction.scale is None:
         raise SteeringError(
             f"the direction at {direction.site} has no typical norm (scale), which strengths count in; set it"
         )
-    return Doses(model, direction.site, float(direction.scale), batch_tokens=batch_tokens)
+    made = SlotDoses if positions == "slot" else Doses
+    return made(model, direction.site, float(direction.scale), batch_tokens=batch_tokens)
 
 
 def _check(

@@ -93,6 +93,8 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         "patch": 4 * config.patch.seeds * config.patch.items * blocks * each / 2,
     }
     at_place = min(ALONE, each) if set(config.place.scopes) == {"slot"} else each
+    if set(config.place.scopes) == {"slot"}:
+        placed["steer"] = round(whole.pop("steer"))
     edited = {name: at_place * placed.get(name, 0) + each * whole.get(name, 0) for name in {*placed, *whole}}
     # loading the adapters and the statistics: 1 s of processor with six, on the embedded model
     found = {name: Work(edited=n, seconds=0.7 + 0.05 * adapters) for name, n in edited.items()}

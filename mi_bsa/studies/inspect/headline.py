@@ -114,6 +114,8 @@ def _lenses(
     name: str, own: Sequence[Result], looked: Mapping[str, Any], poles: Mapping[str, tuple[str, str]]
 ) -> Sentence:
     marked = [one for one in looked["words"] if one["headline"]]
+    if not marked:
+        return Sentence(name, "lenses", "It adds nothing to texts that have nothing to do with it.", "", "")
     best = min(marked, key=lambda one: one["p_promoted"])
     corrected = min(1.0, best["p_promoted"] * len(marked))
     words = ", ".join(best["promoted"][:TOLD])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activations.errors import SiteError
 from mi_bsa.core import model_config, record, results
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.model_config import load
@@ -45,6 +46,11 @@ def run(settings: LensRun, out: Path, *, resume: bool, say: Callable[[str], None
     vectors: list[tuple[str, Any]]
     if settings.what == "difference":  # what cannot be read is refused before there is a folder
         made = lenses.differences(variant, other)
+        if not made:
+            raise SiteError(
+                f"{name} adds nothing to these texts at {settings.sites!r}: it changes nothing there, or "
+                "higher blocks alone; give other sites"
+            )
         found += difference_results(made, name, seed=settings.seed)
         vectors, by = [(f"{name} - base", one) for one in made.values()], "base"
     else:

@@ -66,11 +66,14 @@ class Lenses:
         return self._vocabulary
 
     def differences(self, variant: str, other: Model | None = None) -> dict[str, Difference]:
-        """What a variant adds at the sites of the config; see `activations.differences`."""
+        """What a variant adds at the sites of the config; see `activations.differences`. Sites at which it
+        adds nothing, below the lowest block that it changes, are left out: nothing has no direction.
+        """
         places = self.model.sites(self.config.sites)
-        return activation_differences(
+        found = activation_differences(
             self.model, self.texts, sites=list(places), after=variant, other=other, first=self.config.first
         )
+        return {site: one for site, one in found.items() if bool(one.vector.any())}
 
     def readings(self, vectors: Sequence[tuple[str, Any]], *, variant: str = "base") -> list[Reading]:
         """Each vector, behind its name, through each lens, read by the weights of a variant; a vector that a
@@ -131,7 +134,7 @@ def table(readings: Sequence[Reading], top: int) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frames = []
+    frames = [pd.DataFrame(columns=["vector", "site", "lens", "side", "word"])] if not readings else []
     for one in readings:
         for side, lowest in (("promoted", False), ("suppressed", True)):
             words = one.top(top, lowest=lowest)

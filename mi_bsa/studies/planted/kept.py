@@ -15,7 +15,7 @@ from typing import Any
 
 from mi_bsa.core.errors import ConfigError
 from mi_bsa.core.files import write_atomic
-from mi_bsa.studies.planted.runs import rules
+from mi_bsa.studies.planted.runs import of_today
 
 FIRST = ("the handle is one", "the handle moves the report")
 """Lines behind which nothing more is measured: where they are missing, they stopped it."""
@@ -35,7 +35,7 @@ def read(path: Path) -> list[dict[str, Any]]:
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise ConfigError(f"{path}: no table of judged instances; its columns are {', '.join(COLUMNS)}")
         try:
-            return [_record(row) for row in rows if row["rules"] == rules()]
+            return [_record(row) for row in rows if of_today(row)]
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{path}: a line that is no judged instance ({error}); take it out") from error
 
@@ -45,7 +45,7 @@ def write(path: Path, records: Iterable[dict[str, Any]]) -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    kept = [r for r in records if r["rules"] == rules()]
+    kept = [r for r in records if of_today(r)]
     for r in sorted(kept, key=lambda r: (r["cell"], r["number"])):
         truth = r["truth"] or {}
         numbers = [truth.get("share"), truth.get("carried"), r["effect"]]
@@ -61,11 +61,10 @@ def together(*found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Records of several places, each instance once: one by the rules of today before one by others, and of
     two alike that of the later place.
     """
-    today = rules()
     once: dict[tuple[str, int], dict[str, Any]] = {}
     for record in (r for records in found for r in records):
         key = record["cell"], record["number"]
-        if record["rules"] == today or once.get(key, record)["rules"] != today:
+        if of_today(record) or not of_today(once.get(key, record)):
             once[key] = record
     return [once[key] for key in sorted(once)]
 

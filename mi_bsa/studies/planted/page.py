@@ -10,7 +10,7 @@ from pathlib import Path
 from mi_bsa.studies.planted.draw import TRUTH
 from mi_bsa.studies.planted.kept import stopped
 from mi_bsa.studies.planted.marks import FALSE, FALSE_HIGH, MARKS, NEVER, Mark, Record, rate
-from mi_bsa.studies.planted.runs import conjecture, rules
+from mi_bsa.studies.planted.runs import conjecture, of_today, rules
 from mi_bsa.studies.planted.settings import GridConfig, PlantedCell
 
 BEGIN, END = "<!-- planted grid: begin -->", "<!-- planted grid: end -->"
@@ -112,7 +112,7 @@ def _progress(config: GridConfig, cells: Cells, kept: Sequence[Record]) -> list[
     )
     if seconds:
         told += f" An instance takes {sum(seconds) / len(seconds):.1f} s of one core on average."
-    if versions and set(versions) != {rules()}:
+    if not all(map(of_today, kept)):
         by = ", ".join(f"{n} by {name}" for name, n in versions.most_common())
         told += f" **Not all were judged by the code of this page** ({rules()}): {by}."
     if kept and not errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from itertools import islice
@@ -21,6 +21,9 @@ from mi_bsa.studies.planted.settings import Draws, GridConfig, PlantedCell, Plan
 from mi_bsa.study.rules import Rules, normalized
 from probes import ProbesError, statistics
 
+ALIKE = ("72f12a3d",)
+"""Rules of other code that judges alike: what changed since has no part in a planted instance (where a study
+steers the base), and instances that both judged agree in every number (`tests/mi_bsa/studies/planted`)."""
 LAYERS: tuple[PlantedWorld, ...] = ("early", "reverse")
 """Worlds that are judged for what later layers observe; all others for a shared state."""
 UNJUDGED = ("__main__.py", "kept.py", "marks.py", "page.py", "runs.py")
@@ -91,6 +94,11 @@ def rules() -> str:
     ]
     own = [normalized(path.read_text(encoding="utf-8")) for path in files]
     return stable_hash([*own, *(one.identity for one in asked)])[:8]
+
+
+def of_today(record: Mapping[str, Any]) -> bool:
+    """Whether an instance was judged by today's rules, or by such as judge alike."""
+    return record["rules"] in (rules(), *ALIKE)
 
 
 def run(

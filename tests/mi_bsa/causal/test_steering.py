@@ -4,6 +4,7 @@ is found, splits are kept.
 
 import numpy as np
 import pytest
+import torch
 from tiny_items import items, neutral
 
 import activations
@@ -99,6 +100,43 @@ def test_a_planted_direction_is_chosen_and_beats_its_null(model):
     assert len({r.key for r in results}) == len(results)
     assert (found.curve[found.curve["strength"] == 0]["shift"] == 0).all()
     assert (found.curve[found.curve["strength"] == 0]["kl"].abs() < 1e-5).all()
+
+
+def model_logits(model, readout, n):
+    """Option logits of one item by a plain pass, at its place among all."""
+    batch = model.collate([readout.rows[n]])
+    with torch.no_grad():
+        logits = model.unembed(model.forward(batch))[0, -1]
+    found = np.zeros((1, *readout.tokens.shape))
+    found[0, n] = logits[torch.from_numpy(readout.tokens[n])].numpy()
+    return found
+
+
+def test_at_the_slot_alone_is_an_edit_there_and_costs_what_it_costs_there(model):
+    """Doses at the answer slot are those of `ask` under an edit at the slot; the cost is the KL of that one
+    token, which the mean over a text would hide; curve and null are asked alike.
+    """
+    readout, one = Readout.of(model, items("x", 5), name="behavior"), direction(1)
+    at = steering.SlotDoses(model, one.site, 4.0)
+    with activations.edit(model, activations.add(one, scale=1.0, positions=-1)):
+        slow = [readout.score(model_logits(model, readout, n))[..., n] for n in range(5)]
+    np.testing.assert_allclose(at.scores(readout, one.vector[None])[0, 0], np.ravel(slow), atol=1e-5)
+    texts = model.rows(neutral(4))
+    with torch.no_grad():
+        cost = []
+        for row in texts:
+            batch = model.collate([row])
+            plain = model.unembed(model.forward(batch))[0, -1].log_softmax(-1)
+            with activations.edit(model, activations.add(one, scale=1.0, positions=-1)):
+                moved = model.unembed(model.forward(batch))[0, -1].log_softmax(-1)
+            cost.append(float((plain.exp() * (plain - moved)).sum()))
+    assert at.costs(texts, one.vector[None])[0, 0] == pytest.approx(np.mean(cost), rel=1e-3)
+    whole, here = run(model, [one]), run(model, [one], positions="slot")
+    assert not np.allclose(whole.curve["shift"], here.curve["shift"])
+    level = here.curve.query("read_out == 'behavior' and strength == @here.strength")["shift"].iloc[0]
+    late = Readout.of(model, items("c", 10), name="behavior")
+    own = at.levels(late, one.vector[None], (0.0, here.strength))[0]
+    assert level == pytest.approx(own[1] - own[0], abs=1e-5)
 
 
 def test_the_random_null_holds_its_rate(model):

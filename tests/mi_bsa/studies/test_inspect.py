@@ -65,6 +65,27 @@ def folder(tmp_path_factory):
     return path
 
 
+def test_an_adapter_of_higher_blocks_alone_is_inspected(folder, tmp_path, capsys):
+    """Below the lowest block that it changes it adds nothing: these sites are left out, not refused."""
+    from safetensors.torch import load_file, save_file
+
+    high = tmp_path / "high"
+    shutil.copytree(folder / "b", high)
+    weights = load_file(high / "adapter_model.safetensors")
+    save_file(
+        {
+            name: 0 * one if ".layers.0." in name and "lora_B" in name else one
+            for name, one in weights.items()
+        },
+        high / "adapter_model.safetensors",
+    )
+    few = ("--parts", "lenses", "--through-base", "no")
+    code, said = run(capsys, folder / "base", high, *FEW, *few, "--out", tmp_path / "out")
+    assert code == 0, said
+    words = pd.read_csv(tmp_path / "out" / "words.csv")
+    assert set(words["site"]) == {"resid_post.1"}
+
+
 def test_several_finetunes_stand_side_by_side(folder, tmp_path, capsys):
     """Two adapters and a full finetune of one base: sentences on each, tables, results and the page."""
     out = tmp_path / "out"

@@ -10,8 +10,8 @@ from mi_bsa.studies.planted import GridConfig, PlantedCell, grid, kept
 from mi_bsa.studies.planted.__main__ import main
 from mi_bsa.studies.planted.marks import MARKS, Rate
 from mi_bsa.studies.planted.page import BEGIN, END, holds, render, write
-from mi_bsa.studies.planted.runs import DRAWS, records, rules, run
-from mi_bsa.studies.planted.settings import Draws, Selection
+from mi_bsa.studies.planted.runs import ALIKE, DRAWS, judged, records, rules, run
+from mi_bsa.studies.planted.settings import DEFAULT, Draws, Selection
 from probes.validity.page import BESIDE
 
 ROOT = Path(__file__).parents[4]
@@ -190,3 +190,23 @@ def test_a_table_goes_on_elsewhere(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n")
     with pytest.raises(ConfigError, match="no table of judged instances"):
         kept.read(tmp_path / "other.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_rules_that_are_said_to_judge_alike_do(first):
+    """Instances of the kept table that other code judged, judged again: every number and the answer agree."""
+    table = [r for r in kept.read(ROOT / "docs" / "planted.csv") if r["rules"] in ALIKE]
+    if not table:
+        pytest.skip("all of the table was judged by the code of today")
+    config = grid(DEFAULT)
+    cells = sorted({r["cell"] for r in table})
+    for name in cells[first::9]:  # three a case: a quarter of a minute each, and a table of hundreds
+        before = next(r for r in table if r["cell"] == name)
+        cell = next(one for one, _ in config.plan() if one.name == name)
+        again = judged(cell, before["number"], config.draws)
+        assert again["answer"] == before["answer"], name
+        assert kept.stopped(again) == before["reason"]
+        told = [again["truth"]["share"], again["truth"]["carried"], again["effect"]]
+        kept_as = [before["truth"]["share"], before["truth"]["carried"], before["effect"]]
+        assert [f"{x:.4f}" for x in told] == [f"{x:.4f}" for x in kept_as], name
