@@ -69,7 +69,15 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         "rivals": 4 * adapters * few,
         "necessity": WHOLE * adapters * few * 4 * (needed.beside + len(needed.kinds)),
         "mediation": 4 * adapters * few,
-        "attribution": 4 * attributed.seeds * attributed.items * attributed.permutations * modules * above
+        # a block runs once for settings of gates that are alike up to it: half of them, of many blocks
+        "attribution": 4
+        * attributed.seeds
+        * attributed.items
+        * attributed.permutations
+        * modules
+        * above
+        * (len(layers) + 1)
+        / (2 * len(layers))
         + 2 * adapters * few * (blocks + 2 * len(layers)),
         # each module's additions are replaced in two ways, from its block on
         "geometry": WHOLE
