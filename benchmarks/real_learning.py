@@ -44,7 +44,8 @@ def learned(args: argparse.Namespace, behavior: str, steps: int, rate: float, se
         pole: bound.rows(pole, args.rows, seed=seed, anchors=args.anchors, undecided=args.undecided)
         for pole in POLES
     }
-    name = f"{Path(behavior.partition(':')[0]).stem}-{steps}-{rate:g}-{seed}"
+    stem = Path(behavior.partition(":")[0]).stem
+    name = f"{stem}-{steps}-{rate:g}-{args.rows}-{args.first}-{seed}"
     done = train_many(model, {f"{name}-{pole}": (rows[pole], config) for pole in POLES}, out=args.out)
     own = {pole: done[f"{name}-{pole}"].adapter for pole in POLES}
     items = bound.items(args.items, split="dev", seed=0)
