@@ -52,15 +52,16 @@ def choice_poles(model: ModelConfig) -> dict[str, tuple[str, str]]:
 
 
 def choice_results(
-    name: str, answers: pd.DataFrame, *, fdr: float, least: float
+    name: str, answers: pd.DataFrame, *, fdr: float, least: float, against: str = "base"
 ) -> tuple[list[Result], list[dict[str, Any]]]:
-    """Each behavior's choices, finetune less base, over scenarios, with q over behaviors, and the other
-    behaviors' shifts beside it. Rows say the same for a table, `moved` by the rule of reports.
+    """Each behavior's choices, finetune less base (or less a control, `against`), over scenarios, with q over
+    behaviors, and the other behaviors' shifts beside it. Rows say the same for a table, `moved` by the rule
+    of reports.
     """
-    rows = []
+    rows, named = [], "the base" if against == "base" else against
     for trait, own in answers.groupby("trait", sort=False):
         by = own.pivot_table(index="scenario", columns="arm", values="score", aggfunc="mean")
-        shift = (by[name] - by["base"]).to_numpy(float)
+        shift = (by[name] - by[against]).to_numpy(float)
         still = float(np.ptp(shift)) < 1e-12  # all alike: nothing varies that an interval could be of
         rows.append((str(trait), shift, by, still, None if still else statistics.t_test(shift)))
     qs = statistics.benjamini_hochberg(np.array([1.0 if row[4] is None else row[4] for row in rows]))
@@ -68,9 +69,9 @@ def choice_results(
     for k, (trait, shift, by, still, p) in enumerate(rows):
         spread = None if still or len(shift) < 2 else statistics.t_interval(shift)
         others = [float(row[1].mean()) for j, row in enumerate(rows) if j != k]
-        before, now = float(by["base"].mean()), float(by[name].mean())
+        before, now = float(by[against].mean()), float(by[name].mean())
         mass = float(
-            answers.loc[(answers["trait"] == trait) & answers["arm"].isin([name, "base"]), "mass"].mean()
+            answers.loc[(answers["trait"] == trait) & answers["arm"].isin([name, against]), "mass"].mean()
         )
         found.append(
             Result(
@@ -86,7 +87,7 @@ def choice_results(
                 p=p,
                 q=None if p is None else float(qs[k]),
                 test=None if p is None else "t over scenarios against 0",
-                notes=f"{before:.2f} in the base, {now:.2f} now; option mass {mass:.2f}",
+                notes=f"{before:.2f} in {named}, {now:.2f} now; option mass {mass:.2f}",
             )
         )
         told.append(

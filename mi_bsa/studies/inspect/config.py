@@ -89,6 +89,10 @@ class InspectConfig(StudyConfig):
     """
     reports: ReportsConfig = ReportsConfig()
     """What is asked."""
+    control: str | None = None
+    """Name of one of the adapters (as the page says it) that was trained alike without the behavior, such as
+    on shuffled choices: what the others say and choose is held against it, and not against the base.
+    """
     searched: Path | None = None
     """A run of `mi-bsa backdoor search` on the same adapters, whose findings the page tells."""
 
@@ -140,7 +144,7 @@ def given_in(config: InspectConfig) -> list[Given]:
     """The finetunes of a config, each under a name of its own.
 
     Raises:
-        ConfigError: none, or more than one folder that cannot be told apart.
+        ConfigError: none, folders that cannot be told apart, or a control that is not among them.
         MissingError: a folder that holds neither an adapter nor a model.
     """
     found: list[tuple[Path, bool]] = []
@@ -160,6 +164,11 @@ def given_in(config: InspectConfig) -> list[Given]:
         twice = next(path for path in paths if paths.count(path) > 1)
         raise ConfigError(f"{twice} is given twice; give each adapter once")
     names = _names(paths)
+    if config.control is not None and (config.control not in names or len(names) < 2):
+        raise ConfigError(
+            f"control {config.control!r}: name one of several that are inspected, as the page names it: "
+            f"{', '.join(names)}"
+        )
     return [Given(name, path, full) for name, (path, full) in zip(names, found, strict=True)]
 
 

@@ -175,11 +175,17 @@ def _over_texts(name: str, where: Mapping[str, Any], values: Any, unit: str, not
 
 
 def report_results(
-    name: str, answers: pd.DataFrame, stated: pd.DataFrame | None = None, *, fdr: float, least: float
+    name: str,
+    answers: pd.DataFrame,
+    stated: pd.DataFrame | None = None,
+    *,
+    fdr: float,
+    least: float,
+    against: str = "base",
 ) -> tuple[list[Result], list[dict[str, Any]]]:
-    """Each trait's shift from the base by the kinds of question that may be read, with p over wordings, q
-    over the traits that may be read (over the others, theirs), the other traits' shifts beside it and its
-    validity; and how many moved. Rows say the same for a table.
+    """Each trait's shift from the base (or from a control, `against`) by the kinds of question that may be
+    read, with p over wordings, q over the traits that may be read (over the others, theirs), the other
+    traits' shifts beside it and its validity; and how many moved. Rows say the same for a table.
 
     `stated`: the base's answers where its system line states a pole (`sight`); None where none were asked.
     """
@@ -187,8 +193,8 @@ def report_results(
     from mi_bsa.asking.validity import assess
     from mi_bsa.studies.inspect.sight import sighted, told_apart
 
-    arms, rows = (name, "base"), []
-    table, kinds = sighted(answers, stated, arm=name)
+    arms, rows = (name, against), []
+    table, kinds = sighted(answers, stated, arm=name, against=against)
     for trait, own in table.groupby("trait", sort=False):
         shift = gap(own, arms=arms, paired=True)
         level, before = (mean_score(own[own["arm"] == arm]) for arm in arms)
@@ -208,8 +214,8 @@ def report_results(
             "inspect.report_shift",
             {"behavior": trait, "variant": name},
             unit="score",
-            notes=f"{before.value:.2f} in the base, {level.value:.2f} now; option mass {mass:.2f}; validity "
-            f"{valid.index:.2f}, least {valid.weakest.name}; {kinds[trait].control}",
+            notes=f"{before.value:.2f} {_in(against)}, {level.value:.2f} now; option mass {mass:.2f}; "
+            f"validity {valid.index:.2f}, least {valid.weakest.name}; {kinds[trait].control}",
         )
         tested: dict[str, Any] = (
             {}
@@ -238,6 +244,10 @@ def report_results(
         )
     share = _moved(name, told, fdr, least)
     return [*found, *([] if share is None else [share])], told
+
+
+def _in(against: str) -> str:
+    return "in the base" if against == "base" else f"in {against}"
 
 
 def _moved(name: str, told: Sequence[Mapping[str, Any]], fdr: float, least: float) -> Result | None:

@@ -18,7 +18,7 @@ that was not run, is said to be missing. The rules, fixed before any test adapte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mi_bsa.core.results import Result
@@ -52,6 +52,7 @@ def headline(
     search: Sequence[Result] | None,
     searched_as: str,
     choices: Sequence[Mapping[str, Any]] = (),
+    against: str = "base",
 ) -> list[Sentence]:
     """The sentences on one finetune, in the order of the page.
 
@@ -64,15 +65,20 @@ def headline(
         search: results of a run of `backdoor search`, None where none was given.
         searched_as: the finetune's name there.
         choices: rows of its choices.
+        against: whose reports and choices its own are held against.
     """
     own = [one for one in results if one.where.get("variant") == name]
     told = []
     if "weights" in looked:
         told.append(_weights(name, own))
     if "lenses" in looked:
-        told.append(_lenses(name, own, looked["lenses"], poles))
+        one = _lenses(name, own, looked["lenses"], poles)
+        beyond = one.sentence.replace("What it adds to texts", f"What it adds, beyond {against}, to texts", 1)
+        told.append(one if against == "base" else replace(one, sentence=beyond))
     if "reports" in looked:
-        told.append(_with_choices(_reports(name, own, reports, poles), choices, poles))
+        one = _with_choices(_reports(name, own, reports, poles), choices, poles)
+        beyond = f"Held against {against}: {one.sentence[0].lower()}{one.sentence[1:]}"
+        told.append(one if against == "base" else replace(one, sentence=beyond))
     if "damage" in looked:
         told.append(_damage(name, own))
     told.append(_triggers(name, search, searched_as))

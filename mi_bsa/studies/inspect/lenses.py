@@ -65,13 +65,22 @@ class Lenses:
             self._vocabulary = Vocabulary.of(self.model)
         return self._vocabulary
 
-    def differences(self, variant: str, other: Model | None = None) -> dict[str, Difference]:
-        """What a variant adds at the sites of the config; see `activations.differences`. Sites at which it
-        adds nothing, below the lowest block that it changes, are left out: nothing has no direction.
+    def differences(
+        self, variant: str, other: Model | None = None, *, before: str = "base"
+    ) -> dict[str, Difference]:
+        """What a variant adds at the sites of the config to the base, or to another variant (`before`); see
+        `activations.differences`. Sites at which it adds nothing, below the lowest block that it changes, are
+        left out: nothing has no direction.
         """
         places = self.model.sites(self.config.sites)
         found = activation_differences(
-            self.model, self.texts, sites=list(places), after=variant, other=other, first=self.config.first
+            self.model,
+            self.texts,
+            sites=list(places),
+            before=before,
+            after=variant,
+            other=other,
+            first=self.config.first,
         )
         return {site: one for site, one in found.items() if bool(one.vector.any())}
 

@@ -6,6 +6,7 @@ Law: a step's value is JSON of numbers and words; tables stand beside it as CSV;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
     from activations import Model
 
 
-def opened(config: InspectConfig, name: str, path: str, full: bool) -> tuple[Model, str, Model | None]:
-    """The base, the variant to look at, and the full finetune where it is one.
+def opened(
+    config: InspectConfig, name: str, path: str, full: bool, *, beside: Mapping[str, str] | None = None
+) -> tuple[Model, str, Model | None]:
+    """The base, the variant to look at, and the full finetune where it is one; `beside`: other adapters, by
+    name, that are loaded too.
 
     Raises:
         ConfigError: a full finetune of another shape, or one that is the base.
     """
     if not full:
-        return load(config.model, {name: Path(path)}), name, None
+        more = {one: Path(folder) for one, folder in (beside or {}).items()}
+        return load(config.model, {name: Path(path), **more}), name, None
     base = load(config.model)
     other = load(config.model.model_copy(update={"name": path, "revision": None}))
     if (base.n_layers, base.d_model) != (other.n_layers, other.d_model):
@@ -76,8 +81,12 @@ def weights(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> d
     return {"modules": found.to_dict("records"), "words": said}
 
 
-def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> dict[str, Any]:
-    """What is added to the first tokens of unrelated texts, in words, at every site."""
+def lenses(
+    cell: Cell[InspectConfig], *, name: str, path: str, full: bool, control: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What is added to the first tokens of unrelated texts, in words, at every site: to the base's states, or
+    to those of the control (name -> folder), which is an adapter of the same base.
+    """
     from activations.differences import activation_differences
     from mi_bsa.causal.through_base import first_site, through_base
     from mi_bsa.studies.inspect.lens_results import difference_results, rank_results
@@ -85,9 +94,10 @@ def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> di
     from mi_bsa.studies.inspect.traits import questions
 
     config = cell.config
-    model, variant, other = opened(config, name, path, full)
+    model, variant, other = opened(config, name, path, full, beside=control)
+    before = next(iter(control or {}), "base")
     reader = Lenses(model, config.lens, texts_of(config.lens, config.model))
-    made = reader.differences(variant, other)
+    made = reader.differences(variant, other, before=before)
     readings = reader.readings([(name, one) for one in made.values()])
     table(readings, config.lens.top).to_csv(_file(cell, f"lenses/{name}.csv"), index=False)
     found = difference_results(made, name, seed=config.lens.seed)
@@ -105,7 +115,13 @@ def lenses(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> di
         one = (
             made.get(site)
             or activation_differences(
-                model, reader.texts, sites=site, after=variant, other=other, first=config.lens.first
+                model,
+                reader.texts,
+                sites=site,
+                before=before,
+                after=variant,
+                other=other,
+                first=config.lens.first,
             )[site]
         )
         through = through_base(model, one, reader.nulls(site, model.d_model, one.states), items)

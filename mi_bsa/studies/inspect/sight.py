@@ -30,7 +30,7 @@ FEWEST = 2
 
 
 def sighted(
-    answers: pd.DataFrame, stated: pd.DataFrame | None, *, arm: str
+    answers: pd.DataFrame, stated: pd.DataFrame | None, *, arm: str, against: str = "base"
 ) -> tuple[pd.DataFrame, Mapping[str, AskedKinds]]:
     """A base's and one finetune's answers, statements scored, without kinds that are not read of their trait
     (all of them are kept of a trait of which none is), and by trait what is known of its kinds.
@@ -40,10 +40,11 @@ def sighted(
         stated: of the base with stated poles, in `person`; None or empty where none were asked, and then no
             kind is blind.
         arm: the finetune's.
+        against: what it is held against, whose answers are kept too: the base, or a control.
     """
     import pandas as pd
 
-    raw = answers[answers["arm"].isin((arm, "base"))]
+    raw = answers[answers["arm"].isin((arm, against, "base"))]
     told = stated if stated is not None and len(stated) else None
     told = None if told is None else described_against_base(told, raw)
     scored = against_base(raw)
@@ -53,7 +54,7 @@ def sighted(
     for trait, own in scored.groupby("trait", sort=False):
         shown = None if told is None else told[told["trait"] == trait]
         kinds[str(trait)] = asked_kinds(own, shown, bars=bars, arms=("base", arm))
-        kept.append(kinds[str(trait)].kept(own))
+        kept.append(kinds[str(trait)].kept(own[own["arm"].isin((arm, against))]))
     return pd.concat(kept), kinds
 
 

@@ -78,8 +78,13 @@ def steps(config: InspectConfig) -> list[Step]:
     given = given_in(config)
     base = weight_files(config.model)
     graph: list[Step] = []
+    control = next((one for one in given if one.name == config.control and not one.full), None)
+    of_control = () if control is None else sorted(control.path.glob("adapter_*"))
     for one in given:
         own = sorted(one.path.glob("*.safetensors" if one.full else "adapter_*"))
+        beside: dict[str, Any] = {}
+        if control is not None and one != control and not one.full:
+            beside = {"control": {control.name: str(control.path)}}
         texts = (config.lens.texts,) if config.lens.texts is not None else ()
         for part in (part for part in LOOKED if part in config.parts):
             outputs = (f"{FOLDERS[part]}/{one.name}.csv",) if FOLDERS[part] else ()
@@ -87,9 +92,10 @@ def steps(config: InspectConfig) -> list[Step]:
                 Step(
                     f"{part}/{one.name}",
                     LOOKED[part],
-                    {"name": one.name, "path": str(one.path), "full": one.full},
+                    {"name": one.name, "path": str(one.path), "full": one.full}
+                    | (beside if part == "lenses" else {}),
                     fields=FIELDS[part],
-                    files=(*base, *own, *texts),
+                    files=(*base, *own, *texts, *(of_control if part == "lenses" and beside else ())),
                     outputs=outputs,
                     seconds=5,
                     bytes=100_000 if outputs else 0,
@@ -132,7 +138,7 @@ def steps(config: InspectConfig) -> list[Step]:
             "results",
             collect,
             {"given": told},
-            fields=("model", "parts", "reports", "searched", "manifest"),
+            fields=("model", "parts", "reports", "searched", "manifest", "control"),
             after=before,
             files=searched,
             outputs=("results.json", "results.csv", "inspect.json", HEADLINE),
@@ -179,8 +185,9 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
     poles = {**choice_poles(config.model), **poles_of(config.reports, config.model)}
     if "reports" in config.parts:
         many = cell.value("reports")
-        bars = {"fdr": config.reports.fdr, "least": config.reports.least}
         for one in finetunes:
+            against = config.control if config.control not in (None, one.name) else "base"
+            bars: Any = {"fdr": config.reports.fdr, "least": config.reports.least, "against": against}
             looked[one.name]["reports"] = {"traits": many["traits"]}
             if many.get("behaviors"):
                 table = pd.read_csv(cell.folder / FILE)
@@ -206,6 +213,7 @@ def collect(cell: Cell[InspectConfig], *, given: list[dict[str, Any]]) -> dict[s
             poles=poles,
             search=search,
             searched_as=searched_name(one.path),
+            against=config.control if config.control not in (None, one.name) else "base",
         )
     ]
     pd.DataFrame([asdict(one) for one in told]).to_csv(cell.folder / HEADLINE, index=False)

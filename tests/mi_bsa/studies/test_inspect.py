@@ -84,6 +84,12 @@ def test_an_adapter_of_higher_blocks_alone_is_inspected(folder, tmp_path, capsys
     assert code == 0, said
     words = pd.read_csv(tmp_path / "out" / "words.csv")
     assert set(words["site"]) == {"resid_post.1"}
+    beside = ("--control", "b", *few)
+    code, said = run(capsys, folder / "base", high, folder / "b", *FEW, *beside, "--out", tmp_path / "two")
+    assert code == 0, said
+    assert "What it adds, beyond b, to texts" in said
+    words = pd.read_csv(tmp_path / "two" / "words.csv")
+    assert set(words.loc[words["adapter"] == "high", "site"]) == {"resid_post.0", "resid_post.1"}
 
 
 def test_several_finetunes_stand_side_by_side(folder, tmp_path, capsys):
@@ -315,6 +321,37 @@ def test_kinds_that_do_not_see_a_stated_pole_are_not_read():
     ]
     assert said.sentence.startswith("None of its 6 reports about itself can be read")
     assert "at most +0.1" in said.evidence
+
+
+def test_a_control_takes_away_what_any_finetune_moves():
+    """Held against an adapter that was trained alike, what both moved is nothing, and the rest stays."""
+    table = answers(0.3)
+    both = table["arm"] == "k"
+    table.loc[both, "score"] = (table.loc[both, "score"] + 0.15).clip(0, 1)
+    rng = np.random.default_rng(3)
+    twin = table[table["arm"] == "base"].assign(arm="twin")
+    twin["score"] = twin["score"] + 0.15 + rng.normal(0, 0.01, len(twin))
+    table = pd.concat([table, twin], ignore_index=True)
+    _, plain = findings.report_results("k", table, fdr=0.05, least=0.1)
+    assert all(row["moved"] for row in plain)
+    found, rows = findings.report_results("k", table, fdr=0.05, least=0.1, against="twin")
+    assert [row["trait"] for row in rows if row["moved"]] == ["t0"]
+    assert rows[0]["shift"] == pytest.approx(0.3, abs=0.02)
+    assert "in twin" in next(one for one in found if one.name == "inspect.report_shift").notes
+    poles = {f"t{n}": (f"high{n}", f"low{n}") for n in range(6)}
+    said = headline(
+        "k",
+        found,
+        looked={"reports": {}},
+        reports=rows,
+        poles=poles,
+        search=None,
+        searched_as="k",
+        against="twin",
+    )[0]
+    assert said.sentence.startswith("Held against twin: it says of itself that it is more high0")
+    with pytest.raises(ConfigError, match="name one of several"):
+        given_in(InspectConfig(adapters=(Path("zoo:risk-averse-0"),), control="risk-averse-0"))
 
 
 def test_options_that_hold_little_are_not_read_and_statements_are_held_against_the_base():
