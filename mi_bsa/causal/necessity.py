@@ -75,7 +75,7 @@ def ablate(
     for name, own in sets.items():
         cut = Cut(material, own, place)
         full = cut.levels()
-        for scope in (place.scope, "everywhere") if beside else (place.scope,):
+        for scope in (place.scope, "everywhere") if beside and options.everywhere else (place.scope,):
             everywhere = scope == "everywhere"
             left: dict[str, np.ndarray] = {
                 kind: cut.without(vectors, everywhere=everywhere) for kind, vectors in made.items()

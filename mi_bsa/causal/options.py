@@ -124,6 +124,8 @@ class NecessityOptions(Config):
 
     kinds: tuple[DirectionKind, ...] = ("constant", "mean_difference", "trained")
     """Directions that are taken out."""
+    everywhere: bool = True
+    """Whether they are also taken out of all blocks and tokens, which no verdict reads."""
     random: int = Field(default=FEWEST_DRAWS, ge=20)
     """Random directions of the null of what a verdict reads: taken out of reports, at the place."""
     beside: int = Field(default=50, ge=20)

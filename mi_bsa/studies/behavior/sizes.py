@@ -63,7 +63,7 @@ def null_passes(config: BehaviorConfig) -> dict[str, int]:
     prompts = config.state_or_prompt
     return {
         "recovery": 4 * items * (config.recovery.random + config.recovery.differences),
-        "necessity": adapters * items * (needed.random + 5 * needed.beside),
+        "necessity": adapters * items * (needed.random + (5 if needed.everywhere else 3) * needed.beside),
         "mediation": adapters * items * (config.mediation.random + config.mediation.beside),
         "prompts": 2 * prompts.items * (prompts.random + prompts.beside),
     }

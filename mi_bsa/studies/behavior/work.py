@@ -67,7 +67,7 @@ def works(config: BehaviorConfig) -> Mapping[str, Work]:
         "vectors": 4 * adapters * few,
         "recovery": above * adapters * (len(layers) + 6) * few,
         "rivals": 4 * adapters * few,
-        "necessity": WHOLE * adapters * few * 4 * (needed.beside + len(needed.kinds)),
+        "necessity": needed.everywhere * WHOLE * adapters * few * 4 * (needed.beside + len(needed.kinds)),
         "mediation": 4 * adapters * few,
         # a block runs once for settings of gates that are alike up to it: half of them, of many blocks
         "attribution": 4

@@ -158,6 +158,11 @@ def test_necessity_counts_what_is_left(material):
     for r in shares:
         assert r.null is not None
         assert r.null.mean == pytest.approx(1.0, abs=0.1)
+    assert {r.where["position"] for r in shares if "kind" not in r.where} == {PLACE.scope, "everywhere"}
+    here = options.model_copy(update={"everywhere": False})
+    fewer = necessity.ablate(material, here, place=PLACE)
+    own = {r.key: r.value for r in found if r.where.get("position") != "everywhere"}
+    assert {r.key: r.value for r in fewer} == own
 
 
 def test_an_adapter_on_block_0_writes_there_and_is_read_later(material):
