@@ -56,7 +56,7 @@ SECTIONS = (
             Answer(
                 names=("inspect.chooses_more",),
                 each=("variant", "kind"),
-                lead="Its choices moved from its base's",
+                lead="Its choices moved",
                 above="towards",
                 open="by what is not told from 0, towards",
             ),
@@ -71,9 +71,9 @@ SECTIONS = (
                 names=("inspect.moved",),
                 unless=("inspect.says_more",),
                 each=("variant",),
-                lead="No report that can be read moved; answers that cannot",
-                above="moved on a share of the traits asked about",
-                open="moved on none of the traits, or on too few to tell",
+                lead="No report about itself stands; of those that can be read",
+                above="moved, not validly",
+                open="moved none, or too few to tell",
             ),
             Answer(
                 names=("inspect.known_shift",),
