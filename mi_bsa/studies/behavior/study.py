@@ -311,7 +311,7 @@ def _causes(config: BehaviorConfig, weights: tuple[Path, ...]) -> Iterator[Step]
     yield Step(
         "steer",
         steer_base,
-        fields=("behavior", "model", "steer", "probe.site"),
+        fields=("behavior", "model", "steer", "probe.site", "place.scopes"),
         files=weights,
         after=("items", "transfer"),
         outputs=("steering.json",),
