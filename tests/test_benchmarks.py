@@ -23,6 +23,7 @@ NO_CLAIM = {
     "plans.py": "compares what dry runs say with what then happens",
     "real_facts.py": "writes prompts",
     "real_learning.py": "measures what is learned and no cost",
+    "real_short.py": "draws a finished run",
     "real_steering.py": "measures an effect and no cost",
     "trigger_strings.py": "draws triggers and trains adapters behind them",
 }
