@@ -21,9 +21,10 @@ from mi_bsa.studies.planted.settings import Draws, GridConfig, PlantedCell, Plan
 from mi_bsa.study.rules import Rules, normalized
 from probes import ProbesError, statistics
 
-ALIKE = ("72f12a3d",)
+ALIKE = ("72f12a3d", "4ee25b14")
 """Rules of other code that judges alike: what changed since has no part in a planted instance (where a study
-steers the base), and instances that both judged agree in every number (`tests/mi_bsa/studies/planted`)."""
+steers the base; whether necessity is measured everywhere, too), and instances that both judged agree in every
+number (`tests/mi_bsa/studies/planted`)."""
 LAYERS: tuple[PlantedWorld, ...] = ("early", "reverse")
 """Worlds that are judged for what later layers observe; all others for a shared state."""
 UNJUDGED = ("__main__.py", "kept.py", "marks.py", "page.py", "runs.py")
