@@ -17,9 +17,9 @@ CUDA_TORCH ?= torch==2.14.1
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 to 3 minutes)"
+	@echo "make demo    run the main job in its short form: behavior, self-report, what links them (2 minutes)"
 	@echo "make real    finetune and inspect a real chat Llama of 135M parameters on choices (93 MB once; 15 minutes)"
-	@echo "make test    run the tests (12 minutes), also on a real model where it can be had"
+	@echo "make test    run the tests (8 to 12 minutes), also on a real model where it can be had"
 	@echo "make pages   run the guides and the notebooks, install wheel and sdist elsewhere (4 minutes)"
 	@echo "make check   format, lint, types, layers, the site, then the tests"
 	@echo "make check-cuda  everything on a CUDA device that is pretended: no GPU (5 GB once; 6 minutes)"
