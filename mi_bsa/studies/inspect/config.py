@@ -169,6 +169,8 @@ def given_in(config: InspectConfig) -> list[Given]:
             f"control {config.control!r}: name one of several that are inspected, as the page names it: "
             f"{', '.join(names)}"
         )
+    if config.control is not None and any(full for _, full in found):
+        raise ConfigError("control: whole models are held against the base; inspect adapters alone with one")
     return [Given(name, path, full) for name, (path, full) in zip(names, found, strict=True)]
 
 

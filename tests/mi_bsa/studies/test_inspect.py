@@ -88,6 +88,11 @@ def test_an_adapter_of_higher_blocks_alone_is_inspected(folder, tmp_path, capsys
     code, said = run(capsys, folder / "base", high, folder / "b", *FEW, *beside, "--out", tmp_path / "two")
     assert code == 0, said
     assert "What it adds, beyond b, to texts" in said
+    code, said = run(
+        capsys, folder / "base", folder / "full", folder / "b", *beside, "--out", tmp_path / "no"
+    )
+    assert code == 2
+    assert "inspect adapters alone" in said
     words = pd.read_csv(tmp_path / "two" / "words.csv")
     assert set(words.loc[words["adapter"] == "high", "site"]) == {"resid_post.0", "resid_post.1"}
 
