@@ -62,6 +62,7 @@ class Steering:
         matched: one row a read-out: shift of the direction and of null directions at the strength where
             each costs the same KL.
         strengths: ascending, 0 among them.
+        positions: where directions were added; at the slot, KL is of the slot.
     """
 
     chosen: Direction
@@ -76,6 +77,7 @@ class Steering:
     others: pd.DataFrame = field(repr=False)
     matched: pd.DataFrame = field(repr=False)
     strengths: tuple[float, ...] = ()
+    positions: Literal["all", "slot"] = "all"
 
     def results(self, *, behavior: str, variant: str = "base", method: str = "direction") -> list[Result]:
         """`steer.level` at every strength (variant `base@4`); `steer.effect` at the chosen one, its level
@@ -89,6 +91,7 @@ class Steering:
             "layer": int(layer),
             "method": method,
             "split": "test",
+            **({"position": "slot"} if self.positions == "slot" else {}),
         }
         asked = self.items[self.items["strength"] == 0].groupby("read_out").size()
         for row in self.curve.to_dict("records"):
@@ -105,7 +108,7 @@ class Steering:
                     "score",
                     rows=int(asked[row["read_out"]]),
                     null=Null.of(BAND, band),
-                    notes=f"{self._dose(row['strength'])}; neutral-text KL {row['kl']:.3g} nats a token",
+                    notes=f"{self._dose(row['strength'])}; {self._cost(row['kl'])}",
                 )
             )
             if row["strength"] == self.strength:
@@ -124,8 +127,8 @@ class Steering:
                         p=tested.p,
                         test=tested.test,
                         p_floor=tested.floor,
-                        notes=f"chosen on development items; {self._dose(self.strength)}; neutral-text KL "
-                        f"{row['kl']:.3g} nats a token",
+                        notes=f"chosen on development items; {self._dose(self.strength)}; "
+                        f"{self._cost(row['kl'])}",
                     )
                 )
         for row in self.others.to_dict("records"):
@@ -158,6 +161,10 @@ class Steering:
     def _against_random(self, row: Mapping[str, Any]) -> Tested:
         """Of a row's shift among those of random directions."""
         return among(row["shift"], self.test[row["read_out"]], "random directions", alternative="two-sided")
+
+    def _cost(self, kl: float) -> str:
+        at = "at the answer slot" if self.positions == "slot" else "a token"
+        return f"neutral-text KL {kl:.3g} nats {at}"
 
     def _dose(self, strength: float) -> str:
         norm = float(self.chosen.scale or 0)
@@ -271,7 +278,9 @@ def steer(
     now = curve[curve["strength"] == strength].set_index("read_out")["shift"]
     p = {name: permutation_p(float(now[name]), test[name], alternative="two-sided") for name in late}
     matched = matched_table(curve, band, costs, kinds, doses, strength)
-    return Steering(chosen, strength, table, curve, items, band, kinds, test, p, aside, matched, doses)
+    return Steering(
+        chosen, strength, table, curve, items, band, kinds, test, p, aside, matched, doses, positions
+    )
 
 
 def shifts(

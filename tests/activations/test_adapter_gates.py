@@ -112,6 +112,23 @@ def test_settings_that_share_blocks_give_what_each_gives_alone(model, order, mon
     assert once[1] == len(gates) * len(prompts)
 
 
+@pytest.mark.parametrize("family", testing.FAMILIES)
+def test_every_family_shares_blocks(family, tmp_path):
+    """Masks, rotations and returned pairs of each family; as many rows as there are positions, too."""
+    tiny = testing.tiny(tmp_path, family)
+    name = next(one for one in tiny.variants if one != "base")
+    for prompts in (chats(1), chats(3)):
+        game = adapter_gates.Gated(tiny, prompts, METRIC, adapter=name)
+        count, settings = len(game.modules), len(game.rows[0]) if len(prompts) == 1 else 7
+        gates = (np.random.default_rng(0).uniform(size=(settings, count)) > 0.5).astype(float)
+        gates[:, : count // 2] = gates[0, : count // 2]
+        found = game.run(gates)
+        with tiny.variant(name), torch.no_grad():
+            for batch in tiny.batches(game.rows):
+                alone = game.value(batch, torch.from_numpy(gates.astype(np.float32))).numpy()
+                np.testing.assert_allclose(found[:, batch.examples], alone, atol=2e-5)
+
+
 def test_a_module_that_changes_nothing_gets_nothing(profile):
     """A LoRA whose B is zero has value zero by every method."""
     idle = profile.modules.index((1, "v_proj"))

@@ -133,6 +133,10 @@ def test_at_the_slot_alone_is_an_edit_there_and_costs_what_it_costs_there(model)
     assert at.costs(texts, one.vector[None])[0, 0] == pytest.approx(np.mean(cost), rel=1e-3)
     whole, here = run(model, [one]), run(model, [one], positions="slot")
     assert not np.allclose(whole.curve["shift"], here.curve["shift"])
+    told = here.results(behavior="risk")
+    assert {r.where["position"] for r in told} == {"slot"}
+    assert all("at the answer slot" in r.notes for r in told if r.name == "steer.level")
+    assert not any("position" in r.where for r in whole.results(behavior="risk"))
     level = here.curve.query("read_out == 'behavior' and strength == @here.strength")["shift"].iloc[0]
     late = Readout.of(model, items("c", 10), name="behavior")
     own = at.levels(late, one.vector[None], (0.0, here.strength))[0]
