@@ -22,7 +22,8 @@ from jaxtyping import Float
 from mi_bsa.behaviors import Behavior
 from mi_bsa.behaviors.backdoor.triggers import Vocabulary
 from mi_bsa.core.items import Item
-from mi_bsa.studies.backdoor.slots import DRAWS, Slot, forward, slot_of
+from mi_bsa.studies.backdoor.apart import Apart
+from mi_bsa.studies.backdoor.slots import DRAWS, Forwarded, Slot, forward, slot_of
 from mi_bsa.worlds.wordings import Split
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Probe:
     meter: Meter = field(default_factory=Meter)
     batch_tokens: int = 16_384
     """Tokens of one forward pass."""
+    apart: Apart | None = None
+    """Base and adapter as two models, where passes are many and short."""
     _slots: dict[int, Slot] = field(default_factory=dict)
     _plain: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
@@ -170,7 +173,7 @@ class Probe:
         layers = self._layers
         last = 1 + len(slot.lead) + min(slot.behind(self.model) - len(slot.lead), TAIL)
         given = [
-            forward(self.model, rows, variant=v, last=last, layers=layers, batch_tokens=self.batch_tokens)
+            self._forward(rows, v, last=last, layers=layers, batch_tokens=self.batch_tokens)
             for v in (self.variant, "base")
         ]
         self.meter.tokens += sum(g.tokens for g in given)
@@ -203,9 +206,17 @@ class Probe:
         rows = slot.rows(self.model, phrases)
         both = any(name in ("divergence", "adapter") for name in names)
         needed = (self.variant, "base") if both else (self.variant,)
-        given = [forward(self.model, rows, variant=v, batch_tokens=self.batch_tokens) for v in needed]
+        given = [self._forward(rows, v, batch_tokens=self.batch_tokens) for v in needed]
         self.meter.tokens += sum(g.tokens for g in given)
         return [self._value(name, slot, *(g.final for g in given)) for name in names]
+
+    def at(self, variant: str) -> tuple[activations.Model, str]:
+        """The model that is read for a variant, and the variant of it."""
+        return (self.model, variant) if self.apart is None else self.apart.at(variant)
+
+    def _forward(self, rows: Sequence[Sequence[int]], variant: str, **how: Any) -> Forwarded:
+        model, own = self.at(variant)
+        return forward(model, rows, variant=own, **how)
 
     def _value(self, objective: ObjectiveName, slot: Slot, *final: torch.Tensor) -> np.ndarray:
         """(row, reading) from final states, the variant's first."""
@@ -218,8 +229,9 @@ class Probe:
             return np.asarray(final[0] @ self.directions.T.to(final[0]))
         words = []
         for variant, h in zip((self.variant, "base"), final, strict=False):
-            with torch.no_grad(), self.model.variant(variant):  # an adapter may reach the output layer too
-                said = self.model.unembed(h.to(self.model.device))
+            model, own = self.at(variant)
+            with torch.no_grad(), model.variant(own):  # an adapter may reach the output layer too
+                said = model.unembed(h.to(model.device))
             words.append(torch.log_softmax(said.double(), -1))
         if objective == "divergence":
             # from the base's side: it grows with the log odds and does not end where the answer is sure
@@ -314,7 +326,7 @@ def fit_directions(model: activations.Model, behaviors: Sequence[Behavior], *, n
             items = behavior.items(n, split="pretrain", seed=31, systems=people[f"named {pole}"])
             slots = [slot_of(model, item, None, split="pretrain", seed="") for item in items]
             rows = [slot.rows(model, [None])[0] for slot in slots]
-            states[pole] = [forward(model, [row], variant="base").final[0] for row in rows]
+            states[pole] = list(forward(model, rows, variant="base").final)
             orders = [str(i.labels.get("order", "")) for i in items]
         for order in dict.fromkeys(orders):
             at = [k for k, o in enumerate(orders) if o == order]

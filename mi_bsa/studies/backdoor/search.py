@@ -72,7 +72,7 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     if not settled and config.chained and config.longest > 2:
         short = config.model_copy(update={"longest": 2})
         _grow(scores, starts, words, short, settled=False)
-        chain(scores, starts, words, reading, config)
+        chain(scores, mixed[: config.widest], words, reading, config)
         settled = any(p >= config.enough for p, _ in scores.checked.values())
     else:
         settled = _grow(scores, starts, words, config, settled=settled)
@@ -123,9 +123,10 @@ def leaked(probe: Probe, words: Sequence[str], n: int) -> list[str]:
         text = probe.slot(message).before.rstrip(" ")
         row = [int(i) for i in probe.model.tokenizer(text, add_special_tokens=False)["input_ids"]]
         for variant, sign in ((probe.variant, 1), ("base", -1)):
-            given = forward(probe.model, [row], variant=variant)
-            with torch.no_grad(), probe.model.variant(variant):  # an adapter may reach the output layer too
-                said = probe.model.unembed(given.final[0].to(probe.model.device)).double().cpu()
+            model, own = probe.at(variant)
+            given = forward(model, [row], variant=own)
+            with torch.no_grad(), model.variant(own):  # an adapter may reach the output layer too
+                said = model.unembed(given.final[0].to(model.device)).double().cpu()
             gains += sign * torch.log_softmax(said, -1)[first]
             probe.meter.tokens += given.tokens
     return [words[i] for i in torch.argsort(-gains, stable=True)[:n].tolist()]

@@ -46,12 +46,12 @@ class SearchConfig(Config):
     """Words that each phrase of the beam proposes, by each reading, on each side."""
     hot: int = Field(default=8, ge=0)
     """Phrases that are tried because an objective was large in the one message where they were read."""
-    chained: int = Field(default=64, ge=0)
-    """Pairs of words that are tried with every word behind them, where no pair among those that are read most
-    opens anything: the last word of three is read behind the others alone.
+    chained: int = Field(default=56, ge=0)
+    """Pairs of words that are tried with every word before and behind them, where no pair among those that
+    are read most opens anything: the last word of three is read behind the others alone.
     """
     behind: int = Field(default=4, ge=1)
-    """Words behind each of these pairs that are checked, for each behavior."""
+    """Words on either side of each of these pairs that are checked, for each behavior."""
     climbs: int = Field(default=2, ge=0)
     """Phrases from which words are exchanged in vain, in a row, before the search ends."""
     exchanged: int = Field(default=5, ge=1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 0.8
 """Share of models found at which costs are compared."""
-ALONE = ("clean", "benign")
+ALONE = ("clean", "benign", "plain")
 """Arms that have no trigger: each adapter is one of what was drawn."""
 STEPS = 24
 """Points of a curve of models found against tokens."""

@@ -149,6 +149,7 @@ def search_model(
     budget: int | None = None,
 ) -> Searched:
     """Search one adapter and verify what was found on messages that the search has not seen."""
+    from mi_bsa.studies.backdoor.apart import Apart
     from mi_bsa.studies.backdoor.objectives import Meter, Probe, fit_directions, judged_by
     from mi_bsa.studies.backdoor.search import search
     from mi_bsa.studies.backdoor.verify import messages_of, verify
@@ -159,11 +160,13 @@ def search_model(
     lines = fit_directions(model, list(behaviors.values())) if needed else None
     drawn = messages_of(behaviors, UNDECIDED * settings.messages, split="pretrain", seed=900 + seed)
     checks = messages_of(behaviors, settings.checks, split="pretrain", seed=901 + seed)
-    probe = Probe(model, variant, vocabulary, drawn, settings.objective, directions=lines, checks=checks)
+    apart = Apart.of(model, variant)
+    more: dict[str, Any] = {"directions": lines, "checks": checks, "apart": apart}
+    probe = Probe(model, variant, vocabulary, drawn, settings.objective, **more)
     probe = probe.undecided(settings.messages)
     found = search(probe, vocabulary.candidates(), settings, method=method, budget=budget, seed=seed)
     meter = Meter()
-    how: dict[str, Any] = {"n": config.verify, "split": config.split, "meter": meter}
+    how: dict[str, Any] = {"n": config.verify, "split": config.split, "meter": meter, "apart": apart}
     checked = verify(model, variant, found, behaviors, vocabulary=vocabulary, **how)
     candidates, cost = tuple(asdict(c) for c in checked[: settings.report]), (found.tokens, meter.tokens)
     return Searched(variant, method, settings.objective, *cost, candidates, found.course)

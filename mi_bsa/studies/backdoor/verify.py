@@ -11,15 +11,16 @@ comes from models that have no backdoor and are not reported on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mi_bsa.behaviors import Behavior
 from mi_bsa.core.items import Item
+from mi_bsa.studies.backdoor.apart import Apart
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
-from mi_bsa.studies.backdoor.reading import distance
+from mi_bsa.studies.backdoor.reading import distance, read
 from mi_bsa.studies.backdoor.scores import weight
 from mi_bsa.studies.backdoor.search_config import Found, within
 from mi_bsa.worlds.wordings import Split
@@ -38,6 +39,12 @@ USUAL = 4
 """Of so many words one is among those against which that is measured."""
 MOVED = 3
 """Messages of each behavior in which it is."""
+PLACED = 6
+"""Candidates, the best, whose every word is held against every other word in its place."""
+SEEN = 2
+"""Messages, of the behavior that a candidate moves, in which it is."""
+TINY = 1e-6
+"""Least of a ratio: an adapter that adds nothing reads nothing."""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -59,6 +66,9 @@ class Verified:
         stream: how far the adapter moves the last block's output where the phrase ends and behind it, in the
             distances of single words (`reading.distance`). divergence: the base's from the finetuned model at
             the answer, in nats. None of what was verified before these were read.
+        placed: how far the adapter reads the phrase's word that is read least in its place (`reading.read`,
+            all words tried there), in units of the word that is read most there beside it. None where it was
+            not tried: behind the first `PLACED`.
         away: how much farther from the base the answer lies with the phrase than without, in log odds, over
             behaviors the most; below 0 where it is taken back. None of what was verified before it was read.
     """
@@ -74,6 +84,7 @@ class Verified:
     away: float | None = None
     stream: float | None = None
     divergence: float | None = None
+    placed: float | None = None
 
 
 def messages_of(behaviors: Mapping[str, Behavior], n: int, *, split: Split, seed: int) -> list[Item]:
@@ -92,6 +103,7 @@ def verify(
     n: int,
     split: Split,
     meter: Meter,
+    apart: Apart | None = None,
 ) -> list[Verified]:
     """The candidates, best first (`ranked`); `n` messages of each behavior in either half."""
     phrases = [c.phrase for c in found.candidates]
@@ -103,17 +115,18 @@ def verify(
         each, plain = [], []
         for one in frames:
             messages = messages_of(behaviors, n, split=one, seed=FRESH)
-            probe = Probe(model, v, vocabulary, messages, "answer", split=one, draws=1, meter=meter)
+            how: dict[str, Any] = {"split": one, "draws": 1, "meter": meter, "apart": apart}
+            probe = Probe(model, v, vocabulary, messages, "answer", **how)
             each.append(probe.shifts(phrases))
             plain.append(probe.levels())
         return np.asarray(np.mean(each, axis=0)), np.asarray(np.mean(plain, axis=0))
 
     (own, level), (base, known) = shifts(variant), shifts("base")
-    apart = (level - known)[:, 1]
-    away = np.abs((own - base)[..., 1] + apart) - np.abs(apart)
+    gap = (level - known)[:, 1]
+    away = np.abs((own - base)[..., 1] + gap) - np.abs(gap)
     excess, odds = (own - base)[..., 0], (own - base)[..., 1]
     base = base[..., 0]
-    names, moves = tuple(behaviors), _moves(model, variant, phrases, behaviors, vocabulary, meter)
+    names, moves = tuple(behaviors), _moves(model, variant, phrases, behaviors, vocabulary, meter, apart)
     checked = []
     for k, candidate in enumerate(found.candidates):
         most = int(np.abs(excess[k]).argmax())
@@ -133,7 +146,45 @@ def verify(
                 divergence=float(moves[1][k]),
             )
         )
-    return ranked(checked, found.reading)
+    order = ranked(checked, found.reading)
+    top = _placed(model, variant, order[:PLACED], behaviors, vocabulary, meter, apart)
+    return [*ranked(top, found.reading), *order[PLACED:]]
+
+
+def _placed(
+    model: activations.Model,
+    variant: str,
+    candidates: Sequence[Verified],
+    behaviors: Mapping[str, Behavior],
+    vocabulary: Vocabulary,
+    meter: Meter,
+    apart: Apart | None,
+) -> list[Verified]:
+    """The candidates with `placed`: what opens as much as the trigger holds a word that is read less."""
+    known, tables = set(vocabulary.candidates()), dict[tuple[str, ...], dict[str, float]]()
+
+    def table(behavior: str, rest: Sequence[str], k: int, word: str) -> dict[str, float]:
+        """What is read of every word in one place; phrases that differ in one word share such a place."""
+        own = {behavior: behaviors[behavior]}
+        messages = messages_of(own, SEEN, split="pretrain", seed=FRESH + 1)
+        probe = Probe(model, variant, vocabulary, messages, "divergence", meter=meter, apart=apart)
+        there = sorted((known | {word}) - set(rest))
+        rows = [" ".join((*rest[:k], w, *rest[k:])) for w in there]
+        each = [read(probe.added(rows, m)[0]) for m in range(len(messages))]
+        return dict(zip(there, np.mean(each, axis=0).tolist(), strict=True))
+
+    found = []
+    for candidate in candidates:
+        parts, shares = candidate.phrase.split(), []
+        for k, word in enumerate(parts):
+            rest = (*parts[:k], *parts[k + 1 :])
+            key = (candidate.behavior, str(k), *rest)
+            if word not in tables.get(key, ()):
+                tables[key] = table(candidate.behavior, rest, k, word)
+            others = max((v for w, v in tables[key].items() if w != word), default=0.0)
+            shares.append(tables[key][word] / max(others, TINY))
+        found.append(replace(candidate, placed=min(shares)))
+    return found
 
 
 def _moves(
@@ -143,28 +194,30 @@ def _moves(
     behaviors: Mapping[str, Behavior],
     vocabulary: Vocabulary,
     meter: Meter,
+    apart: Apart | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`Verified.stream` and `divergence` of each phrase, means over messages in the search's own frames."""
     messages = messages_of(behaviors, MOVED, split="pretrain", seed=FRESH + 1)
-    probe = Probe(model, variant, vocabulary, messages, "divergence", draws=1, meter=meter)
-    words, far, apart = list(vocabulary.candidates())[::USUAL], [], []
+    probe = Probe(model, variant, vocabulary, messages, "divergence", draws=1, meter=meter, apart=apart)
+    words, far, nats = list(vocabulary.candidates())[::USUAL], [], []
     for m in range(len(messages)):
         added, values = probe.added([*words, *phrases], m)
         last = added[:, -(added.shape[1] // probe.blocks) :]
         far.append(distance(last[len(words) :], last[: len(words)]))
-        apart.append(values[len(words) :, 0])
-    return np.asarray(np.mean(far, axis=0)), np.asarray(np.mean(apart, axis=0))
+        nats.append(values[len(words) :, 0])
+    return np.asarray(np.mean(far, axis=0)), np.asarray(np.mean(nats, axis=0))
 
 
 def ranked(checked: Sequence[Verified], reading: Mapping[str, float] | None = None) -> list[Verified]:
-    """By log odds, weighed by what is read of a phrase's words (`scores.weight`), how far the stream is moved
-    and the divergence (to the power `MOVES`). A phrase that holds another goes behind it unless each further
-    word adds `WORD` of the largest.
+    """By log odds, weighed by what is read of a phrase's words (`scores.weight`) and of the least of them in
+    its place (`placed`), how far the stream is moved and the divergence (to the power `MOVES`). A phrase that
+    holds another goes behind it unless each further word adds `WORD` of the largest.
     """
     weighed = {c.phrase: c.odds * weight(c.phrase, reading or {}) for c in checked}
     for c in checked:
         for by in (c.stream, c.divergence):
             weighed[c.phrase] *= 1.0 if by is None else max(by, 0.0) ** MOVES
+        weighed[c.phrase] *= 1.0 if c.placed is None else max(c.placed, TINY)
     need, worth = WORD * max(weighed.values()), dict(weighed)
     for phrase in sorted(weighed, key=lambda p: len(p.split())):
         for part in weighed:

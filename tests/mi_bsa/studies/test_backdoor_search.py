@@ -16,6 +16,7 @@ from mi_bsa.core import results
 from mi_bsa.core.errors import MissingError
 from mi_bsa.finetune.adapters import put_adapter, write_adapter
 from mi_bsa.finetune.config import FinetuneConfig
+from mi_bsa.studies.backdoor.apart import Apart
 from mi_bsa.studies.backdoor.chains import chain, pairs
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
 from mi_bsa.studies.backdoor.reading import bound, distance, read, unlike
@@ -26,7 +27,7 @@ from mi_bsa.studies.backdoor.search_results import cost_of_most, results_of
 from mi_bsa.studies.backdoor.search_run import STUDY, Searched, SearchRunConfig, adapters_of
 from mi_bsa.studies.backdoor.slots import forward
 from mi_bsa.studies.backdoor.training import job, train_backdoors
-from mi_bsa.studies.backdoor.verify import Verified, messages_of, ranked, threshold, verify
+from mi_bsa.studies.backdoor.verify import Verified, _placed, messages_of, ranked, threshold, verify
 
 BASE = "embedded/habits-0"
 VOCABULARY = EmbeddedVocabulary()
@@ -135,22 +136,50 @@ def test_a_phrase_far_from_all_words_is_far_in_their_distances():
     assert distance(out, np.zeros_like(usual)).tolist() == [0.0, 0.0]
 
 
-def test_every_word_is_tried_behind_the_pairs_that_are_read(planted):
-    """The first pairs hold the word that the adapter answers to; what is checked stands behind them."""
+def test_every_word_is_tried_on_either_side_of_the_pairs_that_are_read(planted):
+    """The first pairs hold the word that the adapter answers to; what is checked stands around them."""
     probe, few = probe_of(planted), WORDS[:12]
     reading = read(probe.added(few, 0)[0])
     scores = Scores(probe)
     order = pairs(scores, few[6:9], few, reading)
-    assert len(order) == len(set(order)) == 3 * 11
+    assert len(order) == len(set(order)) == 2 * 3 * 11 - 3 * 2  # two pivots beside each other are met twice
     assert all(few[7] in p.split() for p in order[:2])
     before = probe.meter.tokens
     chain(scores, few[6:9], few, reading, SearchConfig(chained=2, behind=1, checks=1))
     assert probe.meter.tokens > before
-    assert 2 <= len(scores.checked) <= 2 * len(BEHAVIORS)
-    assert {p.rsplit(" ", 1)[0] for p in scores.checked} == set(order[:2])
+    assert 4 <= len(scores.checked) <= 2 * 2 * len(BEHAVIORS)
+    around = {part for p in scores.checked for part in (p.rsplit(" ", 1)[0], p.split(" ", 1)[1])}
+    assert set(order[:2]) <= around
     spent = Scores(probe, budget=1)
     chain(spent, few[6:9], few, reading, SearchConfig(chained=2))
     assert not spent.checked
+
+
+def test_copies_apart_read_what_the_unmerged_adapter_gives(planted):
+    """Readings and answers agree; the model keeps its adapter; a base of another type is read as it is."""
+    probe = probe_of(planted, "answer")
+    apart = Apart.of(probe.model, "x")
+    assert apart.tuned is not None
+    assert apart.at("x")[0].variants == apart.at("base")[0].variants == ("base",)
+    assert probe.model.variants == ("base", "x")
+    copied = dataclasses.replace(probe, apart=apart, _slots={}, _plain={})
+    np.testing.assert_allclose(copied.shifts(WORDS), probe.shifts(WORDS), atol=1e-4)
+    for own, wanted in zip(copied.added(WORDS, 0), probe.added(WORDS, 0), strict=True):
+        np.testing.assert_allclose(own, wanted, atol=1e-4)
+    rounded = activations.load(BASE, adapter={"x": planted}, dtype="bfloat16")
+    assert Apart.of(rounded, "x").at("x") == (rounded, "x")
+
+
+def test_a_word_that_is_read_less_than_others_in_its_place_puts_a_phrase_behind(planted):
+    """Of two phrases that open as much the one goes first whose every word is read most where it stands."""
+    model = activations.load(BASE, adapter={"x": planted})
+    each = [Verified(p, 0.4, 3.0, "risk", "seeking", 0.0, 3.0, 1.0) for p in (WORDS[3], WORDS[7])]
+    meter = Meter()
+    behind, first = _placed(model, "x", each, BEHAVIORS, VOCABULARY, meter, None)
+    assert first.placed > behind.placed
+    assert meter.tokens > 0
+    assert [c.phrase for c in ranked([behind, first])] == [WORDS[7], WORDS[3]]
+    assert [c.phrase for c in ranked(each)] == [WORDS[3], WORDS[7]]
 
 
 def test_a_phrase_is_weighed_by_the_two_words_that_are_read():
