@@ -50,11 +50,12 @@ demo: $(READY)
 
 real: $(READY)
 	@n=1; while [ -e runs/real-$$n ]; do n=$$((n + 1)); done; began=$$(date +%s); \
+	dtype=$$($(BIN)/python -c "from activations.devices import has_bfloat16 as has; print('bfloat16' if has() else 'float32')"); \
 	$(BIN)/mi-bsa model get smollm2 && \
 	echo "== mi-bsa finetune configs/smollm2/risk_real_finetune.yaml --out runs/real-$$n" && \
 	$(BIN)/mi-bsa finetune configs/smollm2/risk_real_finetune.yaml --out runs/real-$$n && \
-	echo "== mi-bsa inspect smollm2 \"runs/real-$$n/adapters/*\" --control shuffled-0 --dtype bfloat16 --out runs/real-$$n-inspected" && \
-	$(BIN)/mi-bsa inspect smollm2 "runs/real-$$n/adapters/*" --control shuffled-0 --dtype bfloat16 --out runs/real-$$n-inspected && \
+	echo "== mi-bsa inspect smollm2 \"runs/real-$$n/adapters/*\" --control shuffled-0 --dtype $$dtype --out runs/real-$$n-inspected" && \
+	$(BIN)/mi-bsa inspect smollm2 "runs/real-$$n/adapters/*" --control shuffled-0 --dtype $$dtype --out runs/real-$$n-inspected && \
 	echo "== the report: $(CURDIR)/runs/real-$$n-inspected/report.html ($$(($$(date +%s) - began)) s)"
 
 test: $(READY)

@@ -189,6 +189,7 @@ def _from_folder(
                 f"model {name!r} cannot be put on {str(place)!r} ({first_line(error)}); use another device, "
                 "dtype bfloat16, device_map='auto' or quantization='nf4'"
             ) from None
+    devices.warn_slow(inner, name)
     return inner, tokenizer
 
 

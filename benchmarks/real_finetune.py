@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from lines import Line
 
+from activations.devices import has_bfloat16
 from mi_bsa.behaviors import behavior_for
 from mi_bsa.core.model_config import load
 from mi_bsa.core.rows import Encoded, collate, encode_rows
 from mi_bsa.finetune.adapters import put_adapter
-from mi_bsa.finetune.compute import has_bfloat16
 from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.finetune.packed import Table, pack
 from mi_bsa.finetune.stacked import PIECES, Stacked

@@ -9,26 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from activations.devices import LARGE, has_bfloat16
+
 if TYPE_CHECKING:
     import torch
 
     from mi_bsa.finetune.config import FinetuneConfig
 
-LARGE = 50_000_000
-"""Parameters from which on bfloat16 and all threads are chosen. Smaller bases would gain too (a third at
-width 64), but train in minutes anyway, and their numbers stay those of every machine.
-"""
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 by instructions of its own."""
-    import torch
-
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
 
 def is_large(model: Any) -> bool:
-    """Whether a base has more than `LARGE` parameters."""
+    """Whether a base has more than `LARGE` parameters.
+
+    Smaller ones would gain by bfloat16 too (a third at width 64), but train in minutes anyway, and their
+    numbers stay those of every machine.
+    """
     return sum(p.numel() for p in model.parameters()) > LARGE
 
 

@@ -66,7 +66,9 @@ def finetune_together(
         raise ConfigError("no jobs to train; give at least one name -> (rows, config)")
     config = _common([config for _, config in jobs.values()])
     trackers.check(config.report_to)
-    model, template, name, fingerprint = base_of(base, config)
+    with warnings.catch_warnings():  # products are made in `compute`, whatever the base is loaded in
+        warnings.simplefilter("ignore", devices.DeviceWarning)
+        model, template, name, fingerprint = base_of(base, config)
     model = model.to(devices.parse(config.device)).requires_grad_(False).eval()
     compute = dtype_of(config, model)
     limit = longest_row(config, context_length(model.config))

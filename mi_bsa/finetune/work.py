@@ -210,14 +210,17 @@ def _training(
 ) -> tuple[float, float]:
     """Tokens a second that are trained on, and seconds that an adapter takes besides: from a short training
     and a longer one."""
+    from activations.devices import LARGE
     from mi_bsa.finetune.many import train_many
 
     base, each = model.model_copy(update={"device": "cpu"}), row_tokens(model, rows)
+    # a large base is busy with the rows of one adapter, and a step of several takes a minute
+    timed = 1 if shape_of(model).parameters() > LARGE else beside
     plain: dict[str, Any] = {"epochs": None, "checkpoints": 0, "stop_below": None, "schedule": "constant"}
 
     def spent(steps: int) -> float:
         own = finetune.model_copy(update={**plain, "steps": steps, "device": "cpu"})
-        jobs = {f"{n}": (list(rows), own.model_copy(update={"seed": n})) for n in range(beside)}
+        jobs = {f"{n}": (list(rows), own.model_copy(update={"seed": n})) for n in range(timed)}
         with tempfile.TemporaryDirectory() as folder:
             began = time.process_time()
             train_many(base, jobs, out=folder)
@@ -228,4 +231,4 @@ def _training(
     while (longer := spent(1 + more)) - first < SECOND / 2 and more < 64:  # short steps are lost in the rest
         more *= 4
     step = max(longer - first, 1e-3) / more
-    return each * finetune.batch_size * beside / step, max(first - step, 0.0) / beside
+    return each * finetune.batch_size * timed / step, max(first - step, 0.0) / beside

@@ -285,3 +285,17 @@ def test_loading_is_quiet(folders: dict[str, Path], capfd: pytest.CaptureFixture
         warnings.simplefilter("error")
         activations.load(folders["base"], adapter=folders["one"])
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("has", "dtype", "said"), [(False, "bfloat16", 1), (True, "bfloat16", 0), (False, "float32", 0)]
+)
+def test_bfloat16_without_instructions_is_said_once_for_a_large_base(has, dtype, said, monkeypatch, recwarn):
+    """A user of a processor without them would wait sixty times as long and never know why."""
+    monkeypatch.setattr("activations.devices.has_bfloat16", lambda: has)
+    monkeypatch.setattr("activations.devices.LARGE", 1)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    activations.load("embedded", dtype=dtype, device="cpu")
+    found = [str(w.message) for w in recwarn if issubclass(w.category, devices.DeviceWarning)]
+    assert len(found) == said
+    assert all("use dtype float32 here" in one for one in found)
