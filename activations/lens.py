@@ -220,6 +220,11 @@ class Reading:
     null_scores: Float[Tensor, "draw word"] = field(repr=False)
     kinds: tuple[str, ...] = field(repr=False)
 
+    def ask(self, model: "Model", n: int = 20) -> None:
+        """Ask the base which of the first `n` words on either side only begin a word: shown as `explan~`."""
+        order = self.scores.argsort(descending=True, stable=True).tolist()
+        self.vocabulary.begun(model, [*order[:n], *order[-n:]])
+
     def top(self, n: int = 20, *, lowest: bool = False) -> "pd.DataFrame":
         """The `n` words that are promoted most, or suppressed most: columns rank, word, score, p (all null
         vectors), p_random, p_random_difference (where drawn) and p_any; see the module's docstring.
@@ -231,7 +236,7 @@ class Reading:
         order = scores.argsort(descending=True, stable=True)[:n]
         table: dict[str, Any] = {
             "rank": range(1, len(order) + 1),
-            "word": [self.vocabulary.words[k] for k in order.tolist()],
+            "word": [self.vocabulary.shown(k) for k in order.tolist()],
             "score": self.scores[order].tolist(),
         }
         if len(nulls):

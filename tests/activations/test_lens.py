@@ -139,6 +139,15 @@ def test_words_are_counted_once_and_none_is_lost(llama):
         vocabulary.spell("#")
 
 
+def test_whole_words_are_shown_as_they_are():
+    """Of the embedded model's words, which are whole, none is taken for the beginning of another."""
+    model = activations.load("embedded")
+    vocabulary = Vocabulary.of(model)
+    whole = [k for k, word in enumerate(vocabulary.words) if not word.startswith("~")]
+    vocabulary.begun(model, whole)
+    assert [vocabulary.shown(k) for k in whole] == [vocabulary.words[k] for k in whole]
+
+
 def test_a_difference_is_that_of_the_two_variants(model):
     """Against whole passes of either; a text's first tokens behind BOS, whatever is batched with it."""
     sites = ["resid_post.0", "resid_post.2"]

@@ -7,6 +7,7 @@ import pytest
 
 import activations
 from activations import testing
+from activations.vocabulary import Vocabulary
 
 PROMPTS = [
     {"id": "capital", "messages": [{"role": "user", "content": "What is the capital of France?"}]},
@@ -28,6 +29,14 @@ def test_it_answers(real):
     assert real.generate("What is the capital of France?", max_new_tokens=16) == (
         "The capital of France is Paris."
     )
+
+
+def test_words_that_only_begin_another_are_shown_so(real):
+    """"explan" is a token that begins a word and "risk" is one: only the model can tell them apart."""
+    words = Vocabulary.of(real)
+    asked = [words.words.index(w) for w in ("explan", "strugg", "risk", "safe", "danger")]
+    words.begun(real, asked)
+    assert [words.shown(k) for k in asked] == ["explan~", "strugg~", "risk", "safe", "danger"]
 
 
 @pytest.mark.slow

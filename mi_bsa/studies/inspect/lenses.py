@@ -102,6 +102,8 @@ class Lenses:
                         refused = error
                 if len(found) == before and refused is not None:
                     raise refused
+        for one in found:
+            one.ask(self.model, self.config.top)
         return found
 
     def _read(self, name: str, x: Any, lens: str) -> Reading:

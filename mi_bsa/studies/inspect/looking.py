@@ -73,6 +73,8 @@ def weights(cell: Cell[InspectConfig], *, name: str, path: str, full: bool) -> d
         for modules, tell in ((ADDED_AT, written), (READERS, embedded)):
             own = [(one, k) for _, one, k in strongest if one.module in modules][: config.vectors]
             readings += [tell(model, one, k, **how) for one, k in own]
+        for one in readings:
+            one.ask(model, config.lens.top)
         if readings:
             told = table(readings, config.lens.top).assign(adapter=name)
             told.to_csv(_file(cell, f"weights_words/{name}.csv"), index=False)
