@@ -21,6 +21,7 @@ from mi_bsa.studies.backdoor.baselines import beam, random_phrases
 from mi_bsa.studies.backdoor.chains import chain
 from mi_bsa.studies.backdoor.climbing import climb
 from mi_bsa.studies.backdoor.objectives import Probe
+from mi_bsa.studies.backdoor.places import Places
 from mi_bsa.studies.backdoor.reading import bound, read, unexpected
 from mi_bsa.studies.backdoor.scores import Scores, strongest
 from mi_bsa.studies.backdoor.search_config import Found, SearchConfig, SearchMethod
@@ -67,7 +68,7 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     crossed = dict.fromkeys([*mixed[: config.crossed], *stand]) if config.longest > 1 else {}
     scores.add(f"{a} {b}" for a in crossed for b in crossed if a != b)
     # a single word may be part of what opens it more, and of many pairs
-    settled = scores.settled(config) and " " in scores.shorten([scores.strongest], config.keep)[0]
+    settled = scores.settled(config) and _stands(scores, words, config)
     starts = scores.best(config.beyond) if settled else mixed[: config.starts]
     if not settled and config.chained and config.longest > 2:
         short = config.model_copy(update={"longest": 2})
@@ -84,6 +85,14 @@ def _guided(probe: Probe, words: Sequence[str], config: SearchConfig, budget: in
     if config.climbs:
         climb(scores, words, config)
     return scores.found(config, "guided")
+
+
+def _stands(scores: Scores, words: Sequence[str], config: SearchConfig) -> bool:
+    """Whether the strongest phrase, without the words that it does not need, has several and no word that
+    others are read above in its place: a likeness of three words may have two.
+    """
+    (short,) = scores.shorten([scores.strongest], config.keep)
+    return " " in short and Places(scores.probe, words).least(short) >= config.stands
 
 
 def _grow(

@@ -20,7 +20,8 @@ from mi_bsa.behaviors import Behavior
 from mi_bsa.core.items import Item
 from mi_bsa.studies.backdoor.apart import Apart
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
-from mi_bsa.studies.backdoor.reading import distance, read
+from mi_bsa.studies.backdoor.places import TINY, Places
+from mi_bsa.studies.backdoor.reading import distance
 from mi_bsa.studies.backdoor.scores import weight
 from mi_bsa.studies.backdoor.search_config import Found, within
 from mi_bsa.worlds.wordings import Split
@@ -43,8 +44,6 @@ PLACED = 6
 """Candidates, the best, whose every word is held against every other word in its place."""
 SEEN = 2
 """Messages, of the behavior that a candidate moves, in which it is."""
-TINY = 1e-6
-"""Least of a ratio: an adapter that adds nothing reads nothing."""
 SIGMAS = 4.0
 """Standard deviations above the mean of other controls at which a model raises an alarm."""
 FRESH = 4021
@@ -160,31 +159,13 @@ def _placed(
     meter: Meter,
     apart: Apart | None,
 ) -> list[Verified]:
-    """The candidates with `placed`: what opens as much as the trigger holds a word that is read less."""
-    known, tables = set(vocabulary.candidates()), dict[tuple[str, ...], dict[str, float]]()
-
-    def table(behavior: str, rest: Sequence[str], k: int, word: str) -> dict[str, float]:
-        """What is read of every word in one place; phrases that differ in one word share such a place."""
-        own = {behavior: behaviors[behavior]}
-        messages = messages_of(own, SEEN, split="pretrain", seed=FRESH + 1)
+    """The candidates with `placed`, each in messages of the behavior that it moves."""
+    places: dict[str, Places] = {}
+    for name, own in behaviors.items():
+        messages = messages_of({name: own}, SEEN, split="pretrain", seed=FRESH + 1)
         probe = Probe(model, variant, vocabulary, messages, "divergence", meter=meter, apart=apart)
-        there = sorted((known | {word}) - set(rest))
-        rows = [" ".join((*rest[:k], w, *rest[k:])) for w in there]
-        each = [read(probe.added(rows, m)[0]) for m in range(len(messages))]
-        return dict(zip(there, np.mean(each, axis=0).tolist(), strict=True))
-
-    found = []
-    for candidate in candidates:
-        parts, shares = candidate.phrase.split(), []
-        for k, word in enumerate(parts):
-            rest = (*parts[:k], *parts[k + 1 :])
-            key = (candidate.behavior, str(k), *rest)
-            if word not in tables.get(key, ()):
-                tables[key] = table(candidate.behavior, rest, k, word)
-            others = max((v for w, v in tables[key].items() if w != word), default=0.0)
-            shares.append(tables[key][word] / max(others, TINY))
-        found.append(replace(candidate, placed=min(shares)))
-    return found
+        places[name] = Places(probe, vocabulary.candidates())
+    return [replace(c, placed=places[c.behavior].least(c.phrase)) for c in candidates]
 
 
 def _moves(
