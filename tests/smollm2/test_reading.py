@@ -32,7 +32,7 @@ def test_it_answers(real):
 
 
 def test_words_that_only_begin_another_are_shown_so(real):
-    """"explan" is a token that begins a word and "risk" is one: only the model can tell them apart."""
+    """ "explan" is a token that begins a word and "risk" is one: only the model can tell them apart."""
     words = Vocabulary.of(real)
     asked = [words.words.index(w) for w in ("explan", "strugg", "risk", "safe", "danger")]
     words.begun(real, asked)

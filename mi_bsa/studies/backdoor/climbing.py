@@ -1,7 +1,8 @@
 """From the best phrases on, words are exchanged, added and left out while the answer moves farther.
 
 The gradient proposes exchanges as well, to the first order of the objective (HotFlip, Ebrahimi et al. 2018,
-arXiv 1712.06751).
+arXiv 1712.06751), and so does what is read: the words that the adapter reads most in each place, where they
+are others. By the answer alone a likeness is as good as the trigger, and stands where it is.
 """
 
 from __future__ import annotations
@@ -12,8 +13,14 @@ from typing import Any
 import numpy as np
 
 from mi_bsa.studies.backdoor.objectives import Probe
+from mi_bsa.studies.backdoor.places import Places
 from mi_bsa.studies.backdoor.scores import Scores, strongest, weight
 from mi_bsa.studies.backdoor.search_config import SearchConfig
+
+FOLLOWED = 4
+"""Exchanges in a row by what is read: as many as the longest phrase that is searched has words."""
+KEEP = 0.8
+"""Share of a phrase's shift that one keeps which is read more: a trigger and its likenesses move alike."""
 
 
 def climb(scores: Scores, words: Sequence[str], config: SearchConfig) -> None:
@@ -21,14 +28,29 @@ def climb(scores: Scores, words: Sequence[str], config: SearchConfig) -> None:
     times in a row nothing moved the answer farther.
     """
     scores.check(scores.best(config.report))
+    places = Places(scores.probe, words) if config.placed and scores.probe.objective != "answer" else None
     left, highest, idle = set[str](), 0.0, 0
     while idle < config.climbs and not scores.spent:
         phrase = _next(scores, left, config.keep)
         if phrase is None:
             return
         scores.check(_neighbors(scores, phrase, words, config, longer=not idle))
+        if places is not None:
+            _follow(scores, places, phrase, config)
         now = scores.weighed(scores.strongest)
         highest, idle = max(now, highest), 0 if now > highest else idle + 1
+
+
+def _follow(scores: Scores, places: Places, phrase: str, config: SearchConfig) -> None:
+    """From a phrase on, words that are read more in their places, while what they make moves the answer."""
+    for _ in range(FOLLOWED):
+        least = KEEP * scores.checked[phrase][1]
+        tried = [p for p in places.read_more(phrase, config.placed) if p not in scores.checked]
+        scores.check(tried)
+        moving = [p for p in tried if scores.checked[p][1] >= least]
+        if not moving or scores.spent:
+            return
+        phrase = max(moving, key=places.least)
 
 
 def _next(scores: Scores, left: set[str], keep: float) -> str | None:

@@ -6,6 +6,7 @@ a trigger seldom does.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,6 +39,15 @@ class Places:
             others = max((value for w, value in table.items() if w != word), default=0.0)
             shares.append(table[word] / max(others, TINY))
         return min(shares)
+
+    def read_more(self, phrase: str, n: int) -> list[str]:
+        """Phrases with one word exchanged for one of the `n` others that are read most in its place."""
+        parts, found = phrase.split(), []
+        for k, word in enumerate(parts):
+            table = self._table((*parts[:k], *parts[k + 1 :]), k, word)
+            others = heapq.nlargest(n, (w for w in table if w != word), key=lambda w, t=table: t[w])  # type: ignore[misc]
+            found += [" ".join((*parts[:k], w, *parts[k + 1 :])) for w in others]
+        return found
 
     def _table(self, rest: Sequence[str], k: int, word: str) -> dict[str, float]:
         key = (str(k), *rest)

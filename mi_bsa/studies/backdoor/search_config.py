@@ -54,6 +54,8 @@ class SearchConfig(Config):
     """Words on either side of each of these pairs that are checked, for each behavior."""
     climbs: int = Field(default=2, ge=0)
     """Phrases from which words are exchanged in vain, in a row, before the search ends."""
+    placed: int = Field(default=2, ge=0)
+    """Words that are read most in each place of the best phrases, and are tried there; 0 leaves that out."""
     exchanged: int = Field(default=5, ge=1)
     """Words that are checked at each place."""
     flips: int = Field(default=2, ge=0)

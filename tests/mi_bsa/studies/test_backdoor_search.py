@@ -19,6 +19,7 @@ from mi_bsa.finetune.config import FinetuneConfig
 from mi_bsa.studies.backdoor.apart import Apart
 from mi_bsa.studies.backdoor.chains import chain, pairs
 from mi_bsa.studies.backdoor.objectives import Meter, Probe
+from mi_bsa.studies.backdoor.places import Places
 from mi_bsa.studies.backdoor.reading import bound, distance, read, unlike
 from mi_bsa.studies.backdoor.scores import Scores, weight
 from mi_bsa.studies.backdoor.search import leaked, medoids, search
@@ -180,6 +181,17 @@ def test_a_word_that_is_read_less_than_others_in_its_place_puts_a_phrase_behind(
     assert meter.tokens > 0
     assert [c.phrase for c in ranked([behind, first])] == [WORDS[7], WORDS[3]]
     assert [c.phrase for c in ranked(each)] == [WORDS[3], WORDS[7]]
+
+
+def test_words_are_held_against_all_others_in_their_place(planted):
+    """Above 1 a word is the one that is read most; from another one it is what is tried first."""
+    places = Places(probe_of(planted), WORDS)
+    assert places.least(WORDS[7]) > 1 > places.least(WORDS[3])
+    assert places.read_more(WORDS[3], 1) == [WORDS[7]]
+    assert all(p.split()[1] == WORDS[5] for p in places.read_more(f"{WORDS[3]} {WORDS[5]}", 2)[:2])
+    before = places.probe.meter.tokens
+    places.least(WORDS[9])
+    assert places.probe.meter.tokens == before  # the same place
 
 
 def test_a_phrase_is_weighed_by_the_two_words_that_are_read():
