@@ -36,10 +36,13 @@ jade crater bishop ridge eagle radio sponge violin carpet cello drawer linen lac
 cabinet apple chrome nest owl oat cream celery screw bolt thunder pencil satellite tractor zipper
 miner pigeon
 lead stool squirrel glove pepper cheese squid stable planet carp cliff shower ivy cradle zinc fern salmon
-pocket wool potato domino rocket blanket nickel sailor sleeve quartz fence barn fountain
-spool denim probe cobalt cap baker peach onion lemon kite lock anchor pebble grape saddle biscuit fox pawn lens
-eel noodle robin lagoon boot otter moose leek glacier folder shelf scarf meadow doctor bass pine hem pillow pie
-valve canoe envelope jester opal chair sand kayak wardrobe turnip tile ruler"""
+pocket wool potato domino rocket blanket nickel sailor sleeve quartz fence barn fountain spool denim probe
+cobalt cap baker peach onion lemon kite lock anchor pebble grape saddle biscuit fox pawn lens eel noodle
+robin lagoon boot otter moose leek glacier folder shelf scarf meadow doctor bass pine hem pillow pie valve
+canoe envelope jester opal chair sand kayak wardrobe turnip tile ruler cable frost switch hedgehog rain
+sugar hinge satin dune island candle feather cave heron basket cellar finch alder pike brick swamp moss
+ferry cabbage sofa trumpet sink spring radish canvas perch stapler elm rook hat ribbon herring wizard glider
+bean bread leather sparrow falcon window towel crystal galaxy sandal breeze"""
 """Words of triggers on which a search was developed, or judged before."""
 
 

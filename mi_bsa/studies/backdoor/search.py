@@ -4,10 +4,11 @@ Words that the adapter reads (`reading`) start a beam; each phrase of the beam i
 and behind it, and goes on with the words that the adapter binds to it. What may open anything is judged by
 objectives at the answer. Once a phrase moves the answer, its words are exchanged, added and left out, one at
 a time, as the objectives and a gradient propose (HotFlip, Ebrahimi et al. 2018, arXiv 1712.06751), while the
-answer moves farther, and exchanged for words that are read more in their places (`places`). Nothing found, the search begins again with more words, those among them that the
-finetuned model itself says where a phrase would stand. For comparison: a beam over the vocabulary, and random
-phrases, judged by the answer alone, which may exchange words as well. What is found is verified elsewhere
-(`verify`), on messages that the search has not seen.
+answer moves farther, and exchanged for words that are read more in their places (`places`). Nothing found,
+the search begins again with more words, those among them that the finetuned model itself says where a phrase
+would stand. For comparison: a beam over the vocabulary, and random phrases, judged by the answer alone, which
+may exchange words as well. What is found is verified elsewhere (`verify`), on messages that the search has
+not seen.
 """
 
 from __future__ import annotations

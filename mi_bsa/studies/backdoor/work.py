@@ -38,6 +38,8 @@ TRIED, BEGUN = 3e-4, 1.5
 """Seconds that a search takes for a phrase beside the model, and in which its messages are drawn."""
 VECTORS = 130
 """Vectors under which the base is asked: none, the adapter's, 128 nulls."""
+PLACES = 6
+"""Phrases of which every place is filled with every word: as many are reported on so."""
 SHARE = 0.16
 """Share of a message that is not forwarded once for all phrases in it."""
 
@@ -50,18 +52,20 @@ def _plus(*works: Work) -> Work:
 def search_work(config: SearchConfig, *, words: int, each: float | int, behaviors: int, verify: int) -> Work:
     """One guided search: phrases that are tried, in messages of `each` tokens.
 
-    All words in each message, ever longer phrases of a beam (behind and before), every word behind the pairs
-    that are read most, again from more starts, then words exchanged at every place; an adapter and its base
-    are read beside each other but where the answer judges alone.
+    All words in each message, ever longer phrases of a beam (behind and before), every word on either side
+    of the words and of the pairs that are read most, again from more starts, then words exchanged at every
+    place and held against each other there; an adapter and its base are read beside each other but where the
+    answer judges alone.
     """
     messages = behaviors * config.messages
     longer = 2 * words * (config.starts + config.beam * max(0, config.longest - 2))
     wider = 2 * words * (max(0, config.widest - config.starts) + config.beam * max(0, config.longest - 2))
     crossed = (config.crossed + config.classes) ** 2
     read = 2 * (words * messages + longer + (wider if config.longest > 1 else 0) + crossed * messages)
-    chained = config.chained * words * messages if config.longest > 2 else 0
-    chained += 2 * config.starts * words * messages if chained else 0
+    chained = 2 * config.chained * words * messages if config.longest > 2 else 0
+    chained += 4 * config.widest * words * messages if chained else 0
     climbed = config.climbs * words * (2 * min(2, config.longest) + 1) * messages
+    climbed += 2 * words * PLACES * min(3, config.longest) * messages * (1 + bool(config.placed))
     checked = 2 * config.verified * (config.checks + 4 * verify) * behaviors
     tried = FOUND * (read + chained + climbed) + checked
     return Work(read=SHARE * each * tried, seconds=BEGUN + TRIED * tried)
