@@ -26,18 +26,21 @@ def has_bfloat16() -> bool:
 
 
 def warn_slow(inner: Any, name: str) -> None:
-    """Say that a large model in bfloat16 stands on a processor that has no instructions for it.
+    """Say that a large model in 16 bits stands on a processor that has no instructions for such numbers.
 
-    On an AVX2 processor its matrix products ran at 1.3 GFLOP/s where float32 had 90, and nothing said so.
+    On an AVX2 processor products of matrices ran at 1.3 GFLOP/s in bfloat16 and .8 in float16, where float32
+    had 60 to 90, and nothing said so. Those that multiply float16 have the instructions for bfloat16 too.
     """
     weight = next(inner.parameters())
-    emulated = weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and not has_bfloat16()
+    half = weight.dtype in (torch.bfloat16, torch.float16)
     # other makes of processor are not told by these flags
-    if not emulated or platform.machine().lower() not in ("x86_64", "amd64"):
+    known = weight.device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64")
+    if not half or not known or has_bfloat16():
         return
-    if sum(p.numel() for p in inner.parameters()) >= LARGE:
+    if sum(p.numel() for p in inner.parameters()) > LARGE:
+        kind = str(weight.dtype).removeprefix("torch.")
         warnings.warn(
-            f"model {name!r} is in bfloat16 and this processor has no instructions for it (AVX512-BF16 or "
+            f"model {name!r} is in {kind} and this processor has no instructions for it (AVX512-BF16 or "
             "AMX): each pass takes many times as long as in float32; use dtype float32 here",
             DeviceWarning,
             stacklevel=2,

@@ -128,6 +128,7 @@ def wrap(
     inner: Any = lora.inner_of(module)
     anatomy = Anatomy.of(inner)
     quantizing.keep(inner)
+    devices.warn_slow(inner, name)
     lora.check_supported(module)
     lora.check_unmerged(inner)
     if folder is None:  # what was read from a folder was checked there
@@ -189,7 +190,6 @@ def _from_folder(
                 f"model {name!r} cannot be put on {str(place)!r} ({first_line(error)}); use another device, "
                 "dtype bfloat16, device_map='auto' or quantization='nf4'"
             ) from None
-    devices.warn_slow(inner, name)
     return inner, tokenizer
 
 

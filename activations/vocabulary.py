@@ -106,16 +106,17 @@ class Vocabulary:
         begins = np.flatnonzero(~self.goes_on)[::-1]  # of several tokens of a word the first
         first = dict(zip(self.word_of[begins].tolist(), begins.tolist(), strict=True))
         new = [k for k in new if k in first]
+        if not new:
+            return
+        goes_on = torch.from_numpy(np.flatnonzero(self.goes_on))
         ids = torch.tensor([[*lead, first[k]] for k in new], device=model.device)
         decoder: Any = model.anatomy.decoder
         with torch.no_grad(), model.variant("base"):
-            hidden = [
-                decoder(input_ids=some, use_cache=False).last_hidden_state[:, -1]
-                for some in ids.split(AT_ONCE)
-            ]
-            said = model.unembed(torch.cat(hidden)).float().softmax(-1).cpu()
-        share = said[:, torch.from_numpy(np.flatnonzero(self.goes_on))].sum(-1)
-        self.open.update(zip(new, share.tolist(), strict=True))
+            for at, some in zip(range(0, len(new), AT_ONCE), ids.split(AT_ONCE), strict=True):
+                hidden = decoder(input_ids=some, use_cache=False).last_hidden_state[:, -1]
+                said = model.unembed(hidden).float().softmax(-1).cpu()
+                share = said[:, goes_on].sum(-1).tolist()
+                self.open.update(zip(new[at : at + AT_ONCE], share, strict=True))
 
     def shown(self, k: int) -> str:
         """A word as a reader sees it."""

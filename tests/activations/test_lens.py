@@ -146,6 +146,7 @@ def test_whole_words_are_shown_as_they_are():
     whole = [k for k, word in enumerate(vocabulary.words) if not word.startswith("~")]
     vocabulary.begun(model, whole)
     assert [vocabulary.shown(k) for k in whole] == [vocabulary.words[k] for k in whole]
+    vocabulary.begun(model, [])
 
 
 def test_a_difference_is_that_of_the_two_variants(model):

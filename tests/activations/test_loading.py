@@ -287,15 +287,27 @@ def test_loading_is_quiet(folders: dict[str, Path], capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("in_memory", [False, True])
 @pytest.mark.parametrize(
-    ("has", "dtype", "said"), [(False, "bfloat16", 1), (True, "bfloat16", 0), (False, "float32", 0)]
+    ("has", "dtype", "said"),
+    [
+        (False, "bfloat16", 1),
+        (False, "float16", 1),
+        (True, "bfloat16", 0),
+        (False, "float32", 0),
+    ],
 )
-def test_bfloat16_without_instructions_is_said_once_for_a_large_base(has, dtype, said, monkeypatch, recwarn):
-    """A user of a processor without them would wait sixty times as long and never know why."""
+def test_numbers_that_a_processor_emulates_are_said_once_for_a_large_base(
+    has, dtype, said, in_memory, monkeypatch, recwarn
+):
+    """A user of a processor without the instructions would wait sixty times as long and never know why."""
     monkeypatch.setattr("activations.devices.has_bfloat16", lambda: has)
     monkeypatch.setattr("activations.devices.LARGE", 1)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    activations.load("embedded", dtype=dtype, device="cpu")
+    made = activations.load("embedded", dtype=dtype, device="cpu")
+    if in_memory:
+        recwarn.clear()
+        activations.wrap(made.module, made.tokenizer)
     found = [str(w.message) for w in recwarn if issubclass(w.category, devices.DeviceWarning)]
     assert len(found) == said
-    assert all("use dtype float32 here" in one for one in found)
+    assert all(f"is in {dtype}" in one and "use dtype float32 here" in one for one in found)

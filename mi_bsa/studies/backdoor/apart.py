@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     import activations
 
-SMALL = 50_000_000
-"""Parameters up to which a base is copied: above, products are what a pass takes."""
 CLOSE = 1e-4
 """Largest difference of a merged copy's final states on the canary, relative to their largest; float32 that
 adds in another order differs by some 1e-6.
@@ -40,9 +38,11 @@ class Apart:
 
     @classmethod
     def of(cls, model: activations.Model, variant: str) -> Apart:
-        """Copies of a small float32 model, if they agree with it."""
+        """Copies of a small float32 model, if they agree with it; a large one spends its time on products."""
+        from activations.devices import LARGE
+
         size = sum(p.numel() for p in model.inner.parameters())
-        if size > SMALL or model.dtype != "float32" or variant not in model.variants[1:]:
+        if size > LARGE or model.dtype != "float32" or variant not in model.variants[1:]:
             return cls(model, variant)
         import activations
 

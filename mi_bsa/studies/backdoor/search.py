@@ -93,7 +93,9 @@ def _stands(scores: Scores, words: Sequence[str], config: SearchConfig) -> bool:
     others are read above in its place: a likeness of three words may have two.
     """
     (short,) = scores.shorten([scores.strongest], config.keep)
-    return " " in short and Places(scores.probe, words).least(short) >= config.stands
+    if not config.stands or " " not in short:
+        return " " in short
+    return Places(scores.probe, words).least(short) >= config.stands
 
 
 def _grow(

@@ -188,7 +188,7 @@ def steps(config: SearchRunConfig) -> list[Step]:
             {"name": name, "adapter": str(folder), "compared": name in held},
             fields=(*READ, "objectives"),
             files=files[name],
-            version=3,
+            version=4,
             seconds=20 + 10 * len(config.objectives) * (name in held),
         )
         for name, folder in every.items()
